@@ -1,0 +1,111 @@
+# What people and .ci/run call. `make` alone lists the targets.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+STAMP := $(VENV)/.installed
+DRIVER := $(VENV)/.driver-installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+CODE = $(wildcard orchestrator tests benchmarks)
+TEMPLATES = $(wildcard member_role/*.yaml stackset/*.yaml)
+
+# Locks come from the public index alone: files that only one machine has would bring hashes that nobody else can find.
+LOCAL := PIP_FIND_LINKS PIP_EXTRA_INDEX_URL UV_FIND_LINKS UV_EXTRA_INDEX_URL UV_INDEX UV_CONSTRAINT UV_OVERRIDE
+COMPILE = env $(addprefix -u ,$(LOCAL)) UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --no-config \
+	--quiet --universal --python-version 3.11 --generate-hashes $(if $(UPGRADE),--upgrade)
+
+export HYPOTHESIS_STORAGE_DIRECTORY := .cache/hypothesis
+
+.DEFAULT_GOAL := help
+.PHONY: e2e help setup demo check format lint types contracts templates test zip browser pictures chromium fmt lock clean
+
+help:  ## list the targets
+	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## make .venv from the locked requirements
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("orgmfa needs Python 3.11 or newer: make PYTHON=...")'
+	@echo "setup: $(VENV), from requirements/dev.txt"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) --require-hashes -r requirements/dev.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP)  ## show a whole run on an embedded organization: no AWS account, no network
+	@$(BIN)/python -m orchestrator.demo
+
+check: format lint types contracts templates test  ## the gate: everything that must hold before a commit
+
+format: $(STAMP)  ## is the code formatted?
+	@echo "check: format"
+	@$(BIN)/ruff format --quiet --diff $(CODE)
+
+lint: $(STAMP)  ## ruff
+	@echo "check: lint"
+	@said=$$($(BIN)/ruff check $(CODE)) || { echo "$$said"; exit 1; }
+
+types: $(STAMP)  ## mypy
+	@echo "check: types"
+	@$(BIN)/mypy --no-error-summary
+
+contracts: $(STAMP)  ## who may import whom
+	@echo "check: contracts"
+	@said=$$($(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter) || { echo "$$said"; exit 1; }
+
+templates: $(STAMP)  ## cfn-lint over the CloudFormation templates
+	@echo "check: templates"
+	@$(if $(TEMPLATES),$(BIN)/cfn-lint $(TEMPLATES),echo "no templates yet")
+
+test: $(STAMP)  ## the tests, with the branches they leave out; ARGS="-k name" narrows
+	@echo "check: tests"
+	@$(BIN)/python -m pytest --cov=orchestrator --cov-branch --cov-fail-under=95 $(ARGS)
+
+zip: $(STAMP)  ## the Lambda's zip: build it, and carry out a scheduled run with it alone
+	@echo "check: zip"
+	@$(BIN)/python -m pytest -m slow $(ARGS) tests/test_zip.py
+
+e2e: $(STAMP) .cache/e2e/.installed  ## the whole of it deployed in an emulator: roles, stacks, schedule, zip, digest
+	@echo "check: e2e"
+	@$(BIN)/python -m pytest -p no:randomly $(ARGS) tests/e2e
+
+.cache/e2e/.installed: requirements/e2e.txt
+	@echo "setup: .cache/e2e, from requirements/e2e.txt"
+	@$(PYTHON) -m venv .cache/e2e
+	@.cache/e2e/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/e2e.txt
+	@touch $@
+
+browser: $(DRIVER) chromium  ## the page of a report in headless Chromium; as root, installs Chromium where it is missing
+	@echo "check: browser"
+	@$(BIN)/python -m pytest $(ARGS) tests/browser
+
+pictures: $(DRIVER) chromium  ## renew the screenshots in docs/pictures
+	@$(BIN)/python -m tests.browser.pictures
+
+$(DRIVER): requirements/browser.txt $(STAMP)
+	@echo "setup: $(VENV), from requirements/browser.txt"
+	@$(PIP) --require-hashes -r requirements/browser.txt
+	@touch $@
+
+chromium:
+	@command -v chromium >/dev/null || test "$$(id -u)" != 0 || { \
+		echo "setup: chromium"; \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium >/dev/null; }
+	@command -v chromium >/dev/null || { echo "the browser tests need the command chromium: install it" >&2; exit 1; }
+
+fmt: $(STAMP)  ## format the code and mend what ruff can
+	@$(BIN)/ruff check --quiet --fix-only $(CODE)
+	@$(BIN)/ruff format --quiet $(CODE)
+
+lock:  ## renew requirements/ after a change of pyproject.toml; UPGRADE=1 takes newer versions
+	@test -x $(BIN)/uv || $(MAKE) --no-print-directory setup
+	@$(COMPILE) pyproject.toml --all-extras -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml --extra cli --extra sandbox -c requirements/dev.txt -o requirements/cli.txt
+	@$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/lambda.txt
+	@$(COMPILE) --group zip -o requirements/zip.txt
+	@$(COMPILE) --group e2e -o requirements/e2e.txt
+	@$(COMPILE) --group browser -c requirements/dev.txt -o requirements/browser.txt
+
+clean:  ## remove the environment, caches and builds; run archives stay
+	@rm -rf $(VENV) .cache build dist
+	@find orchestrator tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

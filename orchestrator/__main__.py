@@ -1,0 +1,6 @@
+"""Lets `python -m orchestrator` stand for the `orgmfa` command."""
+
+from orchestrator.cli import main
+
+if __name__ == "__main__":
+    main()

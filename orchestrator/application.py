@@ -1,0 +1,222 @@
+"""Carry out the plan of one account: a live look at policy and group, then at each user, then the write.
+
+A failure of AWS ends here as an outcome; an unexpected exception is left to `run`, which books it on the account.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import structlog
+
+from orchestrator.desk import RUN_AGAIN, Desk
+from orchestrator.errors import AwsError, NotFound, QuotaExceeded, Throttled, Unavailable
+from orchestrator.inspection import look_again
+from orchestrator.model import (
+    Access,
+    Account,
+    AccountResult,
+    AddToGroup,
+    AttachPolicy,
+    Decision,
+    DetachPolicy,
+    Enforcement,
+    IamUser,
+    Mode,
+    Outcome,
+    PolicyChange,
+    PolicyState,
+    Problem,
+    Reason,
+    RemoveFromGroup,
+    Stage,
+    Status,
+    UserChange,
+    Via,
+)
+from orchestrator.planning import hold_decision, policy_not_ours, quota_exceeded
+from orchestrator.remedies import explain_account_error
+
+log = structlog.get_logger(__name__)
+
+_EVENTS: dict[type[UserChange], str] = {
+    AttachPolicy: "policy_attached",
+    AddToGroup: "user_added_to_group",
+    DetachPolicy: "policy_detached",
+    RemoveFromGroup: "user_removed_from_group",
+}
+
+
+def apply_account(plan: AccountResult, desk: Desk, done: list[Decision]) -> AccountResult:
+    """Return an account's result after its plan was carried out: what was written, and what was not and why.
+
+    `done` is filled as decisions are settled, so that what was written is known even where this function never returns.
+    """
+    is_release = desk.request.mode is Mode.RELEASE
+    access = Access.RELEASE if is_release else Access.ENFORCE
+    with structlog.contextvars.bound_contextvars(account_id=plan.account.id):
+        try:
+            with desk.sessions.enter(plan.account.id, access):
+                if not is_release:
+                    plan = _settle_policy(plan, desk)
+                for decision in plan.decisions:
+                    if decision.outcome is not Outcome.PLANNED:
+                        done.append(decision)
+                        continue
+                    if reason := desk.halt_reason():
+                        return unfinished(plan, done, reason)
+                    write = _release if is_release else _enforce
+                    done.extend(write(decision, plan.account, desk))
+        except AwsError as error:
+            roles = desk.config.member_role
+            role = roles.release_name if is_release else roles.name
+            problem = explain_account_error(
+                error, Stage.APPLY, plan.account, organization=desk.organization, role_name=role
+            )
+            log.warning("account_failed", stage=problem.stage.value, code=problem.code, message=problem.message)
+            return failed(plan, done, problem)
+        return replace(plan, decisions=tuple(done))
+
+
+def failed(plan: AccountResult, done: Sequence[Decision], problem: Problem) -> AccountResult:
+    """Return the result of an account whose plan broke off after these decisions: what was still planned failed."""
+    reason = Reason(problem.code, problem.message)
+    rest = [
+        replace(decision, outcome=Outcome.FAILED, via=None, changes=(), reason=reason)
+        if decision.outcome is Outcome.PLANNED
+        else decision
+        for decision in _rest(plan, done)
+    ]
+    return replace(plan, status=Status.FAILED, problem=problem, decisions=(*done, *rest))
+
+
+def unfinished(plan: AccountResult, done: Sequence[Decision], reason: str) -> AccountResult:
+    """Return the result of an account whose changes were not all made when the run had to end."""
+    problem = Problem(Stage.APPLY, reason, "the planned changes of this account were not all made", RUN_AGAIN[reason])
+    decisions = (*done, *_rest(plan, done))
+    return replace(plan, status=Status.NOT_REACHED, problem=problem, decisions=decisions)
+
+
+def _settle_policy(plan: AccountResult, desk: Desk) -> AccountResult:
+    """Return a plan after a live look at policy and group; where the program owns them, they are made or updated."""
+    account_id = plan.account.id
+    needs_group = any(decision.via is Via.GROUP for decision in _planned(plan))
+    changes = plan.policy_changes
+    now = desk.policies.look(account_id, group=needs_group)
+    if changes and not desk.is_stopped():
+        for change in changes:
+            if _is_called_for(change, now):
+                desk.policies.change(account_id, change)
+                log.info(change.value, policy_arn=now.policy_arn, group_name=now.group_name)
+        now = desk.policies.look(account_id, group=needs_group)
+    held = (_hold_unless_ours(decision, now) for decision in plan.decisions)
+    return replace(plan, decisions=tuple(held))
+
+
+def _is_called_for(change: PolicyChange, now: Enforcement) -> bool:
+    """Return whether a planned change to policy or group still fits what stands there now."""
+    match change:
+        case PolicyChange.CREATE_POLICY:
+            return now.policy is PolicyState.MISSING
+        case PolicyChange.UPDATE_POLICY:
+            return now.policy is PolicyState.OUTDATED
+        case PolicyChange.CREATE_GROUP:
+            return now.group is PolicyState.MISSING
+        case PolicyChange.ATTACH_GROUP_POLICY:
+            return now.group in {PolicyState.MISSING, PolicyState.OUTDATED}
+
+
+def _hold_unless_ours(decision: Decision, now: Enforcement) -> Decision:
+    if now.policy is not PolicyState.OURS:
+        return hold_decision(decision, policy_not_ours("policy", now.policy_arn, now.policy))
+    if decision.via is Via.GROUP and now.group is not PolicyState.OURS:
+        return hold_decision(decision, policy_not_ours("group", now.group_name, now.group))
+    return decision
+
+
+def _enforce(decision: Decision, account: Account, desk: Desk) -> Iterator[Decision]:
+    """Yield the decision after the write, if it still holds after a live look; nothing where the user is gone."""
+    if desk.is_stopped():
+        yield hold_decision(decision, Reason("stopped", "enforcement.stop was set during the run"))
+        return
+    try:
+        decision = look_again(decision, account, desk, keys=False)
+        if decision.outcome is Outcome.PLANNED:
+            decision = _write(decision, account, desk)
+    except NotFound as error:
+        if _is_gone(decision.user, desk):
+            log.info("user_gone", user_name=decision.user.name)
+            return
+        decision = _fail(decision, error)
+    except AwsError as error:
+        decision = _fail(decision, error)
+    yield decision
+
+
+def _write(decision: Decision, account: Account, desk: Desk) -> Decision:
+    """Return a decision after trying its ways one after the other, until one has room."""
+    for change in decision.changes:
+        if isinstance(change, AddToGroup) and decision.via is Via.USER:
+            now = desk.policies.look(account.id, group=True)
+            if now.group is not PolicyState.OURS:
+                return hold_decision(decision, policy_not_ours("group", now.group_name, now.group))
+        if isinstance(change, AttachPolicy | AddToGroup) and _is_made(change, desk):
+            via = Via.USER if isinstance(change, AttachPolicy) else Via.GROUP
+            return replace(decision, outcome=Outcome.ENFORCED, via=via, changes=())
+    return replace(decision, outcome=Outcome.QUOTA_EXCEEDED, via=None, changes=(), reason=quota_exceeded(decision.user))
+
+
+def _is_made(change: AttachPolicy | AddToGroup, desk: Desk) -> bool:
+    """Make a change, and return whether it stands; false where the user has no room for it."""
+    try:
+        desk.iam.carry_out(change)
+    except QuotaExceeded:
+        return False
+    except (Throttled, Unavailable):
+        if not desk.iam.is_in_force(change):  # the write may have been made and its answer lost
+            raise
+    log.info(_EVENTS[type(change)], user_name=change.user_name)
+    return True
+
+
+def _release(decision: Decision, account: Account, desk: Desk) -> Iterator[Decision]:  # noqa: ARG001 - the shape of a write
+    """Yield the decision after all its changes; what is gone already is released too."""
+    for change in decision.changes:
+        try:
+            desk.iam.carry_out(change)
+        except NotFound:
+            continue
+        except AwsError as error:
+            yield _fail(decision, error)
+            return
+        log.info(_EVENTS[type(change)], user_name=change.user_name)
+    yield replace(decision, outcome=Outcome.RELEASED, changes=())
+
+
+def _is_gone(user: IamUser, desk: Desk) -> bool:
+    """Return whether a user no longer exists, where NotFound leaves open what was not found."""
+    try:
+        desk.iam.look_at_user(user.name, password=False, keys=False)
+    except NotFound:
+        return True
+    except AwsError:
+        return False
+    return False
+
+
+def _fail(decision: Decision, error: AwsError) -> Decision:
+    """Return a decision that could not be carried out; any that was not planned stays as it is."""
+    if decision.outcome is not Outcome.PLANNED:
+        return decision
+    log.warning("change_failed", user_name=decision.user.name, code=error.code, message=str(error))
+    reason = Reason(error.code, str(error))
+    return replace(decision, outcome=Outcome.FAILED, via=None, changes=(), reason=reason)
+
+
+def _rest(plan: AccountResult, done: Sequence[Decision]) -> list[Decision]:
+    """Return the decisions of a plan that are not settled yet; users that turned out to be gone come in no list."""
+    settled = {decision.user.name for decision in done}
+    return [decision for decision in plan.decisions if decision.user.name not in settled]
+
+
+def _planned(result: AccountResult) -> list[Decision]:
+    return [decision for decision in result.decisions if decision.outcome is Outcome.PLANNED]

@@ -1,0 +1,212 @@
+"""The archive of runs: every finished run's report, the releases still in force, and the events already handled.
+
+    runs/YYYY/MM/DD/<run id>.json.gz   one RunReport each, by the day the run started
+    releases/<run id>.json             users that `release` freed, and until when later runs leave them alone
+    events/<key>                       an event that a run was started for
+    events/onboarding/<run id>.txt     the IDs of the events that an onboarding run has handled
+
+What stands on disk or in S3 is `aws.store`'s; here is what the files are called and what they say.
+"""
+
+import gzip
+import re
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from orchestrator.errors import ArchiveError, ConfigError
+from orchestrator.history import History, is_of, is_whole, recall
+from orchestrator.model import Mode, Outcome
+from orchestrator.reporting import RunReport, UtcTime
+from orchestrator.runs import RUNS, ArchivedRun, Runs, RunStore
+
+RELEASES = "releases/"
+EVENTS = "events/"
+ONBOARDED = "events/onboarding/"
+LATEST = "latest"
+ALIASES_FROM_RUNS = 10
+"""How many runs back an account's alias is looked for; a run of a single account knows one alias alone."""
+MOST_RUNS_BACK = 100
+"""How many runs back a run to compare with is looked for; the last one or two will do, unless most were narrowed."""
+MOST_RUNS_OF_TREND = 400
+
+
+class Store(RunStore, Protocol):
+    """Files by name; all raise ArchiveError where they fail."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, whole or not at all."""
+        ...
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file unless it exists, and return whether this call made it."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Delete a file."""
+        ...
+
+
+class _ReleasedUser(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    account_id: str
+    user_name: str
+
+
+class _Releases(BaseModel):
+    """What one `release` leaves behind for later runs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    until: UtcTime
+    users: tuple[_ReleasedUser, ...]
+
+
+class RunArchive:
+    """The archive at one location."""
+
+    def __init__(self, store: Store, keep: timedelta) -> None:
+        """Take the store, and how long runs are kept."""
+        self._store = store
+        self._keep = keep
+        self._runs = Runs(store)
+
+    def save(self, report: RunReport) -> str:
+        """Write a report and return its address. Raises ArchiveError."""
+        name = f"{RUNS}{report.started_at:%Y/%m/%d}/{report.run_id}.json.gz"
+        self._store.write(name, gzip.compress(report.model_dump_json().encode(), mtime=0))
+        return self._store.address(name)
+
+    def save_page(self, report: RunReport, page: Iterable[str]) -> str:
+        """Write the page of a run beside its report and return its address. Raises ArchiveError."""
+        name = f"{RUNS}{report.started_at:%Y/%m/%d}/{report.run_id}.html"
+        self._store.write(name, "".join(page).encode())
+        return self._store.address(name)
+
+    def list_runs(self) -> list[ArchivedRun]:
+        """Return the runs in the archive, the newest finished first; files that are no runs are passed over."""
+        return self._runs.newest_first()
+
+    def load(self, run_id: str = LATEST) -> RunReport:
+        """Return the report of a run, or of the newest finished one.
+
+        Raises ConfigError where the archive has no such run, ArchiveError where it cannot be read.
+        """
+        runs = self.list_runs()
+        if run_id == LATEST:
+            if found := next(self._runs.readable(runs), None):
+                return found
+            message = f"the archive at {self._store.address('')} holds no run yet: make one with `orgmfa plan`"
+            raise ConfigError(message)
+        for run in runs:
+            if run.run_id == run_id:
+                return self._runs.read(run)
+        message = f"the archive at {self._store.address('')} holds no run {run_id!r}: see `orgmfa report --list`"
+        raise ConfigError(message)
+
+    def alias_by_account_id(self) -> dict[str, str]:
+        """Return the aliases that the last few runs saw, the newest sight of each account counting."""
+        aliases: dict[str, str] = {}
+        for report in self._runs.readable(self.list_runs()[:ALIASES_FROM_RUNS]):
+            for account in report.accounts:
+                if account.alias:
+                    aliases.setdefault(account.id, account.alias)
+        return aliases
+
+    def recall(self, mode: Mode, organization_id: str) -> History:
+        """Return what a plan or apply run knows of its organization's runs before it. Raises ArchiveError."""
+        heads = self._runs.heads(MOST_RUNS_BACK)
+        history = recall(((head, partial(self._runs.past, run)) for run, head in heads), mode, organization_id)
+        if history.base is None:
+            return history
+        return replace(history, released=self._released_since(history.base.started_at))
+
+    def trend(self, organization_id: str, *, most: int = 90) -> Iterator[RunReport]:
+        """Yield the last runs over a whole organization, newest first, without their accounts. Raises ArchiveError."""
+        heads = (head for _, head in self._runs.heads(MOST_RUNS_OF_TREND))
+        return islice((head for head in heads if is_of(organization_id, head) and is_whole(head)), most)
+
+    def remember_release(self, report: RunReport, until: datetime) -> None:
+        """Have later runs leave alone, until then, the users whom this run is about to release. Raises ArchiveError."""
+        users = tuple(
+            _ReleasedUser(account_id=account.id, user_name=user.name)
+            for account in report.accounts
+            for user in account.users
+            if user.outcome is Outcome.PLANNED
+        )
+        if users:
+            releases = _Releases(run_id=report.run_id, until=until, users=users)
+            self._store.write(f"{RELEASES}{report.run_id}.json", releases.model_dump_json().encode())
+
+    def released_until(self, now: datetime) -> dict[tuple[str, str], datetime]:
+        """Return (account ID, user name) of the releases still in force, and when each ends.
+
+        Raises ArchiveError where one cannot be read: a run that did not know of a release would undo it.
+        """
+        in_force: dict[tuple[str, str], datetime] = {}
+        for file in self._store.list_files(RELEASES):
+            releases = self._releases(file.name)
+            if releases.until <= now:
+                continue
+            for user in releases.users:
+                key = (user.account_id, user.user_name)
+                in_force[key] = max(releases.until, in_force.get(key, releases.until))
+        return in_force
+
+    def _released_since(self, moment: datetime) -> frozenset[tuple[str, str]]:
+        """Return (account ID, user name) of all users whom a release was to free since then."""
+        names = [file.name for file in self._store.list_files(RELEASES) if file.written_at >= moment]
+        return frozenset((user.account_id, user.user_name) for name in names for user in self._releases(name).users)
+
+    def handled_events(self, since: datetime) -> frozenset[str]:
+        """Return the IDs of the onboarding events that runs have handled since then. Raises ArchiveError."""
+        ids: set[str] = set()
+        for file in self._store.list_files(ONBOARDED):
+            if file.written_at >= since:
+                ids.update(self._store.read(file.name).decode("ascii", "replace").split())
+        return frozenset(ids)
+
+    def note_handled(self, run_id: str, event_ids: Iterable[str]) -> None:
+        """Note the onboarding events that a run has handled. Raises ArchiveError."""
+        self._store.write(f"{ONBOARDED}{run_id}.txt", "\n".join(sorted(event_ids)).encode())
+
+    def claim_event(self, key: str) -> bool:
+        """Return whether this caller is the first to handle an event. Raises ArchiveError."""
+        mark = secrets.token_hex(8).encode()  # our own, so that a lost answer does not make us a stranger
+        return self._store.create(_event_name(key), mark)
+
+    def forget_event(self, key: str) -> None:
+        """Let an event be handled after all: what it was claimed for did not start. Raises ArchiveError."""
+        self._store.delete(_event_name(key))
+
+    def prune(self, now: datetime) -> int:
+        """Delete what is older than the archive keeps, and return how many files went."""
+        old = [
+            file.name
+            for prefix in (RUNS, RELEASES, EVENTS)
+            for file in self._store.list_files(prefix)
+            if file.written_at < now - self._keep
+        ]
+        ended = [name for name in old if not name.startswith(RELEASES) or self._releases(name).until <= now]
+        for name in ended:
+            self._store.delete(name)
+        return len(ended)
+
+    def _releases(self, name: str) -> _Releases:
+        try:
+            return _Releases.model_validate_json(self._store.read(name))
+        except ValidationError as error:
+            message = f"the archive: {self._store.address(name)} is no record of a release: mend or remove it"
+            raise ArchiveError(message) from error
+
+
+def _event_name(key: str) -> str:
+    return EVENTS + re.sub(r"[^\w.-]", "_", key)

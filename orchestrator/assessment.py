@@ -1,0 +1,153 @@
+"""What is true of a user, and whether the rules say to leave the user alone. Pure: values in, values out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from orchestrator.config import Config, Exemption
+from orchestrator.model import IamUser, Outcome, Reason, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Whom to leave alone, drawn from the configuration and from what earlier runs left behind.
+
+    `released_until` maps (account ID, user name) to the moment up to which a release is honoured; `open_since` maps
+    account ID and user name to when a run first saw the user without MFA, and one who is not there is seen now;
+    `own_arn` is the principal that runs the program, which is never written to.
+    """
+
+    users: Literal["console", "all"]
+    access_keys: Literal["deny", "allow"]
+    grace_period: timedelta
+    hold_keys_used_within: timedelta
+    exemptions: tuple[Exemption, ...] = ()
+    protected_users: tuple[str, ...] = ()
+    released_until: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    own_arn: str = ""
+    notice: timedelta = timedelta()
+    open_since: Mapping[str, Mapping[str, datetime]] = field(default_factory=dict)
+
+    @property
+    def needs_console_password(self) -> bool:
+        """Whether the scope depends on a user having a console password."""
+        return self.users == "console"
+
+    @property
+    def needs_key_use(self) -> bool:
+        """Whether the use of access keys can hold a change back."""
+        return self.access_keys == "deny" and self.hold_keys_used_within > timedelta()
+
+
+def make_rules(
+    config: Config, released_until: Mapping[tuple[str, str], datetime] | None = None, own_arn: str = ""
+) -> Rules:
+    """Return the rules that a configuration, and the releases still in force, set."""
+    return Rules(
+        users=config.enforcement.users,
+        access_keys=config.policy.access_keys,
+        grace_period=config.enforcement.grace_period,
+        hold_keys_used_within=config.limits.hold_keys_used_within,
+        exemptions=config.exemptions,
+        protected_users=config.protected_users,
+        released_until=released_until or {},
+        own_arn=own_arn,
+        notice=config.enforcement.notice,
+    )
+
+
+def assess_user(user: IamUser) -> Verdict:
+    """Return whether a user has MFA; what could not be read is unknown, never compliant."""
+    if user.has_mfa is None:
+        return Verdict.UNKNOWN
+    return Verdict.COMPLIANT if user.has_mfa else Verdict.NON_COMPLIANT
+
+
+def matches(pattern: str, user_name: str) -> bool:
+    """Return whether a glob matches a user name. Case is folded: IAM holds user names unique without regard to case."""
+    return fnmatchcase(user_name.casefold(), pattern.casefold())
+
+
+def find_exemption(
+    user_name: str, account_id: str, exemptions: tuple[Exemption, ...], *, now: datetime
+) -> Exemption | None:
+    """Return the first exemption in force that matches a user of an account; `until` is inclusive, in UTC."""
+    today = now.astimezone(UTC).date()
+    for exemption in exemptions:
+        in_force = exemption.until is None or today <= exemption.until
+        in_account = "*" in exemption.accounts or account_id in exemption.accounts
+        if in_force and in_account and matches(exemption.user, user_name):
+            return exemption
+    return None
+
+
+Alone = tuple[Outcome, Reason]
+"""The outcome of a user who is left alone, and the reason for it."""
+
+
+def leave_alone(user: IamUser, account_id: str, rules: Rules, *, now: datetime) -> Alone | None:
+    """Return the outcome and reason for leaving a user without MFA alone, or None where the rules want it enforced."""
+    return (
+        _exempt(user, account_id, rules, now=now)
+        or _out_of_scope(user, rules)
+        or _in_grace(user, account_id, rules, now=now)
+        or _hold_for_keys(user, rules, now)
+    )
+
+
+def _exempt(user: IamUser, account_id: str, rules: Rules, *, now: datetime) -> Alone | None:
+    if user.arn == rules.own_arn:
+        return Outcome.EXEMPT, Reason("protected", "the user that runs orgmfa is never written to")
+    if any(matches(pattern, user.name) for pattern in rules.protected_users):
+        return Outcome.EXEMPT, Reason("protected", "protected_users names the user")
+    exemption = find_exemption(user.name, account_id, rules.exemptions, now=now)
+    if exemption is None:
+        return None
+    ends = f", until {exemption.until.isoformat()}" if exemption.until else ""
+    return Outcome.EXEMPT, Reason("exempt", f"{exemption.reason} (exemption {exemption.user}{ends})")
+
+
+def _out_of_scope(user: IamUser, rules: Rules) -> Alone | None:
+    if not rules.needs_console_password or user.has_console_password is not False:
+        return None
+    return Outcome.OUT_OF_SCOPE, Reason("no_console_password", "no console password; enforcement.users is console")
+
+
+def _in_grace(user: IamUser, account_id: str, rules: Rules, *, now: datetime) -> Alone | None:
+    until = rules.released_until.get((account_id, user.name))
+    if until is not None and now < until:
+        return Outcome.IN_GRACE, Reason("released", f"released; left alone until {until:%Y-%m-%d %H:%M} UTC", until)
+    ends_at = user.created_at + rules.grace_period
+    if now < ends_at:
+        text = f"created {user.created_at:%Y-%m-%d}; in grace until {ends_at:%Y-%m-%d %H:%M} UTC"
+        return Outcome.IN_GRACE, Reason("new_user", text, ends_at)
+    seen_at = rules.open_since.get(account_id, {}).get(user.name, now)
+    ends_at = seen_at + rules.notice
+    if now < ends_at:
+        text = f"seen without MFA since {seen_at:%Y-%m-%d}; {_left(ends_at - now)} of notice left, then enforced"
+        return Outcome.IN_GRACE, Reason("notice", text, ends_at)
+    return None
+
+
+def _left(time: timedelta) -> str:
+    """Return a time in words, begun days or hours counted as whole ones."""
+    size, unit = (timedelta(days=1), "day") if time > timedelta(days=1) else (timedelta(hours=1), "hour")
+    number = -(-time // size)
+    return f"{number} {unit}{'' if number == 1 else 's'}"
+
+
+def _hold_for_keys(user: IamUser, rules: Rules, now: datetime) -> Alone | None:
+    """Return why a user's access keys hold the change back: with policy.access_keys: deny their callers would stop."""
+    if not rules.needs_key_use or user.active_access_keys == 0:
+        return None
+    if user.active_access_keys is None:
+        return Outcome.HELD, Reason("active_key", "the use of the user's access keys, which would stop, is not known")
+    if user.keys_last_used is None or now - user.keys_last_used >= rules.hold_keys_used_within:
+        return None
+    text = (
+        f"an access key was used on {user.keys_last_used:%Y-%m-%d} and would stop working: move its caller to a role, "
+        "exempt the user, or set policy.access_keys: allow"
+    )
+    return Outcome.HELD, Reason("active_key", text)

@@ -1,0 +1,80 @@
+"""The bucket that a deployment keeps its artifacts in: put by hash, and cleared when all is taken down.
+
+Source: Amazon S3 API Reference. The bucket is versioned, so what is deleted for good is deleted version by version.
+"""
+
+import base64
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.aws.errors import reads_answers, translated
+from orchestrator.errors import AwsError, NotFound
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_MOST_AT_ONCE = 1000
+_MISSING = frozenset({"404", "NoSuchBucket", "NoSuchKey"})
+
+
+class ArtifactBucket:
+    """A bucket of the caller's account."""
+
+    def __init__(self, client: "S3Client", name: str) -> None:
+        """Take the client, which makes retries of its own, and the name of the bucket."""
+        self._client = client
+        self.name = name
+
+    def put(self, key: str, content: bytes, *, sha256: str) -> bool:
+        """Have an object of this key and content, and return whether it had to be uploaded."""
+        checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+        if self._checksum(key) == checksum:
+            return False
+        with translated():
+            self._client.put_object(
+                Bucket=self.name, Key=key, Body=content, ChecksumAlgorithm="SHA256", ChecksumSHA256=checksum
+            )
+        return True
+
+    def _checksum(self, key: str) -> str | None:
+        """Return the checksum that S3 keeps of an object, or None where there is no such object, or none of it."""
+        try:
+            with translated():
+                return self._client.head_object(Bucket=self.name, Key=key, ChecksumMode="ENABLED").get("ChecksumSHA256")
+        except AwsError as error:
+            if error.code in _MISSING:
+                return None
+            raise
+
+    @reads_answers
+    def is_empty(self, *, but_for: str) -> bool:
+        """Return whether the bucket holds no version of any object, but for those below a prefix."""
+        return all(version["Key"].startswith(but_for) for page in self._versions("") for version in page)
+
+    @reads_answers
+    def clear(self, prefix: str) -> None:
+        """Delete every version of every object below a prefix."""
+        for page in self._versions(prefix):
+            for start in range(0, len(page), _MOST_AT_ONCE):
+                self._delete(page[start : start + _MOST_AT_ONCE])
+
+    def delete(self) -> None:
+        """Delete the bucket, which must be empty; one that is gone is no error."""
+        with suppress(NotFound), translated():
+            self._client.delete_bucket(Bucket=self.name)
+
+    def _delete(self, versions: Sequence[Any]) -> None:
+        with translated():
+            answer = self._client.delete_objects(Bucket=self.name, Delete={"Objects": versions, "Quiet": True})
+        for error in answer.get("Errors", ()):
+            message = f"{error['Key']}: {error['Message']}"
+            raise AwsError(message, code=error["Code"], operation="DeleteObjects")
+
+    def _versions(self, prefix: str) -> Iterator[list[Any]]:
+        """Yield the versions below a prefix, delete markers too, page by page; none where the bucket does not exist."""
+        with suppress(NotFound), translated():
+            pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.name, Prefix=prefix)
+            for page in pages:
+                found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+                yield [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in found]

@@ -1,0 +1,170 @@
+"""What `doctor` reads beyond what a run does: the member roles themselves, control policies, schedule and stop switch.
+
+The roles come from GetAccountAuthorizationDetails, which inspecting an account calls anyway: the member role needs no
+permission for it that it has not. Everything here reads.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config as ClientConfig
+
+from orchestrator.aws.clients import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, Clients
+from orchestrator.aws.errors import reads_answers
+from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.secrets import read_secret
+from orchestrator.aws.sessions import READ_ACTIONS
+from orchestrator.aws.stop import STOP_WORD, read_switch
+from orchestrator.errors import NotFound
+from orchestrator.member_roles import DeployedRole
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam import IAMClient
+
+RUN_ACTIONS = (*READ_ACTIONS, "iam:AttachUserPolicy", "iam:AddUserToGroup", "sts:AssumeRole")
+"""What a run calls in the accounts, and to enter them."""
+PAGE_SIZE = 1000
+_ONCE = ClientConfig(
+    retries={"mode": "standard", "total_max_attempts": 1},  # retries are `retrying`'s
+    connect_timeout=CONNECT_TIMEOUT_SECONDS,
+    read_timeout=READ_TIMEOUT_SECONDS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPolicy:
+    """A service control policy (SCP) of the organization: its ID, name and text."""
+
+    id: str
+    name: str
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A schedule of EventBridge Scheduler."""
+
+    is_enabled: bool
+    expression: str
+    time_zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A Lambda function: whether it can be invoked, and its environment."""
+
+    is_usable: bool
+    environment: Mapping[str, str]
+
+
+class MemberChecks:
+    """Reads in the entered account."""
+
+    def __init__(self, client: "IAMClient", retrier: Retrier) -> None:
+        """Take the shared client of the member accounts."""
+        self._client = client
+        self._call = retrier.call
+
+    @reads_answers
+    def get_alias(self) -> str | None:
+        """Return the alias of the account: the cheapest of the reads that a run makes."""
+        aliases = self._call(self._client.list_account_aliases)["AccountAliases"]
+        return aliases[0] if aliases else None
+
+    @reads_answers
+    def get_roles(self, names: Sequence[str]) -> dict[str, DeployedRole]:
+        """Return the roles of these names that exist, by name."""
+        found: dict[str, DeployedRole] = {}
+        marker: dict[str, str] = {}
+        while True:
+            answer: Any = self._call(
+                self._client.get_account_authorization_details, Filter=["Role"], MaxItems=PAGE_SIZE, **marker
+            )
+            found |= {
+                role["RoleName"]: _read_role(role) for role in answer["RoleDetailList"] if role["RoleName"] in names
+            }
+            if not answer.get("IsTruncated") or len(found) == len(names):
+                return found
+            marker = {"Marker": answer["Marker"]}
+
+
+class HubChecks:
+    """Reads in the caller's own account and organization."""
+
+    def __init__(self, clients: Clients, retrier: Retrier) -> None:
+        """Take the shared clients."""
+        self._clients = clients
+        self._retrier = retrier
+
+    @reads_answers
+    def list_control_policies(self) -> tuple[ControlPolicy, ...]:
+        """Return the service control policies of the organization, without AWS's own, which deny nothing."""
+        client, call = self._clients.organizations, self._retrier.call
+        listed = self._pages(client.list_policies, "Policies", Filter="SERVICE_CONTROL_POLICY")
+        return tuple(
+            ControlPolicy(one["Id"], one["Name"], call(client.describe_policy, PolicyId=one["Id"])["Policy"]["Content"])
+            for one in listed
+            if not one["AwsManaged"]
+        )
+
+    @reads_answers
+    def list_targets(self, policy_id: str) -> tuple[str, ...]:
+        """Return the names of the root, OUs and accounts that a control policy is attached to."""
+        targets = self._pages(self._clients.organizations.list_targets_for_policy, "Targets", PolicyId=policy_id)
+        return tuple(target["Name"] for target in targets)
+
+    @reads_answers
+    def get_schedule(self, group: str, name: str) -> Schedule:
+        """Return a schedule. Raises NotFound where the caller's Region has none of this group and name."""
+        client = self._clients.hub.client("scheduler", region_name=self._clients.region, config=_ONCE)
+        answer = self._retrier.call(client.get_schedule, GroupName=group, Name=name)
+        return Schedule(
+            is_enabled=answer["State"] == "ENABLED",
+            expression=answer["ScheduleExpression"],
+            time_zone=answer.get("ScheduleExpressionTimezone", "UTC"),
+        )
+
+    @reads_answers
+    def get_function(self, name: str) -> Function:
+        """Return a Lambda function. Raises NotFound where the caller's Region has none of this name."""
+        client = self._clients.hub.client("lambda", region_name=self._clients.region, config=_ONCE)
+        answer = self._retrier.call(client.get_function_configuration, FunctionName=name)
+        return Function(
+            is_usable="Failed" not in (answer.get("State"), answer.get("LastUpdateStatus")),
+            environment=answer.get("Environment", {}).get("Variables", {}),
+        )
+
+    def is_stop_set(self, switch: str) -> bool | None:
+        """Return whether the stop switch holds the word, or None where it does not exist.
+
+        Raises AwsError, OSError or ValueError where it cannot be read.
+        """
+        try:
+            text = read_switch(switch, lambda: self._clients.ssm, self._retrier)
+        except (FileNotFoundError, NotFound):
+            return None
+        return text.strip().lower() == STOP_WORD
+
+    def read_secret(self, name: str) -> str:
+        """Return the text of a secret. Raises AwsError."""
+        return read_secret(self._clients.secretsmanager, self._retrier, name)
+
+    def _pages(self, method: Callable[..., Any], key: str, **parameters: str) -> Iterator[Any]:
+        more: dict[str, str] = {}
+        while True:
+            answer = self._retrier.call(method, **parameters, **more)
+            yield from answer[key]
+            if not answer.get("NextToken"):
+                return
+            more = {"NextToken": answer["NextToken"]}
+
+
+def _read_role(role: Any) -> DeployedRole:  # noqa: ANN401 - an answer of AWS
+    return DeployedRole(
+        name=role["RoleName"],
+        trust=role["AssumeRolePolicyDocument"],
+        policies={policy["PolicyName"]: policy["PolicyDocument"] for policy in role["RolePolicyList"]},
+        attached_policy_arns=tuple(policy["PolicyArn"] for policy in role["AttachedManagedPolicies"]),
+        boundary_arn=role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
+    )

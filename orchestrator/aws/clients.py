@@ -1,0 +1,162 @@
+"""The clients, one per service for the whole process, shared by all threads.
+
+Hub clients speak for the caller's own account. The IAM client for member accounts signs with the credentials of the
+account that the calling context is in (`MemberCredentials`), and with nothing where it is in none. Service models and
+TLS connections are kept across accounts: a session per account would load and open them again for each.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import boto3
+import botocore.session
+from botocore.config import Config as ClientConfig
+from botocore.credentials import Credentials, ReadOnlyCredentials
+
+from orchestrator import __version__
+from orchestrator.aws.errors import translated
+from orchestrator.errors import NoCredentials
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_iam import IAMClient
+    from mypy_boto3_organizations import OrganizationsClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_sts import STSClient
+
+CONNECT_TIMEOUT_SECONDS = 5
+READ_TIMEOUT_SECONDS = 20
+FALLBACK_REGION = "us-east-1"
+
+
+class SignsForAccount(Protocol):
+    """The credentials of one account, fresh whenever they are asked for."""
+
+    def frozen(self) -> ReadOnlyCredentials:
+        """Return credentials that are valid now."""
+        ...
+
+
+_entered: ContextVar[SignsForAccount | None] = ContextVar("entered_account", default=None)
+
+
+@contextmanager
+def signing_for(account: SignsForAccount) -> Iterator[None]:
+    """Have the member clients sign with the credentials of this account, in this context alone."""
+    token = _entered.set(account)
+    try:
+        yield
+    finally:
+        _entered.reset(token)
+
+
+class MemberCredentials(Credentials):
+    """Credentials that are always those of the account the calling context is in.
+
+    botocore asks for them at every signature, on the thread and in the context that makes the call.
+    """
+
+    def __init__(self) -> None:
+        """Hold nothing: what is asked for comes from the context."""
+        super().__init__("", "", None, method="member-account")
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        """Return the credentials of the entered account. Raises NoCredentials where none was entered."""
+        account = _entered.get()
+        if account is None:
+            message = "a member account's API was called outside any member account"
+            raise NoCredentials(message, code="NoAccountEntered")
+        return account.frozen()
+
+
+class _MemberCredentialsProvider:
+    """Stands in the place of botocore's provider chain for the member session."""
+
+    def load_credentials(self) -> Credentials:
+        return MemberCredentials()
+
+
+@dataclass(frozen=True)
+class Clients:
+    """The shared clients, each made when it is first used (before the threads start, for those that threads share)."""
+
+    hub: boto3.Session
+    member: boto3.Session
+    connections: int
+
+    @property
+    def region(self) -> str:
+        """The Region that the caller's environment names, else us-east-1."""
+        return self.hub.region_name or FALLBACK_REGION
+
+    @cached_property
+    def sts(self) -> "STSClient":
+        """STS at the regional endpoint."""
+        return self.hub.client("sts", region_name=self.region, config=self._config())
+
+    @cached_property
+    def organizations(self) -> "OrganizationsClient":
+        """AWS Organizations, for the caller's organization."""
+        return self.hub.client("organizations", region_name=self.region, config=self._config())
+
+    @cached_property
+    def s3(self) -> "S3Client":
+        """S3, for an archive in a bucket; with retries of its own, since one caller alone uses it."""
+        return self.hub.client("s3", config=self._config(attempts=5))
+
+    @cached_property
+    def secretsmanager(self) -> "SecretsManagerClient":
+        """Secrets Manager, for the Slack secret."""
+        return self.hub.client("secretsmanager", region_name=self.region, config=self._config())
+
+    @cached_property
+    def ssm(self) -> "SSMClient":
+        """Systems Manager, for the stop parameter."""
+        return self.hub.client("ssm", region_name=self.region, config=self._config())
+
+    @cached_property
+    def iam(self) -> "IAMClient":
+        """IAM of whichever member account the calling context is in."""
+        return self.member.client("iam", region_name=self.region, config=self._config())
+
+    def cloudformation(self) -> "CloudFormationClient":
+        """Return CloudFormation, for a deployment; nothing that the Lambda runs calls it."""
+        return self.hub.client("cloudformation", region_name=self.region, config=self._config())
+
+    def sts_at(self, region: str) -> "STSClient":
+        """Return STS at a partition's global endpoint, for accounts where the regional one is not active."""
+        return self.hub.client("sts", region_name=region, config=self._config())
+
+    def _config(self, attempts: int = 1) -> ClientConfig:
+        return ClientConfig(
+            retries={"mode": "standard", "total_max_attempts": attempts},  # 1: retries are `retrying`'s
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            read_timeout=READ_TIMEOUT_SECONDS,
+            max_pool_connections=self.connections,
+            user_agent_extra=f"orgmfa/{__version__}",
+        )
+
+
+def make_clients(*, connections: int) -> Clients:
+    """Return the clients of this process, from the standard AWS settings (environment, profile, instance role).
+
+    `connections` is how many calls to one endpoint can be under way at once. Raises NoCredentials where the profile
+    that the environment names does not exist.
+    """
+    with translated():
+        hub = botocore.session.get_session()
+        hub.set_config_variable("sts_regional_endpoints", "regional")
+        # As the AWS CLI and the SDKs of other languages have it; botocore reads AWS_DEFAULT_REGION alone.
+        if region := os.environ.get("AWS_REGION"):
+            hub.set_config_variable("region", region)
+        member = botocore.session.get_session()
+        member.register_component("data_loader", hub.get_component("data_loader"))
+        member.register_component("credential_provider", _MemberCredentialsProvider())
+        return Clients(boto3.Session(botocore_session=hub), boto3.Session(botocore_session=member), connections)

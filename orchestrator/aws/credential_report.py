@@ -1,0 +1,71 @@
+"""The IAM credential report: CSV in, rows out. Asking for it is `iam`'s.
+
+Source: IAM User Guide, 'Getting credential reports for your AWS account'. A report is reused for four hours; a row is a
+user, and `<root_account>` the root user.
+"""
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from io import StringIO
+
+from orchestrator.errors import Malformed
+
+ROOT_ROW = "<root_account>"
+_KEYS = ("1", "2")
+_REQUIRED = ("user", "mfa_active", "password_enabled", "access_key_1_active", "access_key_2_active")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """What the credential report says of one user; None: the cell is empty or not known."""
+
+    has_mfa: bool | None
+    has_console_password: bool | None
+    active_access_keys: int | None
+    keys_last_used: datetime | None
+
+
+def read_credential_report(content: bytes) -> dict[str, ReportRow]:
+    """Return the rows of a credential report by user name; the root user's is `<root_account>`.
+
+    Raises Malformed where the text is no credential report.
+    """
+    try:
+        rows = csv.DictReader(StringIO(content.decode("utf-8")), strict=True)
+        if not set(_REQUIRED) <= set(rows.fieldnames or ()):
+            raise _malformed(f"lacks one of the columns {', '.join(_REQUIRED)}")
+        return {row["user"]: _read_row(row) for row in rows}
+    except (ValueError, csv.Error) as error:
+        raise _malformed(f"cannot be read: {error}") from error
+
+
+def _malformed(what: str) -> Malformed:
+    message = f"the credential report {what}"
+    return Malformed(message, code="MalformedReport", operation="GetCredentialReport")
+
+
+def _read_row(row: Mapping[str, str]) -> ReportRow:
+    flags = {number: _read_flag(row[f"access_key_{number}_active"]) for number in _KEYS}
+    active = [number for number, is_active in flags.items() if is_active]
+    return ReportRow(
+        has_mfa=_read_flag(row["mfa_active"]),
+        has_console_password=_read_flag(row["password_enabled"]),
+        active_access_keys=None if None in flags.values() else len(active),
+        keys_last_used=max(_last_uses(row, active), default=None),
+    )
+
+
+def _read_flag(text: str | None) -> bool | None:
+    return {"true": True, "false": False}.get(text or "")
+
+
+def _last_uses(row: Mapping[str, str], keys: list[str]) -> Iterator[datetime]:
+    for number in keys:
+        text = row.get(f"access_key_{number}_last_used_date") or ""
+        if text[:1].isdigit():  # else N/A or no_information
+            used_at = datetime.fromisoformat(text)
+            if used_at.tzinfo is None:
+                raise ValueError(f"{text} has no time zone")
+            yield used_at

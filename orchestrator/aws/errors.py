@@ -1,0 +1,173 @@
+"""botocore's errors, raised as ours with code and operation kept. No retries and no outcomes here."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004 - botocore's, of which Python's own is no ancestor
+    CredentialRetrievalError,
+    HTTPClientError,
+    LoginError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+from botocore.parsers import ResponseParserError
+
+from orchestrator.errors import (
+    AccessDenied,
+    AlreadyExists,
+    AwsError,
+    DeniedByScp,
+    Garbled,
+    Malformed,
+    NoCredentials,
+    NotFound,
+    NotReady,
+    QuotaExceeded,
+    RegionDisabled,
+    Throttled,
+    Unavailable,
+    Unreachable,
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ERROR_BY_CODE: dict[str, type[AwsError]] = {
+    "AccessDenied": AccessDenied,
+    "AccessDeniedException": AccessDenied,
+    "AccessDeniedForDependencyException": AccessDenied,
+    "UnauthorizedOperation": AccessDenied,
+    "NoSuchEntity": NotFound,
+    "NoSuchEntityException": NotFound,
+    "NoSuchBucket": NotFound,
+    "NoSuchKey": NotFound,
+    "ParameterNotFound": NotFound,
+    "ResourceNotFoundException": NotFound,
+    "AccountNotFoundException": NotFound,
+    "OrganizationalUnitNotFoundException": NotFound,
+    "ParentNotFoundException": NotFound,
+    "AWSOrganizationsNotInUseException": NotFound,
+    "ReportNotPresent": NotFound,
+    "ReportExpired": NotFound,
+    "CredentialReportNotPresentException": NotFound,
+    "CredentialReportExpiredException": NotFound,
+    "EntityAlreadyExists": AlreadyExists,
+    "EntityAlreadyExistsException": AlreadyExists,
+    "PreconditionFailed": AlreadyExists,
+    "ConditionalRequestConflict": AlreadyExists,
+    "LimitExceeded": QuotaExceeded,
+    "LimitExceededException": QuotaExceeded,
+    "ReportInProgress": NotReady,
+    "CredentialReportNotReadyException": NotReady,
+    "RegionDisabledException": RegionDisabled,
+    "Throttling": Throttled,
+    "ThrottlingException": Throttled,
+    "ThrottledException": Throttled,
+    "RequestThrottled": Throttled,
+    "RequestThrottledException": Throttled,
+    "RequestLimitExceeded": Throttled,
+    "TooManyRequestsException": Throttled,
+    "SlowDown": Throttled,
+    "PriorRequestNotComplete": Throttled,
+    "ConcurrentModification": Throttled,
+    "ConcurrentModificationException": Throttled,
+    "ServiceFailure": Unavailable,
+    "ServiceFailureException": Unavailable,
+    "ServiceException": Unavailable,
+    "ServiceUnavailable": Unavailable,
+    "InternalFailure": Unavailable,
+    "InternalError": Unavailable,
+    "InternalServerError": Unavailable,
+    "RequestTimeout": Unavailable,
+    "RequestTimeoutException": Unavailable,
+    "ExpiredToken": NoCredentials,
+    "ExpiredTokenException": NoCredentials,
+    "InvalidClientTokenId": NoCredentials,
+    "UnrecognizedClientException": NoCredentials,
+    "InvalidAccessKeyId": NoCredentials,
+    "SignatureDoesNotMatch": NoCredentials,
+    "InvalidSignatureException": NoCredentials,
+    "RequestExpired": NoCredentials,
+}
+"""AWS's error codes, by the error they mean here; a code that is not listed is a plain `AwsError`."""
+
+_HTTP_SERVER_ERROR = 500
+_ORGANIZATION_POLICIES = ("service control policy", "resource control policy")
+_LOCAL_CREDENTIALS = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    CredentialRetrievalError,
+    ProfileNotFound,
+    SSOError,
+    LoginError,
+    TokenRetrievalError,
+)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise botocore's errors as ours, keeping code and operation."""
+    try:
+        yield
+    except ClientError as error:
+        raise _from_answer(error) from error
+    except _LOCAL_CREDENTIALS as error:
+        raise NoCredentials(str(error), code=type(error).__name__) from error
+    except ResponseParserError:
+        # botocore puts the answer into its message, and the answer can hold credentials
+        message = "the answer of AWS was cut short or is not readable"
+        raise Garbled(message, code="UnreadableAnswer") from None
+    except BotoCoreError as error:  # time-outs, endpoints, unreadable answers: not a ClientError
+        raise _without_answer(error) from error
+
+
+def reads_answers(method: Callable[P, T]) -> Callable[P, T]:
+    """Return a method of an adapter that raises Malformed where an answer of AWS lacks a field that it reads.
+
+    What is missing is never taken for empty, and so never for compliant.
+    """
+
+    @wraps(method)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(*args, **kwargs)
+        except KeyError as error:
+            message = f"an answer of AWS lacks the field {error}"
+            raise Malformed(message, code="MalformedAnswer", operation=method.__name__) from error
+
+    return wrapper
+
+
+def require(value: T | None, field: str, operation: str) -> T:
+    """Return a field of an answer. Raises Malformed where AWS left it out."""
+    if value is None:
+        message = f"the answer to {operation} lacks {field}"
+        raise Malformed(message, code="MalformedAnswer", operation=operation)
+    return value
+
+
+def _from_answer(error: ClientError) -> AwsError:
+    details = error.response.get("Error", {})
+    code = details.get("Code", "") or "Unknown"
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    kind = ERROR_BY_CODE.get(code)
+    if kind is None:
+        kind = Unavailable if status >= _HTTP_SERVER_ERROR else AwsError
+    message = details.get("Message", "") or str(error)
+    if issubclass(kind, AccessDenied) and any(policy in message for policy in _ORGANIZATION_POLICIES):
+        kind = DeniedByScp
+    return kind(message, code=code, operation=error.operation_name)
+
+
+def _without_answer(error: BotoCoreError) -> AwsError:
+    code = type(error).__name__
+    kind: type[AwsError] = Unreachable if isinstance(error, ConnectionError | HTTPClientError) else AwsError
+    return kind(str(error), code=code)

@@ -1,0 +1,222 @@
+"""IAM of the member account that the calling context has entered: bulk reads, live looks at one user, single writes.
+
+Bulk reads cost the same few calls for 5 users as for 100: GetAccountAuthorizationDetails for users and groups,
+ListVirtualMFADevices, GetAccountSummary, and the credential report, which is asked for first and read last.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from threading import Event
+from typing import TYPE_CHECKING, Any, assert_never
+
+from tenacity import Retrying, retry_if_exception_type, sleep_using_event, stop_after_delay, wait_exponential
+
+from orchestrator.aws.credential_report import ROOT_ROW, ReportRow, read_credential_report
+from orchestrator.aws.devices import pick_newest, read_device
+from orchestrator.aws.errors import reads_answers
+from orchestrator.aws.policies import EnforcementPolicies
+from orchestrator.aws.retrying import Retrier
+from orchestrator.errors import NotFound, NotReady, QuotaExceeded
+from orchestrator.model import (
+    AccountFacts,
+    AddToGroup,
+    AttachPolicy,
+    DetachPolicy,
+    IamUser,
+    MfaDevice,
+    Quotas,
+    RemoveFromGroup,
+    RootUser,
+    UserChange,
+    UserNow,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam import IAMClient
+    from mypy_boto3_iam.type_defs import UserDetailTypeDef
+
+PAGE_SIZE = 1000
+REPORT_WAIT_SECONDS = 20.0
+
+
+class MemberIam:
+    """Reads and changes IAM in the entered account. Shared by all threads; holds nothing of any account."""
+
+    def __init__(
+        self,
+        client: "IAMClient",
+        retrier: Retrier,
+        policies: EnforcementPolicies,
+        *,
+        interrupted: Event,
+        report_wait_seconds: float = REPORT_WAIT_SECONDS,
+        sleep: Callable[[float], None] | None = None,
+    ) -> None:
+        """Take the shared client; `report_wait_seconds` is how long a credential report in the making is waited for."""
+        self._client = client
+        self._call = retrier.call
+        self._policies = policies
+        self._report_wait_seconds = report_wait_seconds
+        self._sleep = sleep or sleep_using_event(interrupted)
+
+    @reads_answers
+    def inspect(self, account_id: str) -> AccountFacts:
+        """Return what the account holds: users, root user, quotas, alias, and how EnforceMFA stands there.
+
+        Raises AwsError where a call fails; what the credential report does not say is None.
+        """
+        is_report_coming = self._ask_for_report()
+        details = list(self._pages(self._client.get_account_authorization_details, Filter=["User", "Group"]))
+        users = [user for page in details for user in page["UserDetailList"]]
+        groups = [group for page in details for group in page["GroupDetailList"]]
+        summary = self._call(self._client.get_account_summary)["SummaryMap"]
+        devices = self._virtual_devices()
+        aliases = self._call(self._client.list_account_aliases)["AccountAliases"]
+        enforcement = self._policies.compare(account_id, users, groups)
+        rows, made_at = self._read_report() if is_report_coming else ({}, None)
+        return AccountFacts(
+            alias=aliases[0] if aliases else None,
+            root_user=_read_root(summary, rows.get(ROOT_ROW)),
+            users=tuple(_read_user(user, rows.get(user["UserName"]), devices) for user in users),
+            quotas=Quotas(
+                policies_per_user=summary["AttachedPoliciesPerUserQuota"],
+                groups_per_user=summary["GroupsPerUserQuota"],
+            ),
+            enforcement=enforcement,
+            report_made_at=made_at,
+        )
+
+    @reads_answers
+    def look_at_user(self, user_name: str, *, password: bool, keys: bool) -> UserNow:
+        """Return how a user stands right now: MFA devices, and on demand console password and access keys.
+
+        Raises NotFound where the user is gone.
+        """
+        pages = self._pages(self._client.list_mfa_devices, UserName=user_name)
+        device = pick_newest([read_device(entry) for page in pages for entry in page["MFADevices"]])
+        has_password = self._has_console_password(user_name) if password else None
+        if not keys:
+            return UserNow(device is not None, has_password, mfa_device=device)
+        active = self._active_keys(user_name)
+        last_used = max(filter(None, map(self._key_last_used, active)), default=None)
+        return UserNow(device is not None, has_password, len(active), last_used, device)
+
+    def carry_out(self, change: UserChange) -> None:
+        """Make one change to one user. Each is safe to repeat.
+
+        Raises QuotaExceeded where the user has no room, NotFound where user, policy or group is gone.
+        """
+        client, call = self._client, self._call
+        match change:
+            case AttachPolicy(user_name, policy_arn):
+                call(client.attach_user_policy, UserName=user_name, PolicyArn=policy_arn)
+            case AddToGroup(user_name, group_name):
+                call(client.add_user_to_group, UserName=user_name, GroupName=group_name)
+            case DetachPolicy(user_name, policy_arn):
+                call(client.detach_user_policy, UserName=user_name, PolicyArn=policy_arn)
+            case RemoveFromGroup(user_name, group_name):
+                call(client.remove_user_from_group, UserName=user_name, GroupName=group_name)
+            case _:
+                assert_never(change)
+
+    @reads_answers
+    def is_in_force(self, change: AttachPolicy | AddToGroup) -> bool:
+        """Return whether a change to a user stands, for when the answer to the write itself was lost."""
+        match change:
+            case AttachPolicy(user_name, policy_arn):
+                pages = self._pages(self._client.list_attached_user_policies, UserName=user_name)
+                return any(found["PolicyArn"] == policy_arn for page in pages for found in page["AttachedPolicies"])
+            case AddToGroup(user_name, group_name):
+                pages = self._pages(self._client.list_groups_for_user, UserName=user_name)
+                return any(found["GroupName"] == group_name for page in pages for found in page["Groups"])
+            case _:
+                assert_never(change)
+
+    def _ask_for_report(self) -> bool:
+        """Ask IAM to make the credential report, and return whether it will."""
+        try:
+            self._call(self._client.generate_credential_report)
+        except QuotaExceeded:
+            return False
+        return True
+
+    def _read_report(self) -> tuple[dict[str, ReportRow], datetime | None]:
+        """Return the credential report and when it was made; no rows where it is not ready in time."""
+        attempts = Retrying(
+            retry=retry_if_exception_type((NotReady, NotFound)),
+            wait=wait_exponential(multiplier=0.25, max=4),
+            stop=stop_after_delay(self._report_wait_seconds),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        try:
+            answer = attempts(self._call, self._client.get_credential_report)
+        except (NotReady, NotFound):
+            return {}, None
+        return read_credential_report(answer["Content"]), answer["GeneratedTime"]
+
+    def _virtual_devices(self) -> dict[str, MfaDevice]:
+        """Return the newest virtual MFA device, as it stands right now, of each user who has one, by the user's ARN."""
+        by_arn: dict[str, list[MfaDevice]] = {}
+        for page in self._pages(self._client.list_virtual_mfa_devices, AssignmentStatus="Assigned"):
+            for entry in page["VirtualMFADevices"]:
+                if user := entry.get("User"):
+                    by_arn.setdefault(user["Arn"], []).append(read_device(entry))
+        return {arn: newest for arn, devices in by_arn.items() if (newest := pick_newest(devices)) is not None}
+
+    def _has_console_password(self, user_name: str) -> bool:
+        try:
+            self._call(self._client.get_login_profile, UserName=user_name)
+        except NotFound:
+            return False
+        return True
+
+    def _active_keys(self, user_name: str) -> list[str]:
+        pages = self._pages(self._client.list_access_keys, UserName=user_name)
+        keys = (key for page in pages for key in page["AccessKeyMetadata"])
+        return [key["AccessKeyId"] for key in keys if key["Status"] == "Active"]
+
+    def _key_last_used(self, key_id: str) -> datetime | None:
+        answer = self._call(self._client.get_access_key_last_used, AccessKeyId=key_id)
+        return answer.get("AccessKeyLastUsed", {}).get("LastUsedDate")
+
+    def _pages(self, method: Callable[..., Any], **parameters: object) -> Iterator[dict[str, Any]]:
+        """Yield the answers of a list call, page by page; a page may be empty and still be followed by another."""
+        marker: dict[str, str] = {}
+        while True:
+            answer = self._call(method, **parameters, MaxItems=PAGE_SIZE, **marker)
+            yield answer
+            if not answer.get("IsTruncated"):
+                return
+            marker = {"Marker": answer["Marker"]}
+
+
+def _read_user(detail: "UserDetailTypeDef", row: ReportRow | None, devices: Mapping[str, MfaDevice]) -> IamUser:
+    """Return a user from the bulk reads; a virtual device seen live outweighs a credential report made before it."""
+    arn = detail["Arn"]
+    known = row or ReportRow(None, None, None, None)
+    return IamUser(
+        name=detail["UserName"],
+        arn=arn,
+        created_at=detail["CreateDate"],
+        has_mfa=True if arn in devices else known.has_mfa,
+        has_console_password=known.has_console_password,
+        active_access_keys=known.active_access_keys,
+        keys_last_used=known.keys_last_used,
+        attached_policy_arns=frozenset(policy["PolicyArn"] for policy in detail["AttachedManagedPolicies"]),
+        group_names=frozenset(detail["GroupList"]),
+        mfa_device=devices.get(arn),
+    )
+
+
+def _read_root(summary: Mapping[Any, int], row: ReportRow | None) -> RootUser:
+    """Return the root user as GetAccountSummary tells it, live.
+
+    Centralised root access can remove a member's root credentials. Where the summary does not tell of a password, the
+    credential report does; where neither tells, the root user counts as having one.
+    """
+    has_keys = bool(summary["AccountAccessKeysPresent"])
+    has_password = summary.get("AccountPasswordPresent")
+    if has_password is None:
+        has_password = not (row is not None and row.has_console_password is False)
+    return RootUser(has_credentials=bool(has_password) or has_keys, has_mfa=bool(summary["AccountMFAEnabled"]))

@@ -1,0 +1,118 @@
+"""AWS Organizations: the organization itself, its accounts page by page, and the OUs above them.
+
+Source: AWS Organizations API Reference (DescribeOrganization, ListAccounts, ListAccountsForParent). A page may be empty
+and still have a NextToken; ListAccounts gives at most 20 accounts a page.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.aws.errors import reads_answers, require
+from orchestrator.aws.retrying import Retrier
+from orchestrator.errors import Malformed, NotFound
+from orchestrator.model import Account, AccountState, Organization
+
+if TYPE_CHECKING:
+    from mypy_boto3_organizations import OrganizationsClient
+
+
+class Directory:
+    """The accounts of the caller's organization."""
+
+    def __init__(self, client: "OrganizationsClient", retrier: Retrier) -> None:
+        """Take the client of the management account, a delegated administrator, or whom the organization lets list."""
+        self._client = client
+        self._retrier = retrier
+
+    @reads_answers
+    def describe_organization(self, partition: str) -> Organization:
+        """Return the organization of the caller. Raises NotFound where its account is in none."""
+        answer = self._retrier.call(self._client.describe_organization)["Organization"]
+        return Organization(
+            id=answer["Id"],
+            management_account_id=answer["MasterAccountId"],
+            partition=partition,
+        )
+
+    def list_accounts(self, watched_ou_ids: Sequence[str] = ()) -> Iterator[Account]:
+        """Yield the accounts of the organization as its pages arrive.
+
+        Where OUs are watched, each account carries the OUs above it: from `Account.Paths` where AWS fills it, else the
+        watched OUs that a walk down the tree finds it under.
+        """
+        for page in self._pages(self._client.list_accounts, "Accounts"):
+            for entry in page:
+                yield self._place(read_account(entry), watched_ou_ids)
+
+    @reads_answers
+    def get_account(self, account_id: str, watched_ou_ids: Sequence[str] = ()) -> Account:
+        """Return one account. Raises NotFound where the organization has none of this ID."""
+        answer = self._retrier.call(self._client.describe_account, AccountId=account_id)
+        return self._place(read_account(answer["Account"]), watched_ou_ids)
+
+    def _place(self, account: Account, watched_ou_ids: Sequence[str]) -> Account:
+        if not watched_ou_ids or account.ou_ids is not None:
+            return account
+        for ou_id in watched_ou_ids:
+            if ou_id not in self._account_ids_by_ou_id:
+                self._account_ids_by_ou_id[ou_id] = self._find_under(ou_id)
+        above = (ou_id for ou_id in watched_ou_ids if account.id in self._account_ids_by_ou_id[ou_id])
+        return replace(account, ou_ids=frozenset(above))
+
+    @cached_property
+    def _account_ids_by_ou_id(self) -> dict[str, frozenset[str]]:
+        return {}
+
+    def _find_under(self, ou_id: str) -> frozenset[str]:
+        try:
+            return frozenset(self._walk(ou_id))
+        except NotFound as error:
+            message = f"the organization has no OU {ou_id}"
+            raise NotFound(message, code=error.code, operation=error.operation) from error
+
+    def _walk(self, ou_id: str) -> Iterator[str]:
+        """Yield the IDs of the accounts under an OU or root, at any depth."""
+        for page in self._pages(self._client.list_accounts_for_parent, "Accounts", ParentId=ou_id):
+            yield from (entry["Id"] for entry in page)
+        children = self._client.list_organizational_units_for_parent
+        for page in self._pages(children, "OrganizationalUnits", ParentId=ou_id):
+            for child in page:
+                yield from self._walk(child["Id"])
+
+    def _pages(self, method: Callable[..., Any], key: str, **parameters: str) -> Iterator[Sequence[Any]]:
+        token: str | None = None
+        while True:
+            more = {"NextToken": token} if token else {}
+            answer = self._retrier.call(method, **parameters, **more)
+            yield require(answer.get(key), key, method.__name__)
+            token = answer.get("NextToken")
+            if not token:
+                return
+
+
+def read_account(entry: Mapping[str, Any]) -> Account:
+    """Return an account from an answer of Organizations: `State`, else the older `Status`.
+
+    Raises Malformed where the answer lacks the ID or has neither, or has a state that is not known.
+    """
+    account_id = require(entry.get("Id"), "Account.Id", "ListAccounts")
+    state = entry.get("State") or entry.get("Status")
+    try:
+        known = AccountState(require(state, f"State and Status of account {account_id}", "ListAccounts"))
+    except ValueError as error:
+        message = f"account {account_id} is in the state {state!r}, which this version of orgmfa does not know"
+        raise Malformed(message, code="UnknownAccountState", operation="ListAccounts") from error
+    return Account(
+        id=account_id,
+        name=entry.get("Name") or account_id,
+        state=known,
+        ou_ids=_read_paths(entry.get("Paths") or ()),
+    )
+
+
+def _read_paths(paths: Sequence[str]) -> frozenset[str] | None:
+    """Return the root and the OUs that `Account.Paths` names (`o-x/r-y/ou-z/123456789012/`), or None without paths."""
+    parts = {part for path in paths for part in path.split("/") if part.startswith(("r-", "ou-"))}
+    return frozenset(parts) or None

@@ -1,0 +1,159 @@
+"""The EnforceMFA policy and group of a member account: how they compare with ours, and how they are made.
+
+Making and updating them is for `policy.managed_by: orchestrator` alone; with `stackset` the StackSet owns both.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, assert_never
+
+from orchestrator.aws.errors import reads_answers
+from orchestrator.aws.retrying import Retrier
+from orchestrator.errors import AlreadyExists, NotFound
+from orchestrator.model import Enforcement, PolicyChange, PolicyState
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam import IAMClient
+
+OWNER_TAG = "orgmfa:managed-by"
+OWNER_TAG_VALUE = "orgmfa"
+VERSIONS_PER_POLICY = 5
+"""IAM quota 'versions per managed policy'; it cannot be raised (IAM User Guide, 'IAM and STS quotas')."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySettings:
+    """Names of the policy and group, the text the policy must have, and who owns them."""
+
+    partition: str
+    name: str
+    path: str
+    group: str
+    document: str
+    is_ours: Callable[[Mapping[str, Any] | str], bool]
+    managed_by: Literal["stackset", "orchestrator"]
+
+
+class EnforcementPolicies:
+    """Compares and manages the policy and group in the entered account."""
+
+    def __init__(self, client: "IAMClient", retrier: Retrier, settings: PolicySettings) -> None:
+        """Take the shared client and what the policy must look like."""
+        self._client = client
+        self._call = retrier.call
+        self._settings = settings
+
+    def policy_arn(self, account_id: str) -> str:
+        """Return the ARN of EnforceMFA in an account."""
+        settings = self._settings
+        return f"arn:{settings.partition}:iam::{account_id}:policy{settings.path}{settings.name}"
+
+    @reads_answers
+    def compare(
+        self, account_id: str, users: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, Any]]
+    ) -> Enforcement:
+        """Return how policy and group stand, the group as the bulk read showed it."""
+        name = self._settings.group
+        group = next((group for group in groups if group["GroupName"] == name), None)
+        if group is None:
+            state = PolicyState.MISSING
+        else:
+            state = self._judge_group(
+                account_id,
+                attached=[policy["PolicyArn"] for policy in group["AttachedManagedPolicies"]],
+                has_inline=bool(group["GroupPolicyList"]),
+                has_members=lambda: any(name in user["GroupList"] for user in users),
+            )
+        return Enforcement(self.policy_arn(account_id), name, self._look_at_policy(account_id), state)
+
+    @reads_answers
+    def look(self, account_id: str, *, group: bool) -> Enforcement:
+        """Return how the policy, and on demand the group, stand right now; a group not looked at counts as missing."""
+        state = self._look_at_group(account_id) if group else PolicyState.MISSING
+        return Enforcement(self.policy_arn(account_id), self._settings.group, self._look_at_policy(account_id), state)
+
+    @reads_answers
+    def change(self, account_id: str, change: PolicyChange) -> None:
+        """Make one change to the policy or the group; making what exists already is no error."""
+        settings, arn = self._settings, self.policy_arn(account_id)
+        try:
+            match change:
+                case PolicyChange.CREATE_POLICY:
+                    self._call(
+                        self._client.create_policy,
+                        PolicyName=settings.name,
+                        Path=settings.path,
+                        PolicyDocument=settings.document,
+                        Description="Denies everything but setting up MFA until the user signs in with MFA.",
+                        Tags=[{"Key": OWNER_TAG, "Value": OWNER_TAG_VALUE}],
+                    )
+                case PolicyChange.UPDATE_POLICY:
+                    self._update_policy(arn)
+                case PolicyChange.CREATE_GROUP:
+                    self._call(self._client.create_group, GroupName=settings.group, Path=settings.path)
+                case PolicyChange.ATTACH_GROUP_POLICY:
+                    self._call(self._client.attach_group_policy, GroupName=settings.group, PolicyArn=arn)
+                case _:
+                    assert_never(change)
+        except AlreadyExists:
+            return  # made by an earlier try whose answer was lost, or by someone else: the next look tells
+
+    def _look_at_policy(self, account_id: str) -> PolicyState:
+        arn = self.policy_arn(account_id)
+        try:
+            policy = self._call(self._client.get_policy, PolicyArn=arn)["Policy"]
+            version = policy["DefaultVersionId"]
+            answer = self._call(self._client.get_policy_version, PolicyArn=arn, VersionId=version)
+        except NotFound:
+            return PolicyState.MISSING
+        document: Any = answer["PolicyVersion"]["Document"]
+        if self._settings.is_ours(document):
+            return PolicyState.OURS
+        tags = {tag["Key"]: tag["Value"] for tag in policy.get("Tags", ())}
+        is_marked = tags.get(OWNER_TAG) == OWNER_TAG_VALUE
+        return PolicyState.OUTDATED if is_marked and self._manages else PolicyState.DRIFTED
+
+    def _look_at_group(self, account_id: str) -> PolicyState:
+        name, client = self._settings.group, self._client
+        try:
+            attached = self._call(client.list_attached_group_policies, GroupName=name)["AttachedPolicies"]
+            inline = self._call(client.list_group_policies, GroupName=name)["PolicyNames"]
+            return self._judge_group(
+                account_id,
+                attached=[policy["PolicyArn"] for policy in attached],
+                has_inline=bool(inline),
+                has_members=lambda: bool(self._call(client.get_group, GroupName=name, MaxItems=1)["Users"]),
+            )
+        except NotFound:
+            return PolicyState.MISSING
+
+    def _judge_group(
+        self, account_id: str, *, attached: Sequence[str], has_inline: bool, has_members: Callable[[], bool]
+    ) -> PolicyState:
+        """Return the state of a group by what it carries.
+
+        An empty group without policies is one that an earlier run could not finish; one with members is somebody's,
+        and a policy attached to it would reach people nobody looked at.
+        """
+        if list(attached) == [self.policy_arn(account_id)] and not has_inline:
+            return PolicyState.OURS
+        is_unfinished = self._manages and not attached and not has_inline and not has_members()
+        return PolicyState.OUTDATED if is_unfinished else PolicyState.DRIFTED
+
+    def _update_policy(self, arn: str) -> None:
+        """Make our text the default version; at five versions the oldest that is not the default makes room."""
+        versions = self._call(self._client.list_policy_versions, PolicyArn=arn)["Versions"]
+        if len(versions) >= VERSIONS_PER_POLICY:
+            spare = [version for version in versions if not version["IsDefaultVersion"]]
+            oldest = min(spare, key=lambda version: version["CreateDate"])
+            self._call(self._client.delete_policy_version, PolicyArn=arn, VersionId=oldest["VersionId"])
+        self._call(
+            self._client.create_policy_version,
+            PolicyArn=arn,
+            PolicyDocument=self._settings.document,
+            SetAsDefault=True,
+        )
+
+    @property
+    def _manages(self) -> bool:
+        return self._settings.managed_by == "orchestrator"

@@ -1,0 +1,119 @@
+"""The one retry policy for calls to AWS: what is tried again, how often, how long apart.
+
+botocore's own retries are off: in standard mode their quota belongs to the client, and with one client for all
+accounts a single throttled account would use up the retries of every other. Here each account has its quota.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import Event
+from typing import ParamSpec, TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_event, wait_random_exponential
+
+from orchestrator.aws.errors import translated
+from orchestrator.errors import NoCredentials, Throttled, Unavailable, Unreachable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MAX_ATTEMPTS = 12
+"""Tries of one call; at 60 % throttling 12 tries leave 2 calls in 1,000 unanswered, each still reported."""
+FIRST_WAIT_SECONDS = 0.4
+MAX_WAIT_SECONDS = 20.0
+UNREACHABLE_SECONDS = 15.0
+"""How long a call is repeated to an endpoint that does not answer at all: an operator waits for the reason."""
+QUOTA = 500
+REFUND = 2
+
+
+class AccountRetries:
+    """What the retries of one account share: its quota, and the way to renew its credentials.
+
+    An answered call gives a few retries back. Used by the threads of one account; a lost update costs a retry, no more.
+    """
+
+    def __init__(self, renew: Callable[[], None] | None = None) -> None:
+        """Start with a full quota; `renew` is called when AWS no longer takes the credentials."""
+        self.renew = renew
+        self._left = QUOTA
+
+    def take(self) -> bool:
+        """Take one retry, and return whether there was one left to take."""
+        if self._left <= 0:
+            return False
+        self._left -= 1
+        return True
+
+    def give_back(self) -> None:
+        """Put back what an answered call earns, up to the full quota."""
+        self._left = min(QUOTA, self._left + REFUND)
+
+
+_retries: ContextVar[AccountRetries | None] = ContextVar("account_retries", default=None)
+
+
+@contextmanager
+def own_retries(renew: Callable[[], None] | None = None) -> Iterator[None]:
+    """Give the calls made inside a retry quota of their own, and the way to renew their credentials."""
+    token = _retries.set(AccountRetries(renew))
+    try:
+        yield
+    finally:
+        _retries.reset(token)
+
+
+class Retrier:
+    """Makes calls to AWS, translates their errors, and tries again what may pass.
+
+    `interrupted` cuts the waiting short: from then on nothing is tried again. `calls` and `throttles` count all tries,
+    and those that were throttled; they are for metrics: threads may lose a count, never a call.
+    """
+
+    def __init__(self, interrupted: Event, sleep: Callable[[float], None] | None = None) -> None:
+        """Take the event that ends all waiting, and optionally another way to sleep (tests)."""
+        self._interrupted = interrupted
+        self._sleep = sleep or sleep_using_event(interrupted)
+        self.calls = 0
+        self.throttles = 0
+
+    def call(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return the answer of a client's method. Raises AwsError when the attempts or the quota are used up."""
+        retries = _retries.get() or AccountRetries()
+        for attempt in self._attempts(retries):
+            self.calls += 1
+            with attempt, translated():
+                answer = method(*args, **kwargs)
+                retries.give_back()
+                return answer
+        raise AssertionError  # not reached: tenacity raises the last error
+
+    def _attempts(self, retries: AccountRetries) -> Retrying:
+        def may_pass(error: BaseException) -> bool:
+            if isinstance(error, NoCredentials):
+                return retries.renew is not None
+            self.throttles += isinstance(error, Throttled)
+            return isinstance(error, Throttled | Unavailable)
+
+        def is_over(state: RetryCallState) -> bool:
+            error = state.outcome and state.outcome.exception()
+            is_second = state.attempt_number > 1
+            silent = isinstance(error, Unreachable) and (state.seconds_since_start or 0.0) > UNREACHABLE_SECONDS
+            hopeless = is_second and (silent or isinstance(error, NoCredentials))
+            enough = state.attempt_number >= MAX_ATTEMPTS or hopeless or self._interrupted.is_set()
+            return enough or not retries.take()
+
+        def renew(state: RetryCallState) -> None:
+            error = state.outcome and state.outcome.exception()
+            if isinstance(error, NoCredentials) and retries.renew is not None:
+                retries.renew()
+
+        return Retrying(
+            retry=retry_if_exception(may_pass),
+            stop=is_over,
+            wait=wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=MAX_WAIT_SECONDS),
+            before_sleep=renew,
+            sleep=self._sleep,
+            reraise=True,
+        )

@@ -1,0 +1,183 @@
+"""How a member account is entered: assume its role, sign with its credentials, renew them before they end."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from time import sleep
+from typing import TYPE_CHECKING, Any
+
+from botocore.credentials import ReadOnlyCredentials
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from orchestrator.aws.clients import Clients, signing_for
+from orchestrator.aws.errors import reads_answers
+from orchestrator.aws.retrying import Retrier, own_retries
+from orchestrator.errors import AccessDenied, AssumeRoleDenied, DeniedByScp, RegionDisabled
+from orchestrator.model import Access, Caller
+
+if TYPE_CHECKING:
+    from mypy_boto3_sts import STSClient
+
+SESSION_SECONDS = 3600
+"""The longest session of a role assumed by a role (role chaining), as the Lambda does."""
+WAIT_SECONDS = 5.0
+"""How long apart a role that does not exist yet is tried again: IAM is eventually consistent."""
+RENEW_BEFORE_END = timedelta(minutes=5)
+
+READ_ACTIONS = (
+    "iam:GenerateCredentialReport",
+    "iam:GetAccessKeyLastUsed",
+    "iam:GetAccountAuthorizationDetails",
+    "iam:GetAccountSummary",
+    "iam:GetCredentialReport",
+    "iam:GetGroup",
+    "iam:GetLoginProfile",
+    "iam:GetPolicy",
+    "iam:GetPolicyVersion",
+    "iam:ListAccessKeys",
+    "iam:ListAccountAliases",
+    "iam:ListAttachedGroupPolicies",
+    "iam:ListGroupPolicies",
+    "iam:ListMFADevices",
+    "iam:ListVirtualMFADevices",
+    "iam:SimulatePrincipalPolicy",
+)
+"""All that inspecting an account calls."""
+
+READ_ONLY_SESSION_POLICY = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": READ_ACTIONS, "Resource": "*"}],
+    },
+    separators=(",", ":"),
+)
+
+_GLOBAL_STS_REGION = {"aws": "aws-global", "aws-us-gov": "us-gov-west-1", "aws-cn": "cn-north-1"}
+
+
+@reads_answers
+def get_caller(clients: Clients, retrier: Retrier) -> Caller:
+    """Return who the program runs as. Raises AwsError where the caller has no usable credentials."""
+    answer = retrier.call(clients.sts.get_caller_identity)
+    return Caller(account_id=answer["Account"], arn=answer["Arn"], partition=answer["Arn"].split(":")[1])
+
+
+@dataclass(frozen=True, slots=True)
+class RoleNames:
+    """The member roles: the one that inspects and enforces, the one that releases, and their path."""
+
+    member: str
+    release: str
+    path: str
+
+
+class MemberSessions:
+    """Enters member accounts, for one run. Thread-safe: each entry has credentials of its own."""
+
+    def __init__(
+        self,
+        clients: Clients,
+        retrier: Retrier,
+        *,
+        partition: str,
+        role_names: RoleNames,
+        session_name: str,
+        now: Callable[[], datetime],
+        patience_seconds: float = 0.0,
+        sleep: Callable[[float], None] = sleep,
+    ) -> None:
+        """Take what all entries of the run share; `session_name` shows in CloudTrail of every account.
+
+        `patience_seconds` is how long a role that cannot be assumed yet is waited for: one that was made seconds ago.
+        """
+        self._clients = clients
+        self._retrier = retrier
+        self._partition = partition
+        self._role_names = role_names
+        self._session_name = session_name
+        self._now = now
+        self._patience_seconds = patience_seconds
+        self._sleep = sleep
+
+    @contextmanager
+    def enter(self, account_id: str, access: Access) -> Iterator[None]:
+        """Have the calls made inside go to this account, through the role that the access needs.
+
+        Raises AssumeRoleDenied where the role is missing or does not trust the caller.
+        """
+        session = _AssumedRole(self, account_id, access)
+        with own_retries(renew=session.forget):
+            self._wait_for(session)
+            with signing_for(session):
+                yield
+
+    def _wait_for(self, session: "_AssumedRole") -> None:
+        """Assume the role, trying again for a while where a run has the patience."""
+        attempts = Retrying(
+            retry=retry_if_exception_type(AssumeRoleDenied),
+            wait=wait_fixed(WAIT_SECONDS),
+            stop=stop_after_delay(self._patience_seconds),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        attempts(session.frozen)
+
+    @reads_answers
+    def assume(self, account_id: str, access: Access) -> tuple[ReadOnlyCredentials, datetime]:
+        """Return fresh credentials for an account, and when they end."""
+        try:
+            return self._assume_at(self._clients.sts, account_id, access)
+        except RegionDisabled:
+            return self._assume_at(self._global_sts, account_id, access)
+
+    def is_due(self, ends_at: datetime) -> bool:
+        """Return whether credentials that end then must be renewed now."""
+        return self._now() >= ends_at - RENEW_BEFORE_END
+
+    @cached_property
+    def _global_sts(self) -> "STSClient":
+        return self._clients.sts_at(_GLOBAL_STS_REGION[self._partition])
+
+    def _assume_at(self, sts: "STSClient", account_id: str, access: Access) -> tuple[ReadOnlyCredentials, datetime]:
+        names = self._role_names
+        role = names.release if access is Access.RELEASE else names.member
+        arn = f"arn:{self._partition}:iam::{account_id}:role{names.path}{role}"
+        policy: dict[str, Any] = {"Policy": READ_ONLY_SESSION_POLICY} if access is Access.INSPECT else {}
+        try:
+            answer = self._retrier.call(
+                sts.assume_role,
+                RoleArn=arn,
+                RoleSessionName=self._session_name,
+                DurationSeconds=SESSION_SECONDS,
+                **policy,
+            )
+        except DeniedByScp:
+            raise
+        except AccessDenied as error:
+            raise AssumeRoleDenied(str(error), code=error.code, operation=error.operation) from error
+        issued = answer["Credentials"]
+        keys = ReadOnlyCredentials(issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
+        return keys, issued["Expiration"]
+
+
+class _AssumedRole:
+    """The credentials of one entry; assumed at first use and again shortly before they end."""
+
+    def __init__(self, sessions: MemberSessions, account_id: str, access: Access) -> None:
+        self._sessions = sessions
+        self._account_id = account_id
+        self._access = access
+        self._issued: tuple[ReadOnlyCredentials, datetime] | None = None
+
+    def frozen(self) -> ReadOnlyCredentials:
+        """Return credentials that are valid now."""
+        if self._issued is None or self._sessions.is_due(self._issued[1]):
+            self._issued = self._sessions.assume(self._account_id, self._access)
+        return self._issued[0]
+
+    def forget(self) -> None:
+        """Have the role assumed again at the next use: AWS no longer takes the credentials."""
+        self._issued = None

@@ -1,0 +1,102 @@
+"""The stack instances of a service-managed StackSet: which accounts have one, and deleting them all.
+
+Source: AWS CloudFormation API Reference (ListStackInstances, DeleteStackInstances, ListStackSetOperationResults).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from orchestrator.aws.errors import reads_answers
+from orchestrator.aws.retrying import Retrier
+from orchestrator.errors import AwsError
+from orchestrator.stacks import InstanceFailure, StackInstance
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackSetOperationPreferencesUnionTypeDef
+
+CallAs = Literal["SELF", "DELEGATED_ADMIN"]
+
+# All accounts at once, past those that fail; the default, strict tolerance, runs as many at once as may fail, plus one.
+_PREFERENCES: "StackSetOperationPreferencesUnionTypeDef" = {
+    "ConcurrencyMode": "SOFT_FAILURE_TOLERANCE",
+    "FailureTolerancePercentage": 100,
+    "MaxConcurrentPercentage": 100,
+}
+
+
+class StackSets:
+    """The StackSets that the caller sees, as the management account or as a delegated administrator."""
+
+    def __init__(self, client: "CloudFormationClient", retrier: Retrier, *, call_as: CallAs) -> None:
+        """Take the client of the caller's account, and what the caller is in the organization."""
+        self._client = client
+        self._call = retrier.call
+        self._call_as: CallAs = call_as
+
+    @reads_answers
+    def list_instances(self, stack_set: str) -> tuple[StackInstance, ...]:
+        """Return the stack instances of a StackSet, named by name or ID; none where the StackSet does not exist."""
+        try:
+            pages = list(self._pages(self._client.list_stack_instances, StackSetName=stack_set))
+        except AwsError as error:
+            if error.code == "StackSetNotFoundException":
+                return ()
+            raise
+        return tuple(
+            StackInstance(account_id=one["Account"], region=one["Region"])
+            for page in pages
+            for one in page["Summaries"]
+        )
+
+    def delete_instances(
+        self, stack_set: str, *, target_ids: Sequence[str], regions: Sequence[str], operation_id: str
+    ) -> None:
+        """Begin to delete the stacks of all accounts under these targets, which ends automatic deployment there too."""
+        try:
+            self._call(
+                self._client.delete_stack_instances,
+                StackSetName=stack_set,
+                DeploymentTargets={"OrganizationalUnitIds": target_ids},
+                Regions=regions,
+                RetainStacks=False,
+                OperationPreferences=_PREFERENCES,
+                OperationId=operation_id,
+                CallAs=self._call_as,
+            )
+        except AwsError as error:
+            # A first try of this very call, whose answer was lost.
+            if error.code != "OperationIdAlreadyExistsException":
+                raise
+
+    @reads_answers
+    def is_operation_over(self, stack_set: str, operation_id: str) -> bool:
+        """Return whether an operation has ended, well or not."""
+        answer = self._call(
+            self._client.describe_stack_set_operation,
+            StackSetName=stack_set,
+            OperationId=operation_id,
+            CallAs=self._call_as,
+        )
+        return answer["StackSetOperation"]["Status"] in {"SUCCEEDED", "FAILED", "STOPPED"}
+
+    @reads_answers
+    def list_failures(self, stack_set: str, operation_id: str) -> tuple[InstanceFailure, ...]:
+        """Return the accounts in which an operation did not succeed, and why."""
+        results = self._client.list_stack_set_operation_results
+        pages = self._pages(results, StackSetName=stack_set, OperationId=operation_id)
+        return tuple(
+            InstanceFailure(account_id=one["Account"], reason=one.get("StatusReason") or one["Status"])
+            for page in pages
+            for one in page["Summaries"]
+            if one["Status"] != "SUCCEEDED"
+        )
+
+    def _pages(self, method: Callable[..., Any], **parameters: str) -> Iterator[Any]:
+        more: dict[str, str] = {}
+        while True:
+            answer = self._call(method, **parameters, CallAs=self._call_as, **more)
+            yield answer
+            if not answer.get("NextToken"):
+                return
+            more = {"NextToken": answer["NextToken"]}

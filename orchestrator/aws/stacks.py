@@ -1,0 +1,142 @@
+"""CloudFormation stacks of the caller's account and Region: read, change by change set, delete, and their events.
+
+Source: AWS CloudFormation API Reference. Each call that writes has a token of its own, so that one whose answer was
+lost can be made again.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.aws.errors import reads_answers
+from orchestrator.aws.retrying import Retrier
+from orchestrator.errors import AwsError
+from orchestrator.stacks import ChangeSet, ChangeSetRequest, ParameterValue, ResourceChange, Stack, StackEvent
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import TagTypeDef
+
+_TAGS: "Sequence[TagTypeDef]" = [{"Key": "application", "Value": "orgmfa"}]
+"""CloudFormation hands the tags of a stack on to its resources."""
+_INVALID = "ValidationError"
+"""How CloudFormation says that a stack does not exist, and much else."""
+
+
+class Stacks:
+    """The stacks of the caller's account, in one Region."""
+
+    def __init__(self, client: "CloudFormationClient", retrier: Retrier) -> None:
+        """Take the client of the caller's account."""
+        self._client = client
+        self._call = retrier.call
+
+    @reads_answers
+    def get_stack(self, name: str) -> Stack | None:
+        """Return a stack by its name or ID, or None where there is none; a deleted one is found by its ID alone."""
+        try:
+            [found] = self._call(self._client.describe_stacks, StackName=name)["Stacks"]
+        except AwsError as error:
+            if error.code == _INVALID and "does not exist" in str(error):
+                return None
+            raise
+        return Stack(
+            id=found["StackId"],
+            name=found["StackName"],
+            status=found["StackStatus"],
+            parameters={one["ParameterKey"]: one.get("ParameterValue", "") for one in found.get("Parameters", ())},
+            outputs={one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", ())},
+        )
+
+    @reads_answers
+    def create_change_set(self, request: ChangeSetRequest) -> str:
+        """Have CloudFormation work out what would change, and return the change set's ID."""
+        is_address = request.template.startswith("https://")
+        template: Any = {"TemplateURL" if is_address else "TemplateBody": request.template}
+        answer = self._call(
+            self._client.create_change_set,
+            StackName=request.stack_name,
+            ChangeSetName=request.name,
+            ChangeSetType="CREATE" if request.is_creation else "UPDATE",
+            ClientToken=f"{request.name}-{request.stack_name}",
+            Parameters=[_render(one) for one in request.parameters],
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+            Tags=_TAGS,
+            **template,
+        )
+        return answer["Id"]
+
+    @reads_answers
+    def get_change_set(self, change_set_id: str) -> ChangeSet:
+        """Return a change set with all its changes."""
+        pages = list(self._pages(self._client.describe_change_set, ChangeSetName=change_set_id))
+        changes = (change["ResourceChange"] for page in pages for change in page.get("Changes", ()))
+        return ChangeSet(
+            id=change_set_id,
+            stack_id=pages[0]["StackId"],
+            status=pages[0]["Status"],
+            reason=pages[0].get("StatusReason", ""),
+            changes=tuple(
+                ResourceChange(
+                    action=change["Action"],
+                    logical_id=change["LogicalResourceId"],
+                    type=change["ResourceType"],
+                    replacement=change.get("Replacement", ""),
+                )
+                for change in changes
+            ),
+        )
+
+    def delete_change_set(self, change_set_id: str) -> None:
+        """Delete a change set; one that is gone is no error."""
+        self._call(self._client.delete_change_set, ChangeSetName=change_set_id)
+
+    def execute_change_set(self, change_set_id: str, token: str) -> None:
+        """Have CloudFormation carry out a change set."""
+        self._call(self._client.execute_change_set, ChangeSetName=change_set_id, ClientRequestToken=token)
+
+    def delete_stack(self, stack_id: str, token: str) -> None:
+        """Have CloudFormation delete a stack."""
+        self._call(self._client.delete_stack, StackName=stack_id, ClientRequestToken=token)
+
+    @reads_answers
+    def get_newest_event_id(self, stack_id: str) -> str | None:
+        """Return the ID of the stack's newest event."""
+        answer = self._call(self._client.describe_stack_events, StackName=stack_id)
+        return next((event["EventId"] for event in answer["StackEvents"]), None)
+
+    @reads_answers
+    def list_events(self, stack_id: str, *, since: str | None) -> tuple[StackEvent, ...]:
+        """Return the events that came after the one of this ID, the oldest first; all where None is named."""
+        found: list[StackEvent] = []
+        # The newest come first.
+        for page in self._pages(self._client.describe_stack_events, StackName=stack_id):
+            for event in page["StackEvents"]:
+                if event["EventId"] == since:
+                    return tuple(reversed(found))
+                found.append(_read_event(event))
+        return tuple(reversed(found))
+
+    def _pages(self, method: Callable[..., Any], **parameters: str) -> Iterator[Any]:
+        more: dict[str, str] = {}
+        while True:
+            answer = self._call(method, **parameters, **more)
+            yield answer
+            if not answer.get("NextToken"):
+                return
+            more = {"NextToken": answer["NextToken"]}
+
+
+def _render(parameter: ParameterValue) -> Any:  # noqa: ANN401 - a parameter of the API
+    if parameter.value is None:
+        return {"ParameterKey": parameter.name, "UsePreviousValue": True}
+    return {"ParameterKey": parameter.name, "ParameterValue": parameter.value}
+
+
+def _read_event(event: Any) -> StackEvent:  # noqa: ANN401 - an answer of AWS
+    return StackEvent(
+        id=event["EventId"],
+        logical_id=event["LogicalResourceId"],
+        type=event["ResourceType"],
+        status=event["ResourceStatus"],
+        reason=event.get("ResourceStatusReason", ""),
+    )

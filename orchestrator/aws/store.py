@@ -1,0 +1,257 @@
+"""Files by name, in a folder or in an S3 bucket: what the archive stands on. Knows nothing of runs or reports.
+
+A file is written whole or not at all: in a folder under a temporary name and then renamed, in S3 by one PutObject.
+"""
+
+import fcntl
+import os
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from orchestrator.aws.errors import translated
+from orchestrator.errors import AlreadyExists, ArchiveError, AwsError, NotFound
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+TEMPORARY_SUFFIX = ".partial"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of the store: its name below the location, and when it was last written."""
+
+    name: str
+    written_at: datetime
+
+
+class Store(ABC):
+    """Files by name below one location; names use `/`."""
+
+    def __init__(self, location: str) -> None:
+        """Take the folder or `s3://bucket/prefix` below which all names stand."""
+        self.location = location.rstrip("/") or "/"
+
+    def address(self, name: str) -> str:
+        """Return where a file stands, for people and links."""
+        return f"{self.location}/{name}"
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file. Raises ArchiveError where it is missing or cannot be read."""
+        with self._explained("read", name), self._open(self.address(name), "rb") as file:
+            content: bytes = file.read()
+            return content
+
+    def read_start(self, name: str, size: int) -> bytes:
+        """Return the first bytes of a file; all of a shorter one. Raises ArchiveError where it cannot be read."""
+        with self._explained("read", name), self._open(self.address(name), "rb") as file:
+            start: bytes = file.read(size)
+            return start
+
+    @abstractmethod
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, in the place of an older one. Raises ArchiveError where that fails."""
+
+    @abstractmethod
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file unless it exists, and return whether this call made it; of several callers one does.
+
+        A file that holds this very content was made by a first try of this call whose answer was lost: give each call a
+        content of its own.
+        """
+
+    @abstractmethod
+    def replace(self, name: str, expected: bytes, content: bytes) -> bool:
+        """Write a file in the place of one with the expected content, and return whether it had that content."""
+
+    @abstractmethod
+    def list_files(self, prefix: str) -> Iterator[StoredFile]:
+        """Yield the files under a prefix, a name that ends in `/`; none where nothing is there yet."""
+
+    @abstractmethod
+    def delete(self, name: str) -> None:
+        """Delete a file; a missing one is no error."""
+
+    @contextmanager
+    def _open(self, address: str, mode: str, **parameters: object) -> Iterator[Any]:
+        import smart_open  # noqa: PLC0415 - 0.1 s to import, and a run that starts nothing needs no archive
+
+        with smart_open.open(address, mode, compression="disable", transport_params=parameters) as file:
+            yield file
+
+    @contextmanager
+    def _explained(self, verb: str, name: str) -> Iterator[None]:
+        try:
+            yield
+        except AwsError as error:
+            message = f"the archive: cannot {verb} {self.address(name)}: {error} ({error.code})"
+            raise ArchiveError(message) from error
+        except (OSError, ValueError, ClientError, BotoCoreError) as error:
+            cause = error.__cause__ or error.__context__ or error
+            message = f"the archive: cannot {verb} {self.address(name)}: {cause}"
+            raise ArchiveError(message) from error
+
+
+class FolderStore(Store):
+    """A store in a folder, made when it is first written to."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, in the place of an older one."""
+        with self._explained("write", name):
+            path = self._made(name)
+            temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+            try:
+                self._write_through(temporary, content)
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file unless it exists: a finished temporary file is linked to the name, which one caller can do."""
+        with self._explained("write", name):
+            path = self._made(name)
+            temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+            try:
+                self._write_through(temporary, content)
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+            finally:
+                temporary.unlink(missing_ok=True)
+            return True
+
+    def replace(self, name: str, expected: bytes, content: bytes) -> bool:
+        """Write a file in the place of one with the expected content; a system lock keeps others out meanwhile."""
+        with self._explained("write", name):
+            path = self._made(name)
+            guard = path.with_name(f"{path.name}.guard{TEMPORARY_SUFFIX}")
+            with guard.open("wb") as held:
+                fcntl.flock(held, fcntl.LOCK_EX)
+                if not path.exists() or path.read_bytes() != expected:
+                    return False
+                self.write(name, content)
+                return True
+
+    def list_files(self, prefix: str) -> Iterator[StoredFile]:
+        """Yield the files under a prefix; temporary ones are none."""
+        with self._explained("list", prefix):
+            for path in sorted(Path(self.location, prefix).rglob("*")):
+                if path.is_file() and not path.name.endswith(TEMPORARY_SUFFIX):
+                    written_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                    yield StoredFile(path.relative_to(self.location).as_posix(), written_at)
+
+    def delete(self, name: str) -> None:
+        """Delete a file; a missing one is no error."""
+        with self._explained("delete", name):
+            Path(self.location, name).unlink(missing_ok=True)
+
+    def _made(self, name: str) -> Path:
+        path = Path(self.location, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _write_through(self, path: Path, content: bytes) -> None:
+        with self._open(str(path), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+class BucketStore(Store):
+    """A store in an S3 bucket."""
+
+    def __init__(self, location: str, client: "S3Client") -> None:
+        """Take `s3://bucket/prefix` and the client that reaches it."""
+        super().__init__(location)
+        self._client = client
+        self._bucket, _, self._prefix = self.location.removeprefix("s3://").partition("/")
+
+    def read_start(self, name: str, size: int) -> bytes:
+        """Return the first bytes of a file: nothing else is sent, and the connection stays of use."""
+        with self._explained("read", name):
+            try:
+                with translated():
+                    found = self._client.get_object(
+                        Bucket=self._bucket, Key=self._key(name), Range=f"bytes=0-{size - 1}"
+                    )
+                    return found["Body"].read()
+            except AwsError as error:
+                if error.code == "InvalidRange":  # the file is empty
+                    return b""
+                raise
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file by one PutObject, in the place of an older one."""
+        kinds = {"S3.Client.put_object": {"ContentType": _content_type(name)}}
+        parameters: dict[str, Any] = {"multipart_upload": False, "client_kwargs": kinds}
+        with self._explained("write", name), self._open(self.address(name), "wb", **parameters) as file:
+            file.write(content)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file unless it exists (S3 User Guide, 'conditional writes')."""
+        with self._explained("write", name):
+            try:
+                with translated():
+                    self._client.put_object(Bucket=self._bucket, Key=self._key(name), Body=content, IfNoneMatch="*")
+            except AlreadyExists:
+                return self.read(name) == content
+            return True
+
+    def replace(self, name: str, expected: bytes, content: bytes) -> bool:
+        """Write a file in the place of one with the expected content (S3 User Guide, 'conditional writes')."""
+        bucket, key = self._bucket, self._key(name)
+        with self._explained("write", name):
+            try:
+                with translated():
+                    found = self._client.get_object(Bucket=bucket, Key=key)
+                    if found["Body"].read() != expected:
+                        return False
+                    self._client.put_object(Bucket=bucket, Key=key, Body=content, IfMatch=found["ETag"])
+            except NotFound as error:
+                if error.code != "NoSuchKey":
+                    raise
+                return False
+            except AlreadyExists:
+                return self.read(name) == content
+            return True
+
+    def list_files(self, prefix: str) -> Iterator[StoredFile]:
+        """Yield the files under a prefix."""
+        with self._explained("list", prefix), translated():
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._key(prefix)
+            )
+            for page in pages:
+                for entry in page.get("Contents", ()):
+                    yield StoredFile(entry["Key"].removeprefix(self._key("")), entry["LastModified"])
+
+    def delete(self, name: str) -> None:
+        """Delete a file; a missing one is no error."""
+        with self._explained("delete", name), translated():
+            self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}/{name}" if self._prefix else name
+
+    @contextmanager
+    def _open(self, address: str, mode: str, **parameters: object) -> Iterator[Any]:
+        with super()._open(address, mode, client=self._client, **parameters) as file:
+            yield file
+
+
+def _content_type(name: str) -> str:
+    """Return what a browser needs to know of a file, to show a page instead of saving it."""
+    return "text/html; charset=utf-8" if name.endswith(".html") else "application/octet-stream"
+
+
+def make_store(location: str, s3: "Callable[[], S3Client]") -> Store:
+    """Return the store at a folder or an `s3://` location; `s3` makes the client where one is needed."""
+    return BucketStore(location, s3()) if location.startswith("s3://") else FolderStore(location)

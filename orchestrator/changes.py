@@ -1,0 +1,142 @@
+"""What changed since the run that this one is compared with, and how long users have been without MFA. Pure.
+
+Accounts go by ID, users by name. Unreadable is unknown: an account that was not read now or then, and a user whose MFA
+was not known now or then, has changed in nothing that could be told.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import chain
+from typing import Literal, TypeVar
+
+from orchestrator.history import Base, History
+from orchestrator.model import Mode, Outcome, Status, Verdict
+from orchestrator.past import PastAccount, PastUser, was_read
+from orchestrator.reporting import (
+    AccountReport,
+    ChangedAccount,
+    ChangedUser,
+    Changes,
+    EnrolledUser,
+    RunReport,
+    UserReport,
+)
+
+Kind = Literal["newly_without_mfa", "enrolled", "newly_enforced", "enforcement_undone"]
+_ENFORCED = frozenset({Outcome.ENFORCED, Outcome.ALREADY_ENFORCED})
+
+User = TypeVar("User", bound=ChangedUser)
+
+
+def add_history(report: RunReport, history: History) -> RunReport:
+    """Return a report with what earlier runs have to do with it; a release judges nobody, and is given nothing."""
+    if report.mode is Mode.RELEASE:
+        return report
+    accounts = tuple(_carry_on(account, history, report.started_at) for account in report.accounts)
+    return report.model_copy(update={"accounts": accounts, "changes": compare(report, history)})
+
+
+def compare(report: RunReport, history: History) -> Changes | None:
+    """Return what changed since the base, or None where there is none.
+
+    Accounts are new or gone only where both runs listed all of them; a narrowed run tells of its own accounts alone.
+    """
+    base = history.base
+    if base is None or report.mode is Mode.RELEASE:
+        return None
+    found: dict[Kind, list[ChangedUser]] = {}
+    for kind, account, user in chain.from_iterable(_read_both(account, base, history) for account in report.accounts):
+        found.setdefault(kind, []).append(_describe(kind, account, user))
+    listed = {account.id: account for account in report.accounts}
+    is_whole = report.complete and not report.narrowed
+    new = [account for account in report.accounts if account.id not in base.accounts] if is_whole else []
+    gone = [account for account in base.accounts.values() if account.id not in listed] if is_whole else []
+    return Changes(
+        since_run_id=base.run_id,
+        since=base.started_at,
+        newly_without_mfa=_sorted(found.get("newly_without_mfa", [])),
+        enrolled=_sorted([user for user in found.get("enrolled", []) if isinstance(user, EnrolledUser)]),
+        newly_enforced=_sorted(found.get("newly_enforced", [])),
+        enforcement_undone=_sorted(found.get("enforcement_undone", [])),
+        new_accounts=_list_accounts(new),
+        gone_accounts=_list_accounts(gone),
+    )
+
+
+def _read_both(
+    account: AccountReport, base: Base, history: History
+) -> Iterator[tuple[Kind, AccountReport, UserReport]]:
+    """Yield each change of a user of an account that was read by both runs; all users of a new account are new."""
+    before = base.accounts.get(account.id)
+    if before is not None and not was_read(before):
+        return
+    users = {user.name: user for user in before.users} if before else {}
+    for user in account.users:
+        was_released = (account.id, user.name) in history.released
+        for kind in _kinds(user, users.get(user.name), was_released=was_released):
+            yield kind, account, user
+
+
+def _kinds(user: UserReport, before: PastUser | None, *, was_released: bool) -> Iterator[Kind]:
+    """Yield what happened to a user; `before` None: there was no such user, or it had MFA and no EnforceMFA.
+
+    One whom this run enforces although EnforceMFA was there before had it taken off in between: it is not newly
+    enforced, but enforced again.
+    """
+    was_clean = before is None or before.verdict is Verdict.COMPLIANT
+    was_enforced = before is not None and before.is_enforced
+    if user.verdict is Verdict.COMPLIANT and before is not None and before.verdict is Verdict.NON_COMPLIANT:
+        yield "enrolled"
+    if user.verdict is not Verdict.NON_COMPLIANT:
+        return
+    if was_clean:
+        yield "newly_without_mfa"
+    if user.outcome in _ENFORCED and not was_enforced:
+        yield "newly_enforced"
+    if was_enforced and user.outcome is not Outcome.ALREADY_ENFORCED and not was_released:
+        yield "enforcement_undone"
+
+
+def _describe(kind: Kind, account: AccountReport, user: UserReport) -> ChangedUser:
+    changed = ChangedUser(account_id=account.id, account_alias=account.alias, account_name=account.name, name=user.name)
+    if kind != "enrolled":
+        return changed
+    return EnrolledUser(**changed.model_dump(), device=user.mfa_device, enrolled_at=user.mfa_enrolled_at)
+
+
+def _sorted(users: list[User]) -> tuple[User, ...]:
+    return tuple(sorted(users, key=lambda user: (user.account_id, user.name.casefold(), user.name)))
+
+
+def _list_accounts(accounts: Iterable[AccountReport | PastAccount]) -> tuple[ChangedAccount, ...]:
+    listed = (ChangedAccount(id=account.id, name=account.name, alias=account.alias) for account in accounts)
+    return tuple(sorted(listed, key=lambda account: account.id))
+
+
+def _carry_on(account: AccountReport, history: History, started_at: datetime) -> AccountReport:
+    """Return an account with what its users and its failures have behind them; a user never seen before begins now."""
+    known = history.open_since.get(account.id, {})
+    update: dict[str, object] = {"failing_runs": _count_failures(account, history.failing_runs.get(account.id, 0))}
+    if not was_read(account):
+        update["unread_open_since"] = dict(known)
+    elif any(user.verdict is not Verdict.COMPLIANT for user in account.users):
+        unknown = (user.name for user in account.users if user.verdict is Verdict.UNKNOWN)
+        update["unread_open_since"] = {name: known[name] for name in unknown if name in known}
+        begins = None if history.problem else started_at
+        update["users"] = tuple(_date(user, known.get(user.name, begins)) for user in account.users)
+    return account.model_copy(update=update)
+
+
+def _count_failures(account: AccountReport, before: int) -> int:
+    """Return how often in a row an account failed; a run that did not come to it neither adds nor forgets."""
+    match account.status:
+        case Status.FAILED:
+            return before + 1
+        case Status.NOT_REACHED if not was_read(account):
+            return before
+        case _:
+            return 0
+
+
+def _date(user: UserReport, since: datetime | None) -> UserReport:
+    return user.model_copy(update={"open_since": since}) if user.verdict is Verdict.NON_COMPLIANT else user

@@ -1,0 +1,51 @@
+"""What `orgmfa doctor` does between its options and its exit code. Standard output carries data alone."""
+
+import os
+from dataclasses import replace
+
+import click
+from rich.console import Console
+
+from orchestrator.config import CONFIG_VARIABLE
+from orchestrator.doctor import Question
+from orchestrator.doctor.table import print_examination
+from orchestrator.interrupts import Interrupts
+from orchestrator.pool import Halt
+from orchestrator.tables import ProgressView
+from orchestrator.terminal import CONFIG_FILE, RunOptions, configure_command_logs, open_hub
+from orchestrator.wiring import examine_hub, make_run_id
+
+
+def doctor_command(options: RunOptions) -> int:
+    """Check what a run needs, show what was found on standard output, and return the exit code.
+
+    Raises ConfigError or StartError where nothing could be checked.
+    """
+    configure_command_logs(verbose=options.verbose)
+    with open_hub(options) as opened:
+        hub = replace(opened, environment={}) if options.sandbox else opened  # the sandbox knows no Slack
+        question = Question(
+            examination_id=make_run_id(hub.now()),
+            config_source=_config_source(options),
+            targets=options.targets,
+            ou_ids=options.ou_ids,
+        )
+        halt = Halt()
+        with Interrupts(halt), ProgressView(Console(stderr=True)) as progress:
+            found = examine_hub(hub, question, halt=halt, observer=progress)
+        if options.output == "json":
+            click.echo(found.report.model_dump_json(indent=2))
+        else:
+            print_examination(found, Console())
+        return int(not found.report.ok)
+
+
+def _config_source(options: RunOptions) -> str:
+    """Return where the configuration comes from, in the order in which it is looked for."""
+    if options.config_path is not None:
+        return str(options.config_path)
+    if options.sandbox:
+        return "the sandbox"
+    if named := os.environ.get(CONFIG_VARIABLE):
+        return named
+    return str(CONFIG_FILE) if CONFIG_FILE.is_file() else "the defaults and the environment"

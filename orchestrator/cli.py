@@ -1,0 +1,280 @@
+"""The command line: parse, call, exit code; nothing else.
+
+Data goes to standard output; logs, progress and questions to standard error. Exit code 0: all well; 1: something needs
+a hand; 2: the call or the configuration cannot be used, or nothing could start.
+"""
+
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+from rich.console import Console
+
+from orchestrator import __version__
+from orchestrator.checkup import doctor_command
+from orchestrator.config import find_config, parse_duration
+from orchestrator.enforcement_policy import render_enforcement_policy
+from orchestrator.errors import OrgmfaError
+from orchestrator.logs import configure_logs
+from orchestrator.model import Mode
+from orchestrator.tables import print_runs
+from orchestrator.terminal import CONFIG_FILE, RunOptions, export_report, read_config, run_command, show_report
+from orchestrator.wiring import make_hub
+
+DECLINED = 1
+UNUSABLE = 2
+
+Command = TypeVar("Command", bound=Callable[..., int])
+
+
+class MaxChangesType(click.ParamType[int | str]):
+    """A count, or `none` for no limit."""
+
+    name = "N|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:  # noqa: ANN401 - click's signature
+        """Return the count, or the word `none`."""
+        text = str(value)
+        if text == "none":
+            return text
+        if not text.isdecimal():
+            self.fail(f"{text!r} is neither a whole number nor 'none'", param, ctx)
+        return int(text)
+
+
+class DurationType(click.ParamType[timedelta]):
+    """A duration such as 7d, 12h or 30m."""
+
+    name = "DURATION"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:  # noqa: ANN401 - click's signature
+        """Return the duration."""
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+_OPTIONS = {
+    "config": click.option(
+        "--config",
+        "config_path",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="The configuration; else ORGMFA_CONFIG, else ./config.yaml, else the defaults.",
+    ),
+    "output": click.option(
+        "--output",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
+        help="json: one report on standard output and nothing else.",
+    ),
+    "account": click.option(
+        "--account",
+        "targets",
+        metavar="ID|NAME|ALIAS",
+        multiple=True,
+        help="Only this account, matched exactly; repeat for more.",
+    ),
+    "ou": click.option(
+        "--ou", "ou_ids", metavar="OU_ID", multiple=True, help="Only accounts under this OU; repeat for more."
+    ),
+    "user": click.option(
+        "--user", "user_names", metavar="NAME", multiple=True, help="Only this user; repeat for more."
+    ),
+    "for": click.option(
+        "--for",
+        "release_for",
+        type=DurationType(),
+        default="7d",
+        show_default=True,
+        help="How long later runs leave the released users alone.",
+    ),
+    "max-changes": click.option(
+        "--max-changes",
+        type=MaxChangesType(),
+        help="Replaces limits.max_changes_per_account and max_changes_per_run for this run.",
+    ),
+    "yes": click.option("--yes", is_flag=True, help="Do not ask before writing."),
+    "digest": click.option("--digest", "sends_digest", is_flag=True, help="Send the plan's Slack digest too."),
+    "no-digest": click.option(
+        "--no-digest", "sends_digest", flag_value=False, default=True, help="Send no Slack digest."
+    ),
+    "sandbox": click.option(
+        "--sandbox", is_flag=True, help="Use an embedded organization: no AWS account, no Slack, no network."
+    ),
+    "verbose": click.option("-v", "--verbose", is_flag=True, help="Log every account and every change."),
+}
+
+
+def _options(*names: str) -> Callable[[Command], Command]:
+    """Return a decorator that gives a command the options of these names, in this order."""
+
+    def decorate(command: Command) -> Command:
+        for name in reversed(names):
+            command = _OPTIONS[name](command)
+        return command
+
+    return decorate
+
+
+@click.group(
+    epilog="Example: orgmfa plan --account 111122223333",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="orgmfa")
+def cli() -> None:
+    """Find IAM users without MFA in every account of an AWS Organization, and enforce MFA on them."""
+
+
+@cli.command(epilog="Example: orgmfa plan --ou ou-abcd-11112222 --output json")
+@_options("config", "output", "account", "ou", "max-changes", "digest", "sandbox", "verbose")
+def plan(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
+    """Show what a run would do. Writes nothing in any account."""
+    return run_command(Mode.PLAN, RunOptions(**given))
+
+
+@cli.command(epilog="Example: orgmfa apply --account 111122223333 --max-changes 5")
+@_options("config", "output", "account", "ou", "max-changes", "yes", "no-digest", "sandbox", "verbose")
+def apply(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
+    """Enforce MFA on the users whom the plan names, after showing it and asking."""
+    return run_command(Mode.APPLY, RunOptions(**given))
+
+
+@cli.command(epilog="Example: orgmfa release --account 111122223333 --user alice --for 2d")
+@_options("config", "output", "account", "ou", "user", "for", "yes", "no-digest", "sandbox", "verbose")
+def release(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
+    """Take EnforceMFA off users again: detach the policy, remove from the group; nothing else."""
+    return run_command(Mode.RELEASE, RunOptions(**given))
+
+
+@cli.command(epilog="Example: orgmfa report latest --output json")
+@click.argument("run_id", default="latest", metavar="[RUN_ID|latest]")
+@click.option("--list", "lists", is_flag=True, help="List the runs in the archive instead.")
+@click.option("--html", "html_path", metavar="FILE", type=click.Path(path_type=Path), help="Write its page instead.")
+@click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write a row a user instead.")
+@click.option("--json", "output", flag_value="json", help="The same as --output json.")
+@_options("config", "output")
+def report(*, run_id: str, lists: bool, config_path: Path | None, output: str, **files: Path | None) -> int:
+    """Show an archived run, the newest finished one by default."""
+    configure_logs(as_json=False, level=logging.WARNING)
+    config = read_config(config_path)
+    archive = make_hub(config, os.environ).archive
+    if any(files.values()):
+        export_report(archive, run_id, config, html_path=files["html_path"], csv_path=files["csv_path"])
+    elif not lists:
+        show_report(archive.load(run_id), output, config)
+    elif output == "json":
+        runs = [
+            {"run_id": run.run_id, "finished_at": f"{run.finished_at:%Y-%m-%dT%H:%M:%SZ}"}
+            for run in archive.list_runs()
+        ]
+        click.echo(json.dumps(runs, indent=2))
+    else:
+        print_runs(archive.list_runs(), Console())
+    return 0
+
+
+@cli.command(epilog="Example: orgmfa doctor --account 111122223333")
+@_options("config", "output", "account", "ou", "sandbox", "verbose")
+def doctor(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
+    """Check what a run needs, and say what to do about it. Changes nothing in any account."""
+    return doctor_command(RunOptions(**given))
+
+
+@cli.command(epilog="Example: orgmfa policy --partition aws-us-gov")
+@click.option("--partition", type=click.Choice(["aws", "aws-us-gov", "aws-cn"]), default="aws", show_default=True)
+@_options("config")
+def policy(*, partition: str, config_path: Path | None) -> int:
+    """Print the EnforceMFA policy document (JSON). Needs no credentials."""
+    access_keys = read_config(config_path).policy.access_keys
+    click.echo(json.dumps(render_enforcement_policy(partition=partition, access_keys=access_keys), indent=2))
+    return 0
+
+
+@cli.command(epilog="Example: orgmfa deploy --parameter TargetIds=r-ab12 --parameter AlarmEmail=security@example.com")
+@click.option(
+    "--delete", "deletes", is_flag=True, help="Take down what was deployed; refused while anybody is enforced."
+)
+@click.option(
+    "--parameter",
+    "parameters",
+    metavar="[STACK.]NAME=VALUE",
+    multiple=True,
+    help="A parameter of the stacks (bootstrap, central, stackset); what is not named stays as it is. Repeat for more.",
+)
+@click.option(
+    "--package",
+    "package_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The zip that orgmfa package made; else it is built now.",
+)
+@_options("config", "yes", "verbose")
+def deploy(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
+    """Deploy roles, functions and StackSet, after showing what will change and asking. Safe to run again."""
+    from orchestrator.deploying import DeployOptions, deploy_command  # noqa: PLC0415 - for this command alone
+
+    return deploy_command(DeployOptions(**given))
+
+
+@cli.command(epilog="Example: orgmfa package --output dist/orgmfa.zip")
+@click.option(
+    "--output",
+    "output_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    default=Path("dist/orgmfa.zip"),
+    show_default=True,
+    help="The zip; its bill of materials (.cdx.json) goes beside it.",
+)
+@click.option("--architecture", type=click.Choice(["arm64", "x86_64"]), default="arm64", show_default=True)
+@click.option("--python", metavar="VERSION", default="3.13", show_default=True, help="The Python of the functions.")
+@_options("config")
+def package(*, output_path: Path, architecture: str, python: str, config_path: Path | None) -> int:
+    """Build the zip that the Lambda functions run, with the configuration in it. Needs no credentials."""
+    from orchestrator.packaging import build_package  # noqa: PLC0415 - for this command alone
+
+    made = build_package(
+        output_path,
+        architecture=architecture,
+        python=python,
+        config=find_config(config_path, os.environ, fallback=CONFIG_FILE),
+        progress=lambda text: click.echo(text, err=True),
+    )
+    click.echo(f"{made.path}  {made.size} bytes  sha256:{made.sha256}\n{made.bill}")
+    return 0
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    try:
+        code = cli.main(standalone_mode=False) or 0
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.Abort:
+        code = DECLINED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except OrgmfaError as error:
+        click.echo(f"orgmfa: {error}", err=True)
+        code = UNUSABLE
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process, without waiting for a thread that is still stuck in a call when the run has given it up."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if threading.active_count() > 1:
+        os._exit(code)
+    sys.exit(code)

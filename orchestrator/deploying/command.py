@@ -1,0 +1,183 @@
+"""What `orgmfa deploy` does between its options and its exit code."""
+
+import os
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from orchestrator.config import Config, find_config, load_config
+from orchestrator.deploying.census import explain_census, take_census
+from orchestrator.deploying.changing import PreparedChange, changes_of
+from orchestrator.deploying.code import Code, build_code, read_code, read_packed_config
+from orchestrator.deploying.guide import tell_next_steps, tell_removed
+from orchestrator.deploying.opening import Place, as_operator, find_place, make_tools
+from orchestrator.deploying.parameters import configured_values, parse_given
+from orchestrator.deploying.removal import Inventory, take_down
+from orchestrator.deploying.rollout import Order, roll_out
+from orchestrator.deploying.templates import (
+    CENTRAL,
+    MANAGEMENT,
+    MEMBER_TEMPLATE,
+    STACKS,
+    read_template,
+)
+from orchestrator.deploying.view import DeploymentView
+from orchestrator.deploying.watching import Interrupted
+from orchestrator.deploying.words import DeploymentFailed, explain_refusal
+from orchestrator.errors import AwsError
+from orchestrator.interrupts import Interrupts
+from orchestrator.model import Mode
+from orchestrator.packaging.shipped import read_shipped
+from orchestrator.pool import Halt
+from orchestrator.stacks import Stack
+from orchestrator.tables import ProgressView
+from orchestrator.terminal import CONFIG_FILE, configure_command_logs, read_config
+from orchestrator.wiring import Hub, make_hub
+
+FAILED = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployOptions:
+    """The options of `orgmfa deploy` as given on the command line."""
+
+    config_path: Path | None
+    parameters: tuple[str, ...]
+    package_path: Path | None
+    deletes: bool
+    yes: bool
+    verbose: bool
+
+
+def deploy_command(options: DeployOptions) -> int:
+    """Deploy, or take down, and return the exit code.
+
+    Raises ConfigError or StartError where nothing could start.
+    """
+    if not options.yes and not sys.stdin.isatty():
+        raise click.UsageError("deploy asks before it changes anything, and there is no terminal to ask on: add --yes")
+    if options.deletes and (options.parameters or options.package_path):
+        raise click.UsageError("--delete takes neither --parameter nor --package")
+    configure_command_logs(verbose=options.verbose)
+    halt = Halt()
+    with Interrupts(halt) as interrupts:
+        desk = _Desk(options, halt, interrupts)
+        try:
+            return desk.delete() if options.deletes else desk.deploy()
+        except (DeploymentFailed, Interrupted) as error:
+            click.echo(str(error), err=True)
+        except AwsError as error:
+            click.echo(explain_refusal(error), err=True)
+        return FAILED
+
+
+class _Desk:
+    """One call of the command."""
+
+    def __init__(self, options: DeployOptions, halt: Halt, interrupts: Interrupts) -> None:
+        self._options = options
+        self._halt = halt
+        self._interrupts = interrupts
+        self._errors = Console(stderr=True)
+        self._view = DeploymentView(Console(), self._errors)
+        self._templates = {name: read_template(name) for name in STACKS}
+        self._config = read_config(options.config_path)
+
+    def deploy(self) -> int:
+        """Deploy."""
+        source = find_config(self._options.config_path, os.environ, fallback=CONFIG_FILE)
+        packed = _packed_config(source, self._options.package_path)
+        given = parse_given(self._options.parameters, list(self._templates.values()), packed)
+        hub, place = self._open("Deploying")
+        order = Order(
+            templates=self._templates,
+            member_template=read_shipped(MEMBER_TEMPLATE),
+            given=given,
+            known=place.known().with_values(**configured_values(packed)),
+            make_code=lambda architecture, python: self._make_code(architecture, python, source),
+            address=place.address,
+            confirm=self._confirm_changes,
+        )
+        deployed = roll_out(order, make_tools(hub, place, view=self._view, halt=self._halt))
+        if deployed is None:
+            return self._declined()
+        self._view.say("\nDeployed." if deployed.has_changed else "\nNothing to change.")
+        steps = tell_next_steps(
+            deployed,
+            read_template(MANAGEMENT),
+            config=self._config,
+            organization=place.organization,
+            region=place.region,
+        )
+        self._view.say(f"\n{steps}")
+        return 0
+
+    def delete(self) -> int:
+        """Take down."""
+        hub, place = self._open("Taking down")
+        found = take_down(
+            self._templates,
+            make_tools(hub, place, view=self._view, halt=self._halt),
+            check=lambda stacks, reached: self._refuse_enforced(hub, stacks, reached),
+            confirm=self._confirm_removal,
+        )
+        if found is None:
+            return self._declined()
+        self._view.say("\nTaken down." if found.doomed else "\nNothing to take down.")
+        self._view.say(f"\n{tell_removed(found, place.organization)}")
+        return 0
+
+    def _open(self, verb: str) -> tuple[Hub, Place]:
+        """Return the way to AWS, and where it leads, which is told."""
+        hub = make_hub(self._config, os.environ)
+        place = find_place(hub, self._halt)
+        who = f"account {place.caller.account_id}, Region {place.region}, organization {place.organization.id}"
+        click.echo(f"{verb}: {who}", err=True)
+        return hub, place
+
+    def _make_code(self, architecture: str, python: str, source: Path | None) -> Code:
+        if self._options.package_path is not None:
+            return read_code(self._options.package_path, architecture=architecture, python=python)
+        return build_code(architecture=architecture, python=python, config=source, progress=self._view.begin)
+
+    def _confirm_changes(self, prepared: Sequence[PreparedChange]) -> bool:
+        self._view.show_changes(prepared)
+        number = len(changes_of(prepared))
+        return self._ask(f"Change {number} stack{'' if number == 1 else 's'}?")
+
+    def _confirm_removal(self, found: Inventory) -> bool:
+        self._view.show_inventory(found)
+        return self._ask("\nDelete all this?")
+
+    def _ask(self, question: str) -> bool:
+        if self._options.yes:
+            return True
+        with self._interrupts.prompting():
+            try:
+                return click.confirm(question, err=True)
+            except click.Abort:
+                return False
+
+    def _refuse_enforced(self, hub: Hub, stacks: Mapping[str, Stack], reached: Collection[str]) -> None:
+        """Raise DeploymentFailed while somebody is under EnforceMFA: IAM deletes no policy that is attached."""
+        role = stacks[CENTRAL].outputs.get("OperatorRoleArn") if CENTRAL in stacks else None
+        speaker = hub if role is None else as_operator(hub, role, self._halt)
+        with ProgressView(self._errors, Mode.RELEASE) as progress:
+            census = take_census(speaker, reached, halt=self._halt, observer=progress)
+        if not census.is_clear:
+            raise DeploymentFailed(explain_census(census))
+
+    def _declined(self) -> int:
+        click.echo("Nothing more was changed.", err=True)
+        return FAILED
+
+
+def _packed_config(source: Path | None, package_path: Path | None) -> Config:
+    """Return the configuration that the functions will have: without the variables of this machine."""
+    if package_path is not None:
+        return read_packed_config(package_path)
+    return Config() if source is None else load_config(source, {})

@@ -1,0 +1,127 @@
+"""How a deployment reads in a terminal or a CI log: what would change, stack by stack, and how the work goes on.
+
+Rich renders; nothing is decided here. What would change and what was done goes to standard output; progress does not.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.deploying.changing import PreparedChange
+from orchestrator.deploying.removal import Inventory
+from orchestrator.stacks import STACK_TYPE, ChangeSet, StackEvent
+from orchestrator.tables import plain, tidy
+
+_REPLACED = {"True": "yes", "False": "no", "Conditional": "maybe", "": ""}
+_KEPT = "(as it is)"
+
+
+class DeploymentView:
+    """Writes to two consoles: what was found and done to one, what is going on to the other."""
+
+    def __init__(self, output: Console, progress: Console) -> None:
+        """Take the consoles of standard output and standard error."""
+        self._output = output
+        self._progress = progress
+
+    def say(self, text: str) -> None:
+        """Tell one thing that was found or done."""
+        with tidy(self._output):
+            self._output.print(Text(_printable(text)), soft_wrap=True)
+
+    def begin(self, text: str) -> None:
+        """Tell what is being done now, and may take a while."""
+        self._progress.print(Text(f"{plain(text)} ..."), soft_wrap=True)
+
+    @contextmanager
+    def follow(self, stack_name: str, resources: int | None) -> Iterator[Callable[[StackEvent], None]]:
+        """Show the work on a stack: on a terminal on one line, else a line for each resource that is done."""
+        done: set[str] = set()
+        of = "" if resources is None else f"/{resources}"
+        with self._bar() as bar:
+            task = bar.add_task(stack_name, count=f"0{of}", last="")
+
+            def tell(event: StackEvent) -> None:
+                if event.type == STACK_TYPE and event.logical_id == stack_name:
+                    return
+                if not event.is_under_way and not event.is_given_up:
+                    done.add(event.logical_id)
+                    if not self._progress.is_interactive:
+                        self._progress.print(Text(f"{stack_name}: {event.status} {event.logical_id}"), soft_wrap=True)
+                bar.update(task, count=f"{len(done)}{of}", last=f"{event.status} {event.logical_id}")
+
+            yield tell
+
+    def _bar(self) -> Progress:
+        return Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TextColumn("{task.fields[count]} resources"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[last]}"),
+            console=self._progress,
+            transient=True,
+            redirect_stdout=False,
+            disable=not self._progress.is_interactive,
+        )
+
+    def show_changes(self, prepared: Sequence[PreparedChange]) -> None:
+        """Show what would change, stack by stack."""
+        with tidy(self._output):
+            for change in prepared:
+                self._output.print(Text(f"\n{_heading(change)}"))
+                if change.change_set is not None:
+                    self._show_differences(change)
+                    self._output.print(_changes_table(change.change_set))
+            self._output.print()
+
+    def _show_differences(self, change: PreparedChange) -> None:
+        for name, before, after in change.differences:
+            was = f"{_value(before)} -> " if change.before is not None else ""
+            self._output.print(Text(f"  {name}: {was}{_value(after)}"), soft_wrap=True)
+
+    def show_inventory(self, found: Inventory) -> None:
+        """Show what would be taken down, in this order, and what stays."""
+        self.say("\nTo be deleted, in this order:")
+        if found.instances:
+            self.say(f"  the StackSet's stacks in {len(found.instances):,} accounts, with the roles and EnforceMFA")
+        for stack in found.doomed:
+            self.say(f"  the stack {stack.name}")
+        if found.bucket is not None:
+            word = "kept, because the archive is in it" if found.is_bucket_kept else "deleted: no archive is in it"
+            self.say(f"The bucket {found.bucket.name} is {word}.")
+
+
+def _printable(text: str) -> str:
+    """Return a text whose lines and indents are ours, with control characters from elsewhere spelled out."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1] for sign in text)
+
+
+def _heading(change: PreparedChange) -> str:
+    name = change.template.stack_name
+    if change.change_set is None:
+        return f"{name}: nothing to change"
+    number = len(change.change_set.changes)
+    resources = f"{number} resource{'' if number == 1 else 's'}"
+    return f"{name}: a new stack, {resources}" if change.before is None else f"{name}: {resources} to change"
+
+
+def _changes_table(change_set: ChangeSet) -> Table:
+    has_replacement = any(change.replacement for change in change_set.changes)
+    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=True, header_style="")
+    for name in ("action", "resource", "type", *(["replaced"] if has_replacement else [])):
+        table.add_column(name, overflow="fold")
+    for change in change_set.changes:
+        cells = [change.action, change.logical_id, change.type]
+        if has_replacement:
+            cells.append(_REPLACED.get(change.replacement, change.replacement))
+        table.add_row(*(Text(plain(cell)) for cell in cells))
+    return table
+
+
+def _value(value: str) -> str:
+    return plain(value) if value else "(empty)"

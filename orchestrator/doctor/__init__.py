@@ -1,0 +1,11 @@
+"""`orgmfa doctor`: checks what a run needs, says what to do about it, and changes nothing in any account.
+
+`settings`, `scp` and `report` are pure; `hub`, `deployment` and `accounts` look through `instruments` and make a line
+of every failure; `examination` goes through it all; `table` prints it, and is for the command line alone.
+"""
+
+from orchestrator.doctor.examination import Examination, examine
+from orchestrator.doctor.instruments import Instruments, Question
+from orchestrator.doctor.report import Check, CheckName, CheckStatus, DoctorReport
+
+__all__ = ["Check", "CheckName", "CheckStatus", "DoctorReport", "Examination", "Instruments", "Question", "examine"]

@@ -1,0 +1,183 @@
+"""The checks of one account: can it be entered, do reads work, is what the StackSet put there as it should be."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from orchestrator.doctor.instruments import Instruments
+from orchestrator.doctor.report import Check, CheckName, fine, problem, unknown
+from orchestrator.errors import AssumeRoleDenied, AwsError, DeniedByScp, NoCredentials, Throttled, Unavailable
+from orchestrator.member_roles import (
+    MEMBER_ROLE,
+    RELEASE_ROLE,
+    DeployedRole,
+    RoleSettings,
+    Trusted,
+    default_trusted,
+    list_differences,
+    read_trusted,
+    render_role,
+)
+from orchestrator.model import Access, Account, Organization, PolicyState, Stage
+from orchestrator.planning import policy_not_ours
+from orchestrator.remedies import explain_account_error
+
+_DEPLOY = "Have the StackSet deploy this version's member_role/template.yaml there"
+_HOPELESS = (DeniedByScp, NoCredentials, Throttled, Unavailable)
+"""What makes every further call to the account fail alike, so that one line tells it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What was found in one account, and its alias."""
+
+    checks: tuple[Check, ...]
+    alias: str | None = None
+
+
+def examine_account(account: Account, organization: Organization, tools: Instruments) -> Examined:
+    """Return what was found in one account, read with a session that cannot write."""
+    visit = _Visit(account, organization, tools)
+    role = tools.config.member_role.name
+    try:
+        with tools.sessions.enter(account.id, Access.INSPECT):
+            checks = visit.look_inside()
+    except AwsError as error:
+        checks = [visit.failed(CheckName.MEMBER_ROLE, error, role)]
+    else:
+        entered = fine(CheckName.MEMBER_ROLE, f"{role} can be assumed, with a session that cannot write")
+        checks = [entered, *checks, visit.check_release_role()]
+    return Examined(tuple(check.of(account.id) for check in checks), visit.alias)
+
+
+class _Visit:
+    """One account while it is looked at; what is learned on the way serves what comes after."""
+
+    def __init__(self, account: Account, organization: Organization, tools: Instruments) -> None:
+        self._account = account
+        self._organization = organization
+        self._tools = tools
+        self._trusted = default_trusted()
+        self.alias: str | None = None
+
+    def failed(self, name: CheckName, error: AwsError, role_name: str) -> Check:
+        """Return the problem that an error of AWS is."""
+        told = explain_account_error(
+            error, Stage.INSPECT, self._account, organization=self._organization, role_name=role_name
+        )
+        return problem(name, f"{told.message} ({told.code})", told.remedy)
+
+    def look_inside(self) -> list[Check]:
+        """Return the checks that need the account to be entered; a failure of AWS is one of them."""
+        found: list[Check] = []
+        steps = {
+            CheckName.READS: self._check_reads,
+            CheckName.POLICY: self._check_policy_and_group,
+            CheckName.ROLE_POLICIES: self._check_roles,
+        }
+        for name, step in steps.items():
+            try:
+                found += step()
+            except AwsError as error:
+                found.append(self.failed(name, error, self._tools.config.member_role.name))
+                if isinstance(error, _HOPELESS):
+                    break
+        return found
+
+    def _check_reads(self) -> Iterator[Check]:
+        self.alias = self._tools.member.get_alias()
+        yield fine(CheckName.READS, "reading the account works")
+
+    def _check_policy_and_group(self) -> Iterator[Check]:
+        seen = self._tools.policies.look(self._account.id, group=True)
+        yield self._judge(CheckName.POLICY, seen.policy_arn, seen.policy)
+        yield self._judge(CheckName.GROUP, seen.group_name, seen.group)
+
+    def _judge(self, name: CheckName, what: str, state: PolicyState) -> Check:
+        """Return whether the policy or the group can be used as it stands."""
+        settings = self._tools.config.policy
+        if state is PolicyState.OURS:
+            return fine(name, f"{what} is as orgmfa made it")
+        if settings.managed_by == "orchestrator" and state is not PolicyState.DRIFTED:
+            return fine(name, f"{what} is made or updated by the next apply that needs it")
+        message = policy_not_ours(name.value, what, state).message
+        if state is PolicyState.MISSING:
+            return problem(name, message, f"{_DEPLOY}.")
+        remedy = (
+            "Have the StackSet make it anew, or choose a free name (policy.name, policy.group). "
+            "policy.access_keys must say what the StackSet's AccessKeys says."
+        )
+        return problem(name, message, remedy)
+
+    def _check_roles(self) -> Iterator[Check]:
+        settings, names = self._role_settings(), self._tools.config.member_role
+        deployed = self._tools.member.get_roles((names.name, names.release_name))
+        missing = [name for name in (names.name, names.release_name) if name not in deployed]
+        if missing:
+            message = f"the account has no role {' and no role '.join(missing)}"
+            yield problem(CheckName.ROLE_POLICIES, message, f"{_DEPLOY}.")
+            return
+        member, release = deployed[names.name], deployed[names.release_name]
+        self._trusted = read_trusted(member, release, settings)
+        yield self._compare(member, release, settings)
+
+    def _compare(self, member: DeployedRole, release: DeployedRole, settings: RoleSettings) -> Check:
+        """Return whether both roles are as the template makes them."""
+        name, trusted = CheckName.ROLE_POLICIES, self._trusted
+        differences = (
+            *list_differences(member, render_role(MEMBER_ROLE, settings, trusted)),
+            *list_differences(release, render_role(RELEASE_ROLE, settings, trusted)),
+        )
+        if differences:
+            remedy = f"{_DEPLOY}. What the template does not give a role was added by somebody: find out by whom."
+            return problem(name, "; ".join(differences), remedy)
+        if strange := self._strangers(trusted):
+            message = f"as the template makes them, trusting {' and '.join(strange)} of this account"
+            remedy = "Check that these are OrchestratorRoleName and OperatorRoleName of the StackSet."
+            return unknown(name, message, remedy)
+        return fine(name, f"{member.name} and {release.name} are as the template makes them")
+
+    def check_release_role(self) -> Check:
+        """Return whether this caller may release, by assuming the role and doing nothing with it."""
+        name, role, me = CheckName.RELEASE_ROLE, self._tools.config.member_role.release_name, self._my_role()
+        operator = self._trusted.operator
+        try:
+            with self._tools.sessions.enter(self._account.id, Access.RELEASE):
+                pass
+        except AssumeRoleDenied as error:
+            if me == operator:
+                return self.failed(name, error, role)
+            message = f"this caller may not assume {role}, as only {operator} may"
+            return unknown(name, message, f"To know whether releasing works, run doctor as {operator}.")
+        except AwsError as error:
+            return self.failed(name, error, role)
+        if me == self._trusted.orchestrator != operator:
+            message = f"{me} may assume {role}: whoever takes over the Lambda could undo enforcement"
+            return problem(name, message, f"{_DEPLOY}: it lets the operator's role alone release.")
+        return fine(name, f"{role} can be assumed: this caller may release")
+
+    def _strangers(self, trusted: Trusted) -> list[str]:
+        """Return the trusted roles that are neither called as by default nor the caller's own."""
+        usual = default_trusted()
+        known = {usual.orchestrator, usual.operator, self._my_role()}
+        return sorted({trusted.orchestrator, trusted.operator} - known)
+
+    def _my_role(self) -> str:
+        """Return the name of the role that the caller is, or nothing where it is none."""
+        kind, _, rest = self._tools.caller.arn.rpartition(":")[2].partition("/")
+        return rest.partition("/")[0] if kind == "assumed-role" else ""
+
+    def _role_settings(self) -> RoleSettings:
+        config, caller = self._tools.config, self._tools.caller
+        return RoleSettings(
+            partition=caller.partition,
+            account_id=self._account.id,
+            organization_id=self._organization.id,
+            security_account_id=caller.account_id,
+            member_name=config.member_role.name,
+            release_name=config.member_role.release_name,
+            role_path=config.member_role.path,
+            policy_name=config.policy.name,
+            group_name=config.policy.group,
+            policy_path=config.policy.path,
+            manages_policy=config.policy.managed_by == "orchestrator",
+        )

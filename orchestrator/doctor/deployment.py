@@ -1,0 +1,122 @@
+"""The checks of what was deployed around the accounts: schedule, function, service control policies.
+
+Each is read where the caller may; what it may not read is unknown, never a problem.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from orchestrator.doctor.instruments import ControlPolicy, Function, Instruments
+from orchestrator.doctor.report import Check, CheckName, fine, in_words, problem, unknown
+from orchestrator.doctor.scp import list_denied
+from orchestrator.errors import AccessDenied, AwsError, NotFound
+from orchestrator.remedies import select_remedy
+
+SCHEDULE_GROUP, SCHEDULE = "orgmfa", "orgmfa-daily"
+FUNCTION = "orgmfa-schedule"
+"""The names that stackset/central.yaml gives."""
+MODE_VARIABLE, ARCHIVE_VARIABLE = "ORGMFA_ENFORCEMENT_MODE", "ORGMFA_ARCHIVE_LOCATION"
+
+_NAMED = 3
+_NO_STACK = "Deploy stackset/central.yaml, or look in its account and Region (AWS_REGION): else nothing runs by itself."
+_MODES = {"plan": "it plans, and writes nothing", "apply": "it enforces"}
+
+
+def check_deployment(tools: Instruments) -> Iterator[Check]:
+    """Yield these checks."""
+    yield _check_control_policies(tools)
+    yield _check_schedule(tools)
+    yield _check_function(tools)
+
+
+def _check_schedule(tools: Instruments) -> Check:
+    name = CheckName.SCHEDULE
+    try:
+        schedule = tools.hub.get_schedule(SCHEDULE_GROUP, SCHEDULE)
+    except NotFound:
+        return unknown(name, f"there is no schedule {SCHEDULE} in this account and Region", _NO_STACK)
+    except AwsError as error:
+        remedy = "Allow scheduler:GetSchedule to this caller, or look at the schedule in the console."
+        return unknown(name, in_words(error), remedy)
+    when = f"{schedule.expression} {schedule.time_zone}"
+    if schedule.is_enabled:
+        return fine(name, f"{SCHEDULE} is enabled: {when}")
+    remedy = "Enable it in EventBridge Scheduler: until then nothing runs by itself."
+    return problem(name, f"{SCHEDULE} is disabled ({when})", remedy)
+
+
+def _check_function(tools: Instruments) -> Check:
+    name = CheckName.FUNCTION
+    try:
+        function = tools.hub.get_function(FUNCTION)
+    except NotFound:
+        return unknown(name, f"there is no function {FUNCTION} in this account and Region", _NO_STACK)
+    except AwsError as error:
+        remedy = "Allow lambda:GetFunctionConfiguration to this caller, or look at the function in the console."
+        return unknown(name, in_words(error), remedy)
+    if not function.is_usable:
+        remedy = "Look at it in the Lambda console, then deploy stackset/central.yaml again."
+        return problem(name, f"{FUNCTION} could not be made or updated: Lambda reports it as failed", remedy)
+    return _compare_with_function(function, tools)
+
+
+def _compare_with_function(function: Function, tools: Instruments) -> Check:
+    """Return what the function does when it runs, and whether it shares the archive: releases are remembered there."""
+    mode = function.environment.get(MODE_VARIABLE, "")
+    does = _MODES.get(mode, "it does as enforcement.mode in its package says")
+    theirs, ours = function.environment.get(ARCHIVE_VARIABLE, ""), tools.config.archive.location
+    if theirs and theirs.rstrip("/") != ours.rstrip("/"):
+        message = (
+            f"{FUNCTION} keeps its archive in {theirs}, this configuration in {ours}: it would undo releases made here"
+        )
+        return problem(CheckName.FUNCTION, message, f"Set archive.location to {theirs}.")
+    return fine(CheckName.FUNCTION, f"{FUNCTION} is deployed: {does}")
+
+
+def _check_control_policies(tools: Instruments) -> Check:
+    """Return which SCPs may deny calls of a run: never more than a maybe, so never a problem."""
+    name = CheckName.SCP
+    try:
+        policies = tools.hub.list_control_policies()
+        suspects = [words for policy in policies if (words := _suspect(policy, tools))]
+    except AccessDenied as error:
+        remedy = (
+            "Allow organizations:ListPolicies, DescribePolicy and ListTargetsForPolicy to this caller, or look through "
+            "the SCPs for denies of iam: actions."
+        )
+        return unknown(name, in_words(error), remedy)
+    except AwsError as error:
+        return unknown(name, in_words(error), select_remedy(error))
+    if suspects:
+        roles = tools.config.member_role
+        remedy = f"Where runs are to work there, exempt the roles {roles.name} and {roles.release_name}."
+        return unknown(name, "; ".join(suspects), remedy)
+    count = f"none of {len(policies)} SCPs denies" if policies else "no SCP denies"
+    return fine(name, f"{count} a call of a run unconditionally; denies with conditions are not judged")
+
+
+def _suspect(policy: ControlPolicy, tools: Instruments) -> str:
+    """Return which calls a control policy may deny and where, or nothing."""
+    try:
+        denied = list_denied(policy.document, tools.run_actions, _run_resources(tools))
+    except ValueError:
+        return f"the SCP {policy.name} cannot be read"
+    if not denied or not (targets := tools.hub.list_targets(policy.id)):
+        return ""
+    return f"the SCP {policy.name} may deny {_some(denied)} in {_some(targets)}"
+
+
+def _run_resources(tools: Instruments) -> list[str]:
+    """Return what a run's calls are about, in some account."""
+    roles, policy = tools.config.member_role, tools.config.policy
+    names = (
+        "user/somebody",
+        f"policy{policy.path}{policy.name}",
+        f"group{policy.path}{policy.group}",
+        f"role{roles.path}{roles.name}",
+    )
+    return [f"arn:{tools.caller.partition}:iam::{tools.caller.account_id}:{name}" for name in names]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

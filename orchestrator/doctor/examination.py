@@ -1,0 +1,163 @@
+"""The whole examination: who calls, which organization and accounts, what a run needs once, then account by account.
+
+Whatever one check finds, the others are still made. Nothing is written in any account.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from orchestrator.doctor.accounts import Examined, examine_account
+from orchestrator.doctor.deployment import check_deployment
+from orchestrator.doctor.hub import check_hub
+from orchestrator.doctor.instruments import Instruments
+from orchestrator.doctor.report import (
+    Check,
+    CheckName,
+    CheckStatus,
+    DoctorReport,
+    build_doctor_report,
+    fine,
+    in_words,
+    problem,
+    unknown,
+)
+from orchestrator.doctor.settings import check_configuration, check_exemptions, check_limits
+from orchestrator.errors import ArchiveError, AwsError, ConfigError, NotFound
+from orchestrator.model import Account, Organization, Stage
+from orchestrator.pool import Worked, work_through
+from orchestrator.remedies import explain_defect, select_remedy
+from orchestrator.selection import is_in_ous, resolve_targets, skip_account
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What was found, and what people call the accounts."""
+
+    report: DoctorReport
+    title_by_account_id: Mapping[str, str]
+
+
+def examine(tools: Instruments) -> Examination:
+    """Return what was found. Raises ConfigError where an account or OU that was asked for does not exist."""
+    config, caller = tools.config, tools.caller
+    who = f"{caller.arn}, account {caller.account_id}, partition {caller.partition}"
+    checks = [
+        check_configuration(config, tools.question.config_source),
+        check_limits(config),
+        check_exemptions(config, tools.now()),
+        fine(CheckName.CALLER, who),
+    ]
+    organization, in_organization = _find_organization(tools)
+    accounts, in_accounts = _find_accounts(tools)
+    checks += [in_organization, in_accounts, *check_hub(tools), *check_deployment(tools)]
+    titles = {account.id: account.name for account in accounts}
+    if organization is None or in_organization.status is CheckStatus.PROBLEM:
+        message = "no account was entered: first the organization must be readable, and the right one"
+        checks.append(unknown(CheckName.MEMBER_ROLE, message, in_organization.remedy))
+        return Examination(build_doctor_report(checks), titles)
+    for account, examined in _examine_accounts(accounts, organization, tools):
+        checks += examined.checks
+        titles[account.id] = examined.alias or account.name
+    return Examination(build_doctor_report(checks), titles)
+
+
+def _find_organization(tools: Instruments) -> tuple[Organization | None, Check]:
+    """Return the caller's organization, and whether it is the one that the configuration names."""
+    name, expected = CheckName.ORGANIZATION, tools.config.organization.id
+    try:
+        found = tools.directory.describe_organization(tools.caller.partition)
+    except AwsError as error:
+        return None, _refused(name, error)
+    if expected not in {None, found.id}:
+        message = f"organization.id is {expected}, but the credentials belong to organization {found.id}"
+        remedy = "Use the credentials of the right organization, or correct organization.id."
+        return found, problem(name, message, remedy)
+    unnamed = "" if expected else "; organization.id names none, so any would do"
+    message = f"{found.id}, management account {found.management_account_id}{unnamed}"
+    return found, fine(name, message)
+
+
+def _find_accounts(tools: Instruments) -> tuple[list[Account], Check]:
+    """Return the accounts that were asked for, and whether the organization could be listed."""
+    name = CheckName.ACCOUNTS
+    try:
+        accounts = list({account.id: account for account in _select(tools)}.values())
+    except AwsError as error:
+        if any(ou_id in str(error) for ou_id in tools.question.ou_ids):
+            raise ConfigError(f"--ou: {error}") from error
+        return [], _refused(name, error)
+    if not accounts:
+        message = "no account to work on: the organization, or the OUs and accounts named, hold none"
+        return [], problem(name, message, "Check the credentials, --ou and --account.")
+    count = "1 account" if len(accounts) == 1 else f"{len(accounts):,} accounts"
+    return accounts, fine(name, f"the organization can be listed; {count} to look at")
+
+
+def _select(tools: Instruments) -> Iterator[Account]:
+    """Yield the accounts asked for; where IDs name them, one page proves that the organization can be listed."""
+    question, organization = tools.question, tools.config.organization
+    watched = (*organization.include_ous, *organization.exclude_ous, *question.ou_ids)
+    targets = question.targets
+    if targets and all(target.isdecimal() for target in targets):
+        next(tools.directory.list_accounts(), None)
+        accounts = [_get_account(target, watched, tools) for target in targets]
+    else:
+        accounts = list(tools.directory.list_accounts(watched))
+        if targets:
+            wanted = resolve_targets(targets, accounts, _aliases(tools))
+            accounts = [account for account in accounts if account.id in wanted]
+    yield from (account for account in accounts if is_in_ous(account, question.ou_ids))
+
+
+def _get_account(account_id: str, watched: tuple[str, ...], tools: Instruments) -> Account:
+    try:
+        return tools.directory.get_account(account_id, watched)
+    except NotFound as error:
+        raise ConfigError(f"--account {account_id!r} matches no account of the organization") from error
+
+
+def _aliases(tools: Instruments) -> Mapping[str, str]:
+    try:
+        return tools.alias_by_account_id()
+    except ArchiveError:
+        return {}  # the check of the archive tells
+
+
+def _examine_accounts(
+    accounts: list[Account], organization: Organization, tools: Instruments
+) -> list[tuple[Account, Examined]]:
+    """Return what was found in each account, in the order of the listing."""
+
+    def work(account: Account) -> Examined:
+        skipped = skip_account(account, organization, tools.config.organization)
+        if skipped is None:
+            return examine_account(account, organization, tools)
+        return Examined((fine(CheckName.MEMBER_ROLE, f"not to be entered: {skipped.message}").of(account.id),))
+
+    found: dict[str, Examined] = {}
+    tools.observer.phase("looking", len(accounts))
+    for worked in work_through(accounts, work, workers=tools.config.concurrency.workers, halt=tools.halt):
+        examined = found[worked.item.id] = worked.result or _unexamined(worked, tools)
+        tools.observer.done(changes=0, failed=any(check.status is CheckStatus.PROBLEM for check in examined.checks))
+    return [(account, found.get(account.id) or _unexamined(Worked(account), tools)) for account in accounts]
+
+
+def _unexamined(worked: Worked[Account, Examined], tools: Instruments) -> Examined:
+    """Return the line of an account whose examination never came to its end."""
+    account = worked.item
+    if worked.error is None:
+        message = f"not looked at: {tools.halt.reason or 'interrupted'}"
+        check = unknown(CheckName.MEMBER_ROLE, message, "Run doctor again.")
+    else:
+        log.error("unexpected_error", account_id=account.id, exc_info=worked.error)
+        defect = explain_defect(worked.error, Stage.INSPECT, account)
+        check = problem(CheckName.MEMBER_ROLE, defect.message, defect.remedy)
+    return Examined((check.of(account.id),))
+
+
+def _refused(name: CheckName, error: AwsError) -> Check:
+    return problem(name, in_words(error), select_remedy(error))

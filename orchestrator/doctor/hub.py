@@ -1,0 +1,99 @@
+"""The checks of what every run reads and writes outside of the accounts: archive, stop switch, Slack."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from orchestrator.archive import RELEASES
+from orchestrator.config import SlackCredentials, parse_slack_secret
+from orchestrator.doctor.instruments import Instruments
+from orchestrator.doctor.report import Check, CheckName, CheckStatus, fine, in_words, problem, unknown
+from orchestrator.errors import ArchiveError, AwsError, ConfigError, DigestError
+
+PROBE_FOLDER = "probe"
+PROBE = b"orgmfa doctor was here: this file can be deleted\n"
+
+
+def check_hub(tools: Instruments) -> Iterator[Check]:
+    """Yield these checks."""
+    yield _check_archive(tools)
+    yield _check_stop(tools)
+    yield from _check_slack(tools)
+
+
+def _check_archive(tools: Instruments) -> Check:
+    """Return whether the archive can be used as a run uses it: by one file, gone afterwards."""
+    store, location = tools.store, tools.config.archive.location
+    name = f"{PROBE_FOLDER}/{tools.question.examination_id}"
+    try:
+        store.write(name, PROBE)
+        try:
+            is_same = store.read(name) == PROBE
+            list(islice(store.list_files(RELEASES), 1))
+        finally:
+            store.delete(name)
+    except ArchiveError as error:
+        remedy = "Check archive.location, and that this caller may read, write, list and delete there."
+        return problem(CheckName.ARCHIVE, str(error), remedy)
+    if not is_same:
+        message = f"{location} gave back another content than was written"
+        return problem(CheckName.ARCHIVE, message, "Check archive.location.")
+    return fine(CheckName.ARCHIVE, f"{location} can be written, read and listed; a probe was put there and deleted")
+
+
+def _check_stop(tools: Instruments) -> Check:
+    name, switch = CheckName.STOP_SWITCH, tools.config.enforcement.stop
+    if switch is None:
+        return fine(name, "enforcement.stop names none")
+    try:
+        is_set = tools.hub.is_stop_set(switch)
+    except (AwsError, OSError, ValueError) as error:
+        remedy = f"Let the caller read {switch}, or correct enforcement.stop."
+        message = f"{switch} cannot be read, which counts as stop: nothing is written ({in_words(error)})"
+        return problem(name, message, remedy)
+    if is_set:
+        remedy = f"Write another word, such as go, into {switch} when runs may write again."
+        return problem(name, f"{switch} holds stop: nothing is written", remedy)
+    words = "does not exist, so it stops nothing" if is_set is None else "can be read, and does not hold stop"
+    return fine(name, f"{switch} {words}")
+
+
+def _check_slack(tools: Instruments) -> Iterator[Check]:
+    """Yield whether the secret can be read, and whether Slack accepts the credentials that a run here would use."""
+    secret, from_secret = _check_secret(tools)
+    yield secret
+    name, credentials = CheckName.SLACK, tools.environment_slack or from_secret
+    if credentials is not None:
+        yield _probe_slack(tools, credentials)
+    elif secret.status is CheckStatus.PROBLEM:
+        yield unknown(name, "not asked: the secret could not be read", secret.remedy)
+    else:
+        yield fine(name, "Slack is not configured: no digest is sent")
+
+
+def _check_secret(tools: Instruments) -> tuple[Check, SlackCredentials | None]:
+    name, secret = CheckName.SLACK_SECRET, tools.config.slack.secret
+    if secret is None:
+        return fine(name, "slack.secret names none"), None
+    try:
+        credentials = parse_slack_secret(tools.hub.read_secret(secret), name=secret)
+    except ConfigError as error:
+        remedy = f'Put the webhook URL, or {{"bot_token": "..."}}, into the secret {secret}.'
+        return problem(name, str(error), remedy), None
+    except AwsError as error:
+        message = f"the secret {secret} cannot be read: {in_words(error)}"
+        remedy = (
+            f"Check slack.secret and the Region (AWS_REGION), and allow secretsmanager:GetSecretValue on {secret} "
+            "to this caller, kms:Decrypt too where it has a key of its own."
+        )
+        return problem(name, message, remedy), None
+    wins = "; here the environment's credentials win over it" if tools.environment_slack else ""
+    return fine(name, f"the secret {secret} can be read{wins}"), credentials
+
+
+def _probe_slack(tools: Instruments, credentials: SlackCredentials) -> Check:
+    try:
+        reached = tools.probe_slack(credentials)
+    except (ConfigError, DigestError) as error:
+        remedy = "Mend the Slack settings; a run whose digest cannot be sent counts as failed."
+        return problem(CheckName.SLACK, str(error), remedy)
+    return fine(CheckName.SLACK, reached)

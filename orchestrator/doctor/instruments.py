@@ -1,0 +1,147 @@
+"""What the checks look through, each as a small protocol, and what the doctor is asked."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from orchestrator.archive import Store
+from orchestrator.config import Config, SlackCredentials
+from orchestrator.desk import Policies, Sessions
+from orchestrator.member_roles import DeployedRole
+from orchestrator.model import Caller, Organization
+from orchestrator.pool import Halt
+from orchestrator.ports import Directory as AccountDirectory
+from orchestrator.ports import Observer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What one examination is asked: which accounts (empty: all), and where its configuration was read from."""
+
+    examination_id: str
+    config_source: str
+    targets: tuple[str, ...] = ()
+    ou_ids: tuple[str, ...] = ()
+
+
+class Directory(AccountDirectory, Protocol):
+    """The organization and its accounts."""
+
+    def describe_organization(self, partition: str) -> Organization:
+        """Return the organization of the caller."""
+        ...
+
+
+class MemberReader(Protocol):
+    """Reads in the entered account."""
+
+    def get_alias(self) -> str | None:
+        """Return its alias."""
+        ...
+
+    def get_roles(self, names: Sequence[str]) -> Mapping[str, DeployedRole]:
+        """Return its roles of these names that exist."""
+        ...
+
+
+class ControlPolicy(Protocol):
+    """A service control policy."""
+
+    @property
+    def id(self) -> str:
+        """Its ID."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def document(self) -> str:
+        """Its text."""
+        ...
+
+
+class Schedule(Protocol):
+    """A schedule."""
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether it fires."""
+        ...
+
+    @property
+    def expression(self) -> str:
+        """When it fires."""
+        ...
+
+    @property
+    def time_zone(self) -> str:
+        """Where that is the time."""
+        ...
+
+
+class Function(Protocol):
+    """A Lambda function."""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can be invoked."""
+        ...
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Its variables."""
+        ...
+
+
+class HubReader(Protocol):
+    """Reads in the caller's account and organization."""
+
+    def list_control_policies(self) -> Sequence[ControlPolicy]:
+        """Return the service control policies."""
+        ...
+
+    def list_targets(self, policy_id: str) -> Sequence[str]:
+        """Return what one of them is attached to."""
+        ...
+
+    def get_schedule(self, group: str, name: str) -> Schedule:
+        """Return a schedule."""
+        ...
+
+    def get_function(self, name: str) -> Function:
+        """Return a Lambda function."""
+        ...
+
+    def is_stop_set(self, switch: str) -> bool | None:
+        """Return whether the stop switch holds stop; None: it does not exist."""
+        ...
+
+    def read_secret(self, name: str) -> str:
+        """Return the text of a secret."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruments:
+    """What the checks look through. `probe_slack` returns whom the credentials reach, or raises DigestError."""
+
+    question: Question
+    config: Config
+    caller: Caller
+    directory: Directory
+    sessions: Sessions
+    policies: Policies
+    member: MemberReader
+    hub: HubReader
+    store: Store
+    alias_by_account_id: Callable[[], Mapping[str, str]]
+    environment_slack: SlackCredentials | None
+    probe_slack: Callable[[SlackCredentials], str]
+    run_actions: tuple[str, ...]
+    now: Callable[[], datetime]
+    halt: Halt
+    observer: Observer

@@ -1,0 +1,51 @@
+"""Which of the calls of a run a service control policy may deny. Pure, and never certain.
+
+Only denies without a condition are told: whether a condition spares the roles cannot be judged from its text alone.
+What a policy leaves unallowed is not judged either. So nothing found is no promise.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+
+def list_denied(document: str, actions: Iterable[str], resources: Sequence[str]) -> tuple[str, ...]:
+    """Return those of the actions that a policy may deny on any of the resources, whoever calls.
+
+    Raises ValueError for what is not a policy document.
+    """
+    read = json.loads(document)
+    if not isinstance(read, dict):
+        raise ValueError("a policy document is a JSON object")  # noqa: TRY004 - callers catch one error for all
+    denies = list(_unconditional_denies(read))
+    return tuple(action for action in actions if any(_covers(deny, action, resources) for deny in denies))
+
+
+def _unconditional_denies(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    written = document.get("Statement", [])
+    for statement in written if isinstance(written, list) else [written]:
+        if statement.get("Effect") == "Deny" and not statement.get("Condition"):
+            yield statement
+
+
+def _covers(deny: Mapping[str, Any], action: str, resources: Sequence[str]) -> bool:
+    name = action.lower()
+    if "NotAction" in deny:
+        names_it = not any(fnmatchcase(name, pattern.lower()) for pattern in _listed(deny["NotAction"]))
+    else:
+        names_it = any(fnmatchcase(name, pattern.lower()) for pattern in _listed(deny.get("Action")))
+    if not names_it or "NotResource" in deny:
+        return names_it
+    patterns = [_in_any_account(pattern) for pattern in _listed(deny.get("Resource", "*"))]
+    return any(fnmatchcase(resource, pattern) for resource in resources for pattern in patterns)
+
+
+def _in_any_account(pattern: str) -> str:
+    """Return an ARN pattern without the account that it names: which of ours it means does not matter here."""
+    fields = pattern.split(":", 5)
+    return ":".join([*fields[:4], "*", fields[5]]) if len(fields) == 6 else pattern  # noqa: PLR2004 - the fields of an ARN
+
+
+def _listed(value: object) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, list) else [str(value)]

@@ -1,0 +1,52 @@
+"""What the configuration alone tells: whether its limits let anything through, which exemptions have ended. Pure."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from orchestrator.config import Config
+from orchestrator.doctor.report import Check, CheckName, fine, problem
+
+
+def check_configuration(config: Config, source: str) -> Check:
+    """Return that the configuration could be read, and where it came from."""
+    return fine(CheckName.CONFIGURATION, f"read from {source}; enforcement.mode is {config.enforcement.mode}")
+
+
+def check_limits(config: Config) -> Check:
+    """Return whether the limits let a run change anything."""
+    limits = config.limits
+    closed = [
+        name
+        for name in ("max_changes_per_account", "max_changes_per_run", "max_share_per_account")
+        if getattr(limits, name) == 0
+    ]
+    if closed:
+        named = " and ".join(f"limits.{name}" for name in closed)
+        remedy = "Raise it, or set enforcement.mode: plan where nothing is to be written."
+        return problem(CheckName.LIMITS, f"{named} of 0 holds every user: nobody is ever enforced", remedy)
+    message = (
+        f"at most {_most(limits.max_changes_per_account)} changes an account, "
+        f"{_most(limits.max_changes_per_run)} a run; {config.concurrency.workers} accounts at once"
+    )
+    return fine(CheckName.LIMITS, message)
+
+
+def check_exemptions(config: Config, now: datetime) -> Check:
+    """Return how many exemptions count, and name those that have ended: they stop nothing, so they are no problem."""
+    ended = list(_ended(config, now))
+    message = f"{len(config.exemptions) - len(ended)} in force"
+    if ended:
+        message += f"; ended: {', '.join(ended)}"
+    remedy = "Remove from exemptions what has ended, or give it a new `until`." if ended else ""
+    return fine(CheckName.EXEMPTIONS, message, remedy)
+
+
+def _ended(config: Config, now: datetime) -> Iterator[str]:
+    today = now.astimezone(UTC).date()
+    for exemption in config.exemptions:
+        if exemption.until is not None and exemption.until < today:
+            yield f"{exemption.user} on {exemption.until:%Y-%m-%d}"
+
+
+def _most(count: int | None) -> str:
+    return "any number of" if count is None else f"{count:,}"

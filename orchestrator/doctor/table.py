@@ -1,0 +1,76 @@
+"""How an examination reads in a terminal or a CI log: a line a check, accounts with the same finding on one.
+
+For the command line alone: the Lambda has no rich.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from rich.theme import Theme
+
+from orchestrator.doctor.examination import Examination
+from orchestrator.doctor.report import CheckStatus, Finding, group_checks
+from orchestrator.tables import plain, tidy
+
+MOST_ACCOUNTS = 10
+"""How many accounts of one finding are named; the rest is counted."""
+
+_COLOURS = {CheckStatus.PROBLEM: "bold red", CheckStatus.UNKNOWN: "yellow", CheckStatus.OK: "green"}
+
+
+def print_examination(examination: Examination, console: Console) -> None:
+    """Print what was found, in the order of the checks and each worst first, ending in one sentence."""
+    findings = group_checks(examination.report.checks)
+    # With NO_COLOR rich alone would still write bold.
+    styles = {f"doctor.{status}": "none" if console.no_color else colour for status, colour in _COLOURS.items()}
+    with console.use_theme(Theme(styles)), tidy(console):
+        console.print(_grid(findings, examination.title_by_account_id))
+        console.print(Text(f"\n{_summary(findings)}"))
+
+
+def _grid(findings: Sequence[Finding], titles: Mapping[str, str]) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    grid.add_column(width=max(map(len, CheckStatus)))
+    grid.add_column(width=max((len(_label(finding)) for finding in findings), default=0))
+    grid.add_column(overflow="fold")
+    for finding in findings:
+        status = Text(finding.status, f"doctor.{finding.status}")
+        grid.add_row(status, _label(finding), Text("\n".join(_lines(finding, titles))))
+    return grid
+
+
+def _label(finding: Finding) -> str:
+    return finding.name.replace("_", " ")
+
+
+def _lines(finding: Finding, titles: Mapping[str, str]) -> Iterator[str]:
+    accounts = finding.account_ids
+    if finding.status is CheckStatus.OK and len(accounts) > 1:
+        yield f"{len(accounts):,} accounts: {plain(finding.message)}"
+    else:
+        if accounts:
+            yield _names(accounts, titles)
+        yield plain(finding.message)
+    if finding.remedy:
+        yield f"Remedy: {plain(finding.remedy)}"
+
+
+def _names(account_ids: Sequence[str], titles: Mapping[str, str]) -> str:
+    count = f"{len(account_ids):,} accounts: " if len(account_ids) > 1 else ""
+    named = [f"{plain(titles.get(one, one))} ({one})" for one in account_ids[:MOST_ACCOUNTS]]
+    hidden = len(account_ids) - len(named)
+    more = f" and {hidden:,} more (--output json names all)" if hidden else ""
+    return f"{count}{', '.join(named)}{more}"
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    problems, unknown = (
+        sum(finding.status is status for finding in findings) for status in (CheckStatus.PROBLEM, CheckStatus.UNKNOWN)
+    )
+    known = f"{unknown:,} could not be known" if unknown else ""
+    if not problems:
+        return f"No problem found{f'; {known}' if known else ''}. Nothing was changed in any account."
+    count = f"{problems:,} problem{'' if problems == 1 else 's'}"
+    return f"{count}{f'; {known}' if known else ''}. Nothing was changed in any account."

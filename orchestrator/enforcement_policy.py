@@ -1,0 +1,202 @@
+"""The text of the EnforceMFA policy, and whether two policy documents say the same.
+
+The only copy of the document is in `member_role/template.yaml`; it is read from there and rendered here.
+Nothing here calls AWS or knows an account: the document has no account ID, so its text is one in each
+partition.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import yaml
+
+from orchestrator.errors import ConfigError, StartError
+
+_PARTITIONS = ("aws", "aws-us-gov", "aws-cn")
+_ACCESS_KEYS = ("deny", "allow")
+
+# `${Name}` is replaced, `${!Name}` stays as `${Name}` (CloudFormation, Fn::Sub).
+_VARIABLE = re.compile(r"\$\{(!?)([^}]+)\}")
+
+
+def render_enforcement_policy(*, partition: str, access_keys: str) -> dict[str, Any]:
+    """Return the EnforceMFA document of a partition, as the StackSet creates it there.
+
+    `partition` is aws, aws-us-gov or aws-cn; `access_keys` is deny or allow, as `policy.access_keys`. Each
+    call returns a document of its own. Raises ConfigError for any other value, StartError where the template
+    is missing.
+    """
+    _require(partition, among=_PARTITIONS, name="partition")
+    _require(access_keys, among=_ACCESS_KEYS, name="policy.access_keys")
+    template = read_template()
+    resolver = TemplateResolver(
+        values={"AWS::Partition": partition, "AccessKeys": access_keys}, conditions=template["Conditions"]
+    )
+    document: dict[str, Any] = resolver.resolve(
+        template["Resources"]["EnforcementPolicy"]["Properties"]["PolicyDocument"]
+    )
+    return document
+
+
+def is_same_policy(a: Mapping[str, Any] | str, b: Mapping[str, Any] | str) -> bool:
+    """Return whether two policy documents have the same effect, as far as their spelling shows.
+
+    Takes what `normalised` takes. A document that cannot be read is not the same as any, itself included:
+    what cannot be read is never taken for ours.
+    """
+    try:
+        return normalised(a) == normalised(b)
+    except ValueError:
+        return False
+
+
+def normalised(document: Mapping[str, Any] | str) -> str:
+    """Return a policy document as canonical text: equal for documents that differ in spelling alone.
+
+    Takes the document as a mapping, as JSON, or as the URL-encoded JSON that IAM returns (API reference,
+    GetPolicyVersion). Without effect, and so not in the text: Id and Sid, the order of keys, statements,
+    actions, resources and values, one string in place of a list of one, repetition, the case of action names
+    and condition keys, and `false` in place of `"false"` (IAM user guide, JSON policy elements). Whatever
+    else differs, differs. Raises ValueError for what is not a policy document.
+    """
+    parsed = _parsed(document) if isinstance(document, str) else document
+    if "Statement" not in parsed:
+        raise ValueError("a policy document has a Statement")
+    written = parsed["Statement"]
+    statements = [_statement(one) for one in (written if isinstance(written, list) else [written])]
+    by_text = {_text(statement): statement for statement in statements}
+    # Without a Version a document is of 2008-10-17, which knows no variables (IAM user guide, Version).
+    canonical = {"Version": "2008-10-17", **parsed, "Statement": [by_text[text] for text in sorted(by_text)]}
+    return _text({key: value for key, value in canonical.items() if key != "Id"})
+
+
+class _TemplateLoader(yaml.SafeLoader):
+    """Reads YAML with CloudFormation's short tags: `!Sub text` becomes `{"Fn::Sub": "text"}`."""
+
+
+def _short_tag(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, object]:
+    """Return the long form of a node with a short tag."""
+    name = suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}"
+    if isinstance(node, yaml.SequenceNode):
+        return {name: loader.construct_sequence(node, deep=True)}
+    if isinstance(node, yaml.MappingNode):
+        return {name: loader.construct_mapping(node, deep=True)}
+    return {name: node.value}
+
+
+_TemplateLoader.add_multi_constructor("!", _short_tag)
+
+
+@cache
+def read_template() -> dict[str, Any]:
+    """Return the parsed template of the member accounts; it must not be changed."""
+    packaged = resources.files("orchestrator").joinpath("_templates/member_role/template.yaml")
+    checkout = Path(__file__).parents[1] / "member_role" / "template.yaml"
+    # _TemplateLoader is a SafeLoader, so it makes plain values alone.
+    template: dict[str, Any] = yaml.load(_read_first(packaged, checkout), _TemplateLoader)  # noqa: S506
+    return template
+
+
+def _read_first(*places: Traversable) -> str:
+    """Return the text of the first of these files that exists."""
+    for place in places:
+        if place.is_file():
+            return place.read_text("utf-8")
+    raise StartError("member_role/template.yaml, which holds the EnforceMFA policy, is missing: reinstall orgmfa")
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateResolver:
+    """Resolves the intrinsic functions that the document uses, with these values of Ref and Sub."""
+
+    values: Mapping[str, str]
+    conditions: Mapping[str, object]
+
+    def resolve(self, node: object) -> Any:  # noqa: ANN401, a template's value can be anything
+        """Return the node with every intrinsic function in it replaced by its value."""
+        value: object = node
+        match node:
+            case {"Ref": str(name)}:
+                value = self.values[name]
+            case {"Fn::Sub": str(text)}:
+                value = _VARIABLE.sub(self._substitute, text)
+            case {"Fn::Equals": [one, other]}:
+                value = self.resolve(one) == self.resolve(other)
+            case {"Fn::If": [str(condition), yes, no]}:
+                value = self.resolve(yes if self.resolve(self.conditions[condition]) else no)
+            case dict():
+                value = {key: self.resolve(child) for key, child in node.items()}
+            case list():
+                value = [self.resolve(child) for child in node]
+        return value
+
+    def _substitute(self, variable: re.Match[str]) -> str:
+        """Return what stands in the text for one variable."""
+        literal, name = variable.groups()
+        return f"${{{name}}}" if literal else self.values[name]
+
+
+def _require(value: str, *, among: tuple[str, ...], name: str) -> None:
+    """Raise ConfigError where the value is not one of those allowed."""
+    if value not in among:
+        raise ConfigError(f"{name} must be one of {', '.join(among)}, not {value!r}")
+
+
+def _parsed(text: str) -> Mapping[str, Any]:
+    """Return the document that a text holds, URL-encoded or not."""
+    document = json.loads(text if text.lstrip().startswith("{") else unquote(text))
+    if not isinstance(document, dict):
+        raise ValueError("a policy document is a JSON object")  # noqa: TRY004, callers catch one error for all
+    return document
+
+
+def _statement(statement: object) -> dict[str, object]:
+    """Return a statement in canonical form."""
+    if not isinstance(statement, Mapping):
+        raise ValueError("a statement is a JSON object")  # noqa: TRY004, callers catch one error for all
+    canonical: dict[str, object] = {}
+    for element, value in statement.items():
+        match element:
+            case "Sid":
+                continue
+            case "Action" | "NotAction":
+                canonical[element] = sorted({action.lower() for action in _strings(value)})
+            case "Resource" | "NotResource":
+                canonical[element] = sorted(set(_strings(value)))
+            case "Condition":
+                canonical[element] = _conditions(value)
+            case _:
+                canonical[element] = value
+    return canonical
+
+
+def _conditions(conditions: object) -> dict[str, object]:
+    """Return the Condition element in canonical form.
+
+    The keys of an operator become pairs in a list: two that differ in case alone must not swallow each other.
+    """
+    if not isinstance(conditions, Mapping) or not all(isinstance(keys, Mapping) for keys in conditions.values()):
+        raise ValueError("a Condition maps operators to keys, and keys to values")
+    return {
+        operator: sorted([key.lower(), sorted(set(_strings(values)))] for key, values in keys.items())
+        for operator, keys in conditions.items()
+    }
+
+
+def _strings(value: object) -> list[str]:
+    """Return one value, or a list of values, as a list of strings; `false` is `"false"`."""
+    values = value if isinstance(value, list) else [value]
+    return [one if isinstance(one, str) else json.dumps(one) for one in values]
+
+
+def _text(canonical: object) -> str:
+    """Return JSON that is the same for equal values."""
+    return json.dumps(canonical, sort_keys=True, separators=(",", ":"))

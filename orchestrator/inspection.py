@@ -1,0 +1,154 @@
+"""Inspect one account to a plan, with a session that cannot write.
+
+A failure of AWS ends here as an outcome; an unexpected exception is left to `run`, which books it on the account.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import structlog
+
+from orchestrator.desk import Desk
+from orchestrator.errors import AwsError, NotFound
+from orchestrator.model import (
+    Access,
+    Account,
+    AccountFacts,
+    AccountResult,
+    Decision,
+    IamUser,
+    Mode,
+    Outcome,
+    Reason,
+    Stage,
+    Status,
+    Verdict,
+)
+from orchestrator.planning import (
+    count_planned,
+    decide_user,
+    hold_decision,
+    plan_account,
+    plan_release,
+    update_decision,
+    update_user,
+)
+from orchestrator.remedies import explain_account_error
+
+MOST_DEVICE_LOOKS = 10
+"""Users of one account whose new MFA device is looked at in one run."""
+
+log = structlog.get_logger(__name__)
+
+
+def inspect_account(account: Account, desk: Desk) -> AccountResult:
+    """Return the plan of one account, read with a session that cannot write."""
+    with structlog.contextvars.bound_contextvars(account_id=account.id):
+        try:
+            with desk.sessions.enter(account.id, Access.INSPECT):
+                result = _plan(account, desk)
+        except AwsError as error:
+            problem = explain_account_error(
+                error,
+                Stage.INSPECT,
+                account,
+                organization=desk.organization,
+                role_name=desk.config.member_role.name,
+            )
+            log.warning("account_failed", stage=problem.stage.value, code=problem.code, message=problem.message)
+            return AccountResult(account, Status.FAILED, problem=problem)
+        log.info("account_inspected", users=len(result.decisions), planned=count_planned(result))
+        return result
+
+
+def _plan(account: Account, desk: Desk) -> AccountResult:
+    facts = desk.iam.inspect(account.id)
+    users = _identify_new_devices(facts.users, account.id, desk)
+    seen = [known for user in users if (known := _fill_in(user, desk)) is not None]
+    facts = replace(facts, users=tuple(user for user, _ in seen))
+    if desk.request.mode is Mode.RELEASE:
+        return plan_release(account, facts, desk.request.user_names)
+    decisions = (_decide(user, account, facts, desk=desk, was_looked_at=looked) for user, looked in seen)
+    kept = (decision for decision in decisions if decision is not None)
+    return plan_account(account, facts, kept, limits=desk.config.limits, managed_by=desk.config.policy.managed_by)
+
+
+def _identify_new_devices(users: Iterable[IamUser], account_id: str, desk: Desk) -> Iterator[IamUser]:
+    """Yield the users, with the device looked up of those who enrolled since the run that this one is compared with.
+
+    The bulk reads tell virtual devices alone. Of very many who enrolled at once the first few are looked at: what this
+    costs must not grow with the account.
+    """
+    were_open, looks = desk.history.open_in_base(account_id), MOST_DEVICE_LOOKS
+    for user in users:
+        is_unknown = user.has_mfa and user.mfa_device is None and user.name in were_open
+        if not is_unknown or not looks:
+            yield user
+            continue
+        looks -= 1
+        try:
+            yield update_user(user, desk.iam.look_at_user(user.name, password=False, keys=False))
+        except AwsError as error:  # it has MFA all the same, and a user who is gone will be missing in the next run
+            log.warning("device_unknown", user_name=user.name, code=error.code, message=str(error))
+            yield user
+
+
+def _fill_in(user: IamUser, desk: Desk) -> tuple[IamUser, bool] | None:
+    """Return a user with what the credential report left open looked up live, and whether it was; None: it is gone."""
+    if None not in (user.has_mfa, user.has_console_password, user.active_access_keys):
+        return user, False
+    try:
+        return update_user(user, desk.iam.look_at_user(user.name, password=True, keys=True)), True
+    except NotFound:
+        return None
+    except AwsError as error:
+        return replace(user, has_mfa=None, unreadable=Reason(error.code, str(error))), True
+
+
+def _decide(
+    user: IamUser, account: Account, facts: AccountFacts, *, desk: Desk, was_looked_at: bool
+) -> Decision | None:
+    """Return what is to be done about a user, after a live look where that is a write; None: the user is gone."""
+    decision = decide_user(
+        user, account.id, facts, rules=desk.rules, managed_by=desk.config.policy.managed_by, now=desk.now()
+    )
+    if decision.outcome is not Outcome.PLANNED:
+        return decision
+    is_report_old = facts.report_made_at is None or facts.report_made_at < desk.request.started_at
+    try:
+        if not was_looked_at:
+            decision = look_again(decision, account, desk, keys=is_report_old)
+        return _hold_if_locked_out(decision, desk)
+    except NotFound:
+        return None
+    except AwsError as error:
+        unreadable = Reason(error.code, str(error))
+        return Decision(replace(user, has_mfa=None), Verdict.UNKNOWN, Outcome.NONE, reason=unreadable)
+
+
+def _hold_if_locked_out(decision: Decision, desk: Desk) -> Decision:
+    """Return a planned decision, held where the user could not enrol under EnforceMFA or the simulator cannot tell."""
+    if decision.outcome is not Outcome.PLANNED or not desk.config.enforcement.check_enrolment:
+        return decision
+    user = decision.user
+    try:
+        obstacle = desk.simulator.find_obstacle(user.name, user.arn)
+    except NotFound:
+        raise
+    except AwsError as error:
+        obstacle = f"the policy simulator could not be asked whether the user can enrol ({error.code}: {error})"
+    if obstacle is None:
+        return decision
+    return hold_decision(
+        decision, Reason("cannot_enrol", f"{obstacle}; under EnforceMFA there would be no way back in")
+    )
+
+
+def look_again(decision: Decision, account: Account, desk: Desk, *, keys: bool) -> Decision:
+    """Return a planned decision as a live look at its user leaves it. Raises AwsError where the look fails."""
+    seen = desk.iam.look_at_user(
+        decision.user.name,
+        password=desk.rules.needs_console_password,
+        keys=keys and desk.rules.needs_key_use,
+    )
+    return update_decision(decision, seen, account.id, rules=desk.rules, now=desk.now())

@@ -1,0 +1,48 @@
+"""SIGINT and SIGTERM: the first asks a run to end, the second ends the process at once."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Self
+
+from orchestrator.pool import Halt
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts:
+    """Turns signals into a halt, while it is entered. For the main thread of a command."""
+
+    def __init__(self, halt: Halt) -> None:
+        """Take the halt to be set."""
+        self._halt = halt
+        self._is_prompting = False
+        self._before: list[object] = []
+
+    def __enter__(self) -> Self:
+        self._before = [signal.signal(number, self._handle) for number in _SIGNALS]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in zip(_SIGNALS, self._before, strict=True):
+            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned, it takes back
+
+    @contextmanager
+    def prompting(self) -> Iterator[None]:
+        """Have a signal end a question to the user as a no."""
+        self._is_prompting = True
+        try:
+            yield
+        finally:
+            self._is_prompting = False
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the shape of a signal handler
+        if self._halt.interrupted.is_set():
+            os._exit(128 + number)
+        self._halt.interrupted.set()
+        if self._is_prompting:
+            raise KeyboardInterrupt
+        sys.stderr.write("\nInterrupted: finishing what is under way, then reporting. Once more to end at once.\n")

@@ -1,0 +1,136 @@
+"""The lease on writing: of several runs that would write, one at a time does. It stands in the archive, as `locks/run`.
+
+A lease is made by a write that succeeds only where there is none, renewed by one that succeeds only where it is still
+ours, and taken over when it has run out: a run that was killed holds it for twenty minutes. Plans take none.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from threading import Event, Thread
+from types import TracebackType
+from typing import Protocol, Self
+
+import structlog
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from orchestrator.errors import ArchiveError, RunUnderWay
+from orchestrator.reporting import UtcTime
+
+LEASE_FILE = "locks/run"
+LEASE_TIME = timedelta(minutes=20)
+RENEW_SECONDS = 300.0
+
+log = structlog.get_logger(__name__)
+
+
+class LeaseStore(Protocol):
+    """The files of the archive, as far as a lease needs them; all raise ArchiveError where they fail."""
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file unless it exists, and return whether this call made it."""
+        ...
+
+    def replace(self, name: str, expected: bytes, content: bytes) -> bool:
+        """Write a file in the place of one with the expected content, and return whether it had that content."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Delete a file."""
+        ...
+
+
+class _Record(BaseModel):
+    """Who holds the lease, and until when."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    until: UtcTime
+
+
+class Lease:
+    """The lease of one run, held while it is entered and renewed by a thread of its own."""
+
+    def __init__(
+        self,
+        store: LeaseStore,
+        run_id: str,
+        *,
+        now: Callable[[], datetime],
+        on_loss: Callable[[], None],
+        renew_seconds: float = RENEW_SECONDS,
+    ) -> None:
+        """Take the store; `on_loss` is called when another run has taken the lease over, which must end this one."""
+        self._store = store
+        self._run_id = run_id
+        self._now = now
+        self._on_loss = on_loss
+        self._renew_seconds = renew_seconds
+        self._content = b""
+        self._ended = Event()
+        self._renewer = Thread(target=self._keep, name="lease", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Take the lease. Raises RunUnderWay where another run holds it, ArchiveError where the archive fails."""
+        content = self._make_content()
+        if not self._store.create(LEASE_FILE, content):
+            self._take_over(content)
+        self._content = content
+        self._renewer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the lease back, if it is still ours; one that cannot be given back runs out by itself."""
+        self._ended.set()
+        self._renewer.join(timeout=self._renew_seconds)
+        try:
+            if self._store.read(LEASE_FILE) == self._content:
+                self._store.delete(LEASE_FILE)
+        except ArchiveError as failure:
+            log.warning("lease_not_given_back", message=str(failure))
+
+    def renew(self) -> bool:
+        """Renew the lease now, and return whether it is still ours."""
+        content = self._make_content()
+        if not self._store.replace(LEASE_FILE, self._content, content):
+            return False
+        self._content = content
+        return True
+
+    def _take_over(self, content: bytes) -> None:
+        found = self._store.read(LEASE_FILE)
+        try:
+            holder = _Record.model_validate_json(found)
+        except ValidationError as error:
+            message = f"the archive: {LEASE_FILE} is no lease of orgmfa: remove it when no run is under way"
+            raise ArchiveError(message) from error
+        if self._now() < holder.until:
+            raise RunUnderWay(
+                f"run {holder.run_id} is under way and holds the lease on writing until {holder.until:%H:%M:%S} UTC at "
+                "the latest, also where it was killed: wait for it, then run again"
+            )
+        if not self._store.replace(LEASE_FILE, found, content):
+            raise RunUnderWay("another run took the lease over at this very moment: wait for it, then run again")
+        log.warning("lease_taken_over", from_run_id=holder.run_id)
+
+    def _keep(self) -> None:
+        while not self._ended.wait(self._renew_seconds):
+            try:
+                is_ours = self.renew()
+            except ArchiveError as failure:  # tried again before the lease runs out
+                log.warning("lease_not_renewed", message=str(failure))
+                continue
+            if not is_ours:
+                log.error("lease_lost")
+                self._on_loss()
+                return
+
+    def _make_content(self) -> bytes:
+        record = _Record(run_id=self._run_id, until=self._now() + LEASE_TIME)
+        return record.model_dump_json().encode()

@@ -1,0 +1,332 @@
+"""The nouns of a run: accounts, users, what was found and what is to be changed.
+
+Frozen values only. Nothing here calls AWS, reads the configuration or decides anything.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+
+
+class Mode(StrEnum):
+    """What a run does: show the plan, apply it, or undo earlier enforcement."""
+
+    PLAN = "plan"
+    APPLY = "apply"
+    RELEASE = "release"
+
+
+class Trigger(StrEnum):
+    """What started a run."""
+
+    CLI = "cli"
+    SCHEDULE = "schedule"
+    ON_DEMAND = "on_demand"
+    ONBOARDING = "onboarding"
+    MAP = "map"
+
+
+class AccountState(StrEnum):
+    """The state of an account in its organization (Organizations API, `Account.State`)."""
+
+    PENDING_ACTIVATION = "PENDING_ACTIVATION"
+    ACTIVE = "ACTIVE"
+    SUSPENDED = "SUSPENDED"
+    PENDING_CLOSURE = "PENDING_CLOSURE"
+    CLOSED = "CLOSED"
+
+
+class Verdict(StrEnum):
+    """Whether a user has MFA."""
+
+    COMPLIANT = "compliant"
+    NON_COMPLIANT = "non_compliant"
+    UNKNOWN = "unknown"
+
+
+class Outcome(StrEnum):
+    """What the run did, or would do, about one user."""
+
+    NONE = "none"
+    PLANNED = "planned"
+    ENFORCED = "enforced"
+    ALREADY_ENFORCED = "already_enforced"
+    RELEASED = "released"
+    EXEMPT = "exempt"
+    IN_GRACE = "in_grace"
+    OUT_OF_SCOPE = "out_of_scope"
+    HELD = "held"
+    QUOTA_EXCEEDED = "quota_exceeded"
+    FAILED = "failed"
+
+
+class Via(StrEnum):
+    """How EnforceMFA reaches a user: attached to the user, or through the group."""
+
+    USER = "user"
+    GROUP = "group"
+
+
+class Status(StrEnum):
+    """How far the run came with one account."""
+
+    INSPECTED = "inspected"
+    FAILED = "failed"
+    NOT_REACHED = "not_reached"
+    SKIPPED = "skipped"
+
+
+class Stage(StrEnum):
+    """The stage of a run at which something failed."""
+
+    SELECT = "select"
+    ASSUME_ROLE = "assume_role"
+    INSPECT = "inspect"
+    APPLY = "apply"
+    ARCHIVE = "archive"
+    DIGEST = "digest"
+
+
+class Access(StrEnum):
+    """What a member account is entered for: it decides the role, and whether the session can write."""
+
+    INSPECT = "inspect"
+    ENFORCE = "enforce"
+    RELEASE = "release"
+
+
+class PolicyState(StrEnum):
+    """How the EnforceMFA policy, or its group, of an account compares with ours."""
+
+    OURS = "ours"
+    MISSING = "missing"
+    DRIFTED = "drifted"
+    OUTDATED = "outdated"
+
+
+DeviceKind = Literal["virtual", "fido", "hardware"]
+"""What an MFA device is; `fido` stands for passkeys and security keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """The organization as the caller sees it; `partition` is aws, aws-us-gov or aws-cn."""
+
+    id: str
+    management_account_id: str
+    partition: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who runs the program: account ID, principal ARN and partition."""
+
+    account_id: str
+    arn: str
+    partition: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as Organizations lists it.
+
+    `ou_ids` holds the root and every OU above the account, or is None where the listing does not tell.
+    """
+
+    id: str
+    name: str
+    state: AccountState
+    ou_ids: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why something failed: the stage, an AWS or program code, what happened, and what to try."""
+
+    stage: Stage
+    code: str
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a user has the outcome it has: a code for programs, a message for people, and when it ends where it does."""
+
+    code: str
+    message: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RootUser:
+    """The root user of an account: whether it can sign in at all, and whether it has MFA."""
+
+    has_credentials: bool
+    has_mfa: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MfaDevice:
+    """An MFA device of a user: its kind, and when it was enrolled."""
+
+    kind: DeviceKind
+    enrolled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class IamUser:
+    """An IAM user as read from its account. `None` stands for what is not known.
+
+    `unreadable` says why, where a live look could not find it out either. `mfa_device` is the newest one: the bulk
+    reads tell virtual devices alone.
+    """
+
+    name: str
+    arn: str
+    created_at: datetime
+    has_mfa: bool | None
+    has_console_password: bool | None
+    active_access_keys: int | None
+    keys_last_used: datetime | None
+    attached_policy_arns: frozenset[str]
+    group_names: frozenset[str]
+    unreadable: Reason | None = None
+    mfa_device: MfaDevice | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserNow:
+    """A live look at one user, made right before a decision or a write; None: not looked at."""
+
+    has_mfa: bool
+    has_console_password: bool | None = None
+    active_access_keys: int | None = None
+    keys_last_used: datetime | None = None
+    mfa_device: MfaDevice | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """How many managed policies and groups a user of the account may have."""
+
+    policies_per_user: int
+    groups_per_user: int
+
+
+@dataclass(frozen=True, slots=True)
+class Enforcement:
+    """The EnforceMFA policy and group as they stand in one account."""
+
+    policy_arn: str
+    group_name: str
+    policy: PolicyState
+    group: PolicyState
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """All that inspecting one account found.
+
+    `report_made_at` is when the credential report was made, or None where there is none: what it says may be hours old.
+    """
+
+    alias: str | None
+    root_user: RootUser
+    users: tuple[IamUser, ...]
+    quotas: Quotas
+    enforcement: Enforcement
+    report_made_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttachPolicy:
+    """Attach EnforceMFA to a user."""
+
+    user_name: str
+    policy_arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddToGroup:
+    """Add a user to the group that carries EnforceMFA."""
+
+    user_name: str
+    group_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DetachPolicy:
+    """Detach EnforceMFA from a user."""
+
+    user_name: str
+    policy_arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveFromGroup:
+    """Remove a user from the group that carries EnforceMFA."""
+
+    user_name: str
+    group_name: str
+
+
+UserChange = AttachPolicy | AddToGroup | DetachPolicy | RemoveFromGroup
+
+
+class PolicyChange(StrEnum):
+    """A change to the policy or the group themselves; only where the program owns both."""
+
+    CREATE_POLICY = "create_policy"
+    UPDATE_POLICY = "update_policy"
+    CREATE_GROUP = "create_group"
+    ATTACH_GROUP_POLICY = "attach_group_policy"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is decided about one user, and what became of it; `changes` are tried in order until one fits."""
+
+    user: IamUser
+    verdict: Verdict
+    outcome: Outcome
+    via: Via | None = None
+    changes: tuple[UserChange, ...] = ()
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountResult:
+    """One account of a run: how far it came, what was found, and what is decided about each user."""
+
+    account: Account
+    status: Status
+    alias: str | None = None
+    problem: Problem | None = None
+    root_user: RootUser | None = None
+    decisions: tuple[Decision, ...] = ()
+    policy_changes: tuple[PolicyChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What one run is asked to do.
+
+    `targets` and `ou_ids` narrow it to some accounts (empty: all), `user_names` a release to some users (None: all);
+    `release_for` is how long a release is honoured by later runs.
+    """
+
+    run_id: str
+    mode: Mode
+    trigger: Trigger
+    started_at: datetime
+    targets: tuple[str, ...] = ()
+    ou_ids: tuple[str, ...] = ()
+    user_names: frozenset[str] | None = None
+    release_for: timedelta = timedelta(days=7)
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether the run was asked for some accounts alone."""
+        return bool(self.targets or self.ou_ids)

@@ -1,0 +1,48 @@
+"""Remarks on a run that a person should read: exemptions that end soon or have ended, and whom they matched. Pure."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from orchestrator.assessment import find_exemption
+from orchestrator.config import Exemption
+from orchestrator.model import Mode, Outcome
+from orchestrator.reporting import RunReport
+
+ANNOUNCED_AROUND_END = timedelta(days=14)
+"""How long before its end an exemption is announced, and how long after it is still said to have ended."""
+_NAMES_SHOWN = 5
+
+
+def exemption_notes(
+    exemptions: Sequence[Exemption], report: RunReport, now: datetime, *, names: bool = True
+) -> tuple[str, ...]:
+    """Return a line for each exemption that ends within 14 days, or has lately ended, with the users it matched.
+
+    Without `names` the users are counted.
+    """
+    if report.mode is Mode.RELEASE:
+        return ()  # a release judges nobody by exemptions
+    today = now.astimezone(UTC).date()
+    known = tuple(exemptions)
+    near = [entry for entry in known if entry.until is not None and abs(entry.until - today) <= ANNOUNCED_AROUND_END]
+    return tuple(_note(entry, known, report, now=now, names=names) for entry in near)
+
+
+def _note(exemption: Exemption, known: tuple[Exemption, ...], report: RunReport, *, now: datetime, names: bool) -> str:
+    if exemption.until is not None and exemption.until < now.astimezone(UTC).date():
+        return f"exemption {exemption.user} ended on {exemption.until:%Y-%m-%d} and no longer counts: remove it"
+    matched = list(_matched(exemption, known, report, now=now))
+    shown = ", ".join(matched[:_NAMES_SHOWN] if names else [f"{len(matched)} users"]) or "nobody"
+    more = f" and {len(matched) - _NAMES_SHOWN} more" if names and len(matched) > _NAMES_SHOWN else ""
+    ends = f"exemption {exemption.user} ends on {exemption.until:%Y-%m-%d} ({exemption.reason})"
+    return f"{ends}; in this run it matched {shown}{more}"
+
+
+def _matched(
+    exemption: Exemption, exemptions: tuple[Exemption, ...], report: RunReport, *, now: datetime
+) -> Iterator[str]:
+    for account in report.accounts:
+        for user in account.users:
+            is_exempt = user.outcome is Outcome.EXEMPT
+            if is_exempt and find_exemption(user.name, account.id, exemptions, now=now) is exemption:
+                yield f"{user.name} ({account.alias or account.name})"

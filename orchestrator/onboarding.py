@@ -1,0 +1,119 @@
+"""Events that tell of a new account: read from the messages of the onboarding queue. Pure.
+
+A message that cannot be ours (another source, an account that may not speak to us, no event at all) is refused: said
+and left out, so that it does not bring back the messages beside it. A message that is no news (another StackSet,
+another action, not successful) is passed over.
+
+Sources: CloudFormation User Guide, 'EventBridge events for StackSets'; Control Tower User Guide, 'Lifecycle events'.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+STACK_INSTANCE = ("aws.cloudformation", "CloudFormation StackSet StackInstance Status Change")
+SERVICE_EVENT = "AWS Service Event via CloudTrail"
+# The event names of new accounts, where their outcome stands, and where in it the account does.
+_NEW_ACCOUNT_EVENTS = {
+    ("aws.controltower", "CreateManagedAccount"): ("createManagedAccountStatus", ("account", "accountId")),
+    ("aws.organizations", "CreateAccountResult"): ("createAccountStatus", ("accountId",)),
+}
+_ENVELOPE = ("id", "source", "account")
+_STACK_ID = re.compile(r"arn:[\w-]+:cloudformation:[\w-]+:(?P<account_id>\d{12}):stack/.+")
+_STACK_SET = re.compile(r"arn:[\w-]+:cloudformation:[\w-]+:\d{12}:stackset/(?P<name>[^:/]+)(:.*)?")
+_ACCOUNT_ID = re.compile(r"\d{12}")
+
+
+class Refused(ValueError):
+    """A message that cannot be ours; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What the messages of a batch say: new accounts by the ID of the event that told of them, and what was refused."""
+
+    account_id_by_event_id: dict[str, str] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
+    passed_over: int = 0
+
+
+def read_news(bodies: Iterable[str], *, trusted_account_ids: frozenset[str], stack_set_name: str) -> News:
+    """Return the news in the bodies of a batch of messages.
+
+    `trusted_account_ids` are the accounts whose events count: the function's own and the management account.
+    """
+    accounts: dict[str, str] = {}
+    refused: list[str] = []
+    passed_over = 0
+    for body in bodies:
+        try:
+            envelope = _read_envelope(body, trusted_account_ids)
+            account_id = _new_account(envelope, stack_set_name)
+        except Refused as error:
+            refused.append(str(error))
+            continue
+        if account_id is None:
+            passed_over += 1
+        else:
+            accounts[envelope["id"]] = account_id
+    return News(accounts, tuple(refused), passed_over)
+
+
+def _read_envelope(body: str, trusted_account_ids: frozenset[str]) -> dict[str, Any]:
+    try:
+        envelope = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refused("a message is not JSON") from None
+    if not isinstance(envelope, dict) or not all(
+        isinstance(envelope.get(key), str) for key in ("id", "source", "account")
+    ):
+        raise Refused("a message is no EventBridge event")
+    if envelope["account"] not in trusted_account_ids:
+        raise Refused(
+            f"event {envelope['id'][:64]!r} comes from account {envelope['account'][:12]!r}, which may not speak to us"
+        )
+    return envelope
+
+
+def _new_account(envelope: Mapping[str, Any], stack_set_name: str) -> str | None:
+    """Return the account that an event tells is ready, or None where it tells nothing of the kind."""
+    source, kind = envelope["source"], envelope.get("detail-type")
+    detail = envelope.get("detail")
+    detail = detail if isinstance(detail, dict) else {}
+    if (source, kind) == STACK_INSTANCE:
+        return _from_stack_set(detail, stack_set_name)
+    if kind == SERVICE_EVENT and (found := _NEW_ACCOUNT_EVENTS.get((source, str(detail.get("eventName"))))):
+        return _from_service_event(detail, *found)
+    if any(source == known for known, _ in (STACK_INSTANCE, *_NEW_ACCOUNT_EVENTS)):
+        return None
+    raise Refused(f"event {envelope['id'][:64]!r} has the source {source[:64]!r}, which is not listed")
+
+
+def _from_stack_set(detail: Mapping[str, Any], stack_set_name: str) -> str | None:
+    stack_set = _STACK_SET.fullmatch(str(detail.get("stack-set-arn")))
+    if stack_set is None or stack_set["name"] != stack_set_name:
+        return None
+    if detail.get("action") != "CREATE" or _dig(detail, ("status-details", "detailed-status")) != "SUCCEEDED":
+        return None
+    stack = _STACK_ID.fullmatch(str(detail.get("stack-id")))
+    if stack is None:
+        raise Refused("an event of our StackSet names no stack, and so no account")
+    return stack["account_id"]
+
+
+def _from_service_event(detail: Mapping[str, Any], status_key: str, path: Sequence[str]) -> str | None:
+    status = _dig(detail, ("serviceEventDetails", status_key))
+    if not isinstance(status, dict) or status.get("state") != "SUCCEEDED":
+        return None
+    account_id = _dig(status, path)
+    if not isinstance(account_id, str) or not _ACCOUNT_ID.fullmatch(account_id):
+        raise Refused(f"an event {detail.get('eventName')!r} names no account")
+    return account_id
+
+
+def _dig(value: Any, path: Sequence[str]) -> Any:  # noqa: ANN401 - JSON
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value

@@ -1,0 +1,102 @@
+"""The story of a package: read the lock, fetch, choose, list, compile, zip; nothing is left behind where it fails."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from orchestrator import __version__
+from orchestrator.config import load_config
+from orchestrator.packaging.bill import Component, render_bill
+from orchestrator.packaging.bytecode import compile_folder, find_interpreter
+from orchestrator.packaging.contents import PACKAGE, is_needed, select_modules
+from orchestrator.packaging.lock import select_pins
+from orchestrator.packaging.shipped import read_shipped
+from orchestrator.packaging.target import Target, make_target
+from orchestrator.packaging.wheels import Wheel, fetch_wheels
+from orchestrator.packaging.zipping import replacing, write_zip
+
+LOCK = "requirements/lambda.txt"
+TEMPLATE = "member_role/template.yaml"
+BILL = "orgmfa.cdx.json"
+"""The bill of materials in the zip; the same stands next to it, under the zip's own name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A finished zip: where it is, its size in bytes and its hash, its bill of materials, and what compiled it.
+
+    `bytecode` is the Python that compiled it, or None: then it works all the same, and starts more slowly.
+    """
+
+    path: Path
+    size: int
+    sha256: str
+    bill: Path
+    bytecode: str | None
+
+
+def build_package(
+    output: Path, *, architecture: str, python: str, config: Path | None, progress: Callable[[str], None]
+) -> Package:
+    """Write the zip of the Lambda functions, and its bill of materials beside it; return where and what it is.
+
+    The same sources, lock and configuration give the same bytes, with the same Python to compile them. `config` is the
+    configuration to pack, or None for the defaults. Raises ConfigError for what was asked, StartError where the
+    packages cannot be fetched; in either case nothing is written.
+    """
+    target = make_target(architecture=architecture, python=python)
+    settings = _read_config(config)
+    bill = output.with_name(f"{output.name.removesuffix('.zip')}.cdx.json")
+    pins = select_pins(read_shipped(LOCK).decode(), target)
+    with replacing(output, bill) as (new_zip, new_bill), TemporaryDirectory(prefix="orgmfa-") as work:
+        progress(f"fetching {len(pins)} packages for Linux on {architecture}, Python {python}")
+        wheels = fetch_wheels(pins, target, Path(work))
+        folder = Path(work) / "zip"
+        _lay_out(folder, wheels, settings)
+        new_bill.write_text(_render_bill(wheels, target), encoding="utf-8")
+        folder.joinpath(BILL).write_bytes(new_bill.read_bytes())
+        interpreter = _compile(folder, python, progress)
+        progress(f"writing {output}")
+        write_zip(folder, new_zip)
+        content = new_zip.read_bytes()
+    return Package(output, len(content), hashlib.sha256(content).hexdigest(), bill, interpreter)
+
+
+def _read_config(path: Path | None) -> bytes | None:
+    """Return the configuration to pack, once it is known to be usable."""
+    if path is None:
+        return None
+    load_config(path, {})
+    return path.read_bytes()
+
+
+def _lay_out(folder: Path, wheels: Iterable[Wheel], settings: bytes | None) -> None:
+    """Put all that goes into the zip into a folder."""
+    files = {name: path.read_bytes() for name, path in select_modules(Path(__file__).parents[1]).items()}
+    files[f"{PACKAGE}/_templates/{TEMPLATE}"] = read_shipped(TEMPLATE)
+    if settings is not None:
+        files["config.yaml"] = settings
+    for wheel in wheels:
+        files |= {str(path): content for path, content in wheel.files() if is_needed(path)}
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _render_bill(wheels: Iterable[Wheel], target: Target) -> str:
+    components = [Component(wheel.name, wheel.version, wheel.sha256, wheel.metadata) for wheel in wheels]
+    return render_bill(components, version=__version__, target=target)
+
+
+def _compile(folder: Path, python: str, progress: Callable[[str], None]) -> str | None:
+    """Compile the folder where this machine has the Python for it, and return that."""
+    interpreter = find_interpreter(python)
+    if interpreter is None:
+        progress(f"no python{python} here to compile with: the Lambda will do it itself, at each cold start")
+        return None
+    progress(f"compiling with {interpreter}")
+    compile_folder(folder, interpreter)
+    return interpreter

@@ -1,0 +1,85 @@
+"""Earlier runs as the archive keeps them: a report read back as far as a later run needs it. Pure.
+
+A report of ten thousand accounts is large: `read_head` takes what stands before its accounts from the first bytes, and
+`read_past` leaves out of each user what nobody asks for later.
+"""
+
+import zlib
+from dataclasses import dataclass, field
+
+from pydantic import TypeAdapter
+
+from orchestrator.model import Outcome, Status, Verdict, Via
+from orchestrator.reporting import AccountReport, RunReport, UtcTime
+
+MOST_HEAD_BYTES = 8 * 1024 * 1024
+
+_ENFORCED = frozenset({Outcome.ENFORCED, Outcome.ALREADY_ENFORCED})
+_ACCOUNTS = b'"accounts":['
+"""What the accounts of a report begin with; within a text its quotes would be escaped."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastUser:
+    """A user as an earlier run saw it."""
+
+    name: str
+    verdict: Verdict
+    outcome: Outcome
+    via: Via | None
+    open_since: UtcTime | None = None
+
+    @property
+    def is_enforced(self) -> bool:
+        """Whether EnforceMFA reached the user, with or without MFA."""
+        return self.outcome in _ENFORCED or (self.outcome is Outcome.NONE and self.via is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class PastAccount:
+    """An account as an earlier run saw it."""
+
+    id: str
+    name: str
+    alias: str | None
+    status: Status
+    users: tuple[PastUser, ...]
+    failing_runs: int = 0
+    unread_open_since: dict[str, UtcTime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """An earlier run, as far as a later one needs it."""
+
+    run_id: str
+    started_at: UtcTime
+    accounts: tuple[PastAccount, ...]
+
+
+_FILE = TypeAdapter(PastRun)
+
+
+def read_past(content: bytes) -> PastRun:
+    """Return what a report says, from its JSON. Raises ValueError where it is none."""
+    return _FILE.validate_json(content)
+
+
+def read_head(start: bytes) -> RunReport | None:
+    """Return a report without its accounts from the first bytes of its file, or None where they do not suffice."""
+    try:
+        text = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(start, MOST_HEAD_BYTES)
+    except zlib.error:
+        return None
+    head, found, _ = text.partition(_ACCOUNTS)
+    if not found:
+        return None
+    try:
+        return RunReport.model_validate_json(head + _ACCOUNTS + b"]}")
+    except ValueError:
+        return None
+
+
+def was_read(account: AccountReport | PastAccount) -> bool:
+    """Return whether the users of an account are known: it was inspected, even where it failed or ended later."""
+    return account.status is Status.INSPECTED or bool(account.users)

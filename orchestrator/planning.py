@@ -1,0 +1,240 @@
+"""What is to be changed, decided before anything is written, and the gate it must pass.
+
+A plan is data: `plan` prints it, `apply` carries out the same object, the gate counts it. Pure; nothing here calls AWS.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Literal
+
+from orchestrator.assessment import Rules, assess_user, leave_alone
+from orchestrator.config import LimitsConfig
+from orchestrator.model import (
+    Account,
+    AccountFacts,
+    AccountResult,
+    AddToGroup,
+    AttachPolicy,
+    Decision,
+    DetachPolicy,
+    Enforcement,
+    IamUser,
+    Outcome,
+    PolicyChange,
+    PolicyState,
+    Reason,
+    RemoveFromGroup,
+    Status,
+    UserChange,
+    UserNow,
+    Verdict,
+    Via,
+)
+
+_USABLE = {
+    "stackset": frozenset({PolicyState.OURS}),
+    "orchestrator": frozenset({PolicyState.OURS, PolicyState.OUTDATED, PolicyState.MISSING}),
+}
+_IN_FORCE = frozenset({PolicyState.OURS, PolicyState.OUTDATED})
+
+ManagedBy = Literal["stackset", "orchestrator"]
+
+
+def decide_user(
+    user: IamUser, account_id: str, facts: AccountFacts, *, rules: Rules, managed_by: ManagedBy, now: datetime
+) -> Decision:
+    """Return what is to be done about one user, from the verdict to the change that would enforce MFA."""
+    verdict = assess_user(user)
+    via = enforced_via(user, facts.enforcement)
+    if verdict is not Verdict.NON_COMPLIANT:
+        return Decision(user, verdict, Outcome.NONE, via, reason=user.unreadable)
+    if via is not None:
+        return Decision(user, verdict, Outcome.ALREADY_ENFORCED, via)
+    if alone := leave_alone(user, account_id, rules, now=now):
+        return Decision(user, verdict, alone[0], reason=alone[1])
+    return _route(user, facts, managed_by)
+
+
+def update_decision(decision: Decision, seen: UserNow, account_id: str, *, rules: Rules, now: datetime) -> Decision:
+    """Return a planned decision after a live look at its user: unchanged, or dropped for what was seen."""
+    user = update_user(decision.user, seen)
+    if seen.has_mfa:
+        return Decision(user, Verdict.COMPLIANT, Outcome.NONE)
+    if alone := leave_alone(user, account_id, rules, now=now):
+        return Decision(user, decision.verdict, alone[0], reason=alone[1])
+    return replace(decision, user=user)
+
+
+def update_user(user: IamUser, seen: UserNow) -> IamUser:
+    """Return a user with what a live look saw in place of what the bulk reads said."""
+    return replace(
+        user,
+        has_mfa=seen.has_mfa,
+        has_console_password=(
+            user.has_console_password if seen.has_console_password is None else seen.has_console_password
+        ),
+        active_access_keys=user.active_access_keys if seen.active_access_keys is None else seen.active_access_keys,
+        keys_last_used=user.keys_last_used if seen.active_access_keys is None else seen.keys_last_used,
+        mfa_device=seen.mfa_device,
+    )
+
+
+def enforced_via(user: IamUser, enforcement: Enforcement) -> Via | None:
+    """Return how EnforceMFA reaches a user today; a policy or group that is not ours does not count."""
+    if enforcement.policy not in _IN_FORCE:
+        return None
+    if enforcement.policy_arn in user.attached_policy_arns:
+        return Via.USER
+    if enforcement.group_name in user.group_names and enforcement.group is PolicyState.OURS:
+        return Via.GROUP
+    return None
+
+
+def plan_account(
+    account: Account,
+    facts: AccountFacts,
+    decisions: Iterable[Decision],
+    *,
+    limits: LimitsConfig,
+    managed_by: ManagedBy,
+) -> AccountResult:
+    """Return the plan of one account, held as a whole where it is over the limits of an account."""
+    decisions = tuple(decisions)
+    result = AccountResult(
+        account=account,
+        status=Status.INSPECTED,
+        alias=facts.alias,
+        root_user=facts.root_user,
+        decisions=decisions,
+        policy_changes=_plan_policy_changes(facts.enforcement, decisions, managed_by),
+    )
+    excess = _over_account_limits(count_planned(result), len(facts.users), limits)
+    return hold(result, Reason("over_limit", excess)) if excess else result
+
+
+def plan_release(account: Account, facts: AccountFacts, user_names: frozenset[str] | None) -> AccountResult:
+    """Return the plan that takes EnforceMFA off the named users of an account, or off all where None is named.
+
+    All of a decision's changes are to be made: a user can have the policy and be in the group too.
+    """
+    decisions = tuple(_decide_release(user, facts.enforcement, user_names) for user in facts.users)
+    return AccountResult(account, Status.INSPECTED, facts.alias, None, facts.root_user, decisions)
+
+
+def count_planned(result: AccountResult) -> int:
+    """Return how many users an account's plan would write to."""
+    return sum(decision.outcome is Outcome.PLANNED for decision in result.decisions)
+
+
+def hold_at_gate(planned: int, limits: LimitsConfig, *, is_stopped: bool) -> Reason | None:
+    """Return why a run with so many planned changes must write nothing at all, or None where it may go on."""
+    if is_stopped:
+        return Reason("stopped", "enforcement.stop is set, or could not be read; nothing is written")
+    if limits.max_changes_per_run is not None and planned > limits.max_changes_per_run:
+        return Reason(
+            "over_limit",
+            f"{planned} changes planned, limits.max_changes_per_run is {limits.max_changes_per_run}: nothing is "
+            f"written anywhere; read the plan, then allow this run with --max-changes {planned}",
+        )
+    return None
+
+
+def hold(result: AccountResult, reason: Reason) -> AccountResult:
+    """Return an account's result with every planned change held for the reason."""
+    decisions = tuple(hold_decision(decision, reason) for decision in result.decisions)
+    return replace(result, decisions=decisions, policy_changes=())
+
+
+def hold_decision(decision: Decision, reason: Reason) -> Decision:
+    """Return a decision held for the reason, where it was planned; any other as it is."""
+    if decision.outcome is not Outcome.PLANNED:
+        return decision
+    return replace(decision, outcome=Outcome.HELD, via=None, changes=(), reason=reason)
+
+
+def _route(user: IamUser, facts: AccountFacts, managed_by: ManagedBy) -> Decision:
+    """Return how to enforce MFA on a user: attach the policy, else the group, else say that both quotas are full."""
+    enforcement, usable = facts.enforcement, _USABLE[managed_by]
+    verdict = Verdict.NON_COMPLIANT
+    if enforcement.policy not in usable:
+        return Decision(
+            user, verdict, Outcome.HELD, reason=policy_not_ours("policy", enforcement.policy_arn, enforcement.policy)
+        )
+    changes: list[UserChange] = []
+    if len(user.attached_policy_arns) < facts.quotas.policies_per_user:
+        changes.append(AttachPolicy(user.name, enforcement.policy_arn))
+    group_has_room = len(user.group_names) < facts.quotas.groups_per_user
+    if group_has_room and (enforcement.group is PolicyState.OURS or (not changes and enforcement.group in usable)):
+        changes.append(AddToGroup(user.name, enforcement.group_name))
+    if changes:
+        via = Via.USER if isinstance(changes[0], AttachPolicy) else Via.GROUP
+        return Decision(user, verdict, Outcome.PLANNED, via, tuple(changes))
+    if group_has_room:
+        return Decision(
+            user, verdict, Outcome.HELD, reason=policy_not_ours("group", enforcement.group_name, enforcement.group)
+        )
+    return Decision(user, verdict, Outcome.QUOTA_EXCEEDED, reason=quota_exceeded(user))
+
+
+def quota_exceeded(user: IamUser) -> Reason:
+    """Return the reason of a user on whom neither another policy nor another group fits."""
+    return Reason(
+        "quota_exceeded",
+        f"{user.name} has {len(user.attached_policy_arns)} managed policies and is in {len(user.group_names)} groups, "
+        "as many as the account allows: detach one, or have the quota raised (Service Quotas, IAM, up to 20 policies)",
+    )
+
+
+def policy_not_ours(what: str, name: str, state: PolicyState) -> Reason:
+    """Return the reason for not using a policy or group that is missing or not as orgmfa made it."""
+    if state is PolicyState.MISSING:
+        message = f"the {what} {name} does not exist: has the StackSet reached the account?"
+    else:
+        message = f"the {what} {name} is not as orgmfa made it, so it is not used: compare it with `orgmfa policy`"
+    return Reason("policy_drifted", message)
+
+
+def _plan_policy_changes(
+    enforcement: Enforcement, decisions: tuple[Decision, ...], managed_by: ManagedBy
+) -> tuple[PolicyChange, ...]:
+    """Return the changes to policy and group; they are made when a user needs them, or when a policy of ours is old."""
+    if managed_by != "orchestrator":
+        return ()
+    changes: list[PolicyChange] = []
+    planned = [decision for decision in decisions if decision.outcome is Outcome.PLANNED]
+    if planned and enforcement.policy is PolicyState.MISSING:
+        changes.append(PolicyChange.CREATE_POLICY)
+    if enforcement.policy is PolicyState.OUTDATED:
+        changes.append(PolicyChange.UPDATE_POLICY)
+    if any(decision.via is Via.GROUP for decision in planned):
+        if enforcement.group is PolicyState.MISSING:
+            changes.append(PolicyChange.CREATE_GROUP)
+        if enforcement.group is not PolicyState.OURS:
+            changes.append(PolicyChange.ATTACH_GROUP_POLICY)
+    return tuple(changes)
+
+
+def _over_account_limits(planned: int, users: int, limits: LimitsConfig) -> str:
+    most = limits.max_changes_per_account
+    if most is not None and planned > most:
+        return f"{planned} changes planned, limits.max_changes_per_account is {most}: the account is held as a whole"
+    if planned and planned / users > limits.max_share_per_account:
+        share = f"limits.max_share_per_account is {limits.max_share_per_account}"
+        return f"{planned} of {users} users would change, {share}: the account is held as a whole"
+    return ""
+
+
+def _decide_release(user: IamUser, enforcement: Enforcement, user_names: frozenset[str] | None) -> Decision:
+    changes: list[UserChange] = []
+    if enforcement.policy_arn in user.attached_policy_arns:
+        changes.append(DetachPolicy(user.name, enforcement.policy_arn))
+    if enforcement.group_name in user.group_names:
+        changes.append(RemoveFromGroup(user.name, enforcement.group_name))
+    verdict = assess_user(user)
+    if not changes:
+        return Decision(user, verdict, Outcome.NONE, reason=user.unreadable)
+    via = Via.USER if isinstance(changes[0], DetachPolicy) else Via.GROUP
+    if user_names is not None and user.name not in user_names:
+        return Decision(user, verdict, Outcome.ALREADY_ENFORCED, via)
+    return Decision(user, verdict, Outcome.PLANNED, via, tuple(changes))

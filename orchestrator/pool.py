@@ -1,0 +1,152 @@
+"""Threads for a run: work that starts while its items are still being listed, results collected on the calling thread.
+
+Knows nothing of AWS or accounts. Each piece of work runs in a copy of the caller's context.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Event
+from time import monotonic
+from typing import Generic, Literal, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+PATIENCE_SECONDS = 12.0
+"""How long work under way is waited for after a halt: with archive and digest, the run ends within 30 s."""
+_TICK_SECONDS = 0.2
+
+HaltReason = Literal["interrupted", "deadline"]
+
+
+class Halt:
+    """Whether a run must start nothing more: it was interrupted, or its deadline is near."""
+
+    def __init__(self, deadline: float | None = None) -> None:
+        """Take the moment, on the monotonic clock in seconds, after which nothing may be started."""
+        self.interrupted = Event()
+        self._deadline = deadline
+
+    @classmethod
+    def after(cls, seconds: float) -> "Halt":
+        """Return a halt that begins so many seconds from now."""
+        return cls(monotonic() + seconds)
+
+    @property
+    def reason(self) -> HaltReason | None:
+        """Why nothing more may be started, or None while the run may go on."""
+        if self.interrupted.is_set():
+            return "interrupted"
+        if self._deadline is not None and monotonic() >= self._deadline:
+            return "deadline"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Worked(Generic[T, R]):
+    """What became of one item: a result, an error, or neither where the work was not started or did not end."""
+
+    item: T
+    result: R | None = None
+    error: BaseException | None = None
+
+
+def work_through(
+    items: Iterable[T],
+    work: Callable[[T], R],
+    *,
+    workers: int,
+    halt: Halt,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> Iterator[Worked[T, R]]:
+    """Yield what became of each item, in the order of completion.
+
+    Items are drawn on a thread of their own, so that a slow listing holds nothing up. After a halt no more are drawn or
+    started. An error of the listing itself is raised once the items it did give are done.
+    """
+    pool = _Pool(work, workers, halt)
+    pool.draw(items)
+    try:
+        while pool.is_busy() and not pool.is_out_of_patience(patience_seconds):
+            yield from pool.collect()
+        yield from pool.abandoned()
+        pool.raise_listing_error()
+    finally:
+        pool.close()
+
+
+class _Pool(Generic[T, R]):
+    """The threads of one `work_through`; every method is for the calling thread."""
+
+    def __init__(self, work: Callable[[T], R], workers: int, halt: Halt) -> None:
+        self._work = work
+        self._halt = halt
+        self._halted_at: float | None = None
+        self._events: SimpleQueue[T | Future[Worked[T, R]]] = SimpleQueue()
+        self._under_way: dict[Future[Worked[T, R]], T] = {}
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="account")
+        self._lister = ThreadPoolExecutor(1, thread_name_prefix="listing")
+        self._listing: Future[None]
+
+    def draw(self, items: Iterable[T]) -> None:
+        """Begin to draw the items, each announced as an event."""
+
+        def announce() -> None:
+            for item in items:
+                self._events.put(item)
+                if self._halt.reason:
+                    return
+
+        self._listing = self._lister.submit(copy_context().run, announce)
+
+    def is_busy(self) -> bool:
+        is_listing = not self._listing.done() and self._halted_at is None
+        return is_listing or bool(self._under_way) or not self._events.empty()
+
+    def is_out_of_patience(self, seconds: float) -> bool:
+        return self._halted_at is not None and monotonic() - self._halted_at > seconds
+
+    def collect(self) -> Iterator[Worked[T, R]]:
+        """Yield what the next event brings, if anything: an item starts its work, a future ends it."""
+        if self._halted_at is None and self._halt.reason:
+            self._halted_at = monotonic()
+            for future in tuple(self._under_way):
+                future.cancel()
+        try:
+            event = self._events.get(timeout=_TICK_SECONDS)
+        except Empty:
+            return
+        if isinstance(event, Future):
+            yield _worked(self._under_way.pop(event), event)
+        elif self._halted_at is not None:
+            yield Worked(event)
+        else:
+            future = self._threads.submit(copy_context().run, self._start, event)
+            self._under_way[future] = event
+            future.add_done_callback(self._events.put)
+
+    def _start(self, item: T) -> Worked[T, R]:
+        """Do the work of one item, on a thread of the pool, unless a halt came first."""
+        return Worked(item) if self._halt.reason else Worked(item, self._work(item))
+
+    def abandoned(self) -> Iterator[Worked[T, R]]:
+        """Yield the items whose work is not waited for any longer."""
+        yield from map(Worked, self._under_way.values())
+
+    def raise_listing_error(self) -> None:
+        if self._listing.done() and (error := self._listing.exception()):
+            raise error
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._lister.shutdown(wait=False)
+
+
+def _worked(item: T, future: "Future[Worked[T, R]]") -> Worked[T, R]:
+    if future.cancelled():
+        return Worked(item)
+    error = future.exception()
+    return Worked(item, error=error) if error else future.result()

@@ -1,0 +1,72 @@
+"""What a run needs from outside, each as a small protocol, and what it ends in."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from orchestrator.archive import RunArchive
+from orchestrator.model import Account
+from orchestrator.pool import Halt
+from orchestrator.reporting import RunReport
+
+
+class Directory(Protocol):
+    """The accounts of the organization."""
+
+    def list_accounts(self, watched_ou_ids: tuple[str, ...] = ()) -> Iterator[Account]:
+        """Yield the accounts as pages arrive."""
+        ...
+
+    def get_account(self, account_id: str, watched_ou_ids: tuple[str, ...] = ()) -> Account:
+        """Return one account."""
+        ...
+
+
+class Notifier(Protocol):
+    """Sends the digest."""
+
+    def send(self, text: str, blocks: Sequence[dict[str, Any]]) -> None:
+        """Send one message, or raise DigestError."""
+        ...
+
+
+class Observer(Protocol):
+    """Is told how the run goes on, for a progress bar."""
+
+    def phase(self, name: str, total: int | None) -> None:
+        """A phase begins, over so many accounts where that is known."""
+        ...
+
+    def found(self, count: int) -> None:
+        """So many accounts are known by now."""
+        ...
+
+    def done(self, *, changes: int, failed: bool) -> None:
+        """One account is done."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What a run needs from outside, each fitting by shape."""
+
+    directory: Directory
+    archive: RunArchive
+    notifier: Notifier | None
+    observer: Observer
+    confirm: Callable[[RunReport], bool]
+    halt: Halt
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that came to its end: its report, where that is archived, and whether a person said no.
+
+    `api_calls` counts the calls made to AWS, tries included, and `api_throttles` those that AWS throttled.
+    """
+
+    report: RunReport
+    address: str | None
+    was_declined: bool = False
+    api_calls: int = 0
+    api_throttles: int = 0

@@ -1,0 +1,116 @@
+"""What an operator can do about each failure of AWS, in words. Pure."""
+
+from orchestrator.errors import (
+    AccessDenied,
+    AssumeRoleDenied,
+    AwsError,
+    DeniedByScp,
+    Malformed,
+    NoCredentials,
+    NotFound,
+    Throttled,
+    Unavailable,
+    Unreachable,
+)
+from orchestrator.model import Account, Organization, Problem, Stage
+
+ASSUME_ROLE = "AssumeRole"
+
+# Of the kinds an error belongs to the first in a table speaks; the texts are filled with what stands in braces.
+_SELECT_REMEDIES: tuple[tuple[type[AwsError], str], ...] = (
+    (NoCredentials, "Give the program AWS credentials: a profile (AWS_PROFILE), environment variables, or a role."),
+    (
+        AccessDenied,
+        (
+            "Run in the management account or in a delegated administrator's account, or allow "
+            "organizations:{operation} to this principal in the organization's resource policy."
+        ),
+    ),
+    (NotFound, "Check that the caller's account is in an AWS Organization, and that each OU and account named exists."),
+    (Throttled, "AWS throttled every try: run again in a few minutes."),
+    (Unreachable, "Check the network, the proxy, AWS_ENDPOINT_URL and the Region (AWS_REGION)."),
+    (AwsError, "Run again; where it stays, see the AWS Health Dashboard."),
+)
+_MANAGEMENT_ACCOUNT = (
+    "StackSets never reach the management account: deploy member_role/template.yaml there by hand, so that the role "
+    "{role} exists, or set organization.include_management_account: false."
+)
+_ACCOUNT_REMEDIES: tuple[tuple[type[AwsError], str], ...] = (
+    (
+        AssumeRoleDenied,
+        (
+            "The role {role} is missing in the account, or does not trust this caller (AWS answers both alike): "
+            "check that the StackSet has reached the account, then the role's trust policy."
+        ),
+    ),
+    (
+        DeniedByScp,
+        "An organization policy (SCP) denies {operation} in this account: exempt the role {role} there.",
+    ),
+    (
+        AccessDenied,
+        (
+            "The role {role} lacks iam:{operation}, or a permissions boundary withholds it: update the StackSet "
+            "to this version's member_role/template.yaml."
+        ),
+    ),
+    (
+        Throttled,
+        "AWS throttled every try: run again for this account (--account {account}), or lower concurrency.workers.",
+    ),
+    (
+        NoCredentials,
+        "AWS no longer takes the credentials of the session: check the clock of this machine, then run again.",
+    ),
+    (Unreachable, "No answer from AWS: check network and proxy, then run again."),
+    (Unavailable, "AWS answered with an error of its own: run again for this account (--account {account})."),
+    (
+        Malformed,
+        "The answer of AWS could not be used, so nobody was judged: run again, and report it where it stays.",
+    ),
+    (AwsError, "Run again for this account (--account {account})."),
+)
+
+
+def explain_account_error(
+    error: AwsError, stage: Stage, account: Account, *, organization: Organization, role_name: str
+) -> Problem:
+    """Return the problem of an account whose inspection or change failed with this error."""
+    is_management = account.id == organization.management_account_id
+    text = _first(_ACCOUNT_REMEDIES, error)
+    if isinstance(error, AssumeRoleDenied) and is_management:
+        text = _MANAGEMENT_ACCOUNT
+    return Problem(
+        stage=Stage.ASSUME_ROLE if error.operation == ASSUME_ROLE else stage,
+        code=error.code,
+        message=_one_line(str(error)),
+        remedy=text.format(role=role_name, operation=error.operation, account=account.id),
+    )
+
+
+def explain_defect(error: BaseException, stage: Stage, account: Account) -> Problem:
+    """Return the problem of an account in which the program itself failed."""
+    return Problem(
+        stage=stage,
+        code=type(error).__name__,
+        message=_one_line(f"unexpected {type(error).__name__}: {error}"),
+        remedy=f"This is a defect of orgmfa; the log holds the traceback for account {account.id}. Please report it.",
+    )
+
+
+def explain_select_error(error: AwsError) -> Problem:
+    """Return the problem of a run whose listing of accounts failed."""
+    return Problem(Stage.SELECT, error.code, _one_line(str(error)), select_remedy(error))
+
+
+def select_remedy(error: AwsError) -> str:
+    """Return what to do where the caller or its organization could not be read."""
+    return _first(_SELECT_REMEDIES, error).format(operation=error.operation)
+
+
+def _first(table: tuple[tuple[type[AwsError], str], ...], error: AwsError) -> str:
+    return next(text for kind, text in table if isinstance(error, kind))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,40 @@
+"""What a run takes from the runs before it: read from the archive before the first account is inspected."""
+
+from dataclasses import replace
+
+import structlog
+
+from orchestrator.archive import RunArchive
+from orchestrator.desk import Desk
+from orchestrator.errors import ArchiveError, StartError
+from orchestrator.history import HISTORY_UNREADABLE, History
+from orchestrator.model import Mode, Problem, Stage
+
+log = structlog.get_logger(__name__)
+
+
+def recall_earlier_runs(desk: Desk, archive: RunArchive) -> Desk:
+    """Return the desk with the history of the organization; a release has no use for one.
+
+    An archive that cannot be read is a problem of the run. Raises StartError where `enforcement.notice` depends on it:
+    a run that took the first sighting of a user from anywhere else would enforce too early.
+    """
+    if desk.request.mode is Mode.RELEASE:
+        return desk
+    try:
+        history = archive.recall(desk.request.mode, desk.organization.id)
+    except ArchiveError as error:
+        if desk.rules.notice:
+            message = (
+                f"{error}. With enforcement.notice the archive tells when users were first seen: nothing was done."
+            )
+            raise StartError(message) from error
+        log.error("history_unreadable", message=str(error))  # noqa: TRY400 - a known failure, no traceback
+        remedy = "Make archive.location readable; nothing in this report is compared with earlier runs."
+        history = History(problem=Problem(Stage.ARCHIVE, HISTORY_UNREADABLE, str(error), remedy))
+    return replace(desk, history=history, rules=replace(desk.rules, open_since=history.open_since))
+
+
+def history_problems(desk: Desk) -> list[Problem]:
+    """Return why nothing is known of earlier runs, where that is so."""
+    return [desk.history.problem] if desk.history.problem else []

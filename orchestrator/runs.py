@@ -1,0 +1,129 @@
+"""The runs in the archive: which there are, and one read at a time, whole or as far as it is needed.
+
+A file that is broken, or no run of orgmfa, is reported and passed over; a store that fails is an error.
+"""
+
+import gzip
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+import structlog
+
+from orchestrator.errors import ArchiveError, BrokenRun
+from orchestrator.past import PastRun, read_head, read_past
+from orchestrator.reporting import RunReport
+
+RUNS = "runs/"
+HEAD_BYTES = 64 * 1024
+"""What is read of a file first: all that stands before the accounts, unless very much has changed or gone wrong."""
+
+_RUN_FILE = re.compile(r"runs/\d{4}/\d{2}/\d{2}/(?P<run_id>[\w.-]+)\.json\.gz")
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+class StoredFile(Protocol):
+    """A file of the store."""
+
+    @property
+    def name(self) -> str:
+        """Its name below the location of the store."""
+        ...
+
+    @property
+    def written_at(self) -> datetime:
+        """When it was last written."""
+        ...
+
+
+class RunStore(Protocol):
+    """The files of the archive, as far as reading runs needs them; all raise ArchiveError where they fail."""
+
+    def address(self, name: str) -> str:
+        """Return where a file stands."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file."""
+        ...
+
+    def read_start(self, name: str, size: int) -> bytes:
+        """Return the first bytes of a file; all of a shorter one."""
+        ...
+
+    def list_files(self, prefix: str) -> Iterable[StoredFile]:
+        """Return the files under a prefix."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedRun:
+    """A run in the archive, by the name of its file."""
+
+    run_id: str
+    name: str
+    finished_at: datetime
+
+
+class Runs:
+    """The runs in the archive at one location."""
+
+    def __init__(self, store: RunStore) -> None:
+        """Take the store."""
+        self._store = store
+
+    def newest_first(self) -> list[ArchivedRun]:
+        """Return the runs, the newest finished first; files that are no runs are passed over."""
+        matches = ((_RUN_FILE.fullmatch(file.name), file) for file in self._store.list_files(RUNS))
+        runs = (ArchivedRun(match["run_id"], file.name, file.written_at) for match, file in matches if match)
+        return sorted(runs, key=lambda run: (run.finished_at, run.run_id), reverse=True)
+
+    def read(self, run: ArchivedRun) -> RunReport:
+        """Return the report of a run. Raises BrokenRun, or ArchiveError where it cannot be read at all."""
+        return self._read(run, RunReport.model_validate_json)
+
+    def readable(self, runs: Iterable[ArchivedRun]) -> Iterator[RunReport]:
+        """Yield the reports of these runs, one at a time; what cannot be read is reported and passed over."""
+        for run in runs:
+            try:
+                yield self.read(run)
+            except ArchiveError as error:
+                _report(run, error)
+
+    def heads(self, most: int) -> Iterator[tuple[ArchivedRun, RunReport]]:
+        """Yield the newest runs, each with its report without the accounts. Raises ArchiveError."""
+        for run in self.newest_first()[:most]:
+            try:
+                yield run, self._read_head(run)
+            except BrokenRun as error:
+                _report(run, error)
+
+    def past(self, run: ArchivedRun) -> PastRun | None:
+        """Return a run as far as a later one needs it; None where it is broken. Raises ArchiveError."""
+        try:
+            return self._read(run, read_past)
+        except BrokenRun as error:
+            _report(run, error)
+            return None
+
+    def _read_head(self, run: ArchivedRun) -> RunReport:
+        head = read_head(self._store.read_start(run.name, HEAD_BYTES))
+        return head or self.read(run).model_copy(update={"accounts": ()})
+
+    def _read(self, run: ArchivedRun, parse: Callable[[bytes], T]) -> T:
+        content = self._store.read(run.name)
+        try:
+            return parse(gzip.decompress(content))
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            message = f"the archive: {self._store.address(run.name)} is broken or no run of orgmfa"
+            raise BrokenRun(message) from error
+
+
+def _report(run: ArchivedRun, error: ArchiveError) -> None:
+    log.warning("archived_run_unreadable", name=run.name, message=str(error))

@@ -1,0 +1,165 @@
+"""Fills one account of moto, call by call, as people and the StackSet would have filled it over the years.
+
+What lies in the past is written into moto's own state: when users were made, devices enrolled, access keys last used.
+"""
+
+import json
+import secrets
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from moto.iam.models import AccessKeyLastUsed, iam_backends
+
+from orchestrator.config import Config
+from orchestrator.enforcement_policy import render_enforcement_policy
+from orchestrator.member_roles import MEMBER_ROLE, RELEASE_ROLE, RoleSettings, default_trusted, render_role
+from orchestrator.model import Via
+from orchestrator.sandbox.sample import Mfa, SampleAccount, SampleUser
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam import IAMClient
+
+PARTITION = "aws"
+_SETTINGS = Config()
+_POLICIES = (
+    "S3DataRead",
+    "AthenaQueries",
+    "GlueJobs",
+    "RedshiftRead",
+    "KinesisRead",
+    "EmrNotebooks",
+    "LakeFormationGrants",
+    "QuickSightAuthor",
+    "StepFunctionsRead",
+    "CloudWatchLogsRead",
+)
+_GROUPS = (
+    "developers",
+    "analysts",
+    "data-engineers",
+    "on-call",
+    "release-managers",
+    "cost-reporters",
+    "dashboard-authors",
+    "incident-responders",
+    "support",
+    "auditors",
+)
+
+
+def furnish_account(
+    iam: "IAMClient", account: SampleAccount, *, trusts: str, organization_id: str, now: datetime
+) -> None:
+    """Put into an account what stands there: alias, the StackSet's resources, users with what they have.
+
+    `trusts` is the account whose principals may assume the member roles, of this organization alone.
+    """
+    if account.alias is not None:
+        iam.create_account_alias(AccountAlias=account.alias)
+    if account.has_member_roles:
+        _deploy_stack(iam, account, trusts=trusts, organization_id=organization_id)
+    most_policies = max((user.policies for user in account.users), default=0)
+    arns = [_create_policy(iam, name, _allow_reads()) for name in _POLICIES[:most_policies]]
+    for group in _GROUPS[: max((user.groups for user in account.users), default=0)]:
+        iam.create_group(GroupName=group)
+    for user in account.users:
+        _create_user(iam, user)
+        for arn in arns[: user.policies]:
+            iam.attach_user_policy(UserName=user.name, PolicyArn=arn)
+        for group in _GROUPS[: user.groups]:
+            iam.add_user_to_group(UserName=user.name, GroupName=group)
+        _enforce(iam, account, user)
+        _enrol(iam, account, user)
+        _backdate(account.id, user, now)
+
+
+def _deploy_stack(iam: "IAMClient", account: SampleAccount, *, trusts: str, organization_id: str) -> None:
+    """Make the roles, policy and group of member_role/template.yaml; moto's CloudFormation leaves the group out."""
+    settings = _role_settings(account, trusts, organization_id)
+    for role in (render_role(name, settings, default_trusted()) for name in (MEMBER_ROLE, RELEASE_ROLE)):
+        iam.create_role(RoleName=role.name, AssumeRolePolicyDocument=json.dumps(role.trust))
+        for name, document in role.policies.items():
+            iam.put_role_policy(RoleName=role.name, PolicyName=name, PolicyDocument=json.dumps(document))
+    policy = render_enforcement_policy(partition=PARTITION, access_keys=_SETTINGS.policy.access_keys)
+    if account.has_drifted_policy:
+        policy["Statement"].append({"Effect": "Allow", "Action": "s3:*", "Resource": "*"})
+    iam.create_group(GroupName=_SETTINGS.policy.group)
+    arn = _create_policy(iam, _SETTINGS.policy.name, policy)
+    iam.attach_group_policy(GroupName=_SETTINGS.policy.group, PolicyArn=arn)
+
+
+def _role_settings(account: SampleAccount, trusts: str, organization_id: str) -> RoleSettings:
+    roles, policy = _SETTINGS.member_role, _SETTINGS.policy
+    return RoleSettings(
+        partition=PARTITION,
+        account_id=account.id,
+        organization_id=organization_id,
+        security_account_id=trusts,
+        member_name=roles.name,
+        release_name=roles.release_name,
+        role_path=roles.path,
+        policy_name=policy.name,
+        group_name=policy.group,
+        policy_path=policy.path,
+        manages_policy=False,
+    )
+
+
+def _create_policy(iam: "IAMClient", name: str, document: dict[str, Any]) -> str:
+    return iam.create_policy(PolicyName=name, PolicyDocument=json.dumps(document))["Policy"]["Arn"]
+
+
+def _document(**statement: object) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def _allow_reads() -> dict[str, Any]:
+    return _document(Effect="Allow", Action="s3:GetObject", Resource="*")
+
+
+def _create_user(iam: "IAMClient", user: SampleUser) -> None:
+    iam.create_user(UserName=user.name, Path=user.path)
+    if user.has_console_password:
+        iam.create_login_profile(UserName=user.name, Password=secrets.token_urlsafe(24))
+    for _ in user.keys:
+        iam.create_access_key(UserName=user.name)
+
+
+def _enforce(iam: "IAMClient", account: SampleAccount, user: SampleUser) -> None:
+    policy = _SETTINGS.policy
+    if user.enforced is Via.USER:
+        arn = f"arn:{PARTITION}:iam::{account.id}:policy{policy.path}{policy.name}"
+        iam.attach_user_policy(UserName=user.name, PolicyArn=arn)
+    elif user.enforced is Via.GROUP:
+        iam.add_user_to_group(UserName=user.name, GroupName=policy.group)
+
+
+def _enrol(iam: "IAMClient", account: SampleAccount, user: SampleUser) -> None:
+    """Give a user its MFA device; moto takes any serial number, so one of a FIDO key too."""
+    if user.mfa is Mfa.MISSING:
+        return
+    if user.mfa is Mfa.VIRTUAL:
+        device = iam.create_virtual_mfa_device(VirtualMFADeviceName=user.name)
+        serial = device["VirtualMFADevice"]["SerialNumber"]
+    else:
+        serial = f"arn:{PARTITION}:iam::{account.id}:u2f/user/{user.name}/security-key"
+    iam.enable_mfa_device(
+        UserName=user.name, SerialNumber=serial, AuthenticationCode1="123456", AuthenticationCode2="654321"
+    )
+
+
+def _backdate(account_id: str, user: SampleUser, now: datetime) -> None:
+    made = iam_backends[account_id][PARTITION].users[user.name]
+    made.create_date = naive_utc(now - user.created_ago)
+    for device in made.mfa_devices.values():
+        device.enable_date = naive_utc(now - user.enrolled_ago)
+    for made_key, key in zip(made.access_keys, user.keys, strict=True):
+        made_key.create_date = made.create_date
+        if key.used_ago is not None:
+            used_at = naive_utc(now - key.used_ago)
+            made_key.last_used = AccessKeyLastUsed(used_at, "s3", "us-east-1")
+
+
+def naive_utc(moment: datetime) -> datetime:
+    """Return a moment in the form in which moto keeps moments."""
+    return moment.astimezone(UTC).replace(tzinfo=None)

@@ -1,0 +1,208 @@
+"""Makes moto answer as AWS would where it does not: handlers of botocore's events, registered before a client is made.
+
+- AssumeRole of a role that does not exist is refused (moto grants every role).
+- A service control policy that denies everything does so (moto knows SCPs as texts alone).
+- AttachUserPolicy and AddUserToGroup end at the quotas (moto has none).
+- SimulatePrincipalPolicy answers (moto has none): allowed, but for users whose boundary leaves enrolling out.
+- GetAccountSummary tells of the root user and of a raised quota (moto: no password, no MFA, always 10).
+- The credential report is two hours old and has a row of the root user (moto: made just now, dated 2015, no root).
+
+Nothing is kept here: what is true stands in the sample and in moto's state, where `building` and `furnishing` have put
+account IDs and moments in the past. What is not imitated: the permissions of the roles, and what EnforceMFA denies.
+"""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from io import StringIO
+from typing import Any, Protocol
+
+import boto3
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from moto.iam.models import User, get_account_id_from, iam_backends
+from moto.sts.models import sts_backends
+
+from orchestrator.sandbox.furnishing import PARTITION, naive_utc
+from orchestrator.sandbox.sample import RootSignIn, SampleAccount
+
+REPORT_AGE = timedelta(hours=2)
+"""IAM reuses a credential report for four hours (IAM User Guide, 'Getting credential reports')."""
+ROOT_ROW = "<root_account>"
+
+Refusal = tuple[AWSResponse, dict[str, Any]]
+
+
+class Sessions(Protocol):
+    """The sessions from which the clients are made: of the hub, and of whichever member account a call is in."""
+
+    @property
+    def hub(self) -> boto3.Session:
+        """Speaks for the account that runs the program."""
+        ...
+
+    @property
+    def member(self) -> boto3.Session:
+        """Speaks for a member account."""
+        ...
+
+
+def inject(sessions: Sessions, accounts: Mapping[str, SampleAccount], now: datetime) -> None:
+    """Register all handlers on both sessions."""
+    hub, member = _Hub(sessions.hub), _Member(sessions.member, accounts, now - REPORT_AGE)
+    handlers: tuple[tuple[boto3.Session, str, Callable[..., Any]], ...] = (
+        (sessions.hub, "before-call.sts.AssumeRole", hub.refuse_missing_role),
+        (sessions.member, "before-call.iam", member.refuse_by_scp),
+        (sessions.member, "before-call.iam.AttachUserPolicy", member.refuse_over_policy_quota),
+        (sessions.member, "before-call.iam.AddUserToGroup", member.refuse_over_group_quota),
+        (sessions.member, "before-call.iam.SimulatePrincipalPolicy", member.simulate),
+        (sessions.member, "after-call.iam.GetAccountSummary", member.complete_summary),
+        (sessions.member, "after-call.iam.GetCredentialReport", member.complete_report),
+    )
+    for session, event, handler in handlers:
+        session.events.register(event, handler)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hub:
+    """The handlers of calls from the hub."""
+
+    session: boto3.Session
+
+    def refuse_missing_role(self, params: Mapping[str, Any], **_: object) -> Refusal | None:
+        """Return the refusal of an AssumeRole whose role does not exist; None lets the call go on."""
+        arn = params["body"]["RoleArn"]
+        if arn in {role.arn for role in iam_backends[arn.split(":")[4]][PARTITION].roles.values()}:
+            return None
+        return _refuse_access(self.session, "sts:AssumeRole", arn)
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """The handlers of calls into member accounts; the credentials in use tell which account it is."""
+
+    session: boto3.Session
+    accounts: Mapping[str, SampleAccount]
+    report_made_at: datetime
+
+    def refuse_by_scp(self, model: Any, **_: object) -> Refusal | None:  # noqa: ANN401 - botocore's model of the operation
+        """Return the refusal of any call in an account where an SCP denies everything."""
+        if not self._account().is_denied_by_scp:
+            return None
+        return _refuse_access(self.session, f"iam:{model.name}", "* with an explicit deny in a service control policy")
+
+    def refuse_over_policy_quota(self, params: Mapping[str, Any], **_: object) -> Refusal | None:
+        """Return the refusal of one managed policy too many; attaching again what is attached succeeds."""
+        account, user = self._account(), self._user(params)
+        attached, arn = user.managed_policies if user else {}, params["body"]["PolicyArn"]
+        if arn in attached or len(attached) < account.policies_per_user:
+            return None
+        return _refuse_over_quota("PoliciesPerUser", account.policies_per_user)
+
+    def refuse_over_group_quota(self, params: Mapping[str, Any], **_: object) -> Refusal | None:
+        """Return the refusal of one group too many; adding again to the same group succeeds."""
+        account, user = self._account(), self._user(params)
+        groups = user.group_list if user else []
+        if params["body"]["GroupName"] in groups or len(groups) < account.groups_per_user:
+            return None
+        return _refuse_over_quota("GroupsPerUser", account.groups_per_user)
+
+    def simulate(self, params: Mapping[str, Any], **_: object) -> Refusal:
+        """Return the simulator's answer: only a permissions boundary of the sample denies anything."""
+        body = params["body"]
+        name = body["PolicySourceArn"].rpartition("/")[2]
+        is_bound = any(user.name == name and user.is_bound for user in self._account().users)
+        results = [
+            {
+                "EvalActionName": body[action],
+                "EvalResourceName": body[resource],
+                "EvalDecision": "implicitDeny" if is_bound else "allowed",
+                "PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": not is_bound},
+            }
+            for action in body
+            if action.startswith("ActionNames.member.")
+            for resource in body
+            if resource.startswith("ResourceArns.member.")
+        ]
+        return _answer(200, {"EvaluationResults": results, "IsTruncated": False})
+
+    def complete_summary(self, parsed: dict[str, Any], **_: object) -> None:
+        """Put into an account summary what it says of the root user and the quotas."""
+        account = self._account()
+        if "SummaryMap" in parsed:
+            parsed["SummaryMap"] |= {
+                "AccountMFAEnabled": int(account.root is RootSignIn.WITH_MFA),
+                "AccountPasswordPresent": int(account.root is not RootSignIn.IMPOSSIBLE),
+                "AttachedPoliciesPerUserQuota": account.policies_per_user,
+                "GroupsPerUserQuota": account.groups_per_user,
+            }
+
+    def complete_report(self, parsed: dict[str, Any], **_: object) -> None:
+        """Put into a credential report the root user, and take out what happened after it was made."""
+        if "Content" in parsed:
+            text = StringIO()
+            rows = csv.DictReader(StringIO(parsed["Content"].decode()))
+            writer = csv.DictWriter(text, rows.fieldnames or (), restval="N/A", lineterminator="\n")
+            writer.writeheader()
+            writer.writerow(self._root_row())
+            writer.writerows(self._rows_then(rows))
+            parsed |= {"Content": text.getvalue().encode(), "GeneratedTime": self.report_made_at}
+
+    def _root_row(self) -> dict[str, str]:
+        account = self._account()
+        return {
+            "user": ROOT_ROW,
+            "arn": f"arn:{PARTITION}:iam::{account.id}:root",
+            "user_creation_time": "2019-03-04T09:00:00+00:00",
+            "password_enabled": _flag(account.root is not RootSignIn.IMPOSSIBLE),
+            "mfa_active": _flag(account.root is RootSignIn.WITH_MFA),
+            **dict.fromkeys(("access_key_1_active", "access_key_2_active", "cert_1_active", "cert_2_active"), "false"),
+        }
+
+    def _rows_then(self, rows: Iterable[dict[str, str]]) -> Iterator[dict[str, str]]:
+        """Yield the rows of the users there were when the report was made, with the devices they had then."""
+        then, users = naive_utc(self.report_made_at), iam_backends[self._account().id][PARTITION].users
+        for row in rows:
+            user = users[row["user"]]
+            if user.create_date <= then:
+                had_mfa = any(device.enable_date <= then for device in user.mfa_devices.values())
+                yield row | {"mfa_active": _flag(had_mfa)}
+
+    def _user(self, params: Mapping[str, Any]) -> User | None:
+        return iam_backends[self._account().id][PARTITION].users.get(params["body"]["UserName"])
+
+    def _account(self) -> SampleAccount:
+        return self.accounts[get_account_id_from(_access_key(self.session))]
+
+
+def _access_key(session: boto3.Session) -> str:
+    """Return the access key with which a session signs, where the call is right now."""
+    credentials = session.get_credentials()
+    return (credentials and credentials.get_frozen_credentials().access_key) or ""
+
+
+def _refuse_access(session: boto3.Session, action: str, resource: str) -> Refusal:
+    key = _access_key(session)
+    caller = sts_backends[get_account_id_from(key)][PARTITION].get_assumed_role_from_access_key(key)
+    name = caller.arn if caller else key
+    return _refuse(403, "AccessDenied", f"User: {name} is not authorized to perform: {action} on resource: {resource}")
+
+
+def _refuse_over_quota(quota: str, size: int) -> Refusal:
+    return _refuse(409, "LimitExceeded", f"Cannot exceed quota for {quota}: {size}")
+
+
+def _refuse(status: int, code: str, message: str) -> Refusal:
+    """Return an error that botocore takes for one from AWS."""
+    return _answer(status, {"Error": {"Type": "Sender", "Code": code, "Message": message}})
+
+
+def _answer(status: int, fields: dict[str, Any]) -> Refusal:
+    """Return an answer that botocore takes for one from AWS."""
+    metadata = {"HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0}
+    return AWSResponse("", status, HTTPHeaders(), None), fields | {"ResponseMetadata": metadata}
+
+
+def _flag(is_true: bool) -> str:  # noqa: FBT001 - the one argument says what it is
+    return "true" if is_true else "false"

@@ -1,0 +1,67 @@
+"""Which of the listed accounts a run enters. Pure: accounts and settings in, answers out; no AWS, no files."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from orchestrator.config import OrganizationConfig
+from orchestrator.errors import ConfigError
+from orchestrator.model import Account, AccountState, Organization, Problem, Stage
+
+_UNENTERABLE = {
+    AccountState.PENDING_ACTIVATION: "AWS has not finished creating the account",
+    AccountState.SUSPENDED: "the account is suspended",
+    AccountState.PENDING_CLOSURE: "the account is being closed",
+    AccountState.CLOSED: "the account is closed",
+}
+
+
+def is_in_ous(account: Account, ou_ids: Sequence[str]) -> bool:
+    """Return whether an account is under one of these OUs, at any depth; true where none is named."""
+    return not ou_ids or not (account.ou_ids or frozenset()).isdisjoint(ou_ids)
+
+
+def skip_account(account: Account, organization: Organization, config: OrganizationConfig) -> Problem | None:
+    """Return why a run must not enter an account, or None where it may."""
+    if account.state in _UNENTERABLE:
+        return _skip(account.state.value.lower(), _UNENTERABLE[account.state])
+    if account.id in config.exclude_accounts:
+        return _skip("excluded_account", "organization.exclude_accounts names it")
+    if account.id == organization.management_account_id and not config.include_management_account:
+        return _skip("excluded_management_account", "organization.include_management_account is false")
+    if config.exclude_ous and not (account.ou_ids or frozenset()).isdisjoint(config.exclude_ous):
+        return _skip("excluded_ou", "it is in an OU that organization.exclude_ous names")
+    if not is_in_ous(account, config.include_ous):
+        return _skip("not_in_included_ou", "it is in no OU that organization.include_ous names")
+    return None
+
+
+def resolve_targets(
+    targets: Sequence[str], accounts: Iterable[Account], alias_by_account_id: Mapping[str, str]
+) -> frozenset[str]:
+    """Return the IDs of the accounts that the targets name, each by ID, Organizations name or alias, exactly.
+
+    Raises ConfigError where a target matches no account, or more than one.
+    """
+    known = {account.id: account for account in accounts}
+    return frozenset(_resolve_target(target, known, alias_by_account_id) for target in targets)
+
+
+def _resolve_target(target: str, known: Mapping[str, Account], alias_by_account_id: Mapping[str, str]) -> str:
+    if target in known:
+        return target
+    matches = sorted(
+        account.id for account in known.values() if target in (account.name, alias_by_account_id.get(account.id))
+    )
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        message = f"--account {target!r} matches {len(matches)} accounts ({', '.join(matches)}): name one by its ID"
+        raise ConfigError(message)
+    message = (
+        f"--account {target!r} matches no account: give an account ID, the account's name in AWS Organizations, "
+        "or an alias that an earlier run has seen; upper and lower case count"
+    )
+    raise ConfigError(message)
+
+
+def _skip(code: str, message: str) -> Problem:
+    return Problem(stage=Stage.SELECT, code=code, message=message, remedy="")

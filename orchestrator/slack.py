@@ -1,0 +1,259 @@
+"""Sends the digest to Slack, once, by an incoming webhook or a bot token. What it says is written elsewhere.
+
+The webhook URL and the token are credentials: they appear in no message, log or exception.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.error import URLError
+from urllib.parse import urlsplit
+
+from orchestrator.config import SlackCredentials
+from orchestrator.errors import ConfigError, DigestError
+
+if TYPE_CHECKING:
+    from slack_sdk.http_retry import HttpResponse, RetryHandler, RetryState
+
+MAX_TRIES = 5
+TIMEOUT_SECONDS = 10
+FIRST_WAIT_SECONDS = 0.5
+MAX_WAIT_SECONDS = 60.0
+"""The longest `Retry-After` that is waited for; a run does not stand still for more."""
+
+_OK = 200
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERROR = 500
+_NOT_ACCEPTED = frozenset({500, 502, 503})
+"""Not 504: a gateway that waited in vain knows no more about the message than a read time-out does."""
+_EMPTY_REFUSED = frozenset({"invalid_payload", "missing_text_or_fallback_or_attachments", "no_text"})
+"""How a webhook that works answers an empty message; one that does not is refused before the message is looked at."""
+_POSTING_SCOPES = frozenset({"chat:write", "chat:write:bot", "bot"})
+"""The last two are those of apps made before 2020."""
+_SLACKS_WORD = re.compile(r"[a-z_]{2,60}")
+
+_WORDS_BY_REMEDY = {
+    "put a valid bot token into ORGMFA_SLACK_BOT_TOKEN, or into the secret that slack.secret names": (
+        "account_inactive invalid_auth not_authed token_expired token_revoked"
+    ),
+    "make a new webhook, and put its URL into ORGMFA_SLACK_WEBHOOK_URL or the secret that slack.secret names": (
+        "invalid_token no_active_hooks no_service no_service_id no_team team_disabled"
+    ),
+    "set slack.channel to the ID of a channel (C...), and invite the app where it is private": "channel_not_found",
+    "invite the app into the channel that slack.channel names": "not_in_channel",
+    "give the app the scope chat:write, and install it again": "missing_scope",
+    "choose a channel that is not archived": "channel_is_archived is_archived",
+    "ask an administrator of the workspace to let the app post there": (
+        "action_prohibited posting_to_general_channel_denied restricted_action"
+    ),
+    "run again in a few minutes": "rate_limited ratelimited",
+    "this is a defect of orgmfa, please report it": (
+        "invalid_blocks invalid_blocks_format invalid_payload msg_blocks_too_long msg_too_long no_text"
+    ),
+}
+_REMEDIES = {word: remedy for remedy, words in _WORDS_BY_REMEDY.items() for word in words.split()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What Slack answered: the HTTP status and one word, `ok` or the reason of a refusal."""
+
+    status: int
+    word: str
+
+
+class SlackNotifier:
+    """Posts one message: by the webhook where there is one, else by the bot token into the channel."""
+
+    def __init__(
+        self,
+        credentials: SlackCredentials,
+        *,
+        channel: str | None,
+        base_url: str | None = None,
+        timeout_seconds: int = TIMEOUT_SECONDS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Raises ConfigError where the credentials cannot be used, or a bot token has no channel to post into."""
+        self._webhook_url = (credentials.webhook_url or "").strip()
+        self._bot_token = (credentials.bot_token or "").strip()
+        self._channel = channel or ""
+        self._base_url = base_url
+        self._timeout_seconds = timeout_seconds
+        self._sleep = sleep
+        if self._webhook_url:
+            if not _is_url(self._webhook_url):
+                raise ConfigError("the Slack webhook is not a URL; it begins with https://")
+        elif not self._bot_token:
+            raise ConfigError("Slack needs a webhook URL or a bot token; there is neither")
+        elif not self._channel:
+            raise ConfigError("slack.channel: a bot token needs the channel to post into, such as C0123456789")
+
+    def send(self, text: str, blocks: Sequence[Mapping[str, Any]]) -> None:
+        """Post the message once. Raises DigestError where Slack refuses it, or does not answer."""
+        fault = self._attempt(partial(self._call, text, blocks), "digest")
+        if fault:
+            # Raised here, outside of any `except`: the errors of the SDK hold the URL, and none is to hang on ours.
+            raise DigestError(fault)
+
+    def probe(self) -> str:
+        """Return in words what Slack says of the credentials; nothing is posted.
+
+        Raises DigestError where Slack does not accept them, or does not answer.
+        """
+        fault = self._attempt(self._ask, "credentials")
+        if fault:
+            raise DigestError(fault)
+        if self._webhook_url:
+            return "Slack accepts the webhook (an empty message was refused as empty)"
+        return f"Slack accepts the bot token; whether it may post into {self._channel}, the first digest shows"
+
+    def _attempt(self, call: Callable[[], _Answer], what: Literal["digest", "credentials"]) -> str:
+        """Return what went wrong, or nothing."""
+        try:
+            answer = call()
+        except URLError as error:
+            return f"{_describe_unreachable(error)}: check the network and the proxy (HTTPS_PROXY)"
+        except (OSError, HTTPException):
+            silence = f"Slack did not answer within {self._timeout_seconds} s, or broke off"
+            return f"{silence}; the digest may have arrived, so it is not sent again" if what == "digest" else silence
+        except (ValueError, LookupError, AttributeError, TypeError) as error:
+            # slack_sdk on an answer that is not what Slack sends, or on a proxy that is no URL.
+            return f"Slack's answer could not be read ({type(error).__name__}): check the proxy (HTTPS_PROXY)"
+        return _explain(answer, what)
+
+    def _call(self, text: str, blocks: Sequence[Mapping[str, Any]]) -> _Answer:
+        from slack_sdk import WebClient, WebhookClient  # noqa: PLC0415 - 100 ms that only a digest is to cost
+        from slack_sdk.errors import SlackApiError  # noqa: PLC0415 - as above
+
+        blocks = [dict(block) for block in blocks]
+        message: dict[str, Any] = {"text": text, "blocks": blocks, "unfurl_links": False, "unfurl_media": False}
+        if self._webhook_url:
+            sent = WebhookClient(self._webhook_url, **self._settings()).send_dict(message)
+            word = sent.body.strip()
+            return _Answer(sent.status_code, word if sent.status_code != _OK or word == "ok" else "")
+        try:
+            WebClient(self._bot_token, **self._settings()).chat_postMessage(channel=self._channel, **message)
+        except SlackApiError as error:
+            return _Answer(error.response.status_code, str(error.response.get("error", "")))
+        return _Answer(_OK, "ok")
+
+    def _ask(self) -> _Answer:
+        """Return how Slack answers an empty message to the webhook, or auth.test by the bot token.
+
+        The answers of the Web API list the token's scopes in a header; where it is missing, nothing is held against it.
+        """
+        from slack_sdk import WebClient, WebhookClient  # noqa: PLC0415 - as above
+        from slack_sdk.errors import SlackApiError  # noqa: PLC0415 - as above
+
+        if self._webhook_url:
+            sent = WebhookClient(self._webhook_url, **self._settings()).send_dict({})
+            word = sent.body.strip()
+            return _Answer(_OK, "ok") if word in _EMPTY_REFUSED else _Answer(sent.status_code, word)
+        try:
+            answer = WebClient(self._bot_token, **self._settings()).auth_test()
+        except SlackApiError as error:
+            return _Answer(error.response.status_code, str(error.response.get("error", "")))
+        scopes = next((value for name, value in answer.headers.items() if name.lower() == "x-oauth-scopes"), "")
+        may_post = not scopes or not _POSTING_SCOPES.isdisjoint(scopes.replace(" ", "").split(","))
+        return _Answer(_OK, "ok" if may_post else "missing_scope")
+
+    def _settings(self) -> dict[str, Any]:
+        """Return what every client of the SDK is made with."""
+        settings: dict[str, Any] = {
+            "timeout": self._timeout_seconds,
+            # slack_sdk logs the webhook URL, in errors too: its logger leads nowhere.
+            "logger": logging.Logger("slack", logging.CRITICAL + 1),  # noqa: LOG001 - outside of all configured ones
+            "retry_handlers": [_make_retry_handler(self._sleep)],
+        }
+        if self._base_url and not self._webhook_url:
+            settings["base_url"] = self._base_url
+        return settings
+
+
+def seconds_to_wait(tries: int, response: "HttpResponse | None", error: Exception | None) -> float | None:
+    """Return how long to wait before the message is posted again, or None where it is not to be.
+
+    Slack knows no idempotency key, neither for webhooks nor for chat.postMessage. So a message is posted again only
+    where Slack said that it did not take it (429, 5xx) or cannot have taken it: urllib raises `URLError` up to the
+    moment at which the whole request is sent, never later. A time-out or a broken connection while the answer is
+    awaited is no `URLError`: the message may stand in the channel. A connection that timed out has cost enough already.
+    """
+    backoff = FIRST_WAIT_SECONDS * 2**tries
+    if response is None:
+        is_unsent = isinstance(error, URLError) and not isinstance(error.reason, TimeoutError)
+        return backoff if is_unsent else None
+    if response.status_code == _TOO_MANY_REQUESTS:
+        asked = [value[0] for name, value in response.headers.items() if name.lower() == "retry-after"]
+        wait = float(asked[0]) if asked and asked[0].isdecimal() else backoff
+        return wait if wait <= MAX_WAIT_SECONDS else None
+    return backoff if response.status_code in _NOT_ACCEPTED else None
+
+
+def _make_retry_handler(sleep: Callable[[float], None]) -> "RetryHandler":
+    """Return the only retry handler. slack_sdk's own post again after a broken connection, and wait however long."""
+    from slack_sdk.http_retry import RetryHandler  # noqa: PLC0415 - as in SlackNotifier
+
+    class Patience(RetryHandler):
+        def _can_retry(
+            self,
+            *,
+            state: "RetryState",
+            response: "HttpResponse | None" = None,
+            error: Exception | None = None,
+            **_: object,
+        ) -> bool:
+            return seconds_to_wait(state.current_attempt, response, error) is not None
+
+        def prepare_for_next_attempt(
+            self,
+            *,
+            state: "RetryState",
+            response: "HttpResponse | None" = None,
+            error: Exception | None = None,
+            **_: object,
+        ) -> None:
+            sleep(seconds_to_wait(state.current_attempt, response, error) or 0.0)
+            state.next_attempt_requested = True
+            state.increment_current_attempt()
+
+    return Patience(max_retry_count=MAX_TRIES - 1)
+
+
+def _explain(answer: _Answer, what: Literal["digest", "credentials"]) -> str:
+    """Return why an answer is a refusal, and what to do about it; nothing where Slack took what it was given."""
+    status, word = answer.status, answer.word
+    if status == _OK and word == "ok":
+        return ""
+    if status >= _SERVER_ERROR:
+        doubt = "" if status in _NOT_ACCEPTED or what != "digest" else "; the digest may have arrived"
+        return f"Slack answered with an error of its own (HTTP {status}){doubt}: run again later"
+    if status == _TOO_MANY_REQUESTS:
+        word = "ratelimited"
+    if _SLACKS_WORD.fullmatch(word) is None or word == "ok":
+        return f"the answer is not Slack's (HTTP {status}): check the webhook URL and the proxy (HTTPS_PROXY)"
+    remedy = _REMEDIES.get(word)
+    return f"Slack refused the {what}: {word}{f'; {remedy}' if remedy else ''}"
+
+
+def _describe_unreachable(error: URLError) -> str:
+    reason = error.reason
+    if isinstance(reason, TimeoutError):
+        return "Slack could not be reached (timed out)"
+    said = reason.strerror if isinstance(reason, OSError) else ""
+    return f"Slack could not be reached ({said or type(reason).__name__})"
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        has_port = parts.port != 0  # reading it refuses a port that is none
+    except ValueError:
+        return False
+    is_clean = text.isascii() and text.isprintable() and " " not in text
+    return is_clean and has_port and parts.scheme in {"http", "https"} and bool(parts.hostname)

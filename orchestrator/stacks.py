@@ -1,0 +1,169 @@
+"""CloudFormation's nouns, as far as a deployment needs them: stacks, change sets, events, stack instances.
+
+Frozen values, and what a stack's status means. Nothing here calls AWS or decides what is to be done.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+STACK_TYPE = "AWS::CloudFormation::Stack"
+IN_REVIEW = "REVIEW_IN_PROGRESS"
+
+_READY = frozenset(
+    {
+        "CREATE_COMPLETE",
+        "IMPORT_COMPLETE",
+        "IMPORT_ROLLBACK_COMPLETE",
+        "UPDATE_COMPLETE",
+        "UPDATE_FAILED",
+        "UPDATE_ROLLBACK_COMPLETE",
+    }
+)
+_SUCCEEDED = frozenset({"CREATE_COMPLETE", "DELETE_COMPLETE", "UPDATE_COMPLETE"})
+
+
+class Standing(StrEnum):
+    """What can be done with a stack (CloudFormation user guide, 'Stack status codes')."""
+
+    ABSENT = "absent"  # to be created; so is one under review, of which nothing was ever made
+    READY = "ready"  # to be updated
+    BUSY = "busy"  # to be waited for
+    RUINED = "ruined"  # its first creation was rolled back: it can only be deleted
+    STUCK = "stuck"  # needs a hand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """A stack as it stands."""
+
+    id: str
+    name: str
+    status: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether CloudFormation is at work on it."""
+        return _is_under_way(self.status)
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether what was last asked for was done."""
+        return self.status in _SUCCEEDED
+
+    @property
+    def standing(self) -> Standing:
+        """What can be done with it."""
+        if self.status in {IN_REVIEW, "DELETE_COMPLETE"}:
+            return Standing.ABSENT
+        if self.is_under_way:
+            return Standing.BUSY
+        if self.status in _READY:
+            return Standing.READY
+        return Standing.RUINED if self.status == "ROLLBACK_COMPLETE" else Standing.STUCK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackEvent:
+    """One step of one resource, or of the stack itself."""
+
+    id: str
+    logical_id: str
+    type: str
+    status: str
+    reason: str = ""
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether this step is followed by another."""
+        return _is_under_way(self.status)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the resource failed by itself, and was not only given up because another had failed."""
+        return self.status.endswith("_FAILED") and not self.is_given_up
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether CloudFormation gave the resource up because another had failed; it tells that in words alone."""
+        return self.status.endswith("_FAILED") and self.reason.endswith("cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterValue:
+    """A parameter of a stack and the value it is to have; None: the one that it has."""
+
+    name: str
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeSetRequest:
+    """What a change set is made of; `template` is a text, or the https address of one in S3."""
+
+    name: str
+    stack_name: str
+    is_creation: bool
+    template: str
+    parameters: tuple[ParameterValue, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceChange:
+    """What would happen to one resource: Add, Modify, Remove.
+
+    `replacement` is True, False, Conditional, or empty where that is no question.
+    """
+
+    action: str
+    logical_id: str
+    type: str
+    replacement: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeSet:
+    """A change set; `reason` says why it failed where it did."""
+
+    id: str
+    stack_id: str
+    status: str
+    reason: str = ""
+    changes: tuple[ResourceChange, ...] = ()
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether CloudFormation is still working it out."""
+        return self.status.endswith(("_PENDING", "_IN_PROGRESS"))
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it can never be carried out."""
+        return self.status == "FAILED"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it failed because there is nothing to change; CloudFormation tells that in words alone."""
+        return self.has_failed and ("didn't contain changes" in self.reason or "No updates are to be" in self.reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackInstance:
+    """The stack of one account that a StackSet keeps."""
+
+    account_id: str
+    region: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceFailure:
+    """An account in which an operation on a StackSet failed."""
+
+    account_id: str
+    reason: str
+
+
+def _is_under_way(status: str) -> bool:
+    return status.endswith("_IN_PROGRESS") and status != IN_REVIEW

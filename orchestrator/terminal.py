@@ -1,0 +1,209 @@
+"""What a command does between its options and its exit code: run, ask, show. Standard output carries data alone."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TextIO
+
+import click
+import structlog
+from rich.console import Console
+
+from orchestrator.archive import RunArchive
+from orchestrator.config import Config, load_config
+from orchestrator.digest import render_digest, render_text
+from orchestrator.errors import ConfigError
+from orchestrator.interrupts import Interrupts
+from orchestrator.logs import configure_logs
+from orchestrator.model import Mode, Outcome, RunRequest, Trigger
+from orchestrator.notes import exemption_notes
+from orchestrator.pool import Halt
+from orchestrator.reporting import RunReport, exit_code
+from orchestrator.tables import ProgressView, print_report
+from orchestrator.tabular import write_csv
+from orchestrator.wiring import Hub, make_hub, make_run_id, run_once
+
+CONFIG_FILE = Path("config.yaml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """The options of a run as given on the command line; `max_changes` is a count, `none`, or None where not given."""
+
+    config_path: Path | None
+    output: str
+    targets: tuple[str, ...]
+    ou_ids: tuple[str, ...]
+    sandbox: bool
+    verbose: bool
+    max_changes: int | str | None = None
+    yes: bool = False
+    sends_digest: bool = False
+    user_names: tuple[str, ...] = ()
+    release_for: timedelta = timedelta()
+
+
+def read_config(path: Path | None) -> Config:
+    """Return the configuration of a command. Raises ConfigError."""
+    return load_config(path, os.environ, fallback=CONFIG_FILE)
+
+
+def run_command(mode: Mode, options: RunOptions) -> int:
+    """Carry out one run as the options ask, show its report on standard output, and return the exit code.
+
+    Raises ConfigError or StartError where it could not start.
+    """
+    asks = mode is not Mode.PLAN and not options.yes
+    if asks and not sys.stdin.isatty():
+        raise click.UsageError(f"{mode.value} asks before it writes, and there is no terminal to ask on: add --yes")
+    configure_command_logs(verbose=options.verbose)
+    with open_hub(options) as hub:
+        request = _make_request(mode, options, hub)
+        structlog.contextvars.bind_contextvars(run_id=request.run_id)
+        halt = Halt()
+        with Interrupts(halt) as interrupts, ProgressView(Console(stderr=True), mode) as progress:
+
+            def confirm(plan: RunReport) -> bool:
+                if not asks:
+                    return True
+                with progress.paused(), interrupts.prompting():
+                    return _ask(plan, options, hub.config)
+
+            finished = run_once(
+                hub,
+                request,
+                halt=halt,
+                observer=progress,
+                confirm=confirm,
+                sends_digest=options.sends_digest and not options.sandbox,
+            )
+        if finished.was_declined:
+            click.echo("Nothing was written.", err=True)
+            if options.output == "json":
+                show_report(finished.report, options.output, hub.config)
+            return 1
+        show_report(finished.report, options.output, hub.config, address=finished.address)
+        if options.sandbox and options.output == "table" and mode is not Mode.PLAN:
+            _show_digest(finished.report, hub.config)
+        return exit_code(finished.report)
+
+
+def show_report(report: RunReport, output: str, config: Config, *, address: str | None = None) -> None:
+    """Write a report to standard output, as a table or as JSON."""
+    if output == "json":
+        click.echo(report.model_dump_json(indent=2))
+        return
+    console = Console()
+    print_report(report, console, address=address, keys_stop=config.policy.access_keys == "deny")
+    for note in exemption_notes(config.exemptions, report, report.finished_at):
+        console.print(f"Note: {note}", markup=False, highlight=False)
+
+
+def export_report(
+    archive: RunArchive, run_id: str, config: Config, *, html_path: Path | None, csv_path: Path | None
+) -> None:
+    """Write an archived run as a page, as CSV, or both; each file whole or not at all.
+
+    Raises ConfigError where a file cannot be written.
+    """
+    from orchestrator.page import MAX_RUNS, render_page, trend_point  # noqa: PLC0415 - for this option alone
+
+    report = archive.load(run_id)
+    if html_path is not None:
+        trend = [trend_point(run) for run in archive.trend(report.organization_id, most=MAX_RUNS)]
+        earlier = [point for point in trend if point.run_id != report.run_id]
+        page = render_page(report, trend=earlier, keys_stop=config.policy.access_keys == "deny")
+        _write_whole(html_path, lambda file: file.writelines(page))
+    if csv_path is not None:
+        _write_whole(csv_path, lambda file: write_csv(report, file))
+
+
+def _write_whole(path: Path, write: Callable[[TextIO], None]) -> None:
+    """Write a file under another name, then give it its own; say where it is."""
+    unfinished = path.with_name(f"{path.name}.partial")
+    try:
+        with unfinished.open("w", encoding="utf-8", newline="") as file:
+            write(file)
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from error
+    click.echo(f"{path}", err=True)
+
+
+def configure_command_logs(*, verbose: bool) -> None:
+    """Log warnings to standard error; on a terminal, where progress and table tell them, errors alone."""
+    quiet = logging.ERROR if sys.stderr.isatty() else logging.WARNING
+    configure_logs(as_json=False, level=logging.INFO if verbose else quiet)
+
+
+def _make_request(mode: Mode, options: RunOptions, hub: Hub) -> RunRequest:
+    now = hub.now()
+    return RunRequest(
+        run_id=make_run_id(now),
+        mode=mode,
+        trigger=Trigger.CLI,
+        started_at=now,
+        targets=options.targets,
+        ou_ids=options.ou_ids,
+        user_names=frozenset(options.user_names) or None,
+        release_for=options.release_for,
+    )
+
+
+@contextmanager
+def open_hub(options: RunOptions) -> Iterator[Hub]:
+    """Give the hub that a command works with: that of the configuration, or of the embedded organization."""
+    if not options.sandbox:
+        yield _limited(make_hub(read_config(options.config_path), os.environ), options)
+        return
+    from orchestrator.sandbox import sandbox_organization  # noqa: PLC0415 - moto is an extra, and slow to import
+
+    with sandbox_organization() as sandbox:
+        config = _sandboxed(sandbox.config, options)
+        yield _limited(make_hub(config, os.environ, prepare=sandbox.prepare), options)
+
+
+def _sandboxed(config: Config, options: RunOptions) -> Config:
+    """Return the sandbox's configuration; of a file that was named, its rules apply to the embedded organization."""
+    if options.config_path is None:
+        return config
+    named = read_config(options.config_path)
+    kept = {"organization": config.organization, "archive": config.archive, "slack": config.slack}
+    return named.model_copy(update=kept)
+
+
+def _limited(hub: Hub, options: RunOptions) -> Hub:
+    if options.max_changes is None:
+        return hub
+    return hub.with_max_changes(options.max_changes if isinstance(options.max_changes, int) else None)
+
+
+def _ask(plan: RunReport, options: RunOptions, config: Config) -> bool:
+    """Show the plan and return whether the user agrees to it."""
+    print_report(plan, Console(stderr=options.output == "json"), keys_stop=config.policy.access_keys == "deny")
+    accounts = sum(any(user.outcome is Outcome.PLANNED for user in account.users) for account in plan.accounts)
+    verb = "Release" if plan.mode is Mode.RELEASE else "Enforce MFA on"
+    plans_only = plan.mode is Mode.APPLY and config.enforcement.mode is Mode.PLAN
+    note = " (enforcement.mode is plan, so the Lambda writes nothing)" if plans_only else ""
+    try:
+        return click.confirm(f"{verb} {plan.totals.planned} users in {accounts} accounts?{note}", err=True)
+    except click.Abort:
+        return False
+
+
+def _show_digest(report: RunReport, config: Config) -> None:
+    """Write the digest as Slack would show it: the sandbox sends none."""
+    digest = render_digest(
+        report,
+        config.slack,
+        notes=exemption_notes(config.exemptions, report, report.finished_at),
+        keys_stop=config.policy.access_keys == "deny",
+    )
+    click.echo("\nThe Slack digest of this run (the sandbox sends none):\n")
+    click.echo(render_text(digest))

@@ -1,0 +1,58 @@
+"""A member account entered the way a run enters it, for the tests of the adapters."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from threading import Event
+from typing import Any
+
+from orchestrator.aws.clients import make_clients
+from orchestrator.aws.iam import MemberIam
+from orchestrator.aws.policies import EnforcementPolicies, PolicySettings
+from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.sessions import MemberSessions, RoleNames
+from orchestrator.enforcement_policy import is_same_policy, render_enforcement_policy
+from orchestrator.model import Access
+
+
+@dataclass(frozen=True)
+class Member:
+    """The adapters of one entered account."""
+
+    account_id: str
+    iam: MemberIam
+    policies: EnforcementPolicies
+    slept: list[float]
+
+
+@contextmanager
+def entered(account_id: str, *, managed_by: Any = "stackset", report_wait_seconds: float = 0.05) -> Iterator[Member]:
+    """Enter an account and give its adapters; retries do not sleep."""
+    slept: list[float] = []
+    retrier = Retrier(Event(), sleep=slept.append)
+    clients = make_clients(connections=8)
+    ours = render_enforcement_policy(partition="aws", access_keys="deny")
+    settings = PolicySettings(
+        partition="aws",
+        name="EnforceMFA",
+        path="/",
+        group="EnforceMFA",
+        document=json.dumps(ours),
+        is_ours=partial(is_same_policy, ours),
+        managed_by=managed_by,
+    )
+    policies = EnforcementPolicies(clients.iam, retrier, settings)
+    iam = MemberIam(clients.iam, retrier, policies, interrupted=Event(), report_wait_seconds=report_wait_seconds)
+    sessions = MemberSessions(
+        clients,
+        retrier,
+        partition="aws",
+        role_names=RoleNames("orgmfa-member", "orgmfa-release", "/"),
+        session_name="orgmfa-run",
+        now=lambda: datetime.now(UTC),
+    )
+    with sessions.enter(account_id, Access.ENFORCE):
+        yield Member(account_id, iam, policies, slept)

@@ -1,0 +1,452 @@
+"""Reading a member account in bulk, looking at one user live, and the writes."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from orchestrator.aws.devices import pick_newest, read_device
+from orchestrator.errors import AccessDenied, Malformed, NotFound, QuotaExceeded
+from orchestrator.model import AddToGroup, AttachPolicy, DetachPolicy, MfaDevice, RemoveFromGroup, RootUser, UserNow
+from tests.aws.member import entered
+from tests.aws_server import Answer, AwsServer, Call, xml_error
+from tests.organization import SampleOrganization
+
+
+@pytest.fixture
+def organization(aws: AwsServer) -> SampleOrganization:
+    return SampleOrganization(aws)
+
+
+@pytest.fixture
+def account_id(organization: SampleOrganization) -> str:
+    return organization.add_account("payments", alias="acme-payments")
+
+
+BULK_READS = [
+    "AssumeRole",
+    "GenerateCredentialReport",
+    "GetAccountAuthorizationDetails",
+    "GetAccountSummary",
+    "ListVirtualMFADevices",
+    "ListAccountAliases",
+    "GetPolicy",
+    "GetPolicyVersion",
+    "GetCredentialReport",
+]
+
+
+@pytest.mark.parametrize("users", [0, 5, 100])
+def test_account_costs_the_same_nine_calls_whatever_its_users(
+    aws: AwsServer, organization: SampleOrganization, account_id: str, users: int
+) -> None:
+    for number in range(users):
+        organization.add_user(account_id, f"user{number}", password=False)
+    aws.forget_calls()
+
+    with entered(account_id) as member:
+        facts = member.iam.inspect(account_id)
+
+    assert len(facts.users) == users
+    assert aws.actions() == BULK_READS
+
+
+def test_user_is_read_with_mfa_password_keys_policies_groups_and_path(
+    organization: SampleOrganization, account_id: str
+) -> None:
+    organization.add_user(account_id, "alice", mfa="virtual", keys=2, path="/teams/payments/", policies=2, groups=1)
+
+    with entered(account_id) as member:
+        (alice,) = member.iam.inspect(account_id).users
+
+    assert alice.arn == f"arn:aws:iam::{account_id}:user/teams/payments/alice"
+    assert (alice.has_mfa, alice.has_console_password, alice.active_access_keys) == (True, True, 2)
+    assert alice.keys_last_used is None
+    assert len(alice.attached_policy_arns) == 2
+    assert alice.group_names == {"alice-0"}
+    assert datetime.now(UTC) - alice.created_at < timedelta(minutes=5)
+
+
+def test_alias_and_quotas_are_read_from_the_account(account_id: str) -> None:
+    with entered(account_id) as member:
+        facts = member.iam.inspect(account_id)
+
+    assert facts.alias == "acme-payments"
+    assert (facts.quotas.policies_per_user, facts.quotas.groups_per_user) == (10, 10)
+
+
+def test_account_without_alias_has_none(organization: SampleOrganization) -> None:
+    account_id = organization.add_account("nameless")
+
+    with entered(account_id) as member:
+        assert member.iam.inspect(account_id).alias is None
+
+
+def rewrite_report(aws: AwsServer, text: str) -> None:
+    """Have the credential report hold this text."""
+    import base64  # noqa: PLC0415 - for this fault alone
+
+    content = base64.b64encode(text.encode()).decode()
+    body = (
+        "<GetCredentialReportResponse><GetCredentialReportResult>"
+        f"<Content>{content}</Content><ReportFormat>text/csv</ReportFormat>"
+        "<GeneratedTime>2026-03-02T08:00:00Z</GeneratedTime>"
+        "</GetCredentialReportResult></GetCredentialReportResponse>"
+    )
+    aws.faults.append(lambda call: Answer(200, body) if call.action == "GetCredentialReport" else None)
+
+
+HEADER = ",".join(
+    (
+        *("user", "password_enabled", "mfa_active"),
+        *("access_key_1_active", "access_key_1_last_used_date"),
+        *("access_key_2_active", "access_key_2_last_used_date"),
+    )
+)
+
+
+def test_virtual_device_seen_live_outweighs_an_older_report(
+    aws: AwsServer, organization: SampleOrganization, account_id: str
+) -> None:
+    organization.add_user(account_id, "alice", mfa="virtual")
+    rewrite_report(aws, f"{HEADER}\nalice,true,false,false,N/A,false,N/A\n")
+
+    with entered(account_id) as member:
+        facts = member.iam.inspect(account_id)
+
+    assert facts.users[0].has_mfa is True
+    assert facts.report_made_at == datetime(2026, 3, 2, 8, tzinfo=UTC)
+
+
+def test_last_use_of_active_keys_alone_is_told(
+    aws: AwsServer, organization: SampleOrganization, account_id: str
+) -> None:
+    organization.add_user(account_id, "alice")
+    used = "2026-01-02T03:04:05+00:00"
+    rewrite_report(aws, f"{HEADER}\nalice,true,false,true,{used},false,2026-02-02T00:00:00+00:00\n")
+
+    with entered(account_id) as member:
+        (alice,) = member.iam.inspect(account_id).users
+
+    assert alice.active_access_keys == 1
+    assert alice.keys_last_used == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def test_user_created_since_the_report_is_found_with_what_is_not_known_left_open(
+    aws: AwsServer, organization: SampleOrganization, account_id: str
+) -> None:
+    organization.add_user(account_id, "newcomer")
+    rewrite_report(aws, f"{HEADER}\n")
+
+    with entered(account_id) as member:
+        (newcomer,) = member.iam.inspect(account_id).users
+
+    assert newcomer.has_mfa is None
+    assert newcomer.has_console_password is None
+    assert newcomer.active_access_keys is None
+
+
+def test_empty_cells_of_the_report_are_unknown_and_never_no(
+    aws: AwsServer, organization: SampleOrganization, account_id: str
+) -> None:
+    organization.add_user(account_id, "alice")
+    rewrite_report(aws, f"{HEADER}\nalice,,,,,,\n")
+
+    with entered(account_id) as member:
+        (alice,) = member.iam.inspect(account_id).users
+
+    assert (alice.has_mfa, alice.has_console_password, alice.active_access_keys) == (None, None, None)
+
+
+@pytest.mark.parametrize("code", ["ReportInProgress", "ReportNotPresent"])
+def test_report_not_ready_in_time_leaves_users_unknown_instead_of_failing(
+    aws: AwsServer, organization: SampleOrganization, account_id: str, code: str
+) -> None:
+    organization.add_user(account_id, "alice")
+    aws.faults.append(lambda call: xml_error(code, status=404) if call.action == "GetCredentialReport" else None)
+
+    with entered(account_id) as member:
+        facts = member.iam.inspect(account_id)
+
+    assert facts.users[0].has_mfa is None
+    assert facts.report_made_at is None
+
+
+def test_report_in_the_making_is_waited_for(aws: AwsServer, organization: SampleOrganization, account_id: str) -> None:
+    organization.add_user(account_id, "alice")
+    refusals: list[Call] = []
+
+    def not_yet(call: Call) -> Answer | None:
+        if call.action == "GetCredentialReport" and len(refusals) < 2:
+            refusals.append(call)
+            return xml_error("ReportInProgress", status=404)
+        return None
+
+    aws.faults.append(not_yet)
+
+    with entered(account_id, report_wait_seconds=30) as member:
+        facts = member.iam.inspect(account_id)
+
+    assert facts.users[0].has_mfa is False
+
+
+def test_report_that_is_none_is_an_error(aws: AwsServer, account_id: str) -> None:
+    rewrite_report(aws, "<html>proxy</html>")
+
+    with entered(account_id) as member, pytest.raises(Malformed, match="credential report"):
+        member.iam.inspect(account_id)
+
+
+def test_answer_without_what_it_must_have_is_an_error(aws: AwsServer, account_id: str) -> None:
+    body = "<GetAccountSummaryResponse><GetAccountSummaryResult></GetAccountSummaryResult></GetAccountSummaryResponse>"
+    aws.faults.append(lambda call: Answer(200, body) if call.action == "GetAccountSummary" else None)
+
+    with entered(account_id) as member, pytest.raises(Malformed, match="SummaryMap"):
+        member.iam.inspect(account_id)
+
+
+def test_missing_permission_is_an_error_with_its_operation(aws: AwsServer, account_id: str) -> None:
+    aws.faults.append(
+        lambda call: xml_error("AccessDenied", status=403) if call.action == "ListVirtualMFADevices" else None
+    )
+
+    with entered(account_id) as member, pytest.raises(AccessDenied) as caught:
+        member.iam.inspect(account_id)
+
+    assert caught.value.operation == "ListVirtualMFADevices"
+
+
+def test_every_page_of_users_is_read(aws: AwsServer, organization: SampleOrganization, account_id: str) -> None:
+    """moto has no pages here: the first answer is cut to one user with a marker, and the second begins after it."""
+    for name in ("alice", "bob", "carol"):
+        organization.add_user(account_id, name, password=False)
+    pages: list[str] = []
+
+    def note(call: Call) -> Answer | None:
+        if call.action == "GetAccountAuthorizationDetails":
+            pages.append(call.parameters.get("Marker", ""))
+            if pages == [""]:
+                return Answer(200, _EMPTY_PAGE)
+        return None
+
+    aws.faults.append(note)
+
+    with entered(account_id) as member:
+        facts = member.iam.inspect(account_id)
+
+    assert pages == ["", "page-2"]
+    assert {user.name for user in facts.users} == {"alice", "bob", "carol"}
+
+
+_EMPTY_PAGE = """<GetAccountAuthorizationDetailsResponse><GetAccountAuthorizationDetailsResult>
+<IsTruncated>true</IsTruncated><Marker>page-2</Marker>
+<UserDetailList/><GroupDetailList/><RoleDetailList/><Policies/>
+</GetAccountAuthorizationDetailsResult></GetAccountAuthorizationDetailsResponse>"""
+
+
+def summary(aws: AwsServer, **counts: int) -> None:
+    entries = "".join(f"<entry><key>{key}</key><value>{value}</value></entry>" for key, value in counts.items())
+
+    def replace(call: Call) -> Answer | None:
+        result = f"<GetAccountSummaryResult><SummaryMap>{entries}</SummaryMap></GetAccountSummaryResult>"
+        wrapped = f"<GetAccountSummaryResponse>{result}</GetAccountSummaryResponse>"
+        return Answer(200, wrapped) if call.action == "GetAccountSummary" else None
+
+    aws.faults.append(replace)
+
+
+QUOTAS = {"AttachedPoliciesPerUserQuota": 12, "GroupsPerUserQuota": 7}
+
+
+@pytest.mark.parametrize(
+    ("counts", "row", "root"),
+    [
+        ({"AccountMFAEnabled": 1, "AccountAccessKeysPresent": 0, "AccountPasswordPresent": 1}, "", (True, True)),
+        ({"AccountMFAEnabled": 0, "AccountAccessKeysPresent": 0, "AccountPasswordPresent": 1}, "", (True, False)),
+        ({"AccountMFAEnabled": 0, "AccountAccessKeysPresent": 0, "AccountPasswordPresent": 0}, "", (False, False)),
+        ({"AccountMFAEnabled": 0, "AccountAccessKeysPresent": 1, "AccountPasswordPresent": 0}, "", (True, False)),
+        ({"AccountMFAEnabled": 0, "AccountAccessKeysPresent": 0}, "", (True, False)),
+        (
+            {"AccountMFAEnabled": 0, "AccountAccessKeysPresent": 0},
+            "<root_account>,not_supported,false,false,N/A,false,N/A",
+            (True, False),
+        ),
+        (
+            {"AccountMFAEnabled": 0, "AccountAccessKeysPresent": 0},
+            "<root_account>,false,false,false,N/A,false,N/A",
+            (False, False),
+        ),
+    ],
+)
+def test_root_user_counts_only_where_it_can_sign_in(
+    aws: AwsServer, account_id: str, counts: dict[str, int], row: str, root: tuple[bool, bool]
+) -> None:
+    summary(aws, **counts, **QUOTAS)
+    rewrite_report(aws, f"{HEADER}\n{row}\n")
+
+    with entered(account_id) as member:
+        facts = member.iam.inspect(account_id)
+
+    assert facts.root_user == RootUser(*root)
+    assert (facts.quotas.policies_per_user, facts.quotas.groups_per_user) == (12, 7)
+
+
+@pytest.mark.parametrize("mfa", ["virtual", "fido", "hardware"])
+def test_live_look_sees_any_kind_of_device(organization: SampleOrganization, account_id: str, mfa: Any) -> None:
+    organization.add_user(account_id, "alice", mfa=mfa)
+
+    with entered(account_id) as member:
+        seen = member.iam.look_at_user("alice", password=False, keys=False)
+
+    assert seen.has_mfa
+    assert seen.mfa_device is not None
+    assert seen.mfa_device.kind == mfa
+    assert_just_now(seen.mfa_device.enrolled_at)
+
+
+def test_of_several_devices_the_one_enrolled_last_is_told(
+    aws: AwsServer, organization: SampleOrganization, account_id: str
+) -> None:
+    organization.add_user(account_id, "alice")
+    devices = "".join(
+        f"<member><UserName>alice</UserName><SerialNumber>{serial}</SerialNumber><EnableDate>{date}</EnableDate></member>"
+        for serial, date in (
+            (f"arn:aws:iam::{account_id}:mfa/phone", "2026-01-02T03:04:05Z"),
+            ("GAHT12345678", "2026-03-01T09:12:00Z"),
+            (f"arn:aws:iam::{account_id}:u2f/user/alice/key", "2025-12-31T00:00:00Z"),
+        )
+    )
+    body = (
+        "<ListMFADevicesResponse><ListMFADevicesResult><IsTruncated>false</IsTruncated>"
+        f"<MFADevices>{devices}</MFADevices></ListMFADevicesResult></ListMFADevicesResponse>"
+    )
+    aws.faults.append(lambda call: Answer(200, body) if call.action == "ListMFADevices" else None)
+
+    with entered(account_id) as member:
+        seen = member.iam.look_at_user("alice", password=False, keys=False)
+
+    assert seen.mfa_device == MfaDevice("hardware", datetime(2026, 3, 1, 9, 12, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(("mfa", "kind"), [("virtual", "virtual"), ("fido", None), ("hardware", None), (None, None)])
+def test_bulk_reads_tell_virtual_devices_and_their_date_alone(
+    organization: SampleOrganization, account_id: str, mfa: Any, kind: str | None
+) -> None:
+    organization.add_user(account_id, "alice", mfa=mfa)
+
+    with entered(account_id) as member:
+        (alice,) = member.iam.inspect(account_id).users
+
+    assert alice.has_mfa is (mfa is not None)
+    assert (alice.mfa_device and alice.mfa_device.kind) == kind
+    if alice.mfa_device:
+        assert_just_now(alice.mfa_device.enrolled_at)
+
+
+def assert_just_now(moment: datetime | None) -> None:
+    assert moment is not None
+    assert abs(datetime.now(UTC) - moment) < timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("serial", "kind"),
+    [
+        ("arn:aws:iam::111122223333:mfa/alice", "virtual"),
+        ("arn:aws-cn:iam::111122223333:mfa/teams/my-fido-phone", "virtual"),
+        ("arn:aws:iam::111122223333:u2f/user/alice/yubikey-ABCDEF", "fido"),
+        ("FIDO-0001", "fido"),
+        ("GAHT12345678", "hardware"),
+        ("arn:aws:iam::111122223333:sms-mfa/alice", "hardware"),
+    ],
+)
+def test_serial_number_tells_the_kind_of_device(serial: str, kind: str) -> None:
+    assert read_device({"SerialNumber": serial}) == MfaDevice(kind, None)  # type: ignore[arg-type]  # one of the kinds
+
+
+def test_device_without_a_date_is_older_than_any_with_one() -> None:
+    dated, undated = MfaDevice("virtual", datetime(2026, 1, 1, tzinfo=UTC)), MfaDevice("fido", None)
+
+    assert pick_newest([undated, dated]) == pick_newest([dated, undated]) == dated
+    assert pick_newest([]) is None
+
+
+def test_live_look_costs_what_is_asked_for(aws: AwsServer, organization: SampleOrganization, account_id: str) -> None:
+    organization.add_user(account_id, "alice", keys=1)
+    with entered(account_id) as member:
+        aws.forget_calls()
+        bare = member.iam.look_at_user("alice", password=False, keys=False)
+        assert aws.actions() == ["ListMFADevices"]
+
+        aws.forget_calls()
+        full = member.iam.look_at_user("alice", password=True, keys=True)
+
+    assert bare == UserNow(has_mfa=False)
+    assert full.has_console_password is True
+    assert full.active_access_keys == 1
+    assert aws.actions() == ["ListMFADevices", "GetLoginProfile", "ListAccessKeys", "GetAccessKeyLastUsed"]
+
+
+def test_live_look_tells_a_missing_password_and_leaves_inactive_keys_out(
+    aws: AwsServer, organization: SampleOrganization, account_id: str
+) -> None:
+    organization.add_user(account_id, "alice", password=False, keys=1)
+    iam = aws.client("iam", account_id)
+    key = iam.list_access_keys(UserName="alice")["AccessKeyMetadata"][0]["AccessKeyId"]
+    iam.update_access_key(UserName="alice", AccessKeyId=key, Status="Inactive")
+
+    with entered(account_id) as member:
+        seen = member.iam.look_at_user("alice", password=True, keys=True)
+
+    assert (seen.has_console_password, seen.active_access_keys) == (False, 0)
+
+
+def test_live_look_at_a_user_who_is_gone_says_so(account_id: str) -> None:
+    with entered(account_id) as member, pytest.raises(NotFound):
+        member.iam.look_at_user("nobody", password=False, keys=False)
+
+
+def test_changes_are_made_seen_and_undone(organization: SampleOrganization, account_id: str) -> None:
+    organization.add_user(account_id, "alice")
+    arn = f"arn:aws:iam::{account_id}:policy/EnforceMFA"
+    attach, join = AttachPolicy("alice", arn), AddToGroup("alice", "EnforceMFA")
+    with entered(account_id) as member:
+        assert not member.iam.is_in_force(attach)
+        assert not member.iam.is_in_force(join)
+
+        for change in (attach, attach, join, join):  # each is safe to repeat
+            member.iam.carry_out(change)
+
+        assert member.iam.is_in_force(attach)
+        assert member.iam.is_in_force(join)
+        assert organization.attached(account_id, "alice") == ["EnforceMFA"]
+
+        member.iam.carry_out(DetachPolicy("alice", arn))
+        member.iam.carry_out(RemoveFromGroup("alice", "EnforceMFA"))
+
+    assert organization.attached(account_id, "alice") == []
+    assert organization.groups(account_id, "alice") == []
+
+
+def test_full_quota_is_an_error_of_its_own(organization: SampleOrganization, account_id: str) -> None:
+    organization.add_user(account_id, "alice", policies=10, groups=10)
+
+    with entered(account_id) as member:
+        with pytest.raises(QuotaExceeded):
+            member.iam.carry_out(AttachPolicy("alice", f"arn:aws:iam::{account_id}:policy/EnforceMFA"))
+        with pytest.raises(QuotaExceeded):
+            member.iam.carry_out(AddToGroup("alice", "EnforceMFA"))
+
+
+def test_report_quota_of_iam_leaves_the_account_to_live_looks(
+    aws: AwsServer, organization: SampleOrganization, account_id: str
+) -> None:
+    organization.add_user(account_id, "alice")
+    aws.faults.append(
+        lambda call: xml_error("LimitExceeded", status=409) if call.action == "GenerateCredentialReport" else None
+    )
+
+    with entered(account_id) as member:
+        facts = member.iam.inspect(account_id)
+
+    assert facts.users[0].has_mfa is None
+    assert "GetCredentialReport" not in aws.actions(account_id)

@@ -1,0 +1,144 @@
+"""How EnforceMFA and its group compare with ours, and how they are made where the program owns them."""
+
+import json
+from typing import Any
+
+import pytest
+
+from orchestrator.enforcement_policy import render_enforcement_policy
+from orchestrator.model import PolicyChange, PolicyState
+from tests.aws.member import entered
+from tests.aws_server import AwsServer
+from tests.organization import SampleOrganization
+
+OURS, MISSING, DRIFTED, OUTDATED = (PolicyState(state) for state in ("ours", "missing", "drifted", "outdated"))
+GRANT: dict[str, Any] = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+}
+
+
+@pytest.fixture
+def organization(aws: AwsServer) -> SampleOrganization:
+    return SampleOrganization(aws)
+
+
+@pytest.fixture
+def account_id(organization: SampleOrganization) -> str:
+    return organization.add_account("payments", with_policy=False)
+
+
+def states(account_id: str, managed_by: str = "stackset") -> tuple[PolicyState, PolicyState]:
+    """Return policy and group as the bulk read tells them, after checking that the live look tells the same."""
+    with entered(account_id, managed_by=managed_by) as member:
+        bulk = member.iam.inspect(account_id).enforcement
+        live = member.policies.look(account_id, group=True)
+
+    assert bulk == live
+    return bulk.policy, bulk.group
+
+
+def test_policy_and_group_of_the_stackset_are_ours(organization: SampleOrganization, account_id: str) -> None:
+    organization.enforce_policy(account_id)
+
+    assert states(account_id) == (OURS, OURS)
+
+
+def test_account_without_them_has_them_missing(account_id: str) -> None:
+    assert states(account_id) == (MISSING, MISSING)
+
+
+@pytest.mark.parametrize("managed_by", ["stackset", "orchestrator"])
+def test_policy_turned_into_a_grant_is_drifted_and_not_ours_to_mend(
+    organization: SampleOrganization, account_id: str, managed_by: str
+) -> None:
+    organization.enforce_policy(account_id, GRANT)
+
+    assert states(account_id, managed_by)[0] is DRIFTED
+
+
+def test_text_of_the_default_version_decides(aws: AwsServer, organization: SampleOrganization, account_id: str) -> None:
+    organization.enforce_policy(account_id, GRANT)
+    iam, arn = aws.client("iam", account_id), f"arn:aws:iam::{account_id}:policy/EnforceMFA"
+    ours = json.dumps(render_enforcement_policy(partition="aws", access_keys="deny"))
+    iam.create_policy_version(PolicyArn=arn, PolicyDocument=ours, SetAsDefault=False)
+    assert states(account_id)[0] is DRIFTED
+
+    iam.set_default_policy_version(PolicyArn=arn, VersionId="v2")
+    assert states(account_id)[0] is OURS
+
+
+def test_group_that_carries_anything_else_is_drifted(
+    aws: AwsServer, organization: SampleOrganization, account_id: str
+) -> None:
+    organization.enforce_policy(account_id)
+    iam = aws.client("iam", account_id)
+    other = iam.create_policy(PolicyName="Other", PolicyDocument=json.dumps(GRANT))["Policy"]["Arn"]
+    iam.attach_group_policy(GroupName="EnforceMFA", PolicyArn=other)
+
+    assert states(account_id) == (OURS, DRIFTED)
+
+
+def test_group_with_an_inline_policy_is_drifted(
+    aws: AwsServer, organization: SampleOrganization, account_id: str
+) -> None:
+    organization.enforce_policy(account_id)
+    document = json.dumps(GRANT)
+    aws.client("iam", account_id).put_group_policy(GroupName="EnforceMFA", PolicyName="x", PolicyDocument=document)
+
+    assert states(account_id) == (OURS, DRIFTED)
+
+
+@pytest.mark.parametrize(
+    ("managed_by", "has_member", "state"),
+    [("stackset", False, DRIFTED), ("orchestrator", False, OUTDATED), ("orchestrator", True, DRIFTED)],
+)
+def test_empty_group_is_unfinished_only_where_we_own_it_and_nobody_is_in_it(
+    aws: AwsServer, organization: SampleOrganization, account_id: str, managed_by: str, has_member: bool, state: Any
+) -> None:
+    organization.enforce_policy(account_id, group=False)
+    iam = aws.client("iam", account_id)
+    iam.create_group(GroupName="EnforceMFA")
+    if has_member:
+        organization.add_user(account_id, "alice")
+        iam.add_user_to_group(GroupName="EnforceMFA", UserName="alice")
+
+    assert states(account_id, managed_by) == (OURS, state)
+
+
+def test_policy_and_group_are_made_where_the_program_owns_them(aws: AwsServer, account_id: str) -> None:
+    with entered(account_id, managed_by="orchestrator") as member:
+        for change in (PolicyChange.CREATE_POLICY, PolicyChange.CREATE_GROUP, PolicyChange.ATTACH_GROUP_POLICY):
+            member.policies.change(account_id, change)
+            member.policies.change(account_id, change)  # safe to repeat
+
+    assert states(account_id, "orchestrator") == (OURS, OURS)
+
+
+def test_old_policy_of_our_own_is_updated_by_a_new_version(aws: AwsServer, account_id: str) -> None:
+    with entered(account_id, managed_by="orchestrator") as member:
+        member.policies.change(account_id, PolicyChange.CREATE_POLICY)
+    iam, arn = aws.client("iam", account_id), f"arn:aws:iam::{account_id}:policy/EnforceMFA"
+    for _ in range(4):  # five versions in all, the quota
+        iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(GRANT), SetAsDefault=True)
+    assert states(account_id, "orchestrator")[0] is OUTDATED
+    assert states(account_id, "stackset")[0] is DRIFTED
+
+    with entered(account_id, managed_by="orchestrator") as member:
+        member.policies.change(account_id, PolicyChange.UPDATE_POLICY)
+
+    assert states(account_id, "orchestrator")[0] is OURS
+    versions = [version["VersionId"] for version in iam.list_policy_versions(PolicyArn=arn)["Versions"]]
+    assert sorted(versions) == ["v2", "v3", "v4", "v5", "v6"]
+
+
+def test_look_without_the_group_does_not_ask_for_it(
+    aws: AwsServer, organization: SampleOrganization, account_id: str
+) -> None:
+    organization.enforce_policy(account_id)
+    with entered(account_id) as member:
+        aws.forget_calls()
+        found = member.policies.look(account_id, group=False)
+
+    assert found.policy is OURS
+    assert aws.actions() == ["GetPolicy", "GetPolicyVersion"]

@@ -1,0 +1,201 @@
+"""What is tried again, how often, and that one account's retries cost the others nothing."""
+
+import random
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from datetime import UTC, datetime
+from threading import Event
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError
+
+from orchestrator.aws.clients import make_clients
+from orchestrator.aws.retrying import MAX_ATTEMPTS, QUOTA, Retrier, own_retries
+from orchestrator.aws.sessions import MemberSessions, RoleNames
+from orchestrator.errors import AccessDenied, AwsError, Garbled, Throttled, Unavailable, Unreachable
+from orchestrator.model import Access
+from tests.aws_server import Answer, AwsServer, Call, xml_error
+
+
+class Flaky:
+    """A client's method that fails so many times before it answers; `None` fails for ever."""
+
+    def __init__(self, failures: int | None, error: Exception) -> None:
+        self.failures = failures
+        self.error = error
+        self.calls = 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self.failures is None or self.calls <= self.failures:
+            raise self.error
+        return "answer"
+
+
+def client_error(code: str, status: int = 400) -> ClientError:
+    answer: Any = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, "ListUsers")
+
+
+def make_retrier() -> tuple[Retrier, list[float]]:
+    slept: list[float] = []
+    return Retrier(Event(), sleep=slept.append), slept
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        client_error("Throttling"),
+        client_error("TooManyRequestsException"),
+        client_error("ServiceUnavailable", 503),
+        client_error("SomethingNew", 500),
+        ConnectTimeoutError(endpoint_url="https://iam"),
+    ],
+)
+def test_what_may_pass_is_tried_again(error: Exception) -> None:
+    retrier, slept = make_retrier()
+    method = Flaky(5, error)
+
+    assert retrier.call(method) == "answer"
+    assert method.calls == 6
+    assert len(slept) == 5
+    assert all(0 <= seconds <= 20 for seconds in slept)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(client_error("AccessDenied", 403), AccessDenied), (client_error("ValidationError"), AwsError)],
+)
+def test_what_will_not_pass_is_not_tried_again(error: Exception, kind: type[AwsError]) -> None:
+    retrier, _ = make_retrier()
+    method = Flaky(None, error)
+
+    with pytest.raises(kind):
+        retrier.call(method)
+
+    assert method.calls == 1
+
+
+def test_tries_come_to_an_end() -> None:
+    retrier, _ = make_retrier()
+    method = Flaky(None, client_error("Throttling"))
+
+    with pytest.raises(Throttled):
+        retrier.call(method)
+
+    assert method.calls == MAX_ATTEMPTS
+
+
+def test_interruption_ends_the_tries() -> None:
+    interrupted = Event()
+    interrupted.set()
+    method = Flaky(None, client_error("Throttling"))
+
+    with pytest.raises(Throttled):
+        Retrier(interrupted).call(method)
+
+    assert method.calls == 1
+
+
+def test_quota_of_an_account_bounds_its_retries() -> None:
+    retrier, slept = make_retrier()
+    dead = Flaky(None, client_error("InternalFailure", 500))
+
+    with own_retries():
+        for _ in range(100):
+            with pytest.raises(Unavailable):
+                retrier.call(dead)
+
+    assert len(slept) == QUOTA
+    assert dead.calls == QUOTA + 100
+
+
+def test_answered_calls_give_retries_back() -> None:
+    retrier, slept = make_retrier()
+
+    with own_retries():
+        for _ in range(QUOTA * 2):
+            assert retrier.call(Flaky(1, client_error("Throttling"))) == "answer"
+
+    assert len(slept) == QUOTA * 2
+
+
+def test_each_account_has_a_quota_of_its_own() -> None:
+    retrier, _ = make_retrier()
+    with own_retries():
+        for _ in range(100):
+            with pytest.raises(Unavailable):
+                retrier.call(Flaky(None, client_error("InternalFailure", 500)))
+
+    with own_retries():
+        assert retrier.call(Flaky(5, client_error("Throttling"))) == "answer"
+
+
+def test_unreachable_endpoint_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds + 5
+
+    retrier = Retrier(Event(), sleep=sleep)
+    method = Flaky(None, ConnectTimeoutError(endpoint_url="https://iam"))
+
+    with pytest.raises(Unreachable):
+        retrier.call(method)
+
+    assert 2 <= method.calls <= 4
+
+
+def test_answer_cut_short_is_tried_again_and_never_repeated_in_an_error(aws: AwsServer) -> None:
+    aws.faults.append(lambda call: Answer(200, "<AssumeRoleResponse><SecretAccessKey>hidden"))
+    retrier, slept = make_retrier()
+
+    with pytest.raises(Garbled) as caught:
+        retrier.call(make_clients(connections=1).sts.get_caller_identity)
+
+    assert len(slept) == MAX_ATTEMPTS - 1
+    assert "hidden" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_throttling_of_one_account_costs_the_others_nothing(aws: AwsServer) -> None:
+    """35 % of one account's calls are throttled; every call of every account is answered, others on the first try."""
+    throttled, others = "100000000001", [f"{number:012}" for number in range(100000000002, 100000000010)]
+    dice = random.Random(7)  # noqa: S311 - no secret
+
+    def throttle(call: Call) -> Answer | None:
+        if call.account_id == throttled and call.service == "iam" and dice.random() < 0.35:
+            return xml_error("Throttling", "Rate exceeded")
+        return None
+
+    aws.faults.append(throttle)
+    clients = make_clients(connections=16)
+    retrier, slept = make_retrier()
+    names = RoleNames("orgmfa-member", "orgmfa-release", "/")
+    sessions = MemberSessions(
+        clients, retrier, partition="aws", role_names=names, session_name="orgmfa-run", now=lambda: datetime.now(UTC)
+    )
+    iam, _ = clients.iam, clients.sts
+
+    def work(account_id: str) -> int:
+        with sessions.enter(account_id, Access.INSPECT):
+            return sum("Users" in retrier.call(iam.list_users) for _ in range(40))
+
+    with ThreadPoolExecutor(9) as pool:
+        answered = list(pool.map(lambda account_id: copy_context().run(work, account_id), [throttled, *others]))
+
+    assert answered == [40] * 9
+    calls = [call.account_id for call in aws.calls if call.action == "ListUsers"]
+    assert all(calls.count(account_id) == 40 for account_id in others)
+    assert calls.count(throttled) == 40 + len(slept) > 45
+
+
+def test_botocore_itself_retries_nothing(aws: AwsServer) -> None:
+    aws.faults.append(lambda call: xml_error("Throttling"))
+
+    with pytest.raises(ClientError):
+        make_clients(connections=1).sts.get_caller_identity()
+
+    assert len(aws.calls) == 1

@@ -1,0 +1,259 @@
+"""moto over loopback HTTP, with what moto lacks, faults on demand, and books of every call.
+
+`AwsServer` is a moto server behind a WSGI layer that
+  - writes each call into `calls` (action, account it was made in, parameters, answer's status): the fake's own books;
+  - refuses AssumeRole for roles in `missing_roles`, which moto would let anybody assume;
+  - answers SimulatePrincipalPolicy, which moto has not: all allowed, but for users in `cannot_enrol`;
+  - knows the quotas of ten policies and ten groups a user, which moto does not;
+  - gives the credential report the time it was really made, which moto dates to 2015;
+  - asks `faults` before each call; the first that answers stands in the place of AWS.
+A fault is a function from `Call` to an answer, or None to let the call pass; `after` faults see the answer of moto
+first, so that a write can take effect and its answer still be lost.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from io import BytesIO
+from threading import Lock, Thread
+from typing import Any, Self
+from urllib.parse import parse_qs
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+import boto3
+from moto.backends import get_backend
+from moto.iam.models import get_account_id_from
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+
+MANAGEMENT = "123456789012"
+"""moto's own account, and so the management account and hub of each test organization."""
+QUOTA = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One API call as AWS saw it."""
+
+    service: str
+    action: str
+    account_id: str
+    parameters: dict[str, str]
+    access_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer in the place of moto's; `status` 0 drops the connection without one."""
+
+    status: int
+    body: str
+    content_type: str = "text/xml"
+
+
+Fault = Callable[[Call], Answer | None]
+
+
+def xml_error(code: str, message: str = "injected", status: int = 400) -> Answer:
+    """Return an error in the way of IAM and STS (query protocol)."""
+    error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
+    return Answer(status, f"<ErrorResponse>{error}</ErrorResponse>")
+
+
+def json_error(code: str, message: str = "injected", status: int = 400) -> Answer:
+    """Return an error in the way of Organizations, SSM and Secrets Manager (JSON protocol)."""
+    return Answer(status, json.dumps({"__type": code, "message": message}), "application/x-amz-json-1.1")
+
+
+def error_for(call: Call, code: str, message: str = "injected", status: int = 400) -> Answer:
+    """Return an error in the protocol of the call."""
+    make = xml_error if call.service in {"iam", "sts"} else json_error
+    return make(code, message, status)
+
+
+@dataclass
+class AwsServer:
+    """A served AWS; enter it to start, `reset` it between tests."""
+
+    calls: list[Call] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    after: list[Fault] = field(default_factory=list)
+    missing_roles: set[tuple[str, str]] = field(default_factory=set)
+    cannot_enrol: set[str] = field(default_factory=set)
+    _server: BaseWSGIServer | None = None
+    _lock: Lock = field(default_factory=Lock)
+
+    def __enter__(self) -> Self:
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server("127.0.0.1", 0, self._serve, threaded=True, request_handler=_Handler)
+        self._thread = Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def reset(self) -> None:
+        """Empty AWS, the books and the faults."""
+        for service in ("iam", "sts", "organizations", "s3", "secretsmanager", "ssm", "securityhub"):
+            backends: Any = get_backend(service)  # type: ignore[call-overload]
+            backends.reset()
+        for books in (self.calls, self.faults, self.after, self.missing_roles, self.cannot_enrol):
+            books.clear()
+
+    def actions(self, account_id: str | None = None) -> list[str]:
+        """Return the actions called so far, in an account or in all."""
+        return [call.action for call in self.calls if account_id in (None, call.account_id)]
+
+    def writes(self) -> list[Call]:
+        """Return the calls so far that change IAM."""
+        reading = ("Get", "List", "Generate", "Simulate", "Assume", "Describe")
+        return [call for call in self.calls if call.service == "iam" and not call.action.startswith(reading)]
+
+    def forget_calls(self) -> None:
+        """Begin new books: what a test set up is not what the program did."""
+        self.calls.clear()
+
+    def client(self, service: str, account_id: str = MANAGEMENT) -> Any:
+        """Return a client in an account, for a test to set up or look at; its calls are in the books too."""
+        hub: dict[str, Any] = {"aws_access_key_id": "AKIAEXAMPLEHUB000000", "aws_secret_access_key": "not-a-secret"}
+        if account_id != MANAGEMENT:
+            sts: Any = boto3.client("sts", endpoint_url=self.url, region_name="us-east-1", **hub)
+            role = f"arn:aws:iam::{account_id}:role/test-set-up"
+            keys = sts.assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+            hub = {
+                "aws_access_key_id": keys["AccessKeyId"],
+                "aws_secret_access_key": keys["SecretAccessKey"],
+                "aws_session_token": keys["SessionToken"],
+            }
+        return boto3.client(service, endpoint_url=self.url, region_name="us-east-1", **hub)  # type: ignore[call-overload]
+
+    def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = BytesIO(body)
+        call = _read_call(environ, body)
+        self.calls.append(call)
+        for fault in (*self.faults, self._refuse_missing_role, self._refuse_over_quota, self._simulate):
+            if answer := fault(call):
+                return _send(answer, start_response)
+        caught: dict[str, Any] = {}
+
+        def keep(status: str, headers: Any, _: Any = None) -> Callable[[bytes], object]:
+            caught.update(status=status, headers=headers)
+            return lambda _: None
+
+        with self._lock:
+            content = b"".join(self._moto(environ, keep))
+        for fault in self.after:
+            if answer := fault(call):
+                return _send(answer, start_response)
+        content = _date_report(call, content)
+        headers = [(name, value) for name, value in caught["headers"] if name.lower() != "content-length"]
+        start_response(caught["status"], [*headers, ("Content-Length", str(len(content)))])
+        return [content]
+
+    def _refuse_missing_role(self, call: Call) -> Answer | None:
+        if call.action != "AssumeRole":
+            return None
+        _, _, account_id, role = _read_arn(call.parameters["RoleArn"])
+        if (account_id, role.removeprefix("role/")) not in self.missing_roles:
+            return None
+        who = "arn:aws:sts::123456789012:assumed-role/hub/session"
+        message = f"User: {who} is not authorized to perform: sts:AssumeRole on resource: {call.parameters['RoleArn']}"
+        return xml_error("AccessDenied", message, 403)
+
+    def _refuse_over_quota(self, call: Call) -> Answer | None:
+        if call.action not in {"AttachUserPolicy", "AddUserToGroup"}:
+            return None
+        backend: Any = get_backend("iam")[call.account_id]["aws"]
+        user = backend.users.get(call.parameters["UserName"])
+        if user is None:
+            return None
+        if call.action == "AttachUserPolicy":
+            is_there = call.parameters["PolicyArn"] in user.managed_policies
+            is_full = len(user.managed_policies) >= QUOTA and not is_there
+        else:
+            groups = backend.get_groups_for_user(user.name)
+            is_there = any(group.name == call.parameters["GroupName"] for group in groups)
+            is_full = len(groups) >= QUOTA and not is_there
+        return xml_error("LimitExceeded", "Cannot exceed quota", 409) if is_full else None
+
+    def _simulate(self, call: Call) -> Answer | None:
+        if call.action != "SimulatePrincipalPolicy":
+            return None
+        denied = call.parameters["PolicySourceArn"].rpartition("/")[2] in self.cannot_enrol
+        results = "".join(
+            f"<member><EvalActionName>{action}</EvalActionName><EvalResourceName>{resource}</EvalResourceName>"
+            f"<EvalDecision>{'explicitDeny' if denied else 'allowed'}</EvalDecision>"
+            f"<OrganizationsDecisionDetail><AllowedByOrganizations>{'false' if denied else 'true'}"
+            "</AllowedByOrganizations></OrganizationsDecisionDetail></member>"
+            for action in _members(call, "ActionNames")
+            for resource in _members(call, "ResourceArns")
+        )
+        result = f"<SimulatePrincipalPolicyResult><EvaluationResults>{results}</EvaluationResults>"
+        ended = "<IsTruncated>false</IsTruncated></SimulatePrincipalPolicyResult>"
+        return Answer(200, f"<SimulatePrincipalPolicyResponse>{result}{ended}</SimulatePrincipalPolicyResponse>")
+
+
+class _Handler(MotoRequestHandler):
+    """Serves quietly, and drops the connection where a fault says so."""
+
+    protocol_version = "HTTP/1.1"
+
+    def connection_dropped(self, error: BaseException, environ: WSGIEnvironment | None = None) -> None:
+        self.close_connection = True
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's signature
+        pass
+
+
+def _read_call(environ: WSGIEnvironment, body: bytes) -> Call:
+    authorization = environ.get("HTTP_AUTHORIZATION", "")
+    credential = re.search(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/", authorization)
+    access_key, service = credential.groups() if credential else ("", "")
+    target = environ.get("HTTP_X_AMZ_TARGET", "")
+    parameters: dict[str, str] = {}
+    if target:
+        action = target.rpartition(".")[2]
+        with suppress(ValueError):
+            parameters = {key: str(value) for key, value in json.loads(body or b"{}").items()}
+    elif service == "s3":
+        action = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+    else:
+        parameters = {key: values[0] for key, values in parse_qs(body.decode("utf-8", "replace")).items()}
+        action = parameters.get("Action", "")
+    account_id = get_account_id_from(access_key) if access_key else ""
+    return Call(service, action, account_id, parameters, access_key)
+
+
+def _members(call: Call, name: str) -> list[str]:
+    """Return the members of a list parameter in the query protocol."""
+    return [value for key, value in call.parameters.items() if key.startswith(f"{name}.member.")]
+
+
+def _date_report(call: Call, content: bytes) -> bytes:
+    if call.action != "GetCredentialReport":
+        return content
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}".encode()
+    return re.sub(rb"<GeneratedTime>[^<]*</GeneratedTime>", b"<GeneratedTime>" + now + b"</GeneratedTime>", content)
+
+
+def _send(answer: Answer, start_response: StartResponse) -> Iterable[bytes]:
+    if answer.status == 0:
+        raise ConnectionAbortedError
+    content = answer.body.encode()
+    headers = [("Content-Type", answer.content_type), ("Content-Length", str(len(content)))]
+    start_response(f"{answer.status} Injected", headers)
+    return [content]
+
+
+def _read_arn(arn: str) -> tuple[str, str, str, str]:
+    _, partition, service, _, account_id, resource = arn.split(":", 5)
+    return partition, service, account_id, resource

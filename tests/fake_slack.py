@@ -1,0 +1,340 @@
+"""A Slack that listens on 127.0.0.1, takes messages by webhook and by chat.postMessage, and refuses what Slack refuses.
+
+    with FakeSlack() as slack:
+        run_the_program(ORGMFA_SLACK_WEBHOOK_URL=slack.webhook_url)
+        [message] = slack.messages
+
+For the bot token: `slack.bot_token`, `slack.channel` and `slack.api_url`, the `base_url` of a WebClient. `messages`
+are the accepted ones, in order; `faults` say why others were refused; `requests` counts every post. Posts can be made
+to fail first: `slack.next(RateLimited(0), ServerError(), Drop())` does so to the next three, one each.
+
+The program under test must not find a proxy in its environment (HTTPS_PROXY, HTTP_PROXY): slack_sdk would ask the proxy
+for 127.0.0.1 too.
+
+`find_fault(payload)` is the check alone, without HTTP. It knows the blocks that the program uses (header, section,
+context, divider) and refuses all others, and keys that Slack does not know. Slack's limits: 50 blocks, 3,000 characters
+a section, 150 a header, 10 fields of 2,000, 10 context elements, no empty text. What Slack counts towards the about
+12,000 characters of all blocks is not documented; here it is their JSON, the most that it can be.
+"""
+
+import json
+import re
+import secrets
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import SHUT_RDWR
+from socketserver import TCPServer
+from threading import Event, Lock, Thread
+from typing import Any, Self
+
+MAX_BLOCKS = 50
+MAX_BLOCK_CHARACTERS = 12_000
+MAX_SECTION = 3_000
+MAX_HEADER = 150
+MAX_FIELDS = 10
+MAX_FIELD = 2_000
+MAX_ELEMENTS = 10
+MAX_TEXT = 40_000
+
+_KEYS = {"header": {"text"}, "section": {"text", "fields"}, "context": {"elements"}, "divider": set[str]()}
+_TEXT_KEYS = {"plain_text": {"type", "text", "emoji"}, "mrkdwn": {"type", "text", "verbatim"}}
+_MENTION = re.compile(r"<(?:!(?:here|channel|everyone|subteam\^\w+)|@\w+)[^>]*>")
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimited:
+    """Answer 429; `retry_after` is the header, or None for an answer without it."""
+
+    retry_after: int | None = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerError:
+    """Answer with an error of the 5xx family."""
+
+    status: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Break the connection off without an answer; `accepting` the message first, or not."""
+
+    accepting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Keep the connection open and never answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Answer with these words, whatever the message: another refusal, a proxy's page."""
+
+    words: str
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer over HTTP."""
+
+    status: int
+    body: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Failure = RateLimited | ServerError | Drop | Silence | Say
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why Slack refuses a message: its word, and where."""
+
+    word: str
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message that was accepted. `channel` is None where it came by the webhook; `options` is what else was asked."""
+
+    channel: str | None
+    text: str
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def texts(self) -> list[str]:
+        """The text of every text object, in order."""
+        return [text["text"] for block in self.blocks for _, text in _texts_of(block)]
+
+    @property
+    def mentions(self) -> list[str]:
+        """Whatever in the message rings somebody's phone: `<!here>`, `<@U...>`, `<!subteam^S...>`."""
+        return _MENTION.findall("\n".join([self.text, *self.texts]))
+
+
+def find_fault(payload: Mapping[str, Any]) -> Fault | None:
+    """Return why Slack would refuse this message, or None where it would take it."""
+    return next(_find_faults(payload), None)
+
+
+def _find_faults(payload: Mapping[str, Any]) -> Iterator[Fault]:
+    text, blocks = payload.get("text") or "", payload.get("blocks") or []
+    if not isinstance(text, str) or not isinstance(blocks, list):
+        yield Fault("invalid_arguments")
+        return
+    if not text.strip() and not blocks:
+        yield Fault("no_text")
+    if len(text) > MAX_TEXT:
+        yield Fault("msg_too_long")
+    yield from _find_faults_of_blocks(blocks)
+
+
+def _find_faults_of_blocks(blocks: list[Any]) -> Iterator[Fault]:
+    if not all(isinstance(block, dict) for block in blocks):
+        yield Fault("invalid_blocks_format")
+        return
+    if len(blocks) > MAX_BLOCKS:
+        yield Fault("invalid_blocks", f"no more than {MAX_BLOCKS} items allowed [json-pointer:/blocks]")
+    for position, block in enumerate(blocks):
+        yield from (
+            Fault("invalid_blocks", f"{where} [json-pointer:/blocks/{position}]") for where in _find_block_faults(block)
+        )
+    if _count(json.dumps(blocks, ensure_ascii=False)) > MAX_BLOCK_CHARACTERS:
+        yield Fault("msg_blocks_too_long")
+
+
+def _find_block_faults(block: dict[str, Any]) -> Iterator[str]:
+    kind = block.get("type")
+    if kind not in _KEYS:
+        yield f"unsupported type: {kind}"
+        return
+    if unknown := block.keys() - _KEYS[kind] - {"type", "block_id"}:
+        yield f"invalid additional property: {', '.join(sorted(unknown))}"
+    if kind != "divider" and not _KEYS[kind] & block.keys():
+        yield f"missing required field: {' or '.join(sorted(_KEYS[kind]))}"
+    for name, most in (("fields", MAX_FIELDS), ("elements", MAX_ELEMENTS)):
+        items = block.get(name, [None])
+        if not isinstance(items, list) or not 1 <= len(items) <= most:
+            yield f"{name}: between 1 and {most} items allowed"
+            return
+    for limit, text in _texts_of(block):
+        yield from _find_text_faults(text, limit)
+        if kind == "header" and isinstance(text, dict) and text.get("type") != "plain_text":
+            yield "must be plain_text"
+
+
+def _texts_of(block: dict[str, Any]) -> Iterator[tuple[int, Any]]:
+    """Yield the text objects of a block, each with its limit."""
+    if "text" in block:
+        yield MAX_HEADER if block["type"] == "header" else MAX_SECTION, block["text"]
+    yield from ((MAX_FIELD, text) for text in block.get("fields", []))
+    yield from ((MAX_SECTION, text) for text in block.get("elements", []))
+
+
+def _find_text_faults(text: Any, limit: int) -> Iterator[str]:
+    if not isinstance(text, dict) or text.get("type") not in _TEXT_KEYS:
+        yield "not a text object"
+        return
+    if unknown := text.keys() - _TEXT_KEYS[text["type"]]:
+        yield f"invalid additional property: {', '.join(sorted(unknown))}"
+    content = text.get("text")
+    if not isinstance(content, str) or not content.strip():
+        yield "must be more than 0 characters"
+    elif _count(content) > limit:
+        yield f"must be less than {limit + 1} characters"
+
+
+def _count(text: str) -> int:
+    """Return a length in UTF-16 code units, the most that a count of characters can give; half pairs count as one."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+class FakeSlack:
+    """The server, in threads of this process, from `with` to the end of it."""
+
+    def __init__(self) -> None:
+        self.bot_token = f"xoxb-{secrets.token_hex(8)}"
+        self.channel = "C0SECURITY"
+        self.foreign_channels = {"C0PRIVATE": "not_in_channel", "C0OLD": "is_archived"}
+        """Channels that refuse the app, each by its word; any other one is `channel_not_found`."""
+        self.messages: list[Message] = []
+        self.faults: list[Fault] = []
+        self.requests = 0
+        self._closing = Event()
+        self._failures: deque[Failure] = deque()
+        self._lock = Lock()
+        self._webhook_path = f"/services/T0ACME/B0ORGMFA/{secrets.token_urlsafe(18)}"
+        self._server = _Server(self)
+        self._thread = Thread(target=self._server.serve_forever, args=(0.01,), name="fake-slack", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def webhook_url(self) -> str:
+        """The incoming webhook; its path is the secret."""
+        return f"{self._url}{self._webhook_path}"
+
+    @property
+    def api_url(self) -> str:
+        """The address of the Web API, the `base_url` of a WebClient."""
+        return f"{self._url}/api/"
+
+    @property
+    def secret_texts(self) -> tuple[str, ...]:
+        """What must never be seen anywhere: the token, and the path of the webhook and its last part."""
+        return self.bot_token, self._webhook_path, self._webhook_path.rpartition("/")[2]
+
+    def next(self, *failures: Failure) -> None:
+        """Treat the next posts so, one each."""
+        with self._lock:
+            self._failures.extend(failures)
+
+    def answer(self, path: str, authorization: str, body: bytes) -> Answer | None:
+        """Return the answer to a post, or None where there is to be none."""
+        with self._lock:
+            self.requests += 1
+            failure = self._failures.popleft() if self._failures else None
+            judged = self._judge(path, authorization, body) if failure in {None, Drop(accepting=True)} else None
+        match failure:
+            case None:
+                return judged
+            case RateLimited(retry_after):
+                headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+                return Answer(429, '{"ok": false, "error": "ratelimited"}', headers)
+            case ServerError(status):
+                return Answer(status, "server_error")
+            case Say(words, status):
+                return Answer(status, words)
+            case Silence():
+                self._closing.wait()
+                return None
+            case Drop():
+                return None
+
+    @property
+    def _url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def _judge(self, path: str, authorization: str, body: bytes) -> Answer:
+        try:
+            payload = json.loads(body)
+        except ValueError:
+            payload = None
+        if path == self._webhook_path:
+            fault = find_fault(payload) if isinstance(payload, dict) else Fault("invalid_payload")
+            self._keep(None, payload, fault)
+            return Answer(400, fault.word) if fault else Answer(200, "ok")
+        if path != "/api/chat.postMessage":
+            return Answer(404, "no_service")
+        fault = self._find_call_fault(authorization, payload)
+        self._keep(self.channel, payload, fault)
+        said: dict[str, Any] = {"ok": fault is None}
+        if fault:
+            said |= {"error": fault.word, "response_metadata": {"messages": [f"[ERROR] {fault.where}"]}}
+        return Answer(200, json.dumps(said), {"Content-Type": "application/json"})
+
+    def _find_call_fault(self, authorization: str, payload: object) -> Fault | None:
+        if not authorization:
+            return Fault("not_authed")
+        if authorization != f"Bearer {self.bot_token}":
+            return Fault("invalid_auth")
+        if not isinstance(payload, dict):
+            return Fault("invalid_json")
+        channel = payload.get("channel")
+        if channel != self.channel:
+            return Fault(self.foreign_channels.get(str(channel), "channel_not_found"))
+        return find_fault(payload)
+
+    def _keep(self, channel: str | None, payload: Any, fault: Fault | None) -> None:
+        if fault is not None:
+            self.faults.append(fault)
+        else:
+            options = {key: value for key, value in payload.items() if key not in {"channel", "text", "blocks"}}
+            self.messages.append(Message(channel, payload.get("text") or "", payload.get("blocks") or [], options))
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, slack: FakeSlack) -> None:
+        self.slack = slack
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def server_bind(self) -> None:
+        TCPServer.server_bind(self)  # without HTTPServer's look-up of the host's name
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: that the other side went away is what some tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        assert isinstance(self.server, _Server)
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        answer = self.server.slack.answer(self.path, self.headers.get("Authorization", ""), body)
+        if answer is None:
+            self.close_connection = True
+            self.connection.shutdown(SHUT_RDWR)
+            return
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.body.encode())))
+        self.end_headers()
+        self.wfile.write(answer.body.encode())
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server gives it
+        """Say nothing on stderr: it belongs to the program under test."""

@@ -1,0 +1,277 @@
+"""In-memory stand-ins for what a run needs from outside. Each fits its protocol by shape and keeps its own books."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from orchestrator.aws.store import StoredFile
+from orchestrator.errors import AwsError, DigestError, NotFound, QuotaExceeded
+from orchestrator.model import (
+    Access,
+    Account,
+    AccountFacts,
+    AddToGroup,
+    AttachPolicy,
+    DetachPolicy,
+    Enforcement,
+    IamUser,
+    PolicyChange,
+    PolicyState,
+    Quotas,
+    RemoveFromGroup,
+    RootUser,
+    UserChange,
+    UserNow,
+)
+from tests.builders import NOW, make_account
+
+_entered: ContextVar[str] = ContextVar("fake_entered_account")
+
+
+@dataclass
+class FakeAccount:
+    """One account: its users as the bulk reads tell them, and what is different when looked at live."""
+
+    account: Account
+    users: dict[str, IamUser] = field(default_factory=dict)
+    live: dict[str, UserNow] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    policy: PolicyState = PolicyState.OURS
+    group: PolicyState = PolicyState.OURS
+    full: set[str] = field(default_factory=set)
+    """Kinds of change (`attach`, `join`) for which users have no room, though the bulk reads say they have."""
+    obstacles: dict[str, str] = field(default_factory=dict)
+    """What would keep a user from enrolling under EnforceMFA."""
+    report_made_at: datetime | None = NOW
+
+
+@dataclass
+class FakeAws:
+    """Directory, sessions, IAM and policies of an organization in memory; `before` may raise in the place of AWS."""
+
+    accounts: dict[str, FakeAccount] = field(default_factory=dict)
+    before: Callable[[str, str, str], None] = lambda action, account_id, subject: None
+    calls: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def add(self, *users: IamUser, account_id: str | None = None, **changes: Any) -> FakeAccount:
+        """Add an account with these users."""
+        account_id = account_id or f"{len(self.accounts) + 1:012}"
+        fields = {name: changes.pop(name) for name in ("name", "state", "ou_ids") if name in changes}
+        account = make_account(account_id, **({"name": f"account-{account_id[-2:]}"} | fields))
+        made = FakeAccount(account, {user.name: user for user in users}, **changes)
+        self.accounts[account_id] = made
+        return made
+
+    def writes(self) -> list[tuple[str, str, str]]:
+        """Return the changes made, as (kind, account ID, subject)."""
+        kinds = ("attach", "join", "detach", "leave", *(change.value for change in PolicyChange))
+        return [call for call in self.calls if call[0] in kinds]
+
+    # -- Directory
+
+    def list_accounts(self, watched_ou_ids: Sequence[str] = ()) -> Iterator[Account]:
+        for account_id, fake in list(self.accounts.items()):
+            self._note("list", account_id, "")
+            yield fake.account
+
+    def get_account(self, account_id: str, watched_ou_ids: Sequence[str] = ()) -> Account:
+        self._note("describe", account_id, "")
+        if account_id not in self.accounts:
+            raise NotFound("no such account", code="AccountNotFoundException", operation="DescribeAccount")
+        return self.accounts[account_id].account
+
+    # -- Sessions
+
+    @contextmanager
+    def enter(self, account_id: str, access: Access) -> Iterator[None]:
+        self._note("enter", account_id, access.value)
+        token = _entered.set(account_id)
+        try:
+            yield
+        finally:
+            _entered.reset(token)
+
+    # -- Iam
+
+    def inspect(self, account_id: str) -> AccountFacts:
+        self._note("inspect", account_id, "")
+        fake = self.accounts[account_id]
+        return AccountFacts(
+            alias=f"alias-{account_id[-2:]}",
+            root_user=RootUser(has_credentials=True, has_mfa=True),
+            users=tuple(fake.users.values()),
+            quotas=Quotas(policies_per_user=10, groups_per_user=10),
+            enforcement=Enforcement(self._arn(account_id), "EnforceMFA", fake.policy, fake.group),
+            report_made_at=fake.report_made_at,
+        )
+
+    def look_at_user(self, user_name: str, *, password: bool, keys: bool) -> UserNow:
+        account_id = _entered.get()
+        fake = self.accounts[account_id]
+        self._note("look", account_id, user_name)
+        if user_name in fake.gone:
+            raise NotFound("no such user", code="NoSuchEntity", operation="ListMFADevices")
+        user = fake.users[user_name]
+        default = UserNow(
+            bool(user.has_mfa),
+            user.has_console_password,
+            user.active_access_keys or 0,
+            user.keys_last_used,
+            user.mfa_device,
+        )
+        seen = fake.live.get(user_name, default)
+        return replace(
+            seen,
+            has_console_password=seen.has_console_password if password else None,
+            active_access_keys=seen.active_access_keys if keys else None,
+        )
+
+    def carry_out(self, change: UserChange) -> None:
+        account_id, name = _entered.get(), change.user_name
+        fake = self.accounts[account_id]
+        kind = _KINDS[type(change)]
+        self._note(kind, account_id, name)
+        if kind in fake.full:
+            raise QuotaExceeded("full", code="LimitExceeded", operation=kind)
+        user = fake.users[name]
+        match change:
+            case AttachPolicy(_, arn):
+                user = replace(user, attached_policy_arns=user.attached_policy_arns | {arn})
+            case AddToGroup(_, group):
+                user = replace(user, group_names=user.group_names | {group})
+            case DetachPolicy(_, arn):
+                user = replace(user, attached_policy_arns=user.attached_policy_arns - {arn})
+            case RemoveFromGroup(_, group):
+                user = replace(user, group_names=user.group_names - {group})
+        fake.users[name] = user
+
+    def is_in_force(self, change: AttachPolicy | AddToGroup) -> bool:
+        self._note("verify", _entered.get(), change.user_name)
+        user = self.accounts[_entered.get()].users[change.user_name]
+        if isinstance(change, AttachPolicy):
+            return change.policy_arn in user.attached_policy_arns
+        return change.group_name in user.group_names
+
+    # -- Simulator
+
+    def find_obstacle(self, user_name: str, user_arn: str) -> str | None:
+        self._note("simulate", _entered.get(), user_name)
+        return self.accounts[_entered.get()].obstacles.get(user_name)
+
+    # -- Policies
+
+    def look(self, account_id: str, *, group: bool) -> Enforcement:
+        self._note("look_at_policy", account_id, "group" if group else "")
+        fake = self.accounts[account_id]
+        state = fake.group if group else PolicyState.MISSING
+        return Enforcement(self._arn(account_id), "EnforceMFA", fake.policy, state)
+
+    def change(self, account_id: str, change: PolicyChange) -> None:
+        self._note(change.value, account_id, "")
+        fake = self.accounts[account_id]
+        match change:
+            case PolicyChange.CREATE_POLICY | PolicyChange.UPDATE_POLICY:
+                fake.policy = PolicyState.OURS
+            case PolicyChange.CREATE_GROUP:
+                fake.group = PolicyState.OUTDATED
+            case PolicyChange.ATTACH_GROUP_POLICY:
+                fake.group = PolicyState.OURS
+
+    def _note(self, action: str, account_id: str, subject: str) -> None:
+        self.before(action, account_id, subject)
+        self.calls.append((action, account_id, subject))
+
+    def _arn(self, account_id: str) -> str:
+        return f"arn:aws:iam::{account_id}:policy/EnforceMFA"
+
+
+_KINDS: dict[type[UserChange], str] = {
+    AttachPolicy: "attach",
+    AddToGroup: "join",
+    DetachPolicy: "detach",
+    RemoveFromGroup: "leave",
+}
+
+
+@dataclass
+class MemoryStore:
+    """A store in memory; `broken` names the operations that fail."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    broken: dict[str, Exception] = field(default_factory=dict)
+    written_at: datetime = NOW
+
+    def address(self, name: str) -> str:
+        return f"memory:{name}"
+
+    def read(self, name: str) -> bytes:
+        self._break("read")
+        return self.files[name]
+
+    def read_start(self, name: str, size: int) -> bytes:
+        self._break("read")
+        return self.files[name][:size]
+
+    def write(self, name: str, content: bytes) -> None:
+        self._break("write")
+        self.files[name] = content
+
+    def create(self, name: str, content: bytes) -> bool:
+        self._break("create")
+        return name not in self.files and self.files.setdefault(name, content) is content
+
+    def list_files(self, prefix: str) -> Iterator[StoredFile]:
+        self._break("list")
+        for name in sorted(self.files):
+            if name.startswith(prefix):
+                yield StoredFile(name, self.written_at)
+
+    def delete(self, name: str) -> None:
+        self._break("delete")
+        self.files.pop(name, None)
+
+    def _break(self, operation: str) -> None:
+        if operation in self.broken:
+            raise self.broken[operation]
+
+
+@dataclass
+class FakeNotifier:
+    """Keeps the messages, or refuses them."""
+
+    refuses: bool = False
+    messages: list[str] = field(default_factory=list)
+
+    def send(self, text: str, blocks: Sequence[dict[str, Any]]) -> None:
+        if self.refuses:
+            raise DigestError("Slack refused the digest: channel_not_found")
+        self.messages.append(text)
+
+
+@dataclass
+class FakeObserver:
+    """Counts what a progress bar would show."""
+
+    phases: list[tuple[str, int | None]] = field(default_factory=list)
+    accounts_done: int = 0
+    changes: int = 0
+    failures: int = 0
+
+    def phase(self, name: str, total: int | None) -> None:
+        self.phases.append((name, total))
+
+    def found(self, count: int) -> None:
+        pass
+
+    def done(self, *, changes: int, failed: bool) -> None:
+        self.accounts_done += 1
+        self.changes += changes
+        self.failures += failed
+
+
+def fail(kind: type[AwsError], code: str = "Injected", operation: str = "") -> AwsError:
+    """Return an AWS error to raise from `FakeAws.before`."""
+    return kind("injected", code=code, operation=operation)

@@ -1,0 +1,274 @@
+"""What the program calls in the security account, compared with what its roles may: nothing missing, nothing unused.
+
+The program runs with the variables that central.yaml sets, against a served AWS; each call made with the role's own
+credentials is asked of the role's policies. Not seen here: what Lambda does with the role (logs, queue), and keys.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from orchestrator import handler
+from orchestrator.aws.clients import Clients
+from orchestrator.aws.store import make_store
+from orchestrator.config import load_config
+from orchestrator.doctor import Question
+from orchestrator.handler import lambda_handler
+from orchestrator.lease import Lease
+from orchestrator.model import Mode, RunRequest, Trigger
+from orchestrator.pool import Halt
+from orchestrator.wiring import Hub, examine_hub, make_hub, make_run_id, run_once
+from tests.aws_server import MANAGEMENT, AwsServer
+from tests.fake_slack import FakeSlack
+from tests.iam_evaluator import Decision, Request, decide
+from tests.onboarding_events import batch, stack_set_event
+from tests.organization import SampleOrganization
+from tests.stackset.rendering import permissions_of, resources
+from tests.stackset.test_permissions import actions
+
+REGION, BUCKET = "us-east-1", "orgmfa-bucket"
+# What Lambda does with the role of a function.
+BY_LAMBDA = {
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:ReceiveMessage",
+}
+# `aws ssm put-parameter`, docs/deploy.md.
+BY_HAND = {"ssm:PutParameter"}
+# A digest that says what is new since the last run reads that run.
+LAST_RUN = {("s3:GetObject", f"arn:aws:s3:::{BUCKET}/archive/runs/*")}
+OLD_RELEASE = b'{"run_id": "old", "until": "2020-01-01T00:00:00Z", "users": []}'
+NO_PERMISSION_NEEDED = {"sts:GetCallerIdentity"}
+CONTROL_POLICY = "{organizations}:policy/{organization}/service_control_policy/{PolicyId}"
+# What a call is about, by its parameters.
+RESOURCE_BY_ACTION = {
+    "lambda:GetFunctionConfiguration": "arn:aws:lambda:{here}:function:{FunctionName}",
+    "organizations:DescribeAccount": "{organizations}:account/{organization}/{AccountId}",
+    "organizations:DescribePolicy": CONTROL_POLICY,
+    "organizations:ListAccountsForParent": "{organizations}:{kind}/{organization}/{ParentId}",
+    "organizations:ListOrganizationalUnitsForParent": "{organizations}:{kind}/{organization}/{ParentId}",
+    "organizations:ListTargetsForPolicy": CONTROL_POLICY,
+    "s3:ListBucket": "arn:aws:s3:::{Bucket}",
+    "scheduler:GetSchedule": "arn:aws:scheduler:{here}:schedule/{GroupName}/{Name}",
+    "secretsmanager:GetSecretValue": "{SecretId}",
+    "ssm:GetParameter": "arn:aws:ssm:{here}:parameter{Name}",
+    "sts:AssumeRole": "{RoleArn}",
+}
+ACTION_BY_OPERATION = {"s3:ListObjectsV2": "s3:ListBucket"}
+
+
+@dataclass
+class Recorder:
+    """Writes down the calls that are made with the credentials of the security account."""
+
+    organization_id: str
+    requests: list[Request] = field(default_factory=list)
+
+    def prepare(self, clients: Clients) -> None:
+        """Listen to the clients of the hub; those of the member accounts have a session of their own."""
+        clients.hub.events.register("provide-client-params.*", self._note)
+
+    def _note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        called = f"{model.service_model.service_name}:{model.name}"
+        if called not in NO_PERMISSION_NEEDED:
+            action = ACTION_BY_OPERATION.get(called, called)
+            self.requests.append(Request(action, self._resource(action, params), self._context(action, params)))
+
+    def _resource(self, action: str, params: dict[str, Any]) -> str:
+        shape = RESOURCE_BY_ACTION.get(action, "arn:aws:s3:::{Bucket}/{Key}" if action.startswith("s3:") else "*")
+        kind = "root" if params.get("ParentId", "").startswith("r-") else "ou"
+        places = {"here": f"{REGION}:{MANAGEMENT}", "organizations": f"arn:aws:organizations::{MANAGEMENT}"}
+        return shape.format(**params, **places, organization=self.organization_id, kind=kind)
+
+    def _context(self, action: str, params: dict[str, Any]) -> dict[str, str]:
+        match action:
+            case "s3:ListBucket":
+                return {"s3:prefix": params.get("Prefix", "")}
+            case "sts:AssumeRole":
+                return {"aws:ResourceOrgID": self.organization_id}
+            case _:
+                return {}
+
+
+@dataclass
+class Deployment:
+    """The stack as it stands: its parameters, the organization, and who records."""
+
+    organization: SampleOrganization
+    parameters: dict[str, str]
+    payments: str
+    recorder: Recorder
+
+    def hub(self, **variables: str) -> Hub:
+        """Return a hub with the settings of the deployed function, and these beside them."""
+        function = resources("central", Region=REGION, AccountId=MANAGEMENT, **self.parameters)["ScheduleFunction"]
+        # moto has no SimulatePrincipalPolicy, which is a call in the member account.
+        simulates = {"ORGMFA_ENFORCEMENT_CHECK_ENROLMENT": "false"}
+        environment = function["Environment"]["Variables"] | simulates | variables
+        return make_hub(load_config(None, environment), environment, prepare=self.recorder.prepare)
+
+    @property
+    def root_id(self) -> str:
+        """The ID of the organization's root."""
+        return str(self.organization.root_id)
+
+    def put(self, name: str, content: bytes) -> None:
+        """Put a file into the archive."""
+        self.organization.aws.client("s3").put_object(Bucket=BUCKET, Key=f"archive/{name}", Body=content)
+
+    def documents(self, role: str) -> list[dict[str, Any]]:
+        return permissions_of(role, Region=REGION, AccountId=MANAGEMENT, **self.parameters)
+
+    def refused(self, role: str) -> set[tuple[str, str]]:
+        """Return the calls that the role's policies do not allow."""
+        documents = self.documents(role)
+        return {
+            (request.action, request.resource)
+            for request in self.recorder.requests
+            if decide(request, documents) is not Decision.ALLOW
+        }
+
+    def unused(self, role: str) -> set[tuple[str, str]]:
+        """Return the actions that the role may call on a resource, where nobody did; those of others left out."""
+        return {
+            (one["Action"], one["Resource"])
+            for one in cut_up(self.documents(role))
+            if one["Action"] not in BY_LAMBDA | BY_HAND
+            and not any(
+                decide(request, [{"Version": "2012-10-17", "Statement": [one]}]) is Decision.ALLOW
+                for request in self.recorder.requests
+            )
+        }
+
+
+def cut_up(documents: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the statements of the documents as statements of one action on one resource each."""
+    for document in documents:
+        for statement in document["Statement"]:
+            listed = statement["Resource"]
+            for resource in listed if isinstance(listed, list) else [listed]:
+                for action in actions({"Statement": [statement]}):
+                    yield statement | {"Action": action, "Resource": resource}
+
+
+class Context:
+    """The Lambda context of an invocation."""
+
+    invoked_function_arn = f"arn:aws:lambda:{REGION}:{MANAGEMENT}:function:orgmfa-schedule"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 900_000
+
+
+class Quiet:
+    """Observes nothing."""
+
+    def phase(self, name: str, total: int | None) -> None: ...
+    def found(self, count: int) -> None: ...
+    def done(self, *, changes: int, failed: bool) -> None: ...
+
+
+@pytest.fixture
+def slack() -> Iterator[FakeSlack]:
+    with FakeSlack() as slack:
+        yield slack
+
+
+@pytest.fixture
+def deployment(aws: AwsServer, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+    """The stack in an organization of two accounts, one of them in an OU.
+
+    root
+    +-- management         nobody
+    +-- workloads
+        +-- payments       alice and bob, who have no MFA
+    """
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    organization = SampleOrganization(aws)
+    payments = organization.add_account("payments", ou_id=organization.add_ou("workloads"))
+    organization.add_user(payments, "alice")
+    organization.add_user(payments, "bob")
+    aws.client("s3").create_bucket(Bucket=BUCKET)
+    secret = aws.client("secretsmanager").create_secret(Name="orgmfa/slack", SecretString=slack.webhook_url)
+    aws.client("ssm").put_parameter(Name="/orgmfa/stop", Value="go", Type="String")
+    parameters = {
+        "OrganizationId": organization.id,
+        "CodeBucket": BUCKET,
+        "SlackSecretArn": secret["ARN"],
+        "OperatorPrincipalArns": f"arn:aws:iam::{MANAGEMENT}:role/security-team",
+        "Onboarding": "on",
+        "Mode": "apply",
+    }
+    handler._warm.clear()
+    yield Deployment(organization, parameters, payments, Recorder(organization.id))
+    handler._warm.clear()
+
+
+def run(hub: Hub, mode: Mode, *, targets: tuple[str, ...] = (), ou_ids: tuple[str, ...] = ()) -> None:
+    request = RunRequest(
+        run_id=make_run_id(hub.now()),
+        mode=mode,
+        trigger=Trigger.CLI,
+        started_at=hub.now(),
+        targets=targets,
+        ou_ids=ou_ids,
+    )
+    run_once(hub, request, halt=Halt(), observer=Quiet(), confirm=lambda _: True, sends_digest=True)
+
+
+def take_the_lease(hub: Hub) -> None:
+    store = make_store(hub.config.archive.location, lambda: hub.clients.s3)
+    with Lease(store, "20260302T120000Z-0a1b2c3d", now=hub.now, on_loss=lambda: None) as lease:
+        assert lease.renew()
+
+
+def test_the_functions_may_call_what_they_call_and_nothing_else(deployment: Deployment, slack: FakeSlack) -> None:
+    deployment.put("releases/old.json", OLD_RELEASE)
+    handler._warm["hub"] = hub = deployment.hub(ORGMFA_ORGANIZATION_INCLUDE_OUS=f"[{deployment.root_id}]")
+    take_the_lease(hub)
+    with redirect_stdout(io.StringIO()):
+        lambda_handler({"trigger": "schedule", "scheduled_time": "2026-03-02T12:00:00Z"}, Context())
+        lambda_handler({"accounts": [deployment.payments], "mode": "plan"}, Context())
+        lambda_handler(batch(stack_set_event(deployment.payments, number="1")), Context())
+        lambda_handler(batch(stack_set_event(deployment.payments, number="2")), Context())
+        handler._warm["hub"] = deployment.hub(ORGMFA_ARCHIVE_KEEP="0d")
+        lambda_handler({"trigger": "schedule", "scheduled_time": "2026-03-03T12:00:00Z"}, Context())
+
+    assert deployment.organization.attached(deployment.payments, "alice") == ["EnforceMFA"]
+    assert slack.messages
+    assert deployment.refused("OrchestratorRole") == set()
+    assert deployment.unused("OrchestratorRole") <= LAST_RUN
+
+
+def test_the_operator_may_call_what_the_command_line_calls_and_nothing_else(
+    deployment: Deployment, slack: FakeSlack
+) -> None:
+    organizations = deployment.organization.organizations
+    organizations.enable_policy_type(RootId=deployment.root_id, PolicyType="SERVICE_CONTROL_POLICY")
+    organizations.create_policy(
+        Name="no-iam",
+        Description="denies what a run calls",
+        Type="SERVICE_CONTROL_POLICY",
+        Content='{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "iam:*", "Resource": "*"}}',
+    )
+    deployment.put("releases/old.json", OLD_RELEASE)
+    deployment.put("events/schedule-2026-03-01T12_00_00Z", b"")
+    hub = deployment.hub()
+    take_the_lease(hub)
+    run(hub, Mode.APPLY)
+    run(hub, Mode.RELEASE)
+    run(hub, Mode.PLAN, targets=(deployment.payments,), ou_ids=(deployment.root_id,))
+    examine_hub(hub, Question(examination_id="1", config_source="a test"), halt=Halt(), observer=Quiet())
+    hub.archive.load()
+    run(deployment.hub(ORGMFA_ARCHIVE_KEEP="0d"), Mode.PLAN)
+
+    assert deployment.organization.attached(deployment.payments, "alice") == []
+    assert slack.messages
+    assert deployment.refused("OperatorRole") == set()
+    assert deployment.unused("OperatorRole") == set()

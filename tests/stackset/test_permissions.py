@@ -1,0 +1,468 @@
+"""Who can do what in the security account: each row is one request, and what IAM decides about it.
+
+The documents are those of the templates, rendered. What the program calls is compared with them in test_calls.py.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import parliament
+import pytest
+
+from tests.iam_evaluator import Decision, Request, decide
+from tests.member_role.rendering import MEMBER, ORGANIZATION, SECURITY
+from tests.stackset.rendering import (
+    BUCKET,
+    EVERYTHING,
+    FOLDER,
+    MANAGEMENT,
+    NAMES,
+    REGION,
+    permissions_of,
+    resources,
+)
+
+YES, NOTHING, NO = Decision.ALLOW, Decision.IMPLICIT_DENY, Decision.EXPLICIT_DENY
+
+OURS = {"aws:ResourceOrgID": ORGANIZATION}
+THEIRS = {"aws:ResourceOrgID": "o-somebodyelse"}
+BUCKET_ARN = f"arn:aws:s3:::{BUCKET}"
+ARCHIVE = f"{BUCKET_ARN}/archive"
+REPORT = f"{ARCHIVE}/runs/2026/03/02/20260302T120000Z-0a1b2c3d.json.gz"
+SECRET = EVERYTHING["SlackSecretArn"]
+KEY = EVERYTHING["KmsKeyArns"]
+STOP = f"arn:aws:ssm:{REGION}:{SECURITY}:parameter/orgmfa/stop"
+QUEUE = f"arn:aws:sqs:{REGION}:{SECURITY}:OnboardingQueue"
+LOG = f"arn:aws:logs:{REGION}:{SECURITY}:log-group:/aws/lambda/orgmfa-schedule:log-stream:2026/03/02/x"
+SCHEDULE = f"arn:aws:scheduler:{REGION}:{SECURITY}:schedule/orgmfa/orgmfa-daily"
+FUNCTION = f"arn:aws:lambda:{REGION}:{SECURITY}:function:orgmfa-schedule"
+ORGANIZATIONS = f"arn:aws:organizations::{MANAGEMENT}"
+CONTROL_POLICY = f"{ORGANIZATIONS}:policy/{ORGANIZATION}/service_control_policy/p-a1b2c3d4"
+VIA_S3 = {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}
+
+
+def member(name: str, account_id: str = MEMBER) -> str:
+    return f"arn:aws:iam::{account_id}:role/{name}"
+
+
+# What both roles may, and what neither may.
+SHARED_ROWS = [
+    ("organizations:DescribeOrganization", "*", {}, YES),
+    ("organizations:ListAccounts", "*", {}, YES),
+    ("organizations:DescribeAccount", f"{ORGANIZATIONS}:account/{ORGANIZATION}/{MEMBER}", {}, YES),
+    ("organizations:DescribeAccount", f"{ORGANIZATIONS}:account/o-somebodyelse/{MEMBER}", {}, NOTHING),
+    ("organizations:ListAccountsForParent", f"{ORGANIZATIONS}:root/{ORGANIZATION}/r-ab12", {}, YES),
+    ("organizations:ListAccountsForParent", f"{ORGANIZATIONS}:ou/{ORGANIZATION}/ou-ab12-11112222", {}, YES),
+    ("organizations:ListOrganizationalUnitsForParent", f"{ORGANIZATIONS}:root/{ORGANIZATION}/r-ab12", {}, YES),
+    ("organizations:AttachPolicy", CONTROL_POLICY, {}, NOTHING),
+    ("organizations:MoveAccount", f"{ORGANIZATIONS}:account/{ORGANIZATION}/{MEMBER}", {}, NOTHING),
+    ("organizations:PutResourcePolicy", "*", {}, NOTHING),
+    # Only the role of the member accounts, and only within the organization.
+    ("sts:AssumeRole", member("orgmfa-member"), OURS, YES),
+    ("sts:AssumeRole", member("orgmfa-member", MANAGEMENT), OURS, YES),
+    ("sts:AssumeRole", member("orgmfa-member"), THEIRS, NOTHING),
+    ("sts:AssumeRole", member("orgmfa-member"), {}, NOTHING),
+    ("sts:AssumeRole", member("path/orgmfa-member"), OURS, NOTHING),
+    ("sts:AssumeRole", member("orgmfa-member2"), OURS, NOTHING),
+    ("sts:AssumeRole", member("OrganizationAccountAccessRole"), OURS, NOTHING),
+    ("sts:AssumeRole", member("AWSCloudFormationStackSetExecutionRole"), OURS, NOTHING),
+    # Only its own part of the bucket.
+    ("s3:GetObject", REPORT, {}, YES),
+    ("s3:PutObject", REPORT, {}, YES),
+    ("s3:DeleteObject", REPORT, {}, YES),
+    ("s3:PutObject", f"{ARCHIVE}/locks/run", {}, YES),
+    ("s3:DeleteObject", f"{ARCHIVE}/locks/run", {}, YES),
+    ("s3:GetObject", f"{ARCHIVE}/releases/20260302T120000Z-0a1b2c3d.json", {}, YES),
+    ("s3:DeleteObject", f"{ARCHIVE}/releases/20260302T120000Z-0a1b2c3d.json", {}, YES),
+    ("s3:DeleteObjectVersion", REPORT, {}, NOTHING),
+    ("s3:PutObject", f"{ARCHIVE}/other", {}, NOTHING),
+    ("s3:PutObject", f"{BUCKET_ARN}/runs/x", {}, NOTHING),
+    ("s3:GetObject", f"{BUCKET_ARN}/artifacts/orgmfa-0123.zip", {}, NOTHING),
+    ("s3:PutObject", f"{BUCKET_ARN}/artifacts/orgmfa-0123.zip", {}, NOTHING),
+    ("s3:PutObject", "arn:aws:s3:::another-bucket/archive/runs/x", {}, NOTHING),
+    ("s3:ListBucket", BUCKET_ARN, {"s3:prefix": "archive/runs/"}, YES),
+    ("s3:ListBucket", BUCKET_ARN, {"s3:prefix": "archive/events/onboarding/"}, YES),
+    ("s3:ListBucket", BUCKET_ARN, {"s3:prefix": "artifacts/"}, NOTHING),
+    ("s3:ListBucket", BUCKET_ARN, {"s3:prefix": ""}, NOTHING),
+    ("s3:ListBucket", BUCKET_ARN, {}, NOTHING),
+    ("s3:PutBucketPolicy", BUCKET_ARN, {}, NOTHING),
+    ("s3:PutLifecycleConfiguration", BUCKET_ARN, {}, NOTHING),
+    # One secret, one parameter, the keys of both.
+    ("secretsmanager:GetSecretValue", SECRET, {}, YES),
+    ("secretsmanager:GetSecretValue", SECRET.replace("slack", "other"), {}, NOTHING),
+    ("secretsmanager:PutSecretValue", SECRET, {}, NOTHING),
+    ("ssm:GetParameter", STOP, {}, YES),
+    ("ssm:GetParameter", STOP.replace("stop", "other"), {}, NOTHING),
+    ("ssm:DeleteParameter", STOP, {}, NOTHING),
+    ("kms:Decrypt", KEY, VIA_S3, YES),
+    ("kms:GenerateDataKey", KEY, VIA_S3, YES),
+    ("kms:Decrypt", KEY, {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}, YES),
+    ("kms:Decrypt", KEY, {}, NOTHING),
+    ("kms:Decrypt", KEY.replace("0f1e", "ffff"), VIA_S3, NOTHING),
+    # Nothing that would change what runs, or what either role may.
+    ("lambda:UpdateFunctionCode", FUNCTION, {}, NOTHING),
+    ("lambda:UpdateFunctionConfiguration", FUNCTION, {}, NOTHING),
+    ("lambda:InvokeFunction", FUNCTION, {}, NOTHING),
+    ("scheduler:UpdateSchedule", SCHEDULE, {}, NOTHING),
+    ("iam:PutRolePolicy", f"arn:aws:iam::{SECURITY}:role/orgmfa-orchestrator", {}, NOTHING),
+    ("iam:UpdateAssumeRolePolicy", f"arn:aws:iam::{SECURITY}:role/orgmfa-operator", {}, NOTHING),
+    ("iam:PassRole", f"arn:aws:iam::{SECURITY}:role/orgmfa-orchestrator", {}, NOTHING),
+    ("iam:CreateUser", f"arn:aws:iam::{SECURITY}:user/mallory", {}, NOTHING),
+    ("cloudformation:UpdateStackSet", "*", {}, NOTHING),
+    ("logs:DeleteLogGroup", LOG, {}, NOTHING),
+]
+ORCHESTRATOR_ROWS = [
+    # A thief of the Lambda function cannot undo enforcement, nor keep users from it.
+    ("sts:AssumeRole", member("orgmfa-release"), OURS, NOTHING),
+    ("s3:PutObject", f"{ARCHIVE}/releases/20260302T120000Z-0a1b2c3d.json", {}, NOTHING),
+    ("ssm:PutParameter", STOP, {}, NOTHING),
+    ("s3:PutObject", f"{ARCHIVE}/events/schedule-2026-03-02T12_00_00Z", {}, YES),
+    ("s3:GetObject", f"{ARCHIVE}/events/schedule-2026-03-02T12_00_00Z", {}, YES),
+    ("s3:PutObject", f"{ARCHIVE}/probe/x", {}, NOTHING),
+    ("sqs:ReceiveMessage", QUEUE, {}, YES),
+    ("sqs:DeleteMessage", QUEUE, {}, YES),
+    ("sqs:GetQueueAttributes", QUEUE, {}, YES),
+    ("sqs:SendMessage", QUEUE, {}, NOTHING),
+    ("sqs:PurgeQueue", QUEUE, {}, NOTHING),
+    ("sqs:ReceiveMessage", QUEUE.replace("Queue", "DeadLetters"), {}, NOTHING),
+    ("logs:PutLogEvents", LOG, {}, YES),
+    ("logs:PutLogEvents", LOG.replace("schedule", "onboarding"), {}, YES),
+    ("logs:PutLogEvents", LOG.replace("orgmfa-schedule", "another"), {}, NOTHING),
+    ("logs:CreateLogGroup", LOG, {}, NOTHING),
+    ("scheduler:GetSchedule", SCHEDULE, {}, NOTHING),
+    ("organizations:ListPolicies", "*", {}, NOTHING),
+]
+OPERATOR_ROWS = [
+    ("sts:AssumeRole", member("orgmfa-release"), OURS, YES),
+    ("sts:AssumeRole", member("orgmfa-release"), THEIRS, NOTHING),
+    ("s3:PutObject", f"{ARCHIVE}/releases/20260302T120000Z-0a1b2c3d.json", {}, YES),
+    ("s3:PutObject", f"{ARCHIVE}/events/schedule-2026-03-02T12_00_00Z", {}, NOTHING),
+    ("s3:GetObject", f"{ARCHIVE}/events/schedule-2026-03-02T12_00_00Z", {}, NOTHING),
+    ("s3:PutObject", f"{ARCHIVE}/probe/x", {}, YES),
+    ("s3:GetObject", f"{ARCHIVE}/probe/x", {}, YES),
+    ("s3:DeleteObject", f"{ARCHIVE}/probe/x", {}, YES),
+    ("ssm:PutParameter", STOP, {}, YES),
+    ("ssm:PutParameter", STOP.replace("stop", "other"), {}, NOTHING),
+    ("scheduler:GetSchedule", SCHEDULE, {}, YES),
+    ("scheduler:GetSchedule", SCHEDULE.replace("schedule/orgmfa", "schedule/default"), {}, NOTHING),
+    ("lambda:GetFunctionConfiguration", FUNCTION, {}, YES),
+    ("lambda:GetFunctionConfiguration", FUNCTION.replace("orgmfa-schedule", "another"), {}, NOTHING),
+    ("organizations:ListPolicies", "*", {}, YES),
+    ("organizations:DescribePolicy", CONTROL_POLICY, {}, YES),
+    ("organizations:ListTargetsForPolicy", CONTROL_POLICY, {}, YES),
+    ("organizations:DescribePolicy", CONTROL_POLICY.replace("service_control", "tag"), {}, NOTHING),
+    ("sqs:ReceiveMessage", QUEUE, {}, NOTHING),
+    ("logs:PutLogEvents", LOG, {}, NOTHING),
+]
+
+
+@pytest.mark.parametrize(
+    ("role", "action", "resource", "context", "expected"),
+    [
+        *(("OrchestratorRole", *row) for row in SHARED_ROWS + ORCHESTRATOR_ROWS),
+        *(("OperatorRole", *row) for row in SHARED_ROWS + OPERATOR_ROWS),
+    ],
+)
+def test_holder_of_a_role(role: str, action: str, resource: str, context: dict[str, str], expected: Decision) -> None:
+    assert decide(Request(action, resource, context), permissions_of(role, **EVERYTHING)) == expected
+
+
+@pytest.mark.parametrize(
+    ("role", "expected"),
+    [
+        (
+            "OrchestratorRole",
+            {
+                "logs:CreateLogStream",
+                "logs:PutLogEvents",
+                "organizations:DescribeAccount",
+                "organizations:DescribeOrganization",
+                "organizations:ListAccounts",
+                "organizations:ListAccountsForParent",
+                "organizations:ListOrganizationalUnitsForParent",
+                "s3:DeleteObject",
+                "s3:GetObject",
+                "s3:ListBucket",
+                "s3:PutObject",
+                "ssm:GetParameter",
+                "sts:AssumeRole",
+            },
+        ),
+        (
+            "OperatorRole",
+            {
+                "lambda:GetFunctionConfiguration",
+                "organizations:DescribeAccount",
+                "organizations:DescribeOrganization",
+                "organizations:DescribePolicy",
+                "organizations:ListAccounts",
+                "organizations:ListAccountsForParent",
+                "organizations:ListOrganizationalUnitsForParent",
+                "organizations:ListPolicies",
+                "organizations:ListTargetsForPolicy",
+                "s3:DeleteObject",
+                "s3:GetObject",
+                "s3:ListBucket",
+                "s3:PutObject",
+                "scheduler:GetSchedule",
+                "ssm:GetParameter",
+                "ssm:PutParameter",
+                "sts:AssumeRole",
+            },
+        ),
+    ],
+)
+def test_a_role_has_these_permissions_and_no_more(role: str, expected: set[str]) -> None:
+    operators = {"OperatorPrincipalArns": EVERYTHING["OperatorPrincipalArns"]}
+
+    assert set(actions(*permissions_of(role, **operators))) == expected
+
+
+def test_optional_parts_bring_their_permissions_along() -> None:
+    by_default, all_parts = (set(actions(*permissions_of("OrchestratorRole", **one))) for one in ({}, EVERYTHING))
+
+    assert all_parts - by_default == {
+        "kms:Decrypt",
+        "kms:GenerateDataKey",
+        "secretsmanager:GetSecretValue",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:ReceiveMessage",
+    }
+    assert by_default <= all_parts
+
+
+def test_other_names_of_the_member_roles_take_the_place_of_the_default_ones() -> None:
+    named = permissions_of(
+        "OperatorRole", **EVERYTHING, RoleName="mfa-in", ReleaseRoleName="mfa-out", RolePath="/security/"
+    )
+
+    def may_assume(name: str) -> bool:
+        return decide(Request("sts:AssumeRole", member(name), OURS), named) == YES
+
+    assert may_assume("security/mfa-in")
+    assert may_assume("security/mfa-out")
+    assert not may_assume("mfa-in")
+    assert not may_assume("orgmfa-member")
+
+
+# -- who becomes the operator -----------------------------------------------------------------------------------------
+
+TEAM, SSO = f"arn:aws:iam::{SECURITY}:role/security-team", "role/aws-reserved/sso.amazonaws.com/eu-central-1"
+SSO_ROLE = f"arn:aws:iam::{SECURITY}:{SSO}/AWSReservedSSO_Security_*"
+WITH_MFA, WITHOUT_MFA = {"aws:MultiFactorAuthPresent": "true"}, {"aws:MultiFactorAuthPresent": "false"}
+
+
+@pytest.mark.parametrize(
+    ("named", "require_mfa", "caller", "session", "expected"),
+    [
+        (f"{TEAM},{SSO_ROLE}", "true", TEAM, WITH_MFA, YES),
+        (f"{TEAM},{SSO_ROLE}", "true", TEAM, WITHOUT_MFA, NOTHING),
+        # What the sessions of roles, and so of Identity Center, are like.
+        (f"{TEAM},{SSO_ROLE}", "true", TEAM, {}, NOTHING),
+        (f"{TEAM},{SSO_ROLE}", "false", TEAM, {}, YES),
+        (f"{TEAM},{SSO_ROLE}", "false", SSO_ROLE.replace("*", "0a1b2c3d4e5f6071"), {}, YES),
+        (f"{TEAM},{SSO_ROLE}", "false", SSO_ROLE.replace("Security_*", "Billing_0a1b2c3d"), {}, NOTHING),
+        (TEAM, "false", f"{TEAM}-2", {}, NOTHING),
+        (TEAM, "false", f"arn:aws:iam::{SECURITY}:role/orgmfa-orchestrator", {}, NOTHING),
+        (TEAM, "false", f"arn:aws:iam::{SECURITY}:user/mallory", {}, NOTHING),
+        (TEAM, "false", f"arn:aws:iam::{SECURITY}:root", {}, NOTHING),
+        (TEAM, "false", TEAM.replace(SECURITY, MEMBER), {}, NOTHING),
+    ],
+)
+def test_caller_becomes_the_operator(
+    named: str, require_mfa: str, caller: str, session: dict[str, str], expected: Decision
+) -> None:
+    role = resources("central", OperatorPrincipalArns=named, RequireMfa=require_mfa)["OperatorRole"]
+    request = Request("sts:AssumeRole", "*", {"aws:PrincipalArn": caller, **session})
+
+    assert decide(request, [role["AssumeRolePolicyDocument"]]) == expected
+
+
+def test_without_named_principals_there_is_no_operator() -> None:
+    assert "OperatorRole" not in resources("central")
+
+
+def test_services_assume_their_own_role_alone() -> None:
+    deployed = resources("central", **EVERYTHING) | resources(
+        "management", Forwarder="on", EventBusArn=f"arn:aws:events:{REGION}:{SECURITY}:event-bus/orgmfa"
+    )
+    trusts = {
+        name: [(one["Principal"]["Service"], one.get("Condition")) for one in document["Statement"]]
+        for name in ("OrchestratorRole", "SchedulerRole", "ForwarderRole")
+        for document in [deployed[name]["AssumeRolePolicyDocument"]]
+    }
+
+    group = f"arn:aws:scheduler:{REGION}:{SECURITY}:schedule-group/orgmfa"
+    ours = {"aws:SourceAccount": SECURITY}
+    assert trusts == {
+        "OrchestratorRole": [("lambda.amazonaws.com", None)],
+        "SchedulerRole": [
+            ("scheduler.amazonaws.com", {"StringEquals": ours, "ArnEquals": {"aws:SourceArn": group}}),
+        ],
+        "ForwarderRole": [("events.amazonaws.com", {"StringEquals": ours})],
+    }
+
+
+# -- resource policies ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("account_id", "action", "expected"),
+    [
+        (MANAGEMENT, "events:PutEvents", YES),
+        (MANAGEMENT, "events:PutRule", NOTHING),
+        (MEMBER, "events:PutEvents", NOTHING),
+        (SECURITY, "events:PutEvents", NOTHING),
+    ],
+)
+def test_the_bus_hears_the_management_account_alone(account_id: str, action: str, expected: Decision) -> None:
+    deployed = resources("central", **EVERYTHING)
+    bus = f"arn:aws:events:{REGION}:{SECURITY}:event-bus/orgmfa"
+    document = {"Version": "2012-10-17", "Statement": deployed["ForwarderEventBusPolicy"]["Statement"]}
+    caller = {"aws:PrincipalArn": f"arn:aws:iam::{account_id}:role/any"}
+
+    assert decide(Request(action, bus, caller), [document]) == expected
+
+
+def test_the_bucket_is_for_its_own_account_until_the_management_account_is_named() -> None:
+    [by_default] = resources("bootstrap")["BucketPolicy"]["PolicyDocument"]["Statement"]
+    _, reads = resources("bootstrap", ManagementAccountId=MANAGEMENT)["BucketPolicy"]["PolicyDocument"]["Statement"]
+
+    def may(action: str, key: str, account_id: str = MANAGEMENT) -> bool:
+        caller = {"aws:PrincipalArn": f"arn:aws:iam::{account_id}:role/any"}
+        document = {"Version": "2012-10-17", "Statement": [reads]}
+        return decide(Request(action, f"arn:aws:s3:::Bucket/{key}", caller), [document]) == YES
+
+    assert by_default["Effect"] == "Deny"
+    assert may("s3:GetObject", "artifacts/member-0123.yaml")
+    assert not may("s3:PutObject", "artifacts/member-0123.yaml")
+    assert not may("s3:GetObject", "archive/runs/x")
+    assert not may("s3:GetObject", "artifacts/member-0123.yaml", MEMBER)
+
+
+def test_the_bucket_refuses_calls_without_tls() -> None:
+    [deny] = resources("bootstrap")["BucketPolicy"]["PolicyDocument"]["Statement"]
+
+    assert deny["Principal"] == "*"
+    assert deny["Action"] == "s3:*"
+    assert deny["Resource"] == ["arn:aws:s3:::Bucket", "arn:aws:s3:::Bucket/*"]
+    assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+@pytest.mark.parametrize(
+    ("parts", "rules"),
+    [
+        ({}, ["StackSetRule"]),
+        ({"ControlTower": "on"}, ["StackSetRule", "NewAccountRule"]),
+        ({"ForwarderBus": "on", "ManagementAccountId": MANAGEMENT}, ["StackSetRule", "ForwardedStackSetRule"]),
+        (
+            {"ControlTower": "on", "ForwarderBus": "on", "ManagementAccountId": MANAGEMENT},
+            ["StackSetRule", "NewAccountRule", "ForwardedStackSetRule", "ForwardedNewAccountRule"],
+        ),
+    ],
+)
+def test_the_queue_takes_from_our_rules_alone(parts: dict[str, str], rules: list[str]) -> None:
+    deployed = resources("central", Onboarding="on", **parts)
+    [statement] = deployed["OnboardingQueuePolicy"]["PolicyDocument"]["Statement"]
+
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert statement["Action"] == "sqs:SendMessage"
+    assert statement["Resource"] == QUEUE
+    assert statement["Condition"]["ArnEquals"]["aws:SourceArn"] == [
+        f"arn:aws:events:{REGION}:{SECURITY}:rule/{rule}" for rule in rules
+    ]
+    assert {name for name in deployed if name.endswith("Rule")} == set(rules)
+
+
+# -- every document ---------------------------------------------------------------------------------------------------
+
+# Everything that parliament says, and why it stays.
+EXPLAINED = {
+    (
+        "MALFORMED",
+        "Statement contains neither Resource nor NotResource",
+    ): "a trust policy has none: the role that it stands in is the resource",
+}
+TRUST_POLICIES = {
+    "central OperatorRole",
+    "central OrchestratorRole",
+    "central SchedulerRole",
+    "management ForwarderRole",
+}
+
+
+def documents() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every policy document of every template with all its parts, and where it stands."""
+    bus = f"arn:aws:events:{REGION}:{SECURITY}:event-bus/orgmfa"
+    parts: dict[str, dict[str, str]] = {
+        "bootstrap": {"ManagementAccountId": MANAGEMENT, "KmsKeyArn": KEY},
+        "central": EVERYTHING,
+        "management": {"Forwarder": "on", "ControlTower": "on", "EventBusArn": bus},
+        "stackset": {},
+    }
+    for name, parameters in parts.items():
+        for logical_id, properties in resources(name, **parameters).items():
+            for document in policies_in(properties):
+                yield f"{name} {logical_id}", document
+
+
+def policies_in(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        if "Statement" in node and "Version" not in node:
+            yield {"Version": "2012-10-17", "Statement": [node["Statement"]]}
+        elif "Statement" in node:
+            yield node
+        else:
+            for value in node.values():
+                yield from policies_in(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from policies_in(value)
+
+
+def actions(*found: dict[str, Any]) -> Iterator[str]:
+    for document in found:
+        for statement in document["Statement"]:
+            listed = statement["Action"]
+            yield from listed if isinstance(listed, list) else [listed]
+
+
+def test_the_policy_linter_finds_only_what_is_explained() -> None:
+    findings = [
+        (where, (finding.issue, finding.detail))
+        for where, document in documents()
+        for finding in parliament.analyze_policy_string(json.dumps(document)).findings
+    ]
+
+    assert [(where, finding) for where, finding in findings if finding not in EXPLAINED] == []
+    assert {where for where, _ in findings} == TRUST_POLICIES
+
+
+@pytest.mark.parametrize("role", ["OrchestratorRole", "OperatorRole"])
+def test_the_permissions_fit_into_a_role(role: str) -> None:
+    long = {"CodeBucket": "b" * 63, "RolePath": "/" + "p" * 64 + "/", "StopParameterName": "/" + "s" * 64}
+    found = permissions_of(role, **EVERYTHING | long)
+
+    # IAM user guide, IAM and STS quotas: all inline policies of a role together.
+    assert sum(len(json.dumps(document, separators=(",", ":"))) for document in found) <= 10_240
+
+
+def test_no_template_holds_an_account_id() -> None:
+    for name in NAMES:
+        assert not re.search(r"[0-9]{12}", (FOLDER / f"{name}.yaml").read_text("utf-8")), name
+
+
+def test_no_document_allows_a_wildcard_action() -> None:
+    allowing = [
+        (where, action)
+        for where, document in documents()
+        for statement in document["Statement"]
+        if statement["Effect"] == "Allow"
+        for action in actions({"Statement": [statement]})
+        if "*" in action
+    ]
+
+    assert allowing == []

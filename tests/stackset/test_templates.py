@@ -1,0 +1,555 @@
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import cfnlint.api
+import pytest
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
+from orchestrator.config import Config, load_config
+from orchestrator.metrics import NAMESPACE, SERVICE, count_metrics
+from orchestrator.model import Mode, RunRequest, Trigger
+from orchestrator.ports import Finished
+from orchestrator.reporting import build_report
+from orchestrator.wiring import utc_now
+from tests.member_role import rendering as member_role
+from tests.member_role.rendering import MEMBER, ORGANIZATION, SECURITY
+from tests.stackset.rendering import (
+    BUCKET,
+    EVERYTHING,
+    FOLDER,
+    MANAGEMENT,
+    NAMES,
+    REGION,
+    REQUIRED,
+    URL,
+    StackResolver,
+    permissions_of,
+    resources,
+    template,
+)
+
+README = (FOLDER / "README.md").read_text("utf-8")
+PROTECT = json.loads((member_role.FOLDER / "protect.scp.json").read_text("utf-8"))
+ONE_LINE = json.dumps(PROTECT, separators=(",", ":"))
+BUS = f"arn:aws:events:{REGION}:{SECURITY}:event-bus/orgmfa"
+REGIONS = ["us-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1"]
+
+
+def parameters() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for name in NAMES:
+        for parameter, declared in template(name)["Parameters"].items():
+            yield name, parameter, declared
+
+
+def functions() -> dict[str, dict[str, Any]]:
+    deployed = resources("central", **EVERYTHING)
+    return {name: deployed[name] for name in ("ScheduleFunction", "OnboardingFunction")}
+
+
+def alarms(**given: str) -> dict[str, dict[str, Any]]:
+    return {name: one for name, one in resources("central", **given).items() if name.endswith("Alarm")}
+
+
+# -- all templates ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cfn_lint_finds_nothing_in_any_partition(name: str) -> None:
+    assert cfnlint.api.lint((FOLDER / f"{name}.yaml").read_text("utf-8"), regions=REGIONS) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_template_can_be_deployed_from_a_file(name: str) -> None:
+    # CloudFormation API reference, CreateChangeSet: TemplateBody.
+    assert len((FOLDER / f"{name}.yaml").read_bytes()) <= 51_200
+
+
+def test_every_parameter_is_described_and_bounded() -> None:
+    for name, parameter, declared in parameters():
+        bounds = declared.keys() & {"AllowedPattern", "AllowedValues", "MinValue", "MaxValue"}
+
+        assert declared["Description"], (name, parameter)
+        assert declared["ConstraintDescription"], (name, parameter)
+        assert bounds in ({"AllowedPattern"}, {"AllowedValues"}, {"MinValue", "MaxValue"}), (name, parameter)
+
+
+def test_every_parameter_takes_its_default() -> None:
+    for name, parameter, declared in parameters():
+        if "Default" in declared and "AllowedPattern" in declared:
+            assert re.fullmatch(declared["AllowedPattern"], declared["Default"]), (name, parameter)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_console_shows_each_parameter_in_one_group(name: str) -> None:
+    groups = template(name)["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+
+    shown = [parameter for group in groups for parameter in group["Parameters"]]
+
+    assert sorted(shown) == sorted(template(name)["Parameters"])
+
+
+def test_a_parameter_of_several_templates_is_the_same_in_each() -> None:
+    # One value given to `orgmfa deploy` serves all of them. Some templates take none where others need one.
+    def shape(declared: dict[str, Any]) -> tuple[Any, ...]:
+        pattern = re.sub(r"^\^\((.*)\)\?\$$", r"^\1$", declared.get("AllowedPattern", ""))
+        return (declared["Type"], pattern, declared.get("Default") or None, declared.get("AllowedValues"))
+
+    shapes: dict[str, set[str]] = {}
+    declarations = [*parameters(), *(("member", *one) for one in member_role.template()["Parameters"].items())]
+    for _, parameter, declared in declarations:
+        shapes.setdefault(parameter, set()).add(repr(shape(declared)))
+
+    assert {parameter: found for parameter, found in shapes.items() if len(found) > 1} == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "value", "is_taken"),
+    [
+        ("bootstrap", "KmsKeyArn", "arn:aws-cn:kms:cn-north-1:111122223333:key/0f1e2d3c", True),
+        ("bootstrap", "KmsKeyArn", "arn:aws:kms:eu-central-1:111122223333:alias/mine", False),
+        ("central", "TimeZone", "Europe/Berlin", True),
+        ("central", "TimeZone", "America/Argentina/Buenos_Aires", True),
+        ("central", "TimeZone", "Etc/GMT+5", True),
+        ("central", "TimeZone", "12:00", False),
+        ("central", "StopParameterName", "/security/orgmfa/stop", True),
+        ("central", "StopParameterName", "orgmfa-stop", False),
+        ("central", "StopParameterName", "/orgmfa/*", False),
+        ("central", "OperatorPrincipalArns", "arn:aws:iam::111122223333:role/security-team", True),
+        ("central", "OperatorPrincipalArns", "arn:aws:iam::111122223333:user/path/ana", True),
+        (
+            "central",
+            "OperatorPrincipalArns",
+            "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-central-1/AWSReservedSSO_Security_*",
+            True,
+        ),
+        ("central", "OperatorPrincipalArns", "arn:aws:iam::111122223333:role/*", False),
+        ("central", "OperatorPrincipalArns", "arn:aws:iam::111122223333:root", False),
+        ("central", "OperatorPrincipalArns", "arn:aws:iam::*:role/security-team", False),
+        ("central", "OperatorPrincipalArns", "*", False),
+        ("central", "SlackSecretArn", "arn:aws:secretsmanager:eu-central-1:111122223333:secret:orgmfa/s-a1B2c3", True),
+        ("central", "SlackSecretArn", "orgmfa/slack", False),
+        ("central", "SlackSecretArn", "arn:aws:secretsmanager:eu-central-1:111122223333:secret:orgmfa/*", False),
+        ("central", "SlackChannel", "C0123456789", True),
+        ("central", "SlackChannel", "#security", False),
+        ("central", "AlarmEmail", "security@example.com", True),
+        ("central", "AlarmEmail", "security", False),
+        ("central", "ReservedConcurrency", "2", True),
+        ("central", "ReservedConcurrency", "0", False),
+        ("central", "CodeKey", "artifacts/orgmfa-0123abcd.zip", True),
+        ("central", "StackSetName", "orgmfa-2", True),
+        ("central", "StackSetName", "mfa", False),
+        ("stackset", "TargetIds", "r-ab12", True),
+        ("stackset", "TargetIds", "ou-ab12-11112222", True),
+        ("stackset", "TargetIds", "111122223333", False),
+        ("stackset", "TargetIds", "", False),
+        ("stackset", "StackSetRegion", "us-gov-west-1", True),
+        ("stackset", "StackSetRegion", "global", False),
+        ("stackset", "TemplateUrl", URL, True),
+        ("stackset", "TemplateUrl", "https://b.s3.cn-north-1.amazonaws.com.cn/member.yaml", True),
+        ("stackset", "TemplateUrl", "https://example.com/member.yaml", False),
+        ("stackset", "TemplateUrl", f"s3://{BUCKET}/member.yaml", False),
+        ("management", "EventBusArn", BUS, True),
+        ("management", "EventBusArn", f"arn:aws:events:{REGION}:{SECURITY}:rule/orgmfa", False),
+        ("management", "ControlPolicyDocument", ONE_LINE, True),
+        ("management", "ControlPolicyDocument", json.dumps(PROTECT, indent=2), False),
+        ("management", "ControlPolicyTargetIds", "111122223333", True),
+        ("management", "ControlPolicyTargetIds", "everybody", False),
+    ],
+)
+def test_a_parameter_takes(name: str, parameter: str, value: str, *, is_taken: bool) -> None:
+    pattern = template(name)["Parameters"][parameter]["AllowedPattern"]
+
+    assert bool(re.fullmatch(pattern, value)) is is_taken
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_resource_that_takes_tags_has_ours(name: str) -> None:
+    for logical_id, resource in template(name)["Resources"].items():
+        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource["Type"]).schema
+        takes_tags = "Tags" in schema["properties"]
+
+        tags = resource["Properties"].get("Tags")
+
+        assert tags == ([{"Key": "application", "Value": "orgmfa"}] if takes_tags else None), logical_id
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_readme_lists_every_parameter_with_its_default(name: str) -> None:
+    section = README.split(f"\n### {name}.yaml\n")[1].split("\n#")[0]
+    listed = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section, re.MULTILINE))
+    passed_on = member_role.template()["Parameters"].keys() if "every parameter of `member_role" in section else set()
+
+    assert listed == {
+        parameter: f"`{declared['Default']}`"
+        if declared.get("Default") not in (None, "")
+        else _without_default(declared)
+        for parameter, declared in template(name)["Parameters"].items()
+        if parameter not in passed_on
+    }
+
+
+def _without_default(declared: dict[str, Any]) -> str:
+    return "none" if "Default" in declared else "required"
+
+
+@pytest.mark.parametrize(("role", "listed_as"), [("OrchestratorRole", "orchestrator"), ("OperatorRole", "operator")])
+def test_the_readme_lists_every_permission(role: str, listed_as: str) -> None:
+    rows = re.findall(r"^\| (both|orchestrator|operator)(?:, with [^|]+)? \| (`\w+:.+?) \|", README, re.MULTILINE)
+    listed = {action for who, cell in rows if who in {"both", listed_as} for action in re.findall(r"`(\w+:\w+)`", cell)}
+
+    granted = [statement["Action"] for one in permissions_of(role, **EVERYTHING) for statement in one["Statement"]]
+
+    assert listed == set(re.findall(r"\w+:[A-Z]\w+", json.dumps(granted)))
+
+
+# -- bootstrap.yaml ---------------------------------------------------------------------------------------------------
+
+
+def test_the_bucket_is_closed_versioned_encrypted_and_outlives_its_stack() -> None:
+    bucket = resources("bootstrap")["Bucket"]
+
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    for logical_id in ("Bucket", "BucketPolicy"):
+        declared = template("bootstrap")["Resources"][logical_id]
+        assert declared["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert declared["UpdateReplacePolicy"] == "Retain"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]),
+        (
+            {"KmsKeyArn": EVERYTHING["KmsKeyArns"]},
+            [
+                {
+                    "ServerSideEncryptionByDefault": {
+                        "SSEAlgorithm": "aws:kms",
+                        "KMSMasterKeyID": EVERYTHING["KmsKeyArns"],
+                    },
+                    "BucketKeyEnabled": True,
+                }
+            ],
+        ),
+    ],
+)
+def test_the_bucket_is_encrypted_with(given: dict[str, str], expected: list[Any]) -> None:
+    encryption = resources("bootstrap", **given)["Bucket"]["BucketEncryption"]
+
+    assert encryption["ServerSideEncryptionConfiguration"] == expected
+
+
+def test_s3_never_forgets_a_release_or_what_is_deployed() -> None:
+    rules = resources("bootstrap", ArchiveKeepDays="30")["Bucket"]["LifecycleConfiguration"]["Rules"]
+
+    expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
+
+    assert expiring == {"archive/runs/": "30", "archive/events/": "30"}
+
+
+# -- central.yaml: functions and schedule -----------------------------------------------------------------------------
+
+
+def test_it_enforces_nothing_and_hears_nothing_by_default() -> None:
+    deployed = resources("central")
+
+    assert deployed["ScheduleFunction"]["Environment"]["Variables"]["ORGMFA_ENFORCEMENT_MODE"] == "plan"
+    assert not [name for name in deployed if re.search("Onboarding|Rule|Bus|DeadLetter", name)]
+
+
+def test_the_functions_differ_in_name_and_log_alone() -> None:
+    schedule, onboarding = (dict(one) for one in functions().values())
+    their_own = {"FunctionName", "Description", "LoggingConfig"}
+
+    assert {key: schedule[key] for key in schedule if key not in their_own} == {
+        key: onboarding[key] for key in onboarding if key not in their_own
+    }
+
+
+@pytest.mark.parametrize("name", ["ScheduleFunction", "OnboardingFunction"])
+def test_a_function_runs_the_package_and_is_never_repeated(name: str) -> None:
+    deployed = resources("central", **EVERYTHING)
+    function, log = deployed[name], deployed[name.replace("Function", "Log")]
+
+    assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"])
+    assert function["Handler"] == "orchestrator.handler.lambda_handler"
+    assert function["LoggingConfig"] == {"LogGroup": name.replace("Function", "Log")}
+    assert log["LogGroupName"] == f"/aws/lambda/{function['FunctionName']}"
+    assert log["RetentionInDays"] == 90
+    assert deployed[f"{name}Invocation"]["MaximumRetryAttempts"] == 0
+    assert deployed[f"{name}Invocation"]["FunctionName"] == name
+
+
+def test_the_program_understands_the_variables_of_a_function() -> None:
+    given = EVERYTHING | {"Mode": "apply", "RolePath": "/security/", "SlackChannel": "C0123456789"}
+    variables = resources("central", **given)["ScheduleFunction"]["Environment"]["Variables"]
+
+    config = load_config(None, variables)
+
+    known = {
+        f"ORGMFA_{section}_{key}".upper()
+        for section, field in Config.model_fields.items()
+        for key in getattr(field.annotation, "model_fields", {})
+    }
+    assert variables.keys() - known == {"ORGMFA_STACKSET_NAME"}
+    assert config.organization.id == ORGANIZATION
+    assert (config.member_role.name, config.member_role.path) == ("orgmfa-member", "/security/")
+    assert config.member_role.release_name == "orgmfa-release"
+    assert config.enforcement.mode is Mode.APPLY
+    assert config.enforcement.stop == "ssm:/orgmfa/stop"
+    assert config.archive.location == f"s3://{BUCKET}/archive"
+    assert (config.slack.secret, config.slack.channel) == (EVERYTHING["SlackSecretArn"], "C0123456789")
+
+
+def test_without_slack_the_configuration_of_the_package_holds() -> None:
+    variables = resources("central")["ScheduleFunction"]["Environment"]["Variables"]
+
+    assert load_config(None, variables).slack.secret is None
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, None), ({"ReservedConcurrency": "2"}, "2")])
+def test_concurrency_is_reserved_on_demand_alone(given: dict[str, str], expected: str | None) -> None:
+    assert resources("central", **given)["ScheduleFunction"].get("ReservedConcurrentExecutions") == expected
+
+
+def test_the_schedule_is_daily_at_noon_of_a_time_zone_and_starts_once() -> None:
+    deployed = resources("central", TimeZone="Europe/Berlin")
+    schedule, target = deployed["DailySchedule"], deployed["DailySchedule"]["Target"]
+
+    assert schedule["ScheduleExpression"] == "cron(0 12 * * ? *)"
+    assert schedule["ScheduleExpressionTimezone"] == "Europe/Berlin"
+    assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
+    assert target["Arn"] == f"arn:aws:lambda:{REGION}:{SECURITY}:function:orgmfa-schedule"
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] == 0
+    assert json.loads(target["Input"]) == {"trigger": "schedule", "scheduled_time": "<aws.scheduler.scheduled-time>"}
+
+
+# -- central.yaml: new accounts ---------------------------------------------------------------------------------------
+
+
+def test_a_message_stays_hidden_while_its_batch_is_worked_on() -> None:
+    deployed = resources("central", **EVERYTHING)
+    queue, source, function = (
+        deployed["OnboardingQueue"],
+        deployed["OnboardingSource"],
+        functions()["OnboardingFunction"],
+    )
+    longest = template("central")["Parameters"]["Timeout"]["MaxValue"]
+
+    # Taken up to a whole batch window before the function starts, then up to its longest time.
+    assert queue["VisibilityTimeout"] >= source["MaximumBatchingWindowInSeconds"] + longest
+    assert function["Timeout"] <= longest
+    assert queue["RedrivePolicy"] == {
+        "deadLetterTargetArn": f"arn:aws:sqs:{REGION}:{SECURITY}:OnboardingDeadLetters",
+        "maxReceiveCount": 10,
+    }
+
+
+def test_a_rollout_is_a_handful_of_runs() -> None:
+    source = resources("central", **EVERYTHING)["OnboardingSource"]
+
+    # Lambda API reference, CreateEventSourceMapping: up to 10,000 for a standard queue, above 10 with a window alone.
+    assert source["BatchSize"] == 1_000
+    assert source["MaximumBatchingWindowInSeconds"] == 300
+    assert source["ScalingConfig"] == {"MaximumConcurrency": 2}
+    assert "FunctionResponseTypes" not in source
+
+
+# -- central.yaml: what tells of failures -----------------------------------------------------------------------------
+
+
+def test_every_alarm_is_sent_to_the_topic_and_known_to_it() -> None:
+    deployed = resources("central", **EVERYTHING)
+    topic = f"arn:aws:sns:{REGION}:{SECURITY}:AlarmTopic"
+    [statement] = deployed["AlarmTopicPolicy"]["PolicyDocument"]["Statement"]
+
+    found = alarms(**EVERYTHING)
+
+    assert {one["AlarmName"] for one in found.values()} == {
+        "orgmfa-run-failed",
+        "orgmfa-no-run",
+        "orgmfa-accounts-failed",
+        "orgmfa-onboarding-failed",
+        "orgmfa-dead-letters",
+    }
+    assert {tuple(one["AlarmActions"]) for one in found.values()} == {(topic,)}
+    assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert statement["Condition"] == {
+        "ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:{REGION}:{SECURITY}:alarm:orgmfa-*"}
+    }
+    assert deployed["AlarmSubscription"]["Endpoint"] == "security@example.com"
+    assert "AlarmSubscription" not in resources("central")
+
+
+def test_an_alarm_looks_no_further_than_cloudwatch_lets_it() -> None:
+    for name, alarm in alarms(**EVERYTHING).items():
+        periods = {one["MetricStat"]["Period"] for one in alarm.get("Metrics", []) if "MetricStat" in one}
+        [period] = periods or {alarm["Period"]}
+        seconds = period * alarm["EvaluationPeriods"]
+
+        # CloudWatch user guide, Evaluating an alarm: a day at most, seven where the period is an hour or more.
+        assert seconds <= (7 if period >= 3600 else 1) * 86_400, name
+
+
+def test_a_day_without_a_run_rings_and_a_day_with_one_does_not() -> None:
+    alarm = alarms()["NoRunAlarm"]
+
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == 26 * 3600
+    assert alarm["DatapointsToAlarm"] == alarm["EvaluationPeriods"]
+    assert alarm["TreatMissingData"] == "breaching"
+    assert (alarm["MetricName"], alarm["ComparisonOperator"], alarm["Threshold"]) == (
+        "Invocations",
+        "LessThanThreshold",
+        1,
+    )
+
+
+def test_alarms_and_dashboard_know_the_metrics_that_are_written() -> None:
+    deployed = resources("central", **EVERYTHING)
+    request = RunRequest(run_id="1", mode=Mode.PLAN, trigger=Trigger.SCHEDULE, started_at=utc_now())
+    report = build_report(request, ORGANIZATION, (), errors=(), is_complete=True, finished_at=utc_now())
+    written = {*count_metrics(Finished(report, None), is_failed=False), "DurationSeconds"}
+
+    widgets = json.loads(deployed["Dashboard"]["DashboardBody"])["widgets"]
+    drawn = [metric for widget in widgets for metric in widget["properties"]["metrics"]]
+    watched = [
+        one["MetricStat"]["Metric"]
+        for alarm in alarms(**EVERYTHING).values()
+        for one in alarm.get("Metrics", [])
+        if "MetricStat" in one
+    ]
+
+    assert {tuple(metric) for metric in drawn} == {(NAMESPACE, name, "service", SERVICE) for name in written}
+    assert {metric["MetricName"] for metric in watched} == {"AccountsFailed", "AccountsNotReached"}
+    for metric in watched:
+        assert metric["Namespace"] == NAMESPACE
+        assert metric["Dimensions"] == [{"Name": "service", "Value": SERVICE}]
+
+
+# -- stackset.yaml and management.yaml --------------------------------------------------------------------------------
+
+
+def test_the_stackset_reaches_every_account_at_once_and_takes_nothing_back() -> None:
+    stack_set = resources("stackset", TargetIds="r-ab12")["MemberStackSet"]
+
+    assert stack_set["PermissionModel"] == "SERVICE_MANAGED"
+    assert stack_set["AutoDeployment"] == {"Enabled": True, "RetainStacksOnAccountRemoval": True}
+    assert stack_set["ManagedExecution"] == {"Active": True}
+    assert stack_set["OperationPreferences"] == {
+        "ConcurrencyMode": "SOFT_FAILURE_TOLERANCE",
+        "FailureTolerancePercentage": 100,
+        "MaxConcurrentPercentage": 100,
+    }
+    assert stack_set["StackInstancesGroup"] == [
+        {"DeploymentTargets": {"OrganizationalUnitIds": ["r-ab12"]}, "Regions": ["us-east-1"]}
+    ]
+    assert stack_set["Capabilities"] == ["CAPABILITY_NAMED_IAM"]
+
+
+def test_the_member_template_gets_every_parameter_from_both_stacks() -> None:
+    declared = member_role.template()["Parameters"]
+    protected = "arn:aws:iam::*:user/a,arn:aws:iam::*:user/b"
+    given = {"OrganizationId": ORGANIZATION, "SecurityAccountId": SECURITY, "ProtectedUserArns": protected}
+
+    stack_set = resources("stackset", **given)["MemberStackSet"]
+    nested = resources("management", MemberRoles="on", TemplateUrl=URL, **given)["MemberRolesStack"]
+
+    expected = {name: one.get("Default") for name, one in declared.items()} | given
+    assert {one["ParameterKey"]: one["ParameterValue"] for one in stack_set["Parameters"]} == expected
+    assert nested["Parameters"] == expected
+    for name in ("stackset", "management"):
+        for parameter, one in declared.items():
+            assert template(name)["Parameters"][parameter]["Description"] == one["Description"]
+
+
+PARTS = {
+    "member roles": ({"MemberRoles": "on", "TemplateUrl": URL}, {"MemberRolesStack"}),
+    "forwarder": ({"Forwarder": "on", "EventBusArn": BUS}, {"ForwarderRole", "StackSetRule"}),
+    "forwarder, Control Tower": (
+        {"Forwarder": "on", "EventBusArn": BUS, "ControlTower": "on"},
+        {"ForwarderRole", "StackSetRule", "NewAccountRule"},
+    ),
+    "control policy": ({"ControlPolicy": "on", "ControlPolicyDocument": ONE_LINE}, {"ProtectionPolicy"}),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_each_part_of_the_management_account_is_off_until_it_is_on(part: str) -> None:
+    given, expected = PARTS[part]
+
+    assert resources("management", **given).keys() == expected
+    assert resources("management", **{key: value for key, value in given.items() if value != "on"}) == {}
+
+
+def test_the_control_policy_is_the_one_in_member_role() -> None:
+    policy = resources(
+        "management", ControlPolicy="on", ControlPolicyDocument=ONE_LINE, ControlPolicyTargetIds="r-ab12"
+    )
+
+    # CloudFormation user guide, Quotas: the value of a parameter.
+    assert len(ONE_LINE.encode()) <= 4_096
+    assert json.loads(policy["ProtectionPolicy"]["Content"]) == PROTECT
+    assert policy["ProtectionPolicy"]["TargetIds"] == ["r-ab12"]
+    assert policy["ProtectionPolicy"]["Type"] == "SERVICE_CONTROL_POLICY"
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("central", {}, []),
+        ("central", {"ControlTower": "on"}, ["ControlTower and ForwarderBus need Onboarding to be on"]),
+        ("central", {"ControlTower": "on", "Onboarding": "on"}, []),
+        ("central", {"ForwarderBus": "on", "Onboarding": "on"}, ["ForwarderBus needs ManagementAccountId"]),
+        ("central", EVERYTHING, []),
+        ("management", {}, []),
+        ("management", {"Forwarder": "on"}, ["Forwarder needs EventBusArn"]),
+        ("management", {"ControlTower": "on"}, ["ControlTower needs Forwarder to be on"]),
+        ("management", {"ControlPolicy": "on"}, ["ControlPolicy needs ControlPolicyDocument"]),
+        (
+            "management",
+            {"MemberRoles": "on"},
+            [f"MemberRoles needs {name}" for name in ("TemplateUrl", "OrganizationId", "SecurityAccountId")],
+        ),
+        ("management", PARTS["forwarder, Control Tower"][0], []),
+    ],
+)
+def test_parameters_that_need_each_other_are_refused_alone(
+    name: str, given: dict[str, str], expected: list[str]
+) -> None:
+    assert refusals(name, given) == expected
+
+
+def refusals(name: str, given: dict[str, str]) -> list[str]:
+    """Return what the rules of a template say against these parameters, before anything is made."""
+    resolver = StackResolver(template(name), REQUIRED[name] | given, {"AWS::NoValue": object()})
+    return [
+        assertion["AssertDescription"]
+        for rule in template(name)["Rules"].values()
+        if resolver.resolve(rule["RuleCondition"])
+        for assertion in rule["Assertions"]
+        if not resolver.resolve(assertion["Assert"])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("partition", "region", "suffix"),
+    [("aws-us-gov", "us-gov-west-1", "amazonaws.com"), ("aws-cn", "cn-north-1", "amazonaws.com.cn")],
+)
+def test_no_arn_is_of_another_partition(partition: str, region: str, suffix: str) -> None:
+    everything = {key: value.replace("arn:aws:", f"arn:{partition}:") for key, value in EVERYTHING.items()}
+    pseudo = {"Partition": partition, "Region": region, "URLSuffix": suffix}
+    rendered = json.dumps(
+        [
+            resources("bootstrap", ManagementAccountId=MANAGEMENT, **pseudo),
+            resources("central", **everything, **pseudo),
+            resources("management", Forwarder="on", EventBusArn=BUS.replace("arn:aws:", f"arn:{partition}:"), **pseudo),
+        ]
+    )
+
+    assert set(re.findall(r"arn:([a-z-]+):", rendered)) == {partition}
+    assert f"s3.{region}.{suffix}" in rendered
+    assert MEMBER not in rendered

@@ -1,0 +1,421 @@
+import gzip
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+from moto.backends import get_backend
+
+from orchestrator.archive import ALIASES_FROM_RUNS, RunArchive
+from orchestrator.aws.store import make_store
+from orchestrator.errors import ArchiveError, ConfigError
+from orchestrator.logs import configure_logs
+from orchestrator.model import AccountResult, Decision, Outcome, Status, Verdict, Via
+from orchestrator.reporting import RunReport, build_report, report_account
+from tests.aws_server import MANAGEMENT, AwsServer
+from tests.builders import NOW, days_ago, make_account, make_request, make_user
+
+PAYMENTS, SEARCH = "111122223333", "444455556666"
+KEEP = timedelta(days=400)
+CALLERS = 16
+BROKEN_RUNS = {
+    "empty": b"",
+    "no gzip": b"{}",
+    "garbled": gzip.compress(b"")[:10] + b"\xff" * 8,
+    "cut short": gzip.compress(b"{}" * 1000)[:-9],
+    "no JSON": gzip.compress(b"runs"),
+    "no text": gzip.compress(b"\xff"),
+    "no report": gzip.compress(b"{}"),
+}
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """An archive, and how a test reaches behind it."""
+
+    archive: RunArchive
+    location: str
+    put: Callable[[str, bytes], None]
+    files: Callable[[], list[str]]
+    date: Callable[[str, datetime], None]
+
+
+def make_shelf(kind: str, request: pytest.FixtureRequest, keep: timedelta = KEEP) -> Shelf:
+    if kind == "folder":
+        folder: Path = request.getfixturevalue("tmp_path") / "runs-of-test"
+
+        def put(name: str, content: bytes) -> None:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+
+        return Shelf(
+            RunArchive(make_store(str(folder), lambda: None), keep),  # type: ignore[arg-type,return-value]  # not called
+            str(folder),
+            put,
+            lambda: sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()),
+            lambda name, moment: os.utime(folder / name, (moment.timestamp(), moment.timestamp())),
+        )
+    aws: AwsServer = request.getfixturevalue("aws")
+    client = aws.client("s3")
+    client.create_bucket(Bucket="reports")
+
+    def set_date(name: str, moment: datetime) -> None:
+        backend: Any = get_backend("s3")[MANAGEMENT]["aws"]
+        backend.buckets["reports"].keys[f"orgmfa/{name}"].last_modified = moment
+
+    return Shelf(
+        RunArchive(make_store("s3://reports/orgmfa", lambda: client), keep),
+        "s3://reports/orgmfa",
+        lambda name, content: client.put_object(Bucket="reports", Key=f"orgmfa/{name}", Body=content),
+        lambda: [
+            entry["Key"].removeprefix("orgmfa/")
+            for entry in client.list_objects_v2(Bucket="reports").get("Contents", [])
+        ],
+        set_date,
+    )
+
+
+@pytest.fixture(params=["folder", "s3"])
+def shelf(request: pytest.FixtureRequest) -> Shelf:
+    return make_shelf(request.param, request)
+
+
+def make_report(
+    run_id: str = "run-1", *, aliases: dict[str, str | None] | None = None, planned: dict[str, list[str]] | None = None
+) -> RunReport:
+    """Return a report of accounts with these aliases, and of users for whom a change is planned."""
+    planned = planned or {}
+    accounts = [
+        AccountResult(
+            make_account(account_id),
+            Status.INSPECTED,
+            alias=alias,
+            decisions=tuple(
+                Decision(make_user(name), Verdict.NON_COMPLIANT, Outcome.PLANNED, Via.USER)
+                for name in planned.get(account_id, [])
+            ),
+        )
+        for account_id, alias in (aliases or dict.fromkeys(planned)).items()
+    ]
+    request = make_request(run_id=run_id)
+    reports = map(report_account, accounts)
+    return build_report(request, "o-exampleorg1", reports, errors=(), is_complete=True, finished_at=NOW)
+
+
+def run_name(run_id: str) -> str:
+    return f"runs/2026/03/02/{run_id}.json.gz"
+
+
+def save(shelf: Shelf, run_id: str, *, finished: datetime = NOW, **changes: Any) -> RunReport:
+    report = make_report(run_id, **changes)
+    shelf.archive.save(report)
+    shelf.date(run_name(run_id), finished)
+    return report
+
+
+# -- runs ------------------------------------------------------------------------------------------------------------
+
+
+def test_report_is_loaded_as_it_was_saved(shelf: Shelf) -> None:
+    report = make_report(aliases={PAYMENTS: "acme-payments"}, planned={PAYMENTS: ["alice"]})
+
+    address = shelf.archive.save(report)
+
+    assert address == f"{shelf.location}/runs/2026/03/02/run-1.json.gz"
+    assert shelf.files() == ["runs/2026/03/02/run-1.json.gz"]
+    assert shelf.archive.load("run-1") == report
+    assert shelf.archive.load() == report
+
+
+def test_run_is_filed_under_the_day_it_started(shelf: Shelf) -> None:
+    late = make_report().model_copy(update={"started_at": datetime(2026, 1, 2, 23, 59, tzinfo=UTC)})
+
+    shelf.archive.save(late)
+
+    assert shelf.files() == ["runs/2026/01/02/run-1.json.gz"]
+
+
+def test_latest_is_the_run_that_finished_last_and_not_the_one_that_started_last(shelf: Shelf) -> None:
+    for run_id, finished in {"b": days_ago(1), "c": days_ago(3), "a": days_ago(2)}.items():
+        save(shelf, run_id, finished=finished)
+
+    assert [run.run_id for run in shelf.archive.list_runs()] == ["b", "a", "c"]
+    assert [run.finished_at for run in shelf.archive.list_runs()] == [days_ago(1), days_ago(2), days_ago(3)]
+    assert shelf.archive.load("latest").run_id == "b"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "runs/readme.txt",
+        "runs/2026/03/02/run-2.json",
+        "runs/2026/03/02/run-2.json.gz.bak",
+        "runs/2026/03/run-2.json.gz",
+        "runs/26/3/2/run-2.json.gz",
+    ],
+)
+def test_file_that_is_no_run_is_passed_over(shelf: Shelf, name: str) -> None:
+    save(shelf, "run-1", finished=days_ago(9))
+    shelf.put(name, gzip.compress(make_report("run-2").model_dump_json().encode()))
+
+    assert [run.run_id for run in shelf.archive.list_runs()] == ["run-1"]
+    assert shelf.archive.load().run_id == "run-1"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [pytest.param(content, id=name) for name, content in BROKEN_RUNS.items()],
+)
+def test_broken_run_is_reported_by_name_and_passed_over_as_the_latest(shelf: Shelf, content: bytes) -> None:
+    save(shelf, "run-1", finished=days_ago(1), aliases={PAYMENTS: "acme-payments"})
+    shelf.put(run_name("broken"), content)
+
+    with pytest.raises(ArchiveError, match=r"broken\.json\.gz is broken or no run of orgmfa"):
+        shelf.archive.load("broken")
+    assert shelf.archive.load().run_id == "run-1"
+    assert shelf.archive.alias_by_account_id() == {PAYMENTS: "acme-payments"}
+
+
+def test_broken_run_is_logged(shelf: Shelf) -> None:
+    shelf.put(run_name("broken"), b"")
+    stream = StringIO()
+    configure_logs(as_json=True, stream=stream)
+
+    with pytest.raises(ConfigError):
+        shelf.archive.load()
+
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["name"]) == ("archived_run_unreadable", run_name("broken"))
+
+
+def test_empty_archive_says_how_to_fill_it(shelf: Shelf) -> None:
+    assert shelf.archive.list_runs() == []
+    with pytest.raises(ConfigError, match="holds no run yet: make one with `orgmfa plan`") as caught:
+        shelf.archive.load()
+
+    assert shelf.location in str(caught.value)
+
+
+@pytest.mark.parametrize("run_id", ["run-2", "", "run", "../run-1", "RUN-1"])
+def test_run_that_is_not_there_is_told_with_where_to_look(shelf: Shelf, run_id: str) -> None:
+    save(shelf, "run-1")
+
+    with pytest.raises(ConfigError) as caught:
+        shelf.archive.load(run_id)
+
+    assert f"holds no run {run_id!r}: see `orgmfa report --list`" in str(caught.value)
+
+
+def test_report_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file where the folder should be", encoding="utf-8")
+    archive = RunArchive(make_store(str(tmp_path), lambda: None), KEEP)  # type: ignore[arg-type,return-value]  # not called
+
+    with pytest.raises(ArchiveError, match="cannot write"):
+        archive.save(make_report())
+
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+# -- aliases ---------------------------------------------------------------------------------------------------------
+
+
+def test_aliases_are_gathered_from_the_last_runs_and_the_newest_sight_counts(shelf: Shelf) -> None:
+    save(shelf, "old", finished=days_ago(3), aliases={PAYMENTS: "old-payments", SEARCH: "acme-search"})
+    save(shelf, "new", finished=days_ago(2), aliases={PAYMENTS: "acme-payments"})
+    save(shelf, "blind", finished=days_ago(1), aliases={PAYMENTS: None})
+
+    assert shelf.archive.alias_by_account_id() == {PAYMENTS: "acme-payments", SEARCH: "acme-search"}
+
+
+def test_aliases_older_than_ten_runs_are_forgotten(shelf: Shelf) -> None:
+    save(shelf, "old", finished=days_ago(100), aliases={SEARCH: "acme-search"})
+    for number in range(ALIASES_FROM_RUNS - 1):
+        save(shelf, f"run-{number}", finished=days_ago(number), aliases={PAYMENTS: "acme-payments"})
+    assert shelf.archive.alias_by_account_id() == {PAYMENTS: "acme-payments", SEARCH: "acme-search"}
+
+    save(shelf, "one-more")
+
+    assert shelf.archive.alias_by_account_id() == {PAYMENTS: "acme-payments"}
+
+
+# -- releases --------------------------------------------------------------------------------------------------------
+
+
+def test_release_is_in_force_until_it_ends(shelf: Shelf) -> None:
+    until = NOW + timedelta(days=7)
+    shelf.archive.remember_release(make_report(planned={PAYMENTS: ["alice", "bob"], SEARCH: ["alice"]}), until)
+
+    before_the_end = shelf.archive.released_until(until - timedelta(seconds=1))
+
+    assert before_the_end == {(PAYMENTS, "alice"): until, (PAYMENTS, "bob"): until, (SEARCH, "alice"): until}
+    assert shelf.archive.released_until(until) == {}
+
+
+def test_release_of_nobody_leaves_no_record(shelf: Shelf) -> None:
+    shelf.archive.remember_release(make_report(aliases={PAYMENTS: "acme-payments"}), NOW)
+
+    assert shelf.files() == []
+    assert shelf.archive.released_until(NOW) == {}
+
+
+def test_only_users_about_to_be_released_are_remembered(shelf: Shelf) -> None:
+    decided = AccountResult(
+        make_account(),
+        Status.INSPECTED,
+        decisions=(
+            Decision(make_user("alice"), Verdict.NON_COMPLIANT, Outcome.PLANNED, Via.USER),
+            Decision(make_user("bob"), Verdict.NON_COMPLIANT, Outcome.ALREADY_ENFORCED, Via.USER),
+            Decision(make_user("carol"), Verdict.COMPLIANT, Outcome.NONE),
+        ),
+    )
+    report = make_report().model_copy(update={"accounts": (report_account(decided),)})
+
+    shelf.archive.remember_release(report, NOW + timedelta(days=1))
+
+    assert set(shelf.archive.released_until(NOW)) == {(PAYMENTS, "alice")}
+
+
+@pytest.mark.parametrize("order", [("short", "long"), ("long", "short")])
+def test_longest_of_several_releases_counts(shelf: Shelf, order: tuple[str, str]) -> None:
+    ends = {"short": NOW + timedelta(days=1), "long": NOW + timedelta(days=9)}
+    for number, which in enumerate(order):
+        shelf.archive.remember_release(make_report(f"run-{number}", planned={PAYMENTS: ["alice"]}), ends[which])
+
+    assert shelf.archive.released_until(NOW) == {(PAYMENTS, "alice"): ends["long"]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}",
+        b"\xff",
+        b'{"run_id": "run-1", "until": "soon", "users": []}',
+        b'{"run_id": "run-1", "until": "2027-01-01T00:00:00Z", "users": [{}]}',
+        b'{"run_id": "run-1", "until": "2027-01-01T00:00:00", "users": []}',
+    ],
+)
+def test_broken_record_of_a_release_is_an_error_and_not_forgotten(shelf: Shelf, content: bytes) -> None:
+    shelf.put("releases/run-1.json", content)
+
+    with pytest.raises(ArchiveError, match=r"releases/run-1\.json is no record of a release: mend or remove it"):
+        shelf.archive.released_until(NOW)
+
+
+# -- events ----------------------------------------------------------------------------------------------------------
+
+
+def test_event_is_claimed_once(shelf: Shelf) -> None:
+    assert shelf.archive.claim_event("schedule-2026-03-02T12:00:00Z")
+    assert not shelf.archive.claim_event("schedule-2026-03-02T12:00:00Z")
+    assert shelf.archive.claim_event("schedule-2026-03-03T12:00:00Z")
+
+
+@pytest.mark.parametrize("key", ["../../outside", "rule-a/b", "schedule-2026-03-02T12:00:00+01:00", "rule-é"])
+def test_key_of_an_event_never_leaves_its_folder(shelf: Shelf, key: str) -> None:
+    assert shelf.archive.claim_event(key)
+
+    (name,) = shelf.files()
+    assert name.startswith("events/")
+    assert name.count("/") == 1
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_one_of_many_callers_claims_an_event(request: pytest.FixtureRequest, kind: str) -> None:
+    """Against moto one after the other: it looks for the file, then writes it, where S3 does both at once."""
+    shelf = make_shelf(kind, request)
+    threads = CALLERS if kind == "folder" else 1
+    at_once = Barrier(threads)
+
+    def claim(_: int) -> bool:
+        at_once.wait(timeout=60)
+        return shelf.archive.claim_event("rule-1")
+
+    with ThreadPoolExecutor(threads) as pool:
+        claims = list(pool.map(claim, range(CALLERS)))
+
+    assert claims.count(True) == 1
+
+
+def test_events_that_onboarding_runs_handled_are_remembered(shelf: Shelf) -> None:
+    assert shelf.archive.handled_events(days_ago(14)) == frozenset()
+    shelf.archive.note_handled("run-1", ["event-b", "event-a"])
+    shelf.archive.note_handled("run-2", {"event-c": PAYMENTS})
+    shelf.archive.claim_event("rule-1")
+    for run_id, moment in {"run-1": days_ago(14), "run-2": days_ago(1)}.items():
+        shelf.date(f"events/onboarding/{run_id}.txt", moment)
+
+    assert shelf.archive.handled_events(days_ago(14)) == {"event-a", "event-b", "event-c"}
+    assert shelf.archive.handled_events(days_ago(13)) == {"event-c"}
+
+
+def test_broken_note_hides_no_other_event(shelf: Shelf) -> None:
+    shelf.put("events/onboarding/run-1.txt", b"\xff\xfe\nevent-a")
+    shelf.date("events/onboarding/run-1.txt", NOW)
+
+    assert "event-a" in shelf.archive.handled_events(days_ago(14))
+
+
+# -- pruning ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_older_than_the_archive_keeps_goes(shelf: Shelf) -> None:
+    old = NOW - KEEP - timedelta(seconds=1)
+    save(shelf, "old", finished=old)
+    save(shelf, "kept", finished=NOW - KEEP)
+    shelf.archive.claim_event("rule-old")
+    shelf.date("events/rule-old", old)
+    shelf.archive.note_handled("old", ["event-a"])
+    shelf.date("events/onboarding/old.txt", old)
+    shelf.put("runs/notes.txt", b"an operator's own")
+    shelf.put("elsewhere/old", b"not ours")
+    shelf.date("elsewhere/old", old)
+
+    assert shelf.archive.prune(NOW) == 3
+
+    assert shelf.files() == ["elsewhere/old", "runs/2026/03/02/kept.json.gz", "runs/notes.txt"]
+
+
+def test_archive_with_nothing_old_is_left_as_it_is(shelf: Shelf) -> None:
+    save(shelf, "run-1")
+
+    assert shelf.archive.prune(NOW) == 0
+    assert shelf.archive.prune(NOW) == 0
+    assert shelf.archive.load().run_id == "run-1"
+
+
+def test_broken_record_of_a_release_is_not_pruned_away(shelf: Shelf) -> None:
+    shelf.put("releases/run-1.json", b"{}")
+    shelf.date("releases/run-1.json", NOW - KEEP - timedelta(days=1))
+
+    with pytest.raises(ArchiveError, match="mend or remove it"):
+        shelf.archive.prune(NOW)
+
+    assert shelf.files() == ["releases/run-1.json"]
+
+
+def test_release_that_ended_long_ago_goes(shelf: Shelf) -> None:
+    long_ago = NOW - KEEP - timedelta(days=1)
+    shelf.archive.remember_release(make_report(planned={PAYMENTS: ["alice"]}), long_ago + timedelta(hours=1))
+    shelf.date("releases/run-1.json", long_ago)
+
+    shelf.archive.prune(NOW)
+
+    assert shelf.files() == []
+
+
+def test_release_in_force_outlasts_the_time_that_runs_are_kept(request: pytest.FixtureRequest) -> None:
+    shelf = make_shelf("folder", request, keep=timedelta(days=1))
+    shelf.archive.remember_release(make_report(planned={PAYMENTS: ["alice"]}), NOW + timedelta(days=5))
+    shelf.date("releases/run-1.json", NOW - timedelta(days=2))
+
+    shelf.archive.prune(NOW)
+
+    assert set(shelf.archive.released_until(NOW)) == {(PAYMENTS, "alice")}

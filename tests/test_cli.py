@@ -1,0 +1,547 @@
+"""The command line as a process of its own, against AWS served over HTTP: what operators and pipelines rely on."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.reporting import RunReport
+from tests.aws_server import Answer, AwsServer, Call, error_for
+from tests.fake_slack import FakeSlack
+from tests.organization import SampleOrganization
+
+ORGMFA = (sys.executable, "-m", "orchestrator")
+TIMEOUT_SECONDS = 90
+
+
+@dataclass
+class Cli:
+    """Runs `orgmfa` in a folder of its own."""
+
+    folder: Path
+
+    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*ORGMFA, *arguments],
+            cwd=self.folder,
+            env=self.environment(**environment),
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def report(self, *arguments: str, **environment: str) -> tuple[int, RunReport]:
+        """Run with JSON output and return exit code and report; standard output must hold the report alone."""
+        done = self(*arguments, "--output", "json", **environment)
+        return done.returncode, RunReport.model_validate_json(done.stdout)
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(Path.cwd()), **changes}
+
+    def configure(self, text: str) -> None:
+        (self.folder / "config.yaml").write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    return Cli(tmp_path)
+
+
+@dataclass
+class Sample:
+    """Three accounts: `payments` with alice (no MFA) and bob (MFA), `search` with carol (no MFA), `empty`."""
+
+    organization: SampleOrganization
+    payments: str
+    search: str
+    empty: str
+
+
+@pytest.fixture
+def sample(aws: AwsServer) -> Sample:
+    organization = SampleOrganization(aws)
+    payments = organization.add_account("payments", alias="acme-payments")
+    organization.add_user(payments, "alice")
+    organization.add_user(payments, "bob", mfa="virtual")
+    search = organization.add_account("search")
+    organization.add_user(search, "carol")
+    empty = organization.add_account("empty")
+    aws.forget_calls()
+    return Sample(organization, payments, search, empty)
+
+
+def outcomes(report: RunReport) -> dict[str, str]:
+    return {user.name: user.outcome.value for account in report.accounts for user in account.users}
+
+
+def written(aws: AwsServer) -> list[tuple[str, str]]:
+    return sorted((call.action, call.parameters["UserName"]) for call in aws.writes())
+
+
+# -- the main job
+
+
+def test_sweep_enforces_and_a_second_one_changes_nothing(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+    code, first = cli.report("apply", "--yes")
+
+    assert code == 0
+    assert outcomes(first) == {"alice": "enforced", "bob": "none", "carol": "enforced"}
+    assert written(aws) == [("AttachUserPolicy", "alice"), ("AttachUserPolicy", "carol")]
+    assert sample.organization.attached(sample.payments, "alice") == ["EnforceMFA"]
+    assert sample.organization.attached(sample.payments, "bob") == []
+
+    aws.forget_calls()
+    code, second = cli.report("apply", "--yes")
+
+    assert code == 0
+    assert outcomes(second) == {"alice": "already_enforced", "bob": "none", "carol": "already_enforced"}
+    assert aws.writes() == []
+
+
+def test_plan_changes_nothing_and_says_so(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+    done = cli("plan")
+
+    assert done.returncode == 0
+    assert "Nothing was written" in " ".join(done.stdout.split())
+    assert "acme-payments" in done.stdout
+    assert aws.writes() == []
+
+
+def test_steady_state_costs_nine_calls_an_account(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+    cli.report("apply", "--yes")
+    aws.forget_calls()
+
+    cli.report("apply", "--yes")
+
+    assert len(aws.actions(sample.payments)) == 8  # the ninth, AssumeRole, is made in the hub's account
+    assert [call.action for call in aws.calls].count("AssumeRole") == 4
+
+
+@pytest.mark.parametrize(("mfa", "looks"), [("virtual", 0), ("fido", 1), ("hardware", 1)])
+def test_new_device_is_told_and_costs_a_call_once_where_the_bulk_reads_do_not_tell_it(
+    aws: AwsServer, cli: Cli, sample: Sample, mfa: str, looks: int
+) -> None:
+    cli.report("apply", "--yes")
+    sample.organization.enrol(sample.payments, "alice", mfa)
+    aws.forget_calls()
+
+    code, enrolled = cli.report("apply", "--yes")
+    calls = aws.actions(sample.payments)
+    aws.forget_calls()
+    _, after = cli.report("apply", "--yes")
+
+    assert code == 0
+    assert enrolled.changes is not None
+    (alice,) = enrolled.changes.enrolled
+    assert (alice.name, alice.account_alias, alice.device) == ("alice", "acme-payments", mfa)
+    assert alice.enrolled_at is not None
+    assert (len(calls), calls.count("ListMFADevices")) == (8 + looks, looks)
+    assert after.changes is not None
+    assert after.changes.enrolled == ()
+    assert len(aws.actions(sample.payments)) == 8
+
+
+def test_notice_leaves_users_alone_and_says_so(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+    cli.configure("enforcement: {notice: 7d}\n")
+
+    code, first = cli.report("apply", "--yes")
+    _, second = cli.report("apply", "--yes", "--account", "payments")
+
+    assert code == 0
+    assert outcomes(first) == {"alice": "in_grace", "bob": "none", "carol": "in_grace"}
+    assert outcomes(second) == {"alice": "in_grace", "bob": "none"}
+    assert second.narrowed
+    assert second.accounts[0].users[0].open_since == first.started_at
+    assert aws.writes() == []
+
+
+@pytest.mark.parametrize(("notice", "code"), [("7d", 2), ("0d", 1)])
+def test_archive_that_cannot_be_read_is_told(aws: AwsServer, cli: Cli, sample: Sample, notice: str, code: int) -> None:
+    aws.client("s3").create_bucket(Bucket="acme-archive")
+    archive = "archive: {location: 's3://acme-archive'}\n"
+    cli.configure(archive)
+    cli.report("plan")
+    cli.configure(f"{archive}enforcement: {{notice: {notice}}}\n")
+    denied = Answer(403, "<Error><Code>AccessDenied</Code><Message>denied</Message></Error>")
+    aws.faults.append(lambda call: denied if call.action.startswith("GET /acme-archive/runs/") else None)
+
+    done = cli("plan", "--output", "json")
+
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    if code == 2:
+        assert_refused(done, "enforcement.notice", "AccessDenied")
+    else:
+        report = RunReport.model_validate_json(done.stdout)
+        assert [error.code for error in report.errors] == ["history_unreadable"]
+        assert report.totals.planned == 2
+
+
+@pytest.mark.parametrize("by", ["id", "name", "alias"])
+def test_single_account_is_all_that_is_touched(aws: AwsServer, cli: Cli, sample: Sample, by: str) -> None:
+    if by == "alias":
+        cli.report("plan")
+        aws.forget_calls()
+    target = {"id": sample.payments, "name": "payments", "alias": "acme-payments"}[by]
+
+    code, report = cli.report("apply", "--yes", "--account", target)
+
+    assert code == 0
+    assert [account.id for account in report.accounts] == [sample.payments]
+    assert written(aws) == [("AttachUserPolicy", "alice")]
+    assert set(aws.actions(sample.search)) == set()
+
+
+def test_one_account_failing_of_several_is_told(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+    aws.missing_roles.add((sample.search, "orgmfa-member"))
+
+    code, report = cli.report("apply", "--yes")
+
+    failed = {account.name: account.error for account in report.accounts if account.status == "failed"}
+    assert code == 1
+    assert list(failed) == ["search"]
+    assert failed["search"] is not None
+    assert failed["search"].stage == "assume_role"
+    assert "StackSet" in failed["search"].remedy
+    assert outcomes(report) == {"alice": "enforced", "bob": "none"}
+    assert report.totals.accounts == 4
+
+
+def test_release_takes_it_back_and_is_remembered(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+    cli.report("apply", "--yes")
+
+    code, released = cli.report("release", "--yes", "--account", "payments", "--user", "alice")
+    _, after = cli.report("apply", "--yes")
+
+    assert code == 0
+    assert outcomes(released) == {"alice": "released", "bob": "none"}
+    assert sample.organization.attached(sample.payments, "alice") == []
+    assert outcomes(after) == {"alice": "in_grace", "bob": "none", "carol": "already_enforced"}
+
+
+def test_json_is_one_report_on_stdout_and_nothing_else(cli: Cli, sample: Sample) -> None:
+    done = cli("plan", "--output", "json", "--verbose")
+
+    document = json.loads(done.stdout)
+    assert document["mode"] == "plan"
+    assert document["trigger"] == "cli"
+    assert document["totals"]["accounts"] == 4
+    assert document["totals"]["planned"] == 2
+    assert "account_inspected" in done.stderr
+
+
+def test_report_shows_the_newest_run_and_lists_them(cli: Cli, sample: Sample) -> None:
+    _, run = cli.report("plan")
+
+    shown = cli("report")
+    listed = cli("report", "--list", "--output", "json")
+    again = cli("report", run.run_id, "--output", "json")
+
+    assert shown.returncode == listed.returncode == again.returncode == 0
+    assert run.run_id in shown.stdout
+    assert [entry["run_id"] for entry in json.loads(listed.stdout)] == [run.run_id]
+    assert RunReport.model_validate_json(again.stdout) == run
+
+
+def test_report_is_written_as_a_page_and_as_csv(cli: Cli, sample: Sample) -> None:
+    _, run = cli.report("plan")
+
+    done = cli("report", run.run_id, "--html", "run.html", "--csv", "run.csv")
+
+    page, table = ((cli.folder / name).read_text(encoding="utf-8") for name in ("run.html", "run.csv"))
+    assert done.returncode == 0
+    assert done.stdout == ""
+    assert "acme-payments" in page
+    assert "alice" in table
+    assert not list(cli.folder.glob("*.partial"))
+
+
+def test_page_that_cannot_be_written_is_told(cli: Cli, sample: Sample) -> None:
+    cli.report("plan")
+
+    assert_refused(cli("report", "--html", "missing/folder/run.html"), "missing/folder/run.html", "No such file")
+
+
+def test_limit_holds_and_is_lifted_for_one_run(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+    cli.configure("limits: {max_changes_per_run: 1}\n")
+
+    code, held = cli.report("apply", "--yes")
+    assert (code, outcomes(held)["alice"], aws.writes()) == (1, "held", [])
+
+    code, lifted = cli.report("apply", "--yes", "--max-changes", "2")
+    assert (code, outcomes(lifted)["alice"]) == (0, "enforced")
+
+
+def test_archive_can_be_a_bucket(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+    aws.client("s3").create_bucket(Bucket="acme-archive")
+    cli.configure("archive: {location: 's3://acme-archive/orgmfa'}\n")
+
+    _, run = cli.report("plan")
+    code, shown = cli.report("report")
+
+    assert code == 0
+    assert shown == run
+    keys = [entry["Key"] for entry in aws.client("s3").list_objects_v2(Bucket="acme-archive")["Contents"]]
+    assert keys == [f"orgmfa/runs/{run.started_at:%Y/%m/%d}/{run.run_id}.json.gz"]
+
+
+def test_policy_is_printed_without_credentials(cli: Cli) -> None:
+    done = cli("policy", "--partition", "aws-cn", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
+
+    assert done.returncode == 0
+    assert "arn:aws-cn:iam::*:user/${aws:username}" in done.stdout
+    assert json.loads(done.stdout)["Version"] == "2012-10-17"
+
+
+# -- Slack
+
+
+def test_apply_sends_one_digest_and_no_digest_sends_none(cli: Cli, sample: Sample) -> None:
+    with FakeSlack() as slack:
+        cli("apply", "--yes", ORGMFA_SLACK_WEBHOOK_URL=slack.webhook_url)
+        assert len(slack.messages) == 1
+
+        cli("apply", "--yes", "--no-digest", ORGMFA_SLACK_WEBHOOK_URL=slack.webhook_url)
+        cli("plan", ORGMFA_SLACK_WEBHOOK_URL=slack.webhook_url)
+        assert len(slack.messages) == 1
+
+        cli("plan", "--digest", ORGMFA_SLACK_WEBHOOK_URL=slack.webhook_url)
+        assert len(slack.messages) == 2
+
+
+def test_slack_secret_is_read_from_secrets_manager(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+    with FakeSlack() as slack:
+        aws.client("secretsmanager").create_secret(Name="orgmfa/slack", SecretString=slack.webhook_url)
+        cli.configure("slack: {secret: orgmfa/slack}\n")
+        # the client goes to the caller's Region, where the secret must be
+        done = cli("plan", "--digest", AWS_DEFAULT_REGION="us-east-1")
+
+    assert done.returncode == 0, done.stderr
+    assert len(slack.messages) == 1
+
+
+def test_refused_digest_fails_the_run_and_the_webhook_url_is_never_told(cli: Cli, sample: Sample) -> None:
+    with FakeSlack() as slack:
+        bad = slack.webhook_url + "-mistyped"
+        done = cli("plan", "--digest", "--verbose", ORGMFA_SLACK_WEBHOOK_URL=bad)
+
+    assert done.returncode == 1
+    assert "digest" in done.stdout.lower()
+    assert bad not in done.stdout + done.stderr
+    assert list((cli.folder / "orgmfa-runs" / "runs").rglob("*.json.gz"))
+
+
+# -- what cannot be used: exit code 2, nothing on stdout, the reason on stderr, never a traceback
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("enforcement: {user: all}\n", ("config.yaml", "enforcement.user", "unknown key", "users")),
+        ("concurrency: {workers: many}\n", ("config.yaml", "concurrency.workers", "integer")),
+        ("exemptions: [{user: '*', reason: why}]\n", ("exemptions.0", "until")),
+        ("enforcement: {grace_period: soon}\n", ("enforcement.grace_period", "30m")),
+        ("organization: {exclude_accounts: [011111111111]}\n", ("exclude_accounts", "quotes")),
+        ("enforcement: [\n", ("config.yaml", "line")),
+        ("archive: {location: 'ftp://x'}\n", ("archive.location",)),
+        ("organization: {id: o-someoneelse1}\n", ("organization.id", "o-someoneelse1")),
+    ],
+)
+def test_configuration_that_cannot_be_used_is_refused(
+    aws: AwsServer, cli: Cli, sample: Sample, config: str, words: tuple[str, ...]
+) -> None:
+    cli.configure(config)
+
+    assert_refused(cli("apply", "--yes", "--output", "json"), *words)
+    assert aws.writes() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["plan", "--account", "nobody"], ("--account", "nobody", "matches no account")),
+        (["plan", "--account", "000000000000"], ("--account", "000000000000")),
+        (["plan", "--config", "missing.yaml"], ("missing.yaml", "No such file")),
+        (["plan", "--config", "."], ("cannot read",)),
+        (["plan", "--max-changes", "-1"], ("--max-changes", "none")),
+        (["plan", "--ou", "ou-none-00000000"], ("ou-none-00000000",)),
+        (["apply"], ("--yes", "no terminal")),
+        (["release"], ("--yes",)),
+        (["release", "--yes", "--for", "soon"], ("--for", "soon")),
+        (["report", "no-such-run"], ("no-such-run", "--list")),
+        (["plan", "--output", "xml"], ("--output",)),
+        (["sweep"], ("sweep",)),
+    ],
+)
+def test_call_that_cannot_be_used_is_refused(
+    cli: Cli, sample: Sample, arguments: list[str], words: tuple[str, ...]
+) -> None:
+    assert_refused(cli(*arguments), *words)
+
+
+def test_no_credentials_is_told(cli: Cli, sample: Sample) -> None:
+    done = cli("plan", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
+
+    assert_refused(done, "credentials", "AWS_PROFILE")
+
+
+def test_profile_that_does_not_exist_is_told(cli: Cli, sample: Sample) -> None:
+    assert_refused(cli("plan", AWS_PROFILE="nobody"), "nobody", "AWS_PROFILE")
+
+
+def test_no_permission_to_list_accounts_is_told_with_the_remedy(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+    aws.faults.append(lambda call: error_for(call, "AccessDeniedException") if call.action == "ListAccounts" else None)
+
+    assert_refused(cli("plan"), "AccessDeniedException", "organizations:ListAccounts", "delegated administrator")
+
+
+def test_account_outside_any_organization_is_told(aws: AwsServer, cli: Cli) -> None:
+    assert_refused(cli("plan"), "AWSOrganizationsNotInUseException")
+
+
+def test_nothing_listening_is_told(cli: Cli) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+
+        assert_refused(cli("plan", AWS_ENDPOINT_URL=url), "AWS_ENDPOINT_URL", "network")
+
+
+def test_archive_without_a_run_is_told(cli: Cli) -> None:
+    assert_refused(cli("report"), "holds no run yet", "orgmfa plan")
+
+
+def test_run_that_would_write_is_refused_while_another_does(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+    lock = cli.folder / "orgmfa-runs" / "locks" / "run"
+    lock.parent.mkdir(parents=True)
+    lock.write_text('{"run_id": "run-of-the-lambda", "until": "2999-01-01T00:00:00Z"}', encoding="utf-8")
+
+    assert_refused(cli("apply", "--yes"), "run-of-the-lambda", "lease")
+    assert aws.writes() == []
+    assert cli("plan").returncode == 0
+
+
+# -- signals
+
+
+@contextmanager
+def started(cli: Cli, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [*ORGMFA, *arguments],
+        cwd=cli.folder,
+        env=cli.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def signal_at(aws: AwsServer, action: str, number: signal.Signals) -> list[subprocess.Popen[str]]:
+    """Have the process that is put into the returned list signalled when AWS is first called with this action."""
+    running: list[subprocess.Popen[str]] = []
+    sent: list[bool] = []
+
+    def fault(call: Call) -> Answer | None:
+        if call.action == action and running and not sent:
+            sent.append(True)
+            running[0].send_signal(number)
+        return None
+
+    aws.faults.append(fault)
+    return running
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_the_run_with_a_report_of_what_was_done(
+    aws: AwsServer, cli: Cli, sample: Sample, number: signal.Signals
+) -> None:
+    cli.configure("concurrency: {workers: 1}\n")
+    running = signal_at(aws, "AttachUserPolicy", number)
+    with started(cli, "apply", "--yes", "--output", "json") as process:
+        running.append(process)
+        stdout, stderr = process.communicate(timeout=TIMEOUT_SECONDS)
+
+    report = RunReport.model_validate_json(stdout)
+    assert process.returncode == 1
+    assert "Interrupted" in stderr
+    assert sorted(outcomes(report).values()) == ["enforced", "none", "planned"]
+    assert len(aws.writes()) == 1
+    assert list((cli.folder / "orgmfa-runs" / "runs").rglob("*.json.gz"))
+
+
+def test_second_signal_ends_at_once(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+    signalled: list[Any] = []
+
+    def fault(call: Call) -> Answer | None:
+        if call.action == "GenerateCredentialReport" and running and len(signalled) < 1:
+            signalled.append(call)
+            running[0].send_signal(signal.SIGINT)
+            assert running[0].stderr is not None
+            while "Interrupted" not in running[0].stderr.readline():
+                pass
+            running[0].send_signal(signal.SIGINT)
+        return None
+
+    running: list[subprocess.Popen[str]] = []
+    aws.faults.append(fault)
+    with started(cli, "plan", "--output", "json") as process:
+        running.append(process)
+        process.wait(timeout=TIMEOUT_SECONDS)
+        assert process.stdout is not None
+        stdout = process.stdout.read()
+
+    assert process.returncode == 128 + signal.SIGINT
+    assert stdout == ""
+
+
+# -- the sandbox and the demonstration
+
+
+def test_sandbox_needs_nothing_and_enforces(cli: Cli) -> None:
+    code, report = cli.report("apply", "--sandbox", "--yes", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
+
+    assert code == 1
+    assert report.totals.enforced > 0
+    assert report.totals.failed > 0
+
+
+def test_demonstration_ends_in_zero_and_says_what_is_next(cli: Cli) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator.demo"],
+        cwd=cli.folder,
+        env=cli.environment(),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "as it should be" in done.stdout
+    assert "orgmfa plan" in done.stdout
+    assert "The Slack digest" in done.stdout

@@ -1,0 +1,69 @@
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from orchestrator.metrics import count_metrics, emit_metrics
+from orchestrator.model import AccountResult, Decision, Outcome, Status, Verdict
+from orchestrator.ports import Finished
+from orchestrator.reporting import RunReport, build_report, report_account
+from tests.builders import NOW, make_account, make_request, make_user
+
+
+def make_finished() -> Finished:
+    decisions = (
+        Decision(make_user("alice"), Verdict.NON_COMPLIANT, Outcome.ENFORCED),
+        Decision(make_user("bob"), Verdict.COMPLIANT, Outcome.NONE),
+    )
+    results = [
+        AccountResult(make_account(), Status.INSPECTED, decisions=decisions),
+        AccountResult(make_account("444455556666"), Status.FAILED),
+    ]
+    report: RunReport = build_report(
+        make_request(),
+        "o-exampleorg1",
+        map(report_account, results),
+        errors=[],
+        is_complete=True,
+        finished_at=NOW + timedelta(seconds=90),
+    )
+    return Finished(report, "somewhere", api_calls=27, api_throttles=3)
+
+
+def test_metrics_are_one_line_of_the_embedded_format(capsys: pytest.CaptureFixture[str]) -> None:
+    emit_metrics(make_finished(), is_failed=False)
+
+    (line,) = capsys.readouterr().out.splitlines()
+    document = json.loads(line)
+    declared = document["_aws"]["CloudWatchMetrics"][0]
+    assert declared["Namespace"] == "orgmfa"
+    assert declared["Dimensions"] == [["service"]]
+    assert document["service"] == "orgmfa"
+    assert {metric["Name"] for metric in declared["Metrics"]} == {
+        *count_metrics(make_finished(), is_failed=False),
+        "DurationSeconds",
+    }
+    assert document["AccountsFailed"] == [1]
+    assert document["UsersEnforced"] == [1]
+    assert document["DurationSeconds"] == [90]
+    assert document["ApiCalls"] == [27]
+    assert document["ApiThrottles"] == [3]
+    assert document["RunsFailed"] == [0]
+
+
+def test_second_run_in_a_warm_function_starts_from_zero(capsys: pytest.CaptureFixture[str]) -> None:
+    emit_metrics(make_finished(), is_failed=False)
+    emit_metrics(replace(make_finished(), api_calls=5), is_failed=True)
+
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (first["ApiCalls"], second["ApiCalls"]) == ([27], [5])
+    assert second["RunsFailed"] == [1]
+
+
+def test_no_metric_names_an_account_or_a_user(capsys: pytest.CaptureFixture[str]) -> None:
+    emit_metrics(make_finished(), is_failed=False)
+
+    said = capsys.readouterr().out
+    assert "444455556666" not in said
+    assert "alice" not in said

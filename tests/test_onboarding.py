@@ -1,0 +1,99 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.onboarding import News, read_news
+from tests.onboarding_events import HUB, MANAGEMENT, control_tower_event, create_account_event, stack_set_event
+
+ACCOUNT_ID = "444455556666"
+TRUSTED = frozenset({HUB, MANAGEMENT})
+
+
+def read(*events: Any) -> News:
+    bodies = [event if isinstance(event, str) else json.dumps(event) for event in events]
+    return read_news(bodies, trusted_account_ids=TRUSTED, stack_set_name="orgmfa")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        stack_set_event(ACCOUNT_ID),
+        stack_set_event(ACCOUNT_ID, owner=MANAGEMENT),
+        control_tower_event(ACCOUNT_ID),
+        create_account_event(ACCOUNT_ID),
+    ],
+)
+def test_new_account_is_read_from_each_kind_of_event(event: dict[str, Any]) -> None:
+    news = read(event)
+
+    assert news == News({event["id"]: ACCOUNT_ID})
+
+
+def test_account_is_that_of_the_stack_and_not_that_of_the_stack_set() -> None:
+    assert set(read(stack_set_event(ACCOUNT_ID)).account_id_by_event_id.values()) == {ACCOUNT_ID}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        stack_set_event(ACCOUNT_ID, stack_set="somebody-elses"),
+        stack_set_event(ACCOUNT_ID, stack_set="orgmfa-other"),
+        stack_set_event(ACCOUNT_ID, action="DELETE"),
+        stack_set_event(ACCOUNT_ID, action="UPDATE"),
+        stack_set_event(ACCOUNT_ID, detailed_status="RUNNING"),
+        stack_set_event(ACCOUNT_ID, detailed_status="FAILED"),
+        stack_set_event(ACCOUNT_ID) | {"detail-type": "CloudFormation Stack Status Change"},
+        stack_set_event(ACCOUNT_ID) | {"detail": None},
+        control_tower_event(ACCOUNT_ID, "FAILED"),
+        control_tower_event(ACCOUNT_ID) | {"detail": {"eventName": "UpdateManagedAccount"}},
+    ],
+)
+def test_event_that_is_no_news_is_passed_over(event: dict[str, Any]) -> None:
+    assert read(event) == News(passed_over=1)
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        ("not json", "not JSON"),
+        ("[]", "no EventBridge event"),
+        ("{}", "no EventBridge event"),
+        ('{"id": 1, "source": "x", "account": "y"}', "no EventBridge event"),
+        (stack_set_event(ACCOUNT_ID, account="666677778888"), "666677778888"),
+        (stack_set_event(ACCOUNT_ID, source="evil.source"), "evil.source"),
+        (control_tower_event("not-an-account"), "names no account"),
+    ],
+)
+def test_event_that_cannot_be_ours_is_refused_with_the_reason(event: Any, words: str) -> None:
+    news = read(event)
+
+    assert news.account_id_by_event_id == {}
+    assert words in news.refused[0]
+
+
+def test_refused_message_does_not_hide_the_news_beside_it() -> None:
+    news = read("{", stack_set_event(ACCOUNT_ID), stack_set_event(ACCOUNT_ID, source="evil"))
+
+    assert list(news.account_id_by_event_id.values()) == [ACCOUNT_ID]
+    assert len(news.refused) == 2
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.text()
+    | JSON.map(json.dumps)
+    | JSON.map(lambda detail: json.dumps(stack_set_event(ACCOUNT_ID) | {"detail": detail}))
+)
+def test_no_message_whatever_breaks_the_batch(body: str) -> None:
+    news = read(body)
+
+    assert len(news.account_id_by_event_id) + len(news.refused) + news.passed_over == 1

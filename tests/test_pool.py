@@ -1,0 +1,343 @@
+"""Events and barriers say what happens before what; a wait that is not answered fails after `LONG` seconds."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from contextvars import ContextVar
+from threading import Barrier, Event, current_thread
+from typing import Any
+
+import pytest
+
+from orchestrator.pool import Halt, HaltReason, Worked, work_through
+
+LONG = 30.0
+
+word: ContextVar[str] = ContextVar("word")
+
+
+def wait_for(event: Event) -> None:
+    assert event.wait(LONG), "what this waits for never happened"
+
+
+def told(worked: Iterable[Worked[Any, Any]]) -> dict[Any, Worked[Any, Any]]:
+    """Return what became of each item; an item that is told twice fails."""
+    found: dict[Any, Worked[Any, Any]] = {}
+    for one in worked:
+        assert one.item not in found
+        found[one.item] = one
+    return found
+
+
+# -- work ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 3, 64])
+def test_every_item_has_its_result(workers: int) -> None:
+    found = told(work_through(range(50), lambda item: item * 2, workers=workers, halt=Halt()))
+
+    assert {item: worked.result for item, worked in found.items()} == {item: item * 2 for item in range(50)}
+
+
+def test_nothing_to_do_gives_nothing() -> None:
+    assert list(work_through(iter(()), str, workers=2, halt=Halt())) == []
+
+
+def test_work_starts_while_items_are_still_being_listed() -> None:
+    first_is_done = Event()
+
+    def items() -> Iterator[str]:
+        yield "first"
+        wait_for(first_is_done)
+        yield "second"
+
+    def work(item: str) -> None:
+        if item == "first":
+            first_is_done.set()
+
+    assert set(told(work_through(items(), work, workers=1, halt=Halt()))) == {"first", "second"}
+
+
+def test_results_are_given_while_others_are_under_way() -> None:
+    go_on = Event()
+
+    def work(item: str) -> str:
+        if item == "slow":
+            wait_for(go_on)
+        return item
+
+    worked = work_through(["slow", "quick"], work, workers=2, halt=Halt())
+
+    assert next(worked).item == "quick"
+    go_on.set()
+    assert [one.result for one in worked] == ["slow"]
+
+
+def test_as_many_items_are_worked_on_at_once_as_there_are_workers() -> None:
+    at_once = Barrier(8)
+
+    found = told(work_through(range(8), lambda _: at_once.wait(LONG), workers=8, halt=Halt()))
+
+    assert sorted(worked.result or 0 for worked in found.values()) == list(range(8))
+
+
+def test_no_more_items_are_worked_on_at_once_than_there_are_workers() -> None:
+    names: set[str] = set()
+
+    list(work_through(range(40), lambda _: names.add(current_thread().name), workers=2, halt=Halt()))
+
+    assert len(names) <= 2
+    assert current_thread().name not in names
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyError("Users"), SystemExit(3), AssertionError()])
+def test_exception_belongs_to_its_item_alone(error: BaseException) -> None:
+    def work(item: int) -> int:
+        if item == 2:
+            raise error
+        return item
+
+    found = told(work_through(range(5), work, workers=2, halt=Halt()))
+
+    assert found[2] == Worked(2, error=error)
+    assert {item for item, worked in found.items() if worked.error is None} == {0, 1, 3, 4}
+    assert all(found[item].result == item for item in (0, 1, 3, 4))
+
+
+def test_listing_that_breaks_off_raises_after_the_items_it_gave() -> None:
+    def items() -> Iterator[int]:
+        yield from range(3)
+        raise ConnectionError("page 2")
+
+    seen: list[str | None] = []
+    with pytest.raises(ConnectionError, match="page 2"):
+        seen.extend(one.result for one in work_through(items(), str, workers=1, halt=Halt()))
+
+    assert seen == ["0", "1", "2"]
+
+
+def test_listing_that_breaks_off_at_once_raises() -> None:
+    def read(page: int) -> int:
+        raise ConnectionError(f"page {page}")
+
+    with pytest.raises(ConnectionError, match="page 1"):
+        list(work_through(map(read, [1, 2]), str, workers=1, halt=Halt()))
+
+
+def test_caller_may_stop_listening() -> None:
+    started: list[int] = []
+    worked = work_through(range(3), started.append, workers=1, halt=Halt())
+
+    next(worked)
+    worked.close()  # type: ignore[attr-defined]  # work_through is a generator, and says only that it is an iterator
+
+    assert next(worked, None) is None
+
+
+# -- halt ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("halt", "reason"),
+    [(Halt(), None), (Halt.after(3600), None), (Halt.after(-1), "deadline"), (Halt(deadline=0.0), "deadline")],
+)
+def test_halt_begins_at_its_deadline(halt: Halt, reason: HaltReason | None) -> None:
+    assert halt.reason == reason
+
+
+@pytest.mark.parametrize("halt", [Halt(), Halt.after(3600), Halt.after(-1)])
+def test_interruption_is_a_halt_before_and_after_the_deadline(halt: Halt) -> None:
+    halt.interrupted.set()
+
+    assert halt.reason == "interrupted"
+
+
+@pytest.mark.parametrize("reason", ["interrupted", "deadline"])
+def test_after_a_halt_nothing_is_started_and_what_was_drawn_is_told(reason: str) -> None:
+    halt = Halt.after(-1 if reason == "deadline" else 3600)
+    if reason == "interrupted":
+        halt.interrupted.set()
+    started: list[int] = []
+
+    found = told(work_through(range(1000), started.append, workers=4, halt=halt))
+
+    assert started == []
+    assert found in ({}, {0: Worked(0)})  # the first may have been drawn, or not
+
+
+def test_halt_ends_the_listing_and_tells_what_was_drawn() -> None:
+    halt = Halt()
+    runs, go_on = Event(), Event()
+    drawn: list[int] = []
+    started: list[int] = []
+
+    def items() -> Iterator[int]:
+        for item in range(1000):
+            if item == 3:
+                wait_for(runs)
+                halt.interrupted.set()
+            drawn.append(item)
+            yield item
+
+    def work(item: int) -> str:
+        started.append(item)
+        runs.set()
+        wait_for(go_on)
+        return "finished"
+
+    found: dict[int, Worked[int, str]] = {}
+    for one in work_through(items(), work, workers=1, halt=halt):
+        found[one.item] = one
+        if one.item == 3:
+            go_on.set()
+
+    assert drawn == [0, 1, 2, 3]
+    assert started == [0]
+    assert found == {0: Worked(0, result="finished"), 1: Worked(1), 2: Worked(2), 3: Worked(3)}
+
+
+def test_halt_cancels_what_waits_and_lets_what_runs_finish() -> None:
+    halt = Halt()
+    listed, runs, go_on = Event(), Event(), Event()
+    started: list[str] = []
+
+    def items() -> Iterator[str]:
+        yield from ("quick", "under way", "waiting")
+        listed.set()
+
+    def work(item: str) -> str:
+        started.append(item)
+        wait_for(listed)
+        if item != "quick":
+            runs.set()
+            wait_for(go_on)
+        return "finished"
+
+    worked = work_through(items(), work, workers=1, halt=halt)
+    quick = next(worked)  # the end of `quick` is announced after both others, so they have been handed to the worker
+    wait_for(runs)
+    halt.interrupted.set()
+    cancelled = next(worked)
+    go_on.set()
+
+    assert quick == Worked("quick", result="finished")
+    assert cancelled == Worked("waiting")
+    assert list(worked) == [Worked("under way", result="finished")]
+    assert started == ["quick", "under way"]
+
+
+class WatchedHalt(Halt):
+    """A halt that knows when a worker has asked for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked_by_worker = Event()
+
+    @property
+    def reason(self) -> HaltReason | None:
+        if current_thread().name.startswith("account") and self.interrupted.is_set():
+            self.asked_by_worker.set()
+        return super().reason
+
+
+def test_worker_that_is_done_starts_nothing_after_a_halt_even_before_the_caller_looks() -> None:
+    halt = WatchedHalt()
+    listed, runs, go_on = Event(), Event(), Event()
+    started: list[str] = []
+
+    def items() -> Iterator[str]:
+        yield from ("first", "second", "third")
+        listed.set()
+
+    def work(item: str) -> None:
+        started.append(item)
+        if item == "first":
+            wait_for(listed)
+        elif item == "second":
+            runs.set()
+            wait_for(go_on)
+        else:
+            halt.asked_by_worker.set()
+
+    worked = work_through(items(), work, workers=1, halt=halt)
+    next(worked)
+    wait_for(runs)
+    halt.interrupted.set()
+    go_on.set()
+    wait_for(halt.asked_by_worker)
+    list(worked)
+
+    assert started == ["first", "second"]
+
+
+def test_work_that_does_not_end_is_told_as_abandoned_when_patience_does() -> None:
+    halt = Halt()
+    runs, go_on = Event(), Event()
+
+    def work(item: str) -> None:
+        runs.set()
+        wait_for(go_on)
+
+    def items() -> Iterator[str]:
+        yield "stuck"
+        wait_for(runs)
+        halt.interrupted.set()
+
+    with ExitStack() as at_the_end:
+        at_the_end.callback(go_on.set)
+        found = told(work_through(items(), work, workers=1, halt=halt, patience_seconds=0))
+
+    assert found == {"stuck": Worked("stuck")}
+
+
+def test_listing_that_does_not_end_holds_no_halt_up() -> None:
+    halt = Halt()
+    go_on = Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        wait_for(go_on)
+
+    def work(item: int) -> int:
+        halt.interrupted.set()
+        return item
+
+    with ExitStack() as at_the_end:
+        at_the_end.callback(go_on.set)
+        found = told(work_through(items(), work, workers=1, halt=halt, patience_seconds=float("inf")))
+
+    assert set(found) == {1}
+
+
+# -- context ---------------------------------------------------------------------------------------------------------
+
+
+def test_work_and_listing_see_the_variables_of_the_caller() -> None:
+    token = word.set("caller")
+
+    def items() -> Iterator[str]:
+        yield f"listed by {word.get()}"
+
+    (worked,) = work_through(items(), lambda item: f"{item}, done for {word.get()}", workers=1, halt=Halt())
+    word.reset(token)
+
+    assert worked.result == "listed by caller, done for caller"
+
+
+def test_what_one_item_sets_neither_another_nor_the_caller_sees() -> None:
+    token = word.set("caller")
+    at_once = Barrier(4)
+
+    def work(item: int) -> tuple[str, str]:
+        before = word.get()
+        word.set(f"item {item}")
+        at_once.wait(LONG)
+        return before, word.get()
+
+    found = told(work_through(range(8), work, workers=4, halt=Halt()))
+    after = word.get()
+    word.reset(token)
+
+    assert {item: worked.result for item, worked in found.items()} == {
+        item: ("caller", f"item {item}") for item in range(8)
+    }
+    assert after == "caller"

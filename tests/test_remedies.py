@@ -1,0 +1,138 @@
+import re
+
+import pytest
+
+from orchestrator import errors
+from orchestrator.errors import AwsError
+from orchestrator.model import Stage
+from orchestrator.remedies import explain_account_error, explain_defect, explain_select_error, select_remedy
+from tests.builders import ACCOUNT_ID, ORGANIZATION, make_account
+
+ALL_KINDS = sorted(
+    (kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, AwsError)),
+    key=lambda kind: kind.__name__,
+)
+
+
+def make_error(kind: type[AwsError], operation: str = "ListMFADevices", message: str = "refused") -> AwsError:
+    return kind(message, code=f"{kind.__name__}Code", operation=operation)
+
+
+def remedy(kind: type[AwsError], *, account_id: str = ACCOUNT_ID, operation: str = "ListMFADevices") -> str:
+    return explain_account_error(
+        make_error(kind, operation),
+        Stage.INSPECT,
+        make_account(account_id),
+        organization=ORGANIZATION,
+        role_name="orgmfa-member",
+    ).remedy
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (errors.AssumeRoleDenied, "The role orgmfa-member is missing in the account, or does not trust this caller"),
+        (errors.DeniedByScp, "An organization policy (SCP) denies ListMFADevices in this account"),
+        (errors.AccessDenied, "The role orgmfa-member lacks iam:ListMFADevices"),
+        (errors.Throttled, f"run again for this account (--account {ACCOUNT_ID}), or lower concurrency.workers"),
+        (errors.NoCredentials, "check the clock of this machine"),
+        (errors.Unreachable, "check network and proxy"),
+        (errors.Unavailable, "AWS answered with an error of its own"),
+        (errors.Malformed, "nobody was judged"),
+        (errors.NotFound, f"Run again for this account (--account {ACCOUNT_ID})."),
+        (errors.AlreadyExists, f"Run again for this account (--account {ACCOUNT_ID})."),
+        (errors.QuotaExceeded, f"Run again for this account (--account {ACCOUNT_ID})."),
+        (errors.NotReady, f"Run again for this account (--account {ACCOUNT_ID})."),
+        (errors.RegionDisabled, f"Run again for this account (--account {ACCOUNT_ID})."),
+        (errors.AwsError, f"Run again for this account (--account {ACCOUNT_ID})."),
+    ],
+)
+def test_each_failure_of_an_account_has_its_own_remedy(kind: type[AwsError], words: str) -> None:
+    assert words in remedy(kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (errors.NoCredentials, "AWS_PROFILE"),
+        (errors.AccessDenied, "allow organizations:ListAccounts to this principal"),
+        (errors.DeniedByScp, "allow organizations:ListAccounts to this principal"),
+        (errors.NotFound, "is in an AWS Organization"),
+        (errors.Throttled, "run again in a few minutes"),
+        (errors.Unreachable, "AWS_ENDPOINT_URL"),
+        (errors.Unavailable, "AWS Health Dashboard"),
+        (errors.Malformed, "AWS Health Dashboard"),
+        (errors.AwsError, "AWS Health Dashboard"),
+    ],
+)
+def test_each_failure_of_the_listing_has_its_own_remedy(kind: type[AwsError], words: str) -> None:
+    error = make_error(kind, "ListAccounts")
+
+    assert words in select_remedy(error)
+    assert explain_select_error(error).remedy == select_remedy(error)
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+@pytest.mark.parametrize("account_id", [ACCOUNT_ID, ORGANIZATION.management_account_id])
+def test_remedy_is_a_sentence_with_every_brace_filled(kind: type[AwsError], account_id: str) -> None:
+    for text in (remedy(kind, account_id=account_id), select_remedy(make_error(kind))):
+        assert re.search(r"[{}]", text) is None
+        assert text.endswith(".")
+        assert "  " not in text
+
+
+@pytest.mark.parametrize("name", ["{role}", "orgmfa{0}", "a{b"])
+def test_braces_in_a_name_are_left_as_they_are(name: str) -> None:
+    error = make_error(errors.AccessDenied)
+
+    problem = explain_account_error(error, Stage.INSPECT, make_account(), organization=ORGANIZATION, role_name=name)
+
+    assert f"The role {name} lacks" in problem.remedy
+
+
+def test_management_account_without_a_role_is_told_that_no_stackset_reaches_it() -> None:
+    told = remedy(errors.AssumeRoleDenied, account_id=ORGANIZATION.management_account_id, operation="AssumeRole")
+
+    assert "StackSets never reach the management account" in told
+    assert "the role orgmfa-member exists" in told
+    assert "organization.include_management_account: false" in told
+
+
+@pytest.mark.parametrize("kind", [errors.DeniedByScp, errors.AccessDenied, errors.Throttled])
+def test_other_failures_of_the_management_account_are_those_of_any_account(kind: type[AwsError]) -> None:
+    account_id = ORGANIZATION.management_account_id
+
+    assert remedy(kind, account_id=account_id) == remedy(kind).replace(ACCOUNT_ID, account_id)
+
+
+@pytest.mark.parametrize(
+    ("operation", "stage", "expected"),
+    [
+        ("AssumeRole", Stage.INSPECT, Stage.ASSUME_ROLE),
+        ("AssumeRole", Stage.APPLY, Stage.ASSUME_ROLE),
+        ("ListMFADevices", Stage.INSPECT, Stage.INSPECT),
+        ("AttachUserPolicy", Stage.APPLY, Stage.APPLY),
+        ("", Stage.INSPECT, Stage.INSPECT),
+    ],
+)
+def test_problem_tells_where_the_account_failed(operation: str, stage: Stage, expected: Stage) -> None:
+    error = make_error(errors.Throttled, operation, "Rate\n  exceeded")
+
+    problem = explain_account_error(error, stage, make_account(), organization=ORGANIZATION, role_name="orgmfa-member")
+
+    assert (problem.stage, problem.code, problem.message) == (expected, "ThrottledCode", "Rate exceeded")
+
+
+def test_failed_listing_is_a_problem_of_the_selection() -> None:
+    problem = explain_select_error(make_error(errors.Throttled, "ListAccounts", "Rate\nexceeded"))
+
+    assert (problem.stage, problem.code, problem.message) == (Stage.SELECT, "ThrottledCode", "Rate exceeded")
+
+
+def test_defect_is_told_as_one_with_the_account_whose_log_lines_tell_more() -> None:
+    problem = explain_defect(KeyError("Users"), Stage.INSPECT, make_account())
+
+    assert (problem.stage, problem.code) == (Stage.INSPECT, "KeyError")
+    assert problem.message == "unexpected KeyError: 'Users'"
+    assert ACCOUNT_ID in problem.remedy
+    assert "defect of orgmfa" in problem.remedy

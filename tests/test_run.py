@@ -1,0 +1,939 @@
+"""Whole runs against an organization in memory: nothing hidden, nothing written unasked, everything said."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from orchestrator.archive import RunArchive
+from orchestrator.assessment import make_rules
+from orchestrator.config import Config
+from orchestrator.desk import Desk
+from orchestrator.errors import (
+    AccessDenied,
+    ArchiveError,
+    AssumeRoleDenied,
+    ConfigError,
+    NotFound,
+    StartError,
+    Throttled,
+    Unreachable,
+)
+from orchestrator.model import Access, Account, AccountState, Mode, PolicyState, Trigger, UserNow
+from orchestrator.pool import Halt
+from orchestrator.ports import Finished, Ports
+from orchestrator.reporting import AccountReport, RunReport, UserReport, exit_code
+from orchestrator.run import run
+from tests.builders import NOW, ORGANIZATION, days_ago, make_config, make_request, make_user
+from tests.fakes import FakeAws, FakeNotifier, FakeObserver, MemoryStore, fail
+
+
+@dataclass
+class Stage:
+    """A run with everything around it; `play` carries it out."""
+
+    aws: FakeAws = field(default_factory=FakeAws)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    notifier: FakeNotifier = field(default_factory=FakeNotifier)
+    observer: FakeObserver = field(default_factory=FakeObserver)
+    halt: Halt = field(default_factory=Halt)
+    is_stopped: Callable[[], bool] = lambda: False
+    answers: bool = True
+    asked: list[RunReport] = field(default_factory=list)
+
+    def finish(self, mode: str = "apply", config: Config | None = None, **request: Any) -> Finished:
+        config = config or Config()
+        archive = RunArchive(self.store, config.archive.keep)
+        desk = Desk(
+            request=make_request(mode=Mode(mode), **request),
+            config=config,
+            organization=ORGANIZATION,
+            sessions=self.aws,
+            iam=self.aws,
+            policies=self.aws,
+            simulator=self.aws,
+            rules=make_rules(config, archive.released_until(NOW), "arn:aws:iam::999999999999:user/operator"),
+            now=lambda: NOW,
+            is_stopped=self.is_stopped,
+            halt_reason=lambda: self.halt.reason,
+        )
+        ports = Ports(
+            directory=self.aws,
+            archive=archive,
+            notifier=self.notifier,
+            observer=self.observer,
+            confirm=self._confirm,
+            halt=self.halt,
+        )
+        return run(desk, ports)
+
+    def play(self, mode: str = "apply", config: Config | None = None, **request: Any) -> RunReport:
+        return self.finish(mode, config, **request).report
+
+    def _confirm(self, report: RunReport) -> bool:
+        self.asked.append(report)
+        return self.answers
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def account_of(report: RunReport, account_id: str) -> AccountReport:
+    return next(account for account in report.accounts if account.id == account_id)
+
+
+def user_of(report: RunReport, name: str = "alice") -> UserReport:
+    (found,) = [user for account in report.accounts for user in account.users if user.name == name]
+    return found
+
+
+def outcomes(report: RunReport) -> dict[str, str]:
+    return {user.name: user.outcome.value for account in report.accounts for user in account.users}
+
+
+# -- the main job
+
+
+def test_apply_enforces_users_without_mfa_and_nobody_else(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), make_user("bob", has_mfa=True))
+    stage.aws.add(make_user("robot", has_console_password=False))
+
+    report = stage.play()
+
+    assert outcomes(report) == {"alice": "enforced", "bob": "none", "robot": "out_of_scope"}
+    assert stage.aws.writes() == [("attach", "000000000001", "alice")]
+    assert exit_code(report) == 0
+
+
+def test_second_run_changes_nothing(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+    stage.play()
+    before = len(stage.aws.writes())
+
+    report = stage.play()
+
+    assert outcomes(report) == {"alice": "already_enforced"}
+    assert len(stage.aws.writes()) == before
+
+
+def test_plan_shows_the_same_and_writes_nothing(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), make_user("bob", has_mfa=True))
+
+    report = stage.play("plan")
+
+    assert outcomes(report) == {"alice": "planned", "bob": "none"}
+    assert user_of(report).via == "user"
+    assert stage.aws.writes() == []
+    assert {call[2] for call in stage.aws.calls if call[0] == "enter"} == {Access.INSPECT.value}
+    assert stage.asked == []
+
+
+def test_everything_is_planned_before_anything_is_written(stage: Stage) -> None:
+    for _ in range(5):
+        stage.aws.add(make_user(f"user{len(stage.aws.accounts)}"))
+
+    stage.play()
+
+    actions = [call[0] for call in stage.aws.calls]
+    assert max(index for index, action in enumerate(actions) if action == "inspect") < actions.index("attach")
+
+
+def test_inspection_uses_a_session_that_cannot_write_also_in_apply(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+    stage.aws.add(make_user("bob", has_mfa=True))
+
+    stage.play()
+
+    entered = [call[1:] for call in stage.aws.calls if call[0] == "enter"]
+    assert sorted(entered) == [("000000000001", "enforce"), ("000000000001", "inspect"), ("000000000002", "inspect")]
+
+
+def test_user_whose_quota_is_full_goes_through_the_group(stage: Stage) -> None:
+    policies = frozenset(f"arn:aws:iam::aws:policy/P{number}" for number in range(10))
+    stage.aws.add(make_user("alice", attached_policy_arns=policies))
+
+    report = stage.play()
+
+    assert (user_of(report).outcome, user_of(report).via) == ("enforced", "group")
+    assert stage.aws.writes() == [("join", "000000000001", "alice")]
+
+
+def test_quota_filled_by_someone_else_in_between_falls_back_to_the_group(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), full={"attach"})
+
+    report = stage.play()
+
+    assert (user_of(report).outcome, user_of(report).via) == ("enforced", "group")
+
+
+def test_both_quotas_filled_in_between_is_told(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), full={"attach", "join"})
+
+    report = stage.play()
+
+    assert user_of(report).outcome == "quota_exceeded"
+    assert exit_code(report) == 1
+
+
+def test_fallback_never_joins_a_group_that_is_not_ours(stage: Stage) -> None:
+    account = stage.aws.add(make_user("alice"), full={"attach"})
+
+    def drift(action: str, account_id: str, subject: str) -> None:
+        if action == "attach":
+            account.group = PolicyState.DRIFTED
+
+    stage.aws.before = drift
+
+    report = stage.play()
+
+    assert user_of(report).outcome == "held"
+    assert ("join", "000000000001", "alice") not in stage.aws.calls
+
+
+# -- live looks
+
+
+def test_user_who_enrolled_a_minute_ago_is_not_enforced(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), live={"alice": UserNow(has_mfa=True)})
+
+    report = stage.play()
+
+    assert (user_of(report).verdict, user_of(report).outcome) == ("compliant", "none")
+    assert stage.aws.writes() == []
+
+
+def test_user_who_enrols_between_plan_and_write_is_not_enforced(stage: Stage) -> None:
+    account = stage.aws.add(make_user("alice"))
+
+    def enrol(action: str, account_id: str, subject: str) -> None:
+        if (action, subject) == ("enter", "enforce"):
+            account.live["alice"] = UserNow(has_mfa=True)
+
+    stage.aws.before = enrol
+
+    report = stage.play()
+
+    assert user_of(report).outcome == "none"
+    assert stage.aws.writes() == []
+
+
+def test_user_who_lost_the_password_between_plan_and_write_is_not_enforced(stage: Stage) -> None:
+    account = stage.aws.add(make_user("alice"))
+
+    def lose(action: str, account_id: str, subject: str) -> None:
+        if (action, subject) == ("enter", "enforce"):
+            account.live["alice"] = UserNow(has_mfa=False, has_console_password=False)
+
+    stage.aws.before = lose
+
+    assert user_of(stage.play()).outcome == "out_of_scope"
+
+
+def test_user_created_a_minute_ago_is_found_and_judged_live(stage: Stage) -> None:
+    new = make_user("newcomer", has_mfa=None, has_console_password=None, active_access_keys=None)
+    stage.aws.add(new, live={"newcomer": UserNow(False, True, 0, None)})
+
+    report = stage.play()
+
+    assert user_of(report, "newcomer").outcome == "enforced"
+    assert user_of(report, "newcomer").console_password is True
+
+
+def test_only_users_to_be_written_to_are_looked_at(stage: Stage) -> None:
+    stage.aws.add(
+        make_user("alice"),
+        make_user("bob", has_mfa=True),
+        make_user("robot", has_console_password=False),
+        make_user("new", created_at=NOW),
+    )
+
+    stage.play("plan", make_config(enforcement={"grace_period": "1d"}))
+
+    assert [call[2] for call in stage.aws.calls if call[0] == "look"] == ["alice"]
+
+
+def test_old_report_has_the_keys_looked_at_before_they_are_stopped(stage: Stage) -> None:
+    stage.aws.add(
+        make_user("alice"),
+        live={"alice": UserNow(False, True, 1, days_ago(0.1))},
+        report_made_at=NOW - timedelta(hours=3),
+    )
+
+    report = stage.play()
+
+    assert (user_of(report).outcome, user_of(report).active_access_keys) == ("held", 1)
+
+
+def test_user_who_cannot_be_looked_at_is_unknown_and_left_alone(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), make_user("bob"))
+
+    def refuse(action: str, account_id: str, subject: str) -> None:
+        if (action, subject) == ("look", "alice"):
+            raise fail(Throttled, "Throttling")
+
+    stage.aws.before = refuse
+
+    report = stage.play()
+
+    assert (user_of(report).verdict, user_of(report).outcome) == ("unknown", "none")
+    assert user_of(report).error is not None
+    assert user_of(report, "bob").outcome == "enforced"
+    assert exit_code(report) == 1
+
+
+def test_user_deleted_in_between_is_in_no_list_and_no_failure(stage: Stage) -> None:
+    account = stage.aws.add(make_user("alice"), make_user("bob"))
+
+    def delete(action: str, account_id: str, subject: str) -> None:
+        if (action, subject) == ("enter", "enforce"):
+            account.gone.add("alice")
+
+    stage.aws.before = delete
+
+    report = stage.play()
+
+    assert outcomes(report) == {"bob": "enforced"}
+    assert exit_code(report) == 0
+
+
+@pytest.mark.parametrize("state", [PolicyState.DRIFTED, PolicyState.MISSING])
+def test_policy_edited_between_plan_and_write_is_never_attached(stage: Stage, state: PolicyState) -> None:
+    account = stage.aws.add(make_user("alice"))
+
+    def edit(action: str, account_id: str, subject: str) -> None:
+        if (action, subject) == ("enter", "enforce"):
+            account.policy = state
+
+    stage.aws.before = edit
+
+    report = stage.play()
+
+    assert user_of(report).outcome == "held"
+    assert user_of(report).error is not None
+    assert user_of(report).error.code == "policy_drifted"  # type: ignore[union-attr]
+    assert stage.aws.writes() == []
+
+
+def test_user_who_could_never_enrol_is_held_and_not_written_to(stage: Stage) -> None:
+    stage.aws.add(
+        make_user("alice"), make_user("bob"), obstacles={"alice": "an organization policy (SCP) keeps the user"}
+    )
+
+    report = stage.play()
+
+    assert outcomes(report) == {"alice": "held", "bob": "enforced"}
+    assert user_of(report).error is not None
+    assert user_of(report).error.code == "cannot_enrol"  # type: ignore[union-attr]
+    assert stage.aws.writes() == [("attach", "000000000001", "bob")]
+
+
+def test_simulator_is_asked_once_for_each_user_to_be_written_to_and_no_other(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), make_user("bob", has_mfa=True), make_user("robot", has_console_password=False))
+
+    stage.play()
+
+    assert [call[2] for call in stage.aws.calls if call[0] == "simulate"] == ["alice"]
+
+
+def test_simulator_that_cannot_be_asked_holds_the_user(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+
+    def refuse(action: str, account_id: str, subject: str) -> None:
+        if action == "simulate":
+            raise fail(AccessDenied, "AccessDenied", "SimulatePrincipalPolicy")
+
+    stage.aws.before = refuse
+
+    report = stage.play()
+
+    assert outcomes(report) == {"alice": "held"}
+    assert stage.aws.writes() == []
+
+
+def test_simulator_is_not_asked_where_the_configuration_says_so(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), obstacles={"alice": "a boundary"})
+
+    report = stage.play(config=make_config(enforcement={"check_enrolment": False}))
+
+    assert outcomes(report) == {"alice": "enforced"}
+    assert not [call for call in stage.aws.calls if call[0] == "simulate"]
+
+
+# -- failures are data
+
+
+def test_one_account_failing_hides_none_of_the_others(stage: Stage) -> None:
+    for _ in range(3):
+        stage.aws.add(make_user(f"user{len(stage.aws.accounts)}"))
+
+    def refuse(action: str, account_id: str, subject: str) -> None:
+        if action == "enter" and account_id == "000000000002":
+            raise fail(AssumeRoleDenied, "AccessDenied", "AssumeRole")
+
+    stage.aws.before = refuse
+
+    report = stage.play()
+
+    failed = account_of(report, "000000000002")
+    assert failed.status == "failed"
+    assert failed.error is not None
+    assert (failed.error.stage, failed.error.code) == ("assume_role", "AccessDenied")
+    assert "orgmfa-member is missing" in failed.error.remedy
+    assert outcomes(report) == {"user0": "enforced", "user2": "enforced"}
+    assert exit_code(report) == 1
+
+
+def test_missing_role_in_the_management_account_says_that_stacksets_do_not_reach_it(stage: Stage) -> None:
+    stage.aws.add(account_id=ORGANIZATION.management_account_id)
+
+    def refuse(action: str, account_id: str, subject: str) -> None:
+        if action == "enter":
+            raise fail(AssumeRoleDenied, "AccessDenied", "AssumeRole")
+
+    stage.aws.before = refuse
+
+    error = stage.play("plan").accounts[0].error
+
+    assert error is not None
+    assert "StackSets never reach the management account" in error.remedy
+
+
+def test_unexpected_exception_is_the_failure_of_its_account(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+    stage.aws.add(make_user("bob"))
+
+    def blow_up(action: str, account_id: str, subject: str) -> None:
+        if (action, account_id) == ("inspect", "000000000001"):
+            raise ZeroDivisionError("division by zero")
+
+    stage.aws.before = blow_up
+
+    report = stage.play()
+
+    failed = account_of(report, "000000000001")
+    assert (failed.status, failed.error and failed.error.code) == ("failed", "ZeroDivisionError")
+    assert outcomes(report) == {"bob": "enforced"}
+
+
+def test_unexpected_exception_among_the_writes_keeps_what_was_written(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), make_user("bob"), make_user("carol"))
+
+    def blow_up(action: str, account_id: str, subject: str) -> None:
+        if (action, subject) == ("attach", "bob"):
+            raise ZeroDivisionError
+
+    stage.aws.before = blow_up
+
+    report = stage.play()
+
+    assert outcomes(report) == {"alice": "enforced", "bob": "failed", "carol": "failed"}
+    assert report.accounts[0].status == "failed"
+
+
+def test_failed_write_is_told_and_the_next_user_tried(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), make_user("bob"))
+
+    def refuse(action: str, account_id: str, subject: str) -> None:
+        if (action, subject) == ("attach", "alice"):
+            raise fail(AccessDenied, "AccessDenied", "AttachUserPolicy")
+
+    stage.aws.before = refuse
+
+    report = stage.play()
+
+    assert outcomes(report) == {"alice": "failed", "bob": "enforced"}
+    assert exit_code(report) == 1
+
+
+def test_write_whose_answer_was_lost_is_verified(stage: Stage) -> None:
+    account = stage.aws.add(make_user("alice"), make_user("bob"))
+    made = account.users["alice"].attached_policy_arns | {"arn:aws:iam::000000000001:policy/EnforceMFA"}
+
+    def lose(action: str, account_id: str, subject: str) -> None:
+        if action == "attach":
+            if subject == "alice":
+                account.users["alice"] = make_user("alice", attached_policy_arns=made)
+            raise fail(Unreachable, "ConnectionClosedError")
+
+    stage.aws.before = lose
+
+    assert outcomes(stage.play()) == {"alice": "enforced", "bob": "failed"}
+
+
+def test_account_that_cannot_be_entered_for_writing_fails_with_its_users(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), make_user("bob", has_mfa=True))
+
+    def refuse(action: str, account_id: str, subject: str) -> None:
+        if (action, subject) == ("enter", "enforce"):
+            raise fail(AssumeRoleDenied, "AccessDenied", "AssumeRole")
+
+    stage.aws.before = refuse
+
+    report = stage.play()
+
+    assert report.accounts[0].status == "failed"
+    assert outcomes(report) == {"alice": "failed", "bob": "none"}
+
+
+# -- selection
+
+
+def test_skipped_accounts_are_reported_with_the_reason_and_never_entered(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+    stage.aws.add(state=AccountState.SUSPENDED)
+    stage.aws.add()
+
+    report = stage.play("plan", make_config(organization={"exclude_accounts": ["000000000003"]}))
+
+    assert [account.status for account in report.accounts] == ["inspected", "skipped", "skipped"]
+    assert [account.error and account.error.code for account in report.accounts] == [
+        None,
+        "suspended",
+        "excluded_account",
+    ]
+    assert {call[1] for call in stage.aws.calls if call[0] == "enter"} == {"000000000001"}
+    assert exit_code(report) == 0
+
+
+def test_account_repeated_by_the_listing_is_worked_on_once(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+    listed = stage.aws.list_accounts
+
+    def twice(watched: Any = ()) -> Iterator[Account]:
+        yield from listed(watched)
+        yield from listed(watched)
+
+    stage.aws.list_accounts = twice  # type: ignore[assignment,method-assign]
+
+    report = stage.play()
+
+    assert report.totals.accounts == 1
+    assert len(stage.aws.writes()) == 1
+
+
+def test_listing_that_breaks_off_is_said_and_the_listed_accounts_are_worked_on(stage: Stage) -> None:
+    for _ in range(3):
+        stage.aws.add(make_user(f"user{len(stage.aws.accounts)}"))
+
+    def break_off(action: str, account_id: str, subject: str) -> None:
+        if (action, account_id) == ("list", "000000000003"):
+            raise fail(Throttled, "TooManyRequestsException", "ListAccounts")
+
+    stage.aws.before = break_off
+
+    report = stage.play()
+
+    assert report.complete is False
+    assert [(error.stage, error.code) for error in report.errors] == [("select", "TooManyRequestsException")]
+    assert report.totals.accounts == 2
+    assert report.totals.enforced == 2
+    assert exit_code(report) == 1
+
+
+def test_listing_that_fails_at_once_starts_nothing(stage: Stage) -> None:
+    stage.aws.add()
+
+    def refuse(action: str, account_id: str, subject: str) -> None:
+        raise fail(AccessDenied, "AccessDeniedException", "ListAccounts")
+
+    stage.aws.before = refuse
+
+    with pytest.raises(StartError, match="organizations:ListAccounts"):
+        stage.play()
+
+    assert stage.store.files == {}
+    assert stage.notifier.messages == []
+
+
+def test_no_account_at_all_is_an_error_and_never_all_clean(stage: Stage) -> None:
+    with pytest.raises(StartError, match="no account"):
+        stage.play()
+
+
+@pytest.mark.parametrize("target", ["000000000002", "account-02"])
+def test_one_account_by_id_or_name_is_all_that_is_reported(stage: Stage, target: str) -> None:
+    stage.aws.add(make_user("alice"))
+    stage.aws.add(make_user("bob"))
+
+    report = stage.play(targets=(target,))
+
+    assert outcomes(report) == {"bob": "enforced"}
+    assert report.totals.accounts == 1
+
+
+def test_account_is_found_by_an_alias_that_an_earlier_run_saw(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+    stage.aws.add(make_user("bob"))
+    stage.play("plan")
+
+    assert outcomes(stage.play("plan", targets=("alias-02",))) == {"bob": "planned"}
+
+
+@pytest.mark.parametrize("target", ["000000000009", "nobody"])
+def test_unknown_account_starts_nothing(stage: Stage, target: str) -> None:
+    stage.aws.add(make_user("alice"))
+
+    with pytest.raises(ConfigError, match="matches no account"):
+        stage.play(targets=(target,))
+
+    assert stage.aws.writes() == []
+
+
+def test_run_is_narrowed_to_an_ou(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), ou_ids=frozenset({"ou-abcd-11112222"}))
+    stage.aws.add(make_user("bob"), ou_ids=frozenset({"ou-abcd-33334444"}))
+
+    report = stage.play("plan", ou_ids=("ou-abcd-33334444",))
+
+    assert outcomes(report) == {"bob": "planned"}
+
+
+# -- the gate
+
+
+def test_run_over_its_limit_writes_nothing_anywhere(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), make_user("bob"))
+    stage.aws.add(make_user("carol"))
+
+    report = stage.play(config=make_config(limits={"max_changes_per_run": 2}))
+
+    assert set(outcomes(report).values()) == {"held"}
+    assert stage.aws.writes() == []
+    assert stage.asked == []
+    assert exit_code(report) == 1
+
+
+def test_account_over_its_limit_is_held_and_the_others_are_not(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), make_user("bob"))
+    stage.aws.add(make_user("carol"))
+
+    report = stage.play(config=make_config(limits={"max_changes_per_account": 1}))
+
+    assert outcomes(report) == {"alice": "held", "bob": "held", "carol": "enforced"}
+
+
+def test_stop_switch_holds_a_run_at_the_gate(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+    stage.is_stopped = lambda: True
+
+    report = stage.play()
+
+    assert user_of(report).error is not None
+    assert (user_of(report).outcome, user_of(report).error.code) == ("held", "stopped")  # type: ignore[union-attr]
+    assert stage.aws.writes() == []
+
+
+def test_stop_switch_thrown_in_a_running_sweep_stops_the_next_write(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), make_user("bob"), make_user("carol"))
+    stage.is_stopped = lambda: bool(stage.aws.writes())
+
+    report = stage.play()
+
+    assert outcomes(report) == {"alice": "enforced", "bob": "held", "carol": "held"}
+    assert len(stage.aws.writes()) == 1
+
+
+def test_person_who_says_no_has_nothing_written_and_nothing_archived(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+    stage.answers = False
+
+    finished = stage.finish()
+
+    assert finished.was_declined
+    assert outcomes(finished.report) == {"alice": "planned"}
+    assert stage.aws.writes() == []
+    assert stage.store.files == {}
+    assert stage.notifier.messages == []
+
+
+def test_person_is_shown_the_very_plan_and_not_asked_where_there_is_none(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+
+    stage.play()
+    stage.play()
+
+    assert [outcomes(plan) for plan in stage.asked] == [{"alice": "planned"}]
+
+
+# -- policy and group, where the program owns them
+
+OWNED = {"policy": {"managed_by": "orchestrator"}}
+
+
+def test_missing_policy_and_group_are_made_before_anybody_is_enforced(stage: Stage) -> None:
+    policies = frozenset(f"arn:aws:iam::aws:policy/P{number}" for number in range(10))
+    stage.aws.add(
+        make_user("alice"),
+        make_user("bob", attached_policy_arns=policies),
+        policy=PolicyState.MISSING,
+        group=PolicyState.MISSING,
+    )
+
+    report = stage.play(config=make_config(**OWNED))
+
+    assert [write[0] for write in stage.aws.writes()] == [
+        "create_policy",
+        "create_group",
+        "attach_group_policy",
+        "attach",
+        "join",
+    ]
+    assert outcomes(report) == {"alice": "enforced", "bob": "enforced"}
+    assert report.accounts[0].policy_changes == ("create_policy", "create_group", "attach_group_policy")
+
+
+def test_old_policy_of_our_own_is_updated_also_where_nobody_is_to_be_enforced(stage: Stage) -> None:
+    stage.aws.add(make_user("bob", has_mfa=True), policy=PolicyState.OUTDATED)
+
+    report = stage.play(config=make_config(**OWNED))
+
+    assert stage.aws.writes() == [("update_policy", "000000000001", "")]
+    assert exit_code(report) == 0
+
+
+def test_plan_shows_changes_to_the_policy_and_makes_none(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), policy=PolicyState.MISSING)
+
+    report = stage.play("plan", make_config(**OWNED))
+
+    assert report.accounts[0].policy_changes == ("create_policy",)
+    assert stage.aws.writes() == []
+
+
+def test_without_ownership_nothing_is_made(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), policy=PolicyState.MISSING)
+
+    report = stage.play()
+
+    assert user_of(report).outcome == "held"
+    assert stage.aws.writes() == []
+
+
+# -- release
+
+ENFORCED = frozenset({"arn:aws:iam::000000000001:policy/EnforceMFA"})
+
+
+def test_release_undoes_and_the_next_run_leaves_the_user_alone_until_it_ends(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", attached_policy_arns=ENFORCED, group_names=frozenset({"EnforceMFA", "dev"})))
+
+    released = stage.play("release", release_for=timedelta(days=7))
+    after = stage.play(run_id="run-2")
+
+    assert outcomes(released) == {"alice": "released"}
+    assert [write[0] for write in stage.aws.writes()] == ["detach", "leave"]
+    assert outcomes(after) == {"alice": "in_grace"}
+    assert "released" in (user_of(after).reason or "")
+    assert exit_code(released) == exit_code(after) == 0
+
+
+def test_release_uses_the_release_role_for_writing_alone(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", attached_policy_arns=ENFORCED))
+
+    stage.play("release")
+
+    assert [call[2] for call in stage.aws.calls if call[0] == "enter"] == ["inspect", "release"]
+
+
+def test_release_of_what_is_gone_already_is_done(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", attached_policy_arns=ENFORCED))
+
+    def gone(action: str, account_id: str, subject: str) -> None:
+        if action == "detach":
+            raise fail(NotFound, "NoSuchEntity", "DetachUserPolicy")
+
+    stage.aws.before = gone
+
+    assert outcomes(stage.play("release")) == {"alice": "released"}
+
+
+def test_release_that_fails_is_told(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", attached_policy_arns=ENFORCED))
+
+    def refuse(action: str, account_id: str, subject: str) -> None:
+        if action == "detach":
+            raise fail(AccessDenied, "AccessDenied", "DetachUserPolicy")
+
+    stage.aws.before = refuse
+
+    report = stage.play("release")
+
+    assert outcomes(report) == {"alice": "failed"}
+    assert exit_code(report) == 1
+
+
+def test_release_of_a_user_whom_nobody_knows_is_an_error_of_the_run(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", attached_policy_arns=ENFORCED))
+
+    report = stage.play("release", user_names=frozenset({"alcie"}))
+
+    assert [error.code for error in report.errors] == ["user_not_found"]
+    assert outcomes(report) == {"alice": "already_enforced"}
+    assert exit_code(report) == 1
+
+
+def test_release_that_cannot_be_remembered_releases_nobody(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", attached_policy_arns=ENFORCED))
+    stage.store.broken["write"] = ArchiveError("the archive: read-only")
+
+    with pytest.raises(StartError, match="Nobody was released"):
+        stage.play("release")
+
+    assert stage.aws.writes() == []
+
+
+def test_limits_and_stop_switch_do_not_stand_in_the_way_of_a_release(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", attached_policy_arns=ENFORCED))
+    stage.is_stopped = lambda: True
+
+    report = stage.play("release", make_config(limits={"max_changes_per_run": 0, "max_changes_per_account": 0}))
+
+    assert outcomes(report) == {"alice": "released"}
+
+
+# -- archive and digest
+
+
+def test_report_is_archived_then_the_digest_sent_once(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+
+    finished = stage.finish()
+
+    assert finished.address == "memory:runs/2026/03/02/run-1.json.gz"
+    assert list(stage.store.files) == ["runs/2026/03/02/run-1.json.gz"]
+    assert len(stage.notifier.messages) == 1
+
+
+def test_digest_that_cannot_be_sent_fails_the_run_after_the_report_is_archived(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", has_mfa=True))
+    stage.notifier.refuses = True
+
+    report = stage.play()
+
+    assert [(error.stage, error.code) for error in report.errors] == [("digest", "digest_failed")]
+    assert len(stage.store.files) == 1
+    assert exit_code(report) == 1
+
+
+def test_archive_that_cannot_be_written_fails_the_run_and_the_digest_still_goes_out(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", has_mfa=True))
+    stage.store.broken["write"] = ArchiveError("the archive: no space left")
+
+    report = stage.play()
+
+    assert [error.stage for error in report.errors] == ["archive"]
+    assert len(stage.notifier.messages) == 1
+    assert exit_code(report) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "trigger", "has_mfa", "messages"),
+    [
+        ({"when": "always"}, Trigger.SCHEDULE, True, 1),
+        ({"when": "findings"}, Trigger.SCHEDULE, True, 0),
+        ({"when": "findings"}, Trigger.SCHEDULE, False, 1),
+        ({"when": "always"}, Trigger.ONBOARDING, True, 0),
+        ({"when": "always"}, Trigger.ONBOARDING, False, 1),
+    ],
+)
+def test_digest_goes_out_when_it_is_wanted(
+    stage: Stage, settings: dict[str, str], trigger: Trigger, has_mfa: bool, messages: int
+) -> None:
+    stage.aws.add(make_user("alice", has_mfa=has_mfa))
+
+    stage.play("plan", make_config(slack=settings), trigger=trigger, targets=("000000000001",))
+
+    assert len(stage.notifier.messages) == messages
+
+
+def test_runs_older_than_the_archive_keeps_are_deleted(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", has_mfa=True))
+    stage.store.files["runs/2024/01/01/old.json.gz"] = b""
+    stage.store.written_at = NOW - timedelta(days=401)
+
+    stage.play("plan")
+
+    assert "runs/2024/01/01/old.json.gz" not in stage.store.files
+
+
+# -- ending early
+
+
+def test_interrupted_run_writes_nothing_more_and_reports_every_account_it_knew(stage: Stage) -> None:
+    for _ in range(40):
+        stage.aws.add(make_user(f"user{len(stage.aws.accounts)}"))
+
+    def interrupt(action: str, account_id: str, subject: str) -> None:
+        if action == "inspect" and account_id == "000000000003":
+            stage.halt.interrupted.set()
+
+    stage.aws.before = interrupt
+
+    report = stage.play(config=make_config(concurrency={"workers": 1}))
+
+    assert stage.aws.writes() == []
+    assert report.complete is (report.totals.accounts == 40)
+    assert report.totals.inspected >= 2
+    assert report.totals.inspected + report.totals.not_reached == report.totals.accounts
+    assert report.totals.not_reached > 0
+    assert [error.code for error in report.errors][-1] == "interrupted"
+    assert exit_code(report) == 1
+    assert len(stage.store.files) == 1
+
+
+def test_run_interrupted_among_the_writes_tells_what_was_written_and_what_was_not(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), make_user("bob"), make_user("carol"))
+    stage.aws.add(make_user("dave"))
+
+    def interrupt(action: str, account_id: str, subject: str) -> None:
+        if (action, subject) == ("attach", "bob"):
+            stage.halt.interrupted.set()
+
+    stage.aws.before = interrupt
+
+    report = stage.play(config=make_config(concurrency={"workers": 1}))
+
+    assert outcomes(report) == {"alice": "enforced", "bob": "enforced", "carol": "planned", "dave": "planned"}
+    assert [account.status for account in report.accounts] == ["not_reached", "not_reached"]
+    assert len(stage.aws.writes()) == 2
+    assert exit_code(report) == 1
+
+
+def test_run_past_its_deadline_starts_nothing_more(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+    stage.aws.add(make_user("bob"))
+    stage.halt = Halt.after(0)
+
+    report = stage.play()
+
+    assert stage.aws.writes() == []
+    assert report.totals.not_reached == report.totals.accounts >= 1
+    assert [error.code for error in report.errors] == ["deadline"]
+
+
+def test_progress_is_told_account_by_account(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+    stage.aws.add(make_user("bob", has_mfa=True))
+
+    stage.play()
+
+    assert stage.observer.phases == [("inspecting", None), ("applying", 1)]
+    assert stage.observer.accounts_done == 3
+    assert stage.observer.changes == 2
+
+
+def test_exempt_user_is_never_written_to_and_ended_exemption_no_longer_counts(stage: Stage) -> None:
+    exemptions = [
+        {"user": "ci-*", "reason": "robots", "until": date(2026, 3, 2)},
+        {"user": "old-*", "reason": "robots", "until": date(2026, 3, 1)},
+    ]
+    stage.aws.add(make_user("ci-1"), make_user("old-1"), make_user("break-glass"))
+
+    report = stage.play(config=make_config(exemptions=exemptions, protected_users=["break-*"]))
+
+    assert outcomes(report) == {"ci-1": "exempt", "old-1": "enforced", "break-glass": "exempt"}
+    assert user_of(report, "ci-1").reason == "robots (exemption ci-*, until 2026-03-02)"
