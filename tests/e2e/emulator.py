@@ -1,0 +1,67 @@
+"""Starts ministack with what its authorisation lacks, for the end-to-end tests; runs in an environment of its own.
+
+ministack checks who may call what, and knows trust policies and conditions, but not all of them. Added here, in its own
+process, as AWS defines them (IAM User Guide, 'AWS global condition context keys'; Service Authorization Reference):
+
+- `aws:PrincipalArn` of an assumed role is the role's ARN (ministack gives the session's);
+- `aws:ResourceOrgID` is the organization of the resource's account, here the one there is;
+- `iam:PolicyARN` of AttachUserPolicy and DetachUserPolicy is the policy in the request;
+- the resource of DescribeAccount is the account (ministack knows none).
+
+`aws:MultiFactorAuthPresent` is false in sessions without MFA and absent with long-term keys, as it should be.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from ministack.core import iam_actions, iam_evaluator
+
+_ASSUMED_ROLE = re.compile(r"arn:(?P<partition>[\w-]+):sts::(?P<account>\d{12}):assumed-role/(?P<role>[^/]+)/.+")
+
+
+def add_condition_keys(organization_file: Path) -> None:
+    """Wrap the functions of ministack that tell it of condition keys; the file is written once the organization is."""
+    resolve, tag_context = iam_evaluator._resolve_condition_key, iam_actions.request_tag_context
+
+    def resolve_key(key: str, context: Any) -> Any:
+        session = _ASSUMED_ROLE.fullmatch(context.principal_arn or "")
+        if key.lower() == "aws:principalarn" and session:
+            return f"arn:{session['partition']}:iam::{session['account']}:role/{session['role']}"
+        if key.lower() in {"aws:resourceorgid", "aws:principalorgid"}:
+            return organization_file.read_text(encoding="utf-8")
+        return resolve(key, context)
+
+    def add_policy_arn(service: str, action: str, body: bytes, params: dict[str, Any]) -> dict[str, Any]:
+        context = dict(tag_context(service, action, body, params))
+        if action.startswith("iam:") and (found := params.get("PolicyArn")):
+            context["iam:policyarn"] = found[0] if isinstance(found, list) else found
+        return context
+
+    iam_evaluator._resolve_condition_key = resolve_key
+    iam_actions.request_tag_context = add_policy_arn
+
+
+def name_accounts(organization_file: Path) -> None:
+    """Wrap the function of ministack that tells what a call is about."""
+    extract = iam_actions.extract_resource_arn
+
+    def name_resource(service: str, *request: Any) -> Any:
+        _, _, headers, body, _, _, account_id = request
+        if not headers.get("x-amz-target", "").endswith(".DescribeAccount"):
+            return extract(service, *request)
+        organization = organization_file.read_text(encoding="utf-8")
+        return f"arn:aws:organizations::{account_id}:account/{organization}/{json.loads(body)['AccountId']}"
+
+    iam_actions.extract_resource_arn = name_resource
+
+
+if __name__ == "__main__":
+    file = Path(os.environ["E2E_ORGANIZATION_FILE"])
+    add_condition_keys(file)
+    name_accounts(file)
+    from ministack.app import main
+
+    main()

@@ -1,0 +1,255 @@
+"""The whole of it, deployed: real trust policies, the real zip, the schedule, one digest. `make e2e` runs this.
+
+ministack is AWS here, with authorisation on; what its authorisation lacks is added by `emulator.py`. Its CloudFormation
+has no IAM groups and no alarms over metric math: the group is made by hand, those alarms are left out. What it cannot
+prove, conditions on MFA and the quotas among it, is proven elsewhere (tests/member_role, tests/aws). Its policy
+simulator passes over policies that are added to a question: it is not asked (`check_enrolment: false` in the package).
+"""
+
+import json
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from orchestrator.packaging import build_package
+from tests.e2e.deployment import HUB, Emulator, load_template, running_emulator
+from tests.fake_slack import FakeSlack
+
+ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
+BUCKET = "orgmfa-e2e-archive"
+RUN_SECONDS = 180
+
+
+@dataclass
+class Organization:
+    """An organization: the hub (which is its management account) and five members, by name."""
+
+    emulator: Emulator
+    slack: FakeSlack
+    id: str
+    account_ids: dict[str, str] = field(default_factory=dict)
+    stack: dict[str, str] = field(default_factory=dict)
+
+    def attached(self, account: str, user: str) -> list[str]:
+        iam = self.emulator.client("iam", self.account_ids[account])
+        answer = iam.list_attached_user_policies(UserName=user)
+        return [policy["PolicyName"] for policy in answer["AttachedPolicies"]]
+
+    def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Invoke the schedule's function and return what it returned."""
+        answer = self.emulator.client("lambda").invoke(FunctionName="orgmfa-schedule", Payload=json.dumps(event))
+        result = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, result
+        return dict(result)
+
+
+MEMBERS = ("payments", "search", "billing", "mobile")
+WITHOUT_ROLE = "legacy"
+
+
+def furnish(emulator: Emulator, account_id: str, users: dict[str, str]) -> None:
+    """Make users with a console password; those with the word `mfa` have a virtual device."""
+    iam = emulator.client("iam", account_id)
+    for name, kind in users.items():
+        iam.create_user(UserName=name)
+        iam.create_login_profile(UserName=name, Password="Correct-Horse-9-Battery")
+        if kind == "mfa":
+            device = iam.create_virtual_mfa_device(VirtualMFADeviceName=name)["VirtualMFADevice"]["SerialNumber"]
+            iam.enable_mfa_device(
+                UserName=name, SerialNumber=device, AuthenticationCode1="123456", AuthenticationCode2="654321"
+            )
+
+
+@pytest.fixture(scope="module")
+def organization(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organization]:
+    folder = tmp_path_factory.mktemp("e2e")
+    with running_emulator(folder) as emulator, FakeSlack() as slack:
+        organizations = emulator.client("organizations")
+        found = Organization(emulator, slack, organizations.describe_organization()["Organization"]["Id"])
+        for name in (*MEMBERS, WITHOUT_ROLE):
+            status = organizations.create_account(Email=f"{name}@example.com", AccountName=name)["CreateAccountStatus"]
+            found.account_ids[name] = status["AccountId"]
+        member = load_template("member_role/template.yaml")
+        for name in MEMBERS:
+            deploy_member(found, member, found.account_ids[name])
+        deploy_member(found, member, HUB)
+        furnish(emulator, found.account_ids["payments"], {"alice": "", "bob": "mfa"})
+        furnish(emulator, found.account_ids["search"], {"carol": ""})
+        furnish(emulator, found.account_ids[WITHOUT_ROLE], {"dave": ""})
+        deploy_hub(found, folder)
+        yield found
+
+
+def deploy_member(organization: Organization, template: dict[str, Any], account_id: str) -> None:
+    emulator = organization.emulator
+    emulator.deploy(template, "orgmfa-member", account_id, OrganizationId=organization.id, SecurityAccountId=HUB)
+    iam = emulator.client("iam", account_id)
+    iam.create_group(GroupName="EnforceMFA")
+    iam.attach_group_policy(GroupName="EnforceMFA", PolicyArn=f"arn:aws:iam::{account_id}:policy/EnforceMFA")
+
+
+def deploy_hub(organization: Organization, folder: Path) -> None:
+    emulator = organization.emulator
+    config = folder / "config.yaml"
+    config.write_text("enforcement: {check_enrolment: false}\n", encoding="utf-8")
+    package = build_package(
+        folder / "orgmfa.zip",
+        architecture=ARCHITECTURE,
+        python=f"3.{sys.version_info.minor}",  # ministack runs functions with the Python that runs it
+        config=config,
+        progress=lambda _: None,
+    )
+    s3 = emulator.client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_object(Bucket=BUCKET, Key="artifacts/orgmfa.zip", Body=package.path.read_bytes())
+    secret = emulator.client("secretsmanager").create_secret(
+        Name="orgmfa/slack", SecretString=organization.slack.webhook_url
+    )["ARN"]
+    organization.stack = emulator.deploy(
+        load_template("stackset/central.yaml"),
+        "orgmfa-central",
+        CodeBucket=BUCKET,
+        CodeKey="artifacts/orgmfa.zip",
+        Architecture=ARCHITECTURE,
+        OrganizationId=organization.id,
+        Mode="apply",
+        SlackSecretArn=secret,
+        OperatorPrincipalArns=f"arn:aws:iam::{HUB}:role/security-team",
+        RequireMfa="false",
+    )
+
+
+def test_schedule_fires_the_real_zip_and_users_are_enforced(organization: Organization) -> None:
+    scheduler = organization.emulator.client("scheduler")
+    group = next(
+        found["Name"] for found in scheduler.list_schedule_groups()["ScheduleGroups"] if "orgmfa" in found["Name"]
+    )
+    schedule = scheduler.list_schedules(GroupName=group)["Schedules"][0]["Name"]
+    found = scheduler.get_schedule(Name=schedule, GroupName=group)
+    assert found["ScheduleExpression"] == "cron(0 12 * * ? *)"
+    soon = datetime.now(UTC) + timedelta(seconds=5)
+
+    scheduler.update_schedule(
+        Name=schedule,
+        GroupName=group,
+        ScheduleExpression=f"at({soon:%Y-%m-%dT%H:%M:%S})",
+        FlexibleTimeWindow=found["FlexibleTimeWindow"],
+        Target=found["Target"],
+    )
+    ends_at = time.monotonic() + RUN_SECONDS
+    while not organization.slack.messages and time.monotonic() < ends_at:
+        time.sleep(1)
+
+    assert len(organization.slack.messages) == 1
+    assert organization.attached("payments", "alice") == ["EnforceMFA"]
+    assert organization.attached("payments", "bob") == []
+    assert organization.attached("search", "carol") == ["EnforceMFA"]
+    assert organization.attached(WITHOUT_ROLE, "dave") == []
+
+
+def test_account_without_the_role_is_reported_and_a_second_run_changes_nothing(organization: Organization) -> None:
+    organization.invoke({"accounts": [organization.account_ids["payments"]]})
+    result = organization.invoke({"trigger": "schedule", "scheduled_time": "2026-03-03T12:00:00Z"})
+
+    totals = result["totals"]
+    assert totals["accounts"] == len(MEMBERS) + 2
+    assert (totals["failed"], totals["inspected"]) == (1, len(MEMBERS) + 1)
+    assert (totals["enforced"], totals["already_enforced"]) == (0, 2)
+    assert result["report"].startswith(f"s3://{BUCKET}/archive/runs/")
+
+
+def test_same_scheduled_time_twice_is_one_run(organization: Organization) -> None:
+    event = {"trigger": "schedule", "scheduled_time": "2026-03-04T12:00:00Z"}
+    organization.invoke(event)
+    messages = len(organization.slack.messages)
+
+    assert organization.invoke(event)["repeated"] is True
+    assert len(organization.slack.messages) == messages
+
+
+def refused(call: Any, **parameters: Any) -> bool:
+    try:
+        call(**parameters)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in {"AccessDenied", "AccessDeniedException"}:
+            raise
+        return True
+    return False
+
+
+def assume(client: Any, arn: str) -> dict[str, str]:
+    keys = client.assume_role(RoleArn=arn, RoleSessionName="e2e")["Credentials"]
+    return {
+        "aws_access_key_id": keys["AccessKeyId"],
+        "aws_secret_access_key": keys["SecretAccessKey"],
+        "aws_session_token": keys["SessionToken"],
+    }
+
+
+TRUSTS_ROOT = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}],
+}
+MAY_ASSUME = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}],
+}
+
+
+def become(organization: Organization, role: str) -> Any:
+    """Return an STS client of a role of the hub that may assume anything, as far as it is concerned."""
+    iam = organization.emulator.client("iam")
+    iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(TRUSTS_ROOT))
+    iam.put_role_policy(RoleName=role, PolicyName="assume", PolicyDocument=json.dumps(MAY_ASSUME))
+    keys = assume(organization.emulator.client("sts"), f"arn:aws:iam::{HUB}:role/{role}")
+    return organization.emulator.client("sts", **keys)
+
+
+def test_other_principals_of_the_hub_cannot_assume_the_roles(organization: Organization) -> None:
+    stranger = become(organization, "somebody-else")
+    target = organization.account_ids["payments"]
+
+    for role in ("orgmfa-member", "orgmfa-release"):
+        arn = f"arn:aws:iam::{target}:role/{role}"
+        assert refused(stranger.assume_role, RoleArn=arn, RoleSessionName="e2e")
+
+
+def as_orchestrator(organization: Organization, service: str) -> Any:
+    """Return a client of the role that the functions run as, by a trust added for the test alone."""
+    iam = organization.emulator.client("iam")
+    iam.update_assume_role_policy(RoleName="orgmfa-orchestrator", PolicyDocument=json.dumps(TRUSTS_ROOT))
+    keys = assume(organization.emulator.client("sts"), f"arn:aws:iam::{HUB}:role/orgmfa-orchestrator")
+    return organization.emulator.client(service, **keys)
+
+
+def test_the_functions_role_enforces_and_cannot_release(organization: Organization) -> None:
+    sts = as_orchestrator(organization, "sts")
+    target = organization.account_ids["payments"]
+
+    release = f"arn:aws:iam::{target}:role/orgmfa-release"
+    assert refused(sts.assume_role, RoleArn=release, RoleSessionName="e2e")
+
+    iam = organization.emulator.client("iam", **assume(sts, f"arn:aws:iam::{target}:role/orgmfa-member"))
+    own, foreign = f"arn:aws:iam::{target}:policy/EnforceMFA", f"arn:aws:iam::{target}:policy/Other"
+    organization.emulator.client("iam", target).create_policy(PolicyName="Other", PolicyDocument=json.dumps(MAY_ASSUME))
+    assert refused(iam.detach_user_policy, UserName="alice", PolicyArn=own)
+    assert refused(iam.attach_user_policy, UserName="bob", PolicyArn=foreign)
+    assert refused(iam.create_user, UserName="mallory")
+    assert not refused(iam.attach_user_policy, UserName="alice", PolicyArn=own)
+
+
+def test_the_functions_role_reads_no_other_secret_and_writes_no_other_prefix(organization: Organization) -> None:
+    organization.emulator.client("secretsmanager").create_secret(Name="other", SecretString="hidden")
+    s3 = as_orchestrator(organization, "s3")
+
+    assert refused(as_orchestrator(organization, "secretsmanager").get_secret_value, SecretId="other")
+    assert refused(s3.put_object, Bucket=BUCKET, Key="artifacts/orgmfa.zip", Body=b"evil")
+    assert not refused(s3.put_object, Bucket=BUCKET, Key="archive/runs/probe", Body=b"")
