@@ -1,0 +1,108 @@
+"""Renews the pictures of the page in docs/pictures, from a run over the sandbox organization.
+
+    python -m tests.browser.pictures
+
+The sandbox has no past, so the trend, and what changed since the last run, are made up here.
+"""
+
+import subprocess
+import sys
+import tempfile
+from datetime import timedelta
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from orchestrator.model import Outcome, Status
+from orchestrator.page import TrendPoint, render_page, trend_point
+from orchestrator.reporting import ChangedUser, Changes, EnrolledUser, RunReport
+from tests.browser.driver import chromium, write_page
+
+FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
+VIEW = {"width": 1280, "height": 1860}
+RUNS = 60
+OPENED = "larkspur-payments"
+
+
+def main() -> None:
+    """Take the pictures."""
+    report = with_a_past(run_sandbox())
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        url = write_page(Path(folder) / "page.html", render_page(report, trend=make_past(report), keys_stop=True))
+        for scheme in ("light", "dark"):
+            page = browser.new_page(viewport=VIEW, color_scheme=scheme)
+            page.goto(url)
+            page.get_by_role("button", name=OPENED, exact=True).click()
+            taken = Image.open(BytesIO(page.screenshot()))
+            # 256 colours are enough for text and lines, and make a third of the size.
+            small = taken.convert("RGB").quantize(method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+            small.save(FOLDER / f"page-{scheme}.png", optimize=True)
+
+
+def run_sandbox() -> RunReport:
+    """Return the report of a first run over the sandbox organization."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "orchestrator", "apply", "--sandbox", "--yes", "--output", "json"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return RunReport.model_validate_json(done.stdout)
+
+
+def with_a_past(report: RunReport) -> RunReport:
+    """Return the report as if there had been runs before it."""
+    finished_at = report.finished_at
+    accounts = tuple(
+        account.model_copy(
+            update={
+                "failing_runs": 3 if account.status is Status.FAILED else 0,
+                "users": tuple(
+                    user
+                    if user.outcome is Outcome.NONE
+                    else user.model_copy(update={"open_since": finished_at - timedelta(days=7 * place % 41 + index)})
+                    for index, user in enumerate(account.users)
+                ),
+            }
+        )
+        for place, account in enumerate(report.accounts)
+    )
+    by_outcome = {
+        outcome: [
+            ChangedUser(account_id=account.id, account_alias=account.alias, account_name=account.name, name=user.name)
+            for account in accounts
+            for user in account.users
+            if user.outcome is outcome
+        ]
+        for outcome in Outcome
+    }
+    enrolled = EnrolledUser(
+        **by_outcome[Outcome.NONE][0].model_dump(), device="virtual", enrolled_at=finished_at - timedelta(hours=19)
+    )
+    changes = Changes(
+        since_run_id=f"{finished_at - timedelta(days=1):%Y%m%dT%H%M%SZ}-5e0c1a7d",
+        since=finished_at - timedelta(days=1),
+        newly_without_mfa=tuple(by_outcome[Outcome.IN_GRACE]),
+        enrolled=(enrolled,),
+        newly_enforced=tuple(by_outcome[Outcome.ENFORCED][:4]),
+    )
+    return report.model_copy(update={"accounts": accounts, "changes": changes})
+
+
+def make_past(report: RunReport) -> list[TrendPoint]:
+    """Return earlier runs that lead up to this one, a day apart."""
+    last = trend_point(report)
+    return [
+        TrendPoint(
+            run_id=f"day-{age}",
+            finished_at=last.finished_at - timedelta(days=age),
+            users_without_mfa=last.users_without_mfa + (age * age) // 260 + age % 3 % 2,
+            enforced=max(0, last.enforced - age // 5),
+            enrolled=max(0, last.enrolled - age // 8),
+            accounts_failed=last.accounts_failed if age < last.accounts_failed else 0,
+        )
+        for age in range(RUNS, 0, -1)
+    ]
+
+
+if __name__ == "__main__":
+    main()
