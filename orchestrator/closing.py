@@ -1,14 +1,23 @@
-"""How a run ends: the report is archived, then the digest goes out. A failure of either joins the errors of the run."""
+"""How a run ends: its report is archived, its findings are imported, and the digest goes out.
+
+A failure of any joins the errors of the run.
+"""
+
+from collections.abc import Iterable
 
 import structlog
 
 from orchestrator.desk import Desk
 from orchestrator.digest import render_digest
-from orchestrator.errors import ArchiveError, DigestError
-from orchestrator.model import Problem, Stage, Trigger
+from orchestrator.errors import ArchiveError, AwsError, DigestError
+from orchestrator.findings import render_findings
+from orchestrator.model import Mode, Problem, Stage, Trigger
 from orchestrator.notes import exemption_notes
 from orchestrator.ports import Ports
+from orchestrator.remedies import explain_findings, explain_findings_error
 from orchestrator.reporting import RunReport
+
+PAGE_COMMENT = "The page of this run, with every account and user: save it, then open it in a browser."
 
 log = structlog.get_logger(__name__)
 
@@ -29,13 +38,39 @@ def archive_report(report: RunReport, desk: Desk, ports: Ports, *, errors: list[
 
 
 def _save_page(report: RunReport, desk: Desk, ports: Ports) -> None:
-    """Put the page of a run beside its report, with the trend of the runs before it."""
+    """Put the page of a run beside its report."""
+    ports.archive.save_page(report, _render_page(report, desk, ports))
+
+
+def _render_page(report: RunReport, desk: Desk, ports: Ports) -> Iterable[str]:
+    """Return the page of a run, with the trend of the runs before it. Raises ArchiveError."""
     from orchestrator.page import MAX_RUNS, render_page, trend_point  # noqa: PLC0415 - draws a chart: not at cold start
 
     earlier = ports.archive.trend(report.organization_id, most=MAX_RUNS)
     trend = [trend_point(run) for run in earlier if run.run_id != report.run_id]
     keys_stop = desk.config.policy.access_keys == "deny"
-    ports.archive.save_page(report, render_page(report, trend=trend, keys_stop=keys_stop))
+    return render_page(report, trend=trend, keys_stop=keys_stop)
+
+
+def import_findings(report: RunReport, desk: Desk, ports: Ports, *, errors: list[Problem]) -> None:
+    """Import the findings of a plan or apply run into Security Hub; a failure joins the errors of the run."""
+    hub = ports.securityhub
+    if hub is None or report.mode is Mode.RELEASE:
+        return
+    findings = render_findings(report, desk.history, hub.product)
+    problem: Problem | None
+    try:
+        imported = hub.import_findings(findings, is_over=lambda: ports.halt.reason is not None)
+    except AwsError as error:
+        problem = explain_findings_error(error, hub.product)
+    else:
+        for refused in imported.refused:
+            log.error("finding_refused", finding_id=refused.id, code=refused.code, message=refused.message)
+        log.info("findings_imported", sent=imported.sent, refused=len(imported.refused))
+        problem = explain_findings(imported, len(findings))
+    if problem is not None:
+        log.error("findings_failed", code=problem.code, message=problem.message)
+        errors.append(problem)
 
 
 def send_digest(report: RunReport, desk: Desk, ports: Ports, *, errors: list[Problem]) -> None:
@@ -59,6 +94,22 @@ def send_digest(report: RunReport, desk: Desk, ports: Ports, *, errors: list[Pro
         log.error("digest_failed", message=str(error))  # noqa: TRY400 - a known failure, no traceback
         remedy = "The report is archived; mend the Slack settings, then run again."
         errors.append(Problem(Stage.DIGEST, "digest_failed", str(error), remedy))
+        return
+    if config.slack.attach:
+        _attach_page(report, desk, ports, errors=errors)
+
+
+def _attach_page(report: RunReport, desk: Desk, ports: Ports, *, errors: list[Problem]) -> None:
+    """Put the page of a run into the thread of its digest; a failure joins the errors of the run."""
+    if ports.notifier is None:
+        return
+    try:
+        content = "".join(_render_page(report, desk, ports)).encode()
+        ports.notifier.attach(f"orgmfa-{report.run_id}.html", content, PAGE_COMMENT)
+    except (ArchiveError, DigestError) as error:
+        log.error("attach_failed", message=str(error))  # noqa: TRY400 - a known failure, no traceback
+        remedy = "The digest was sent; mend what the message names, or see the page by `orgmfa report --html`."
+        errors.append(Problem(Stage.DIGEST, "attach_failed", str(error), remedy))
 
 
 def archive_link(template: str | None, report: RunReport) -> str | None:

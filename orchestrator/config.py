@@ -212,7 +212,14 @@ class SlackConfig(_Section):
     when: Literal["always", "findings"] = "always"
     mention: Annotated[str, StringConstraints(pattern=r"^(here|channel|[USW][A-Z0-9]{5,20})$")] | None = None
     users: Literal["names", "counts"] = "names"
-    attach: Literal[False] = False
+    attach: StrictBool = False
+
+    @model_validator(mode="after")
+    def _page_has_names(self) -> Self:
+        if self.attach and self.users == "counts":
+            message = "slack.attach sends the page of the run, which names users: set attach: false, or users: names"
+            raise ValueError(message)
+        return self
 
 
 class ArchiveConfig(_Section):
@@ -226,7 +233,7 @@ class ArchiveConfig(_Section):
 class SecurityHubConfig(_Section):
     """Whether findings go to Security Hub too."""
 
-    enabled: Literal[False] = False
+    enabled: StrictBool = False
 
 
 class Config(_Section):

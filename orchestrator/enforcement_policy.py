@@ -10,15 +10,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
-from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import yaml
 
-from orchestrator.errors import ConfigError, StartError
+from orchestrator.errors import ConfigError
+from orchestrator.shipped import read_shipped
 
 _PARTITIONS = ("aws", "aws-us-gov", "aws-cn")
 _ACCESS_KEYS = ("deny", "allow")
@@ -98,19 +96,9 @@ _TemplateLoader.add_multi_constructor("!", _short_tag)
 @cache
 def read_template() -> dict[str, Any]:
     """Return the parsed template of the member accounts; it must not be changed."""
-    packaged = resources.files("orchestrator").joinpath("_templates/member_role/template.yaml")
-    checkout = Path(__file__).parents[1] / "member_role" / "template.yaml"
     # _TemplateLoader is a SafeLoader, so it makes plain values alone.
-    template: dict[str, Any] = yaml.load(_read_first(packaged, checkout), _TemplateLoader)  # noqa: S506
+    template: dict[str, Any] = yaml.load(read_shipped("member_role/template.yaml"), _TemplateLoader)  # noqa: S506
     return template
-
-
-def _read_first(*places: Traversable) -> str:
-    """Return the text of the first of these files that exists."""
-    for place in places:
-        if place.is_file():
-            return place.read_text("utf-8")
-    raise StartError("member_role/template.yaml, which holds the EnforceMFA policy, is missing: reinstall orgmfa")
 
 
 @dataclass(frozen=True, slots=True)

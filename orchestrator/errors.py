@@ -17,6 +17,7 @@ OrgmfaError                    every failure the program knows; entry points cat
     +-- QuotaExceeded          an IAM quota is full
     +-- Throttled              still throttled when the retries had run out
     +-- NotReady               the credential report is still being made
+    +-- NotSubscribed          Security Hub is off in the account and Region
     +-- RegionDisabled         the STS endpoint of the Region is not active
     +-- Unavailable            an answer of the 5xx family when the retries had run out
     |   +-- Unreachable        no answer at all: no connection, or none in time
@@ -101,6 +102,10 @@ class Throttled(AwsError):
 
 class NotReady(AwsError):
     """The credential report is still being made."""
+
+
+class NotSubscribed(AwsError):
+    """Security Hub is not switched on in the account and Region."""
 
 
 class RegionDisabled(AwsError):

@@ -28,7 +28,7 @@ RESERVE_SECONDS = 60.0
 
 QUEUE_RETENTION = timedelta(days=14)
 """The longest that SQS keeps a message, and so the longest after which it can be delivered once more."""
-RUN_FAILING_STAGES = frozenset({Stage.SELECT, Stage.ARCHIVE, Stage.DIGEST})
+RUN_FAILING_STAGES = frozenset({Stage.SELECT, Stage.ARCHIVE, Stage.FINDINGS, Stage.DIGEST})
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +62,7 @@ def lambda_handler(event: object, context: LambdaContext) -> dict[str, Any]:
     """Carry out the run that an event asks for, and return its totals and where its report is archived.
 
     Raises ConfigError for an event that is not known, StartError where nothing could start, RunFailed where the
-    listing, the archive or the digest failed.
+    listing, the archive, the import of findings or the digest failed.
     """
     structlog.contextvars.clear_contextvars()
     configure_logs(as_json=True)

@@ -85,6 +85,7 @@ class Stage(StrEnum):
     INSPECT = "inspect"
     APPLY = "apply"
     ARCHIVE = "archive"
+    FINDINGS = "findings"
     DIGEST = "digest"
 
 
@@ -125,6 +126,38 @@ class Caller:
     account_id: str
     arn: str
     partition: str
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What findings in Security Hub belong to: the default product of an account in a Region."""
+
+    account_id: str
+    region: str
+    partition: str
+
+    @property
+    def arn(self) -> str:
+        """The ARN of the product."""
+        account = f"{self.region}:{self.account_id}"
+        return f"arn:{self.partition}:securityhub:{account}:product/{self.account_id}/default"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A finding that Security Hub did not take: its ID, and why."""
+
+    id: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of findings: how many were sent to Security Hub, and which of them it refused."""
+
+    sent: int
+    refused: tuple[Refused, ...]
 
 
 @dataclass(frozen=True, slots=True)

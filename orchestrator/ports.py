@@ -1,11 +1,11 @@
 """What a run needs from outside, each as a small protocol, and what it ends in."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from orchestrator.archive import RunArchive
-from orchestrator.model import Account
+from orchestrator.model import Account, Imported, Product
 from orchestrator.pool import Halt
 from orchestrator.reporting import RunReport
 
@@ -27,6 +27,23 @@ class Notifier(Protocol):
 
     def send(self, text: str, blocks: Sequence[dict[str, Any]]) -> None:
         """Send one message, or raise DigestError."""
+        ...
+
+    def attach(self, filename: str, content: bytes, comment: str) -> None:
+        """Attach a file to the message that was sent, or raise DigestError; called where `slack.attach` asks for it."""
+        ...
+
+
+class SecurityHub(Protocol):
+    """Takes the findings of a run."""
+
+    @property
+    def product(self) -> Product:
+        """What the findings belong to."""
+        ...
+
+    def import_findings(self, findings: Sequence[Mapping[str, Any]], *, is_over: Callable[[], bool]) -> Imported:
+        """Import findings until `is_over`, or raise AwsError."""
         ...
 
 
@@ -56,6 +73,7 @@ class Ports:
     observer: Observer
     confirm: Callable[[RunReport], bool]
     halt: Halt
+    securityhub: SecurityHub | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from orchestrator.errors import (
     Malformed,
     NoCredentials,
     NotFound,
+    NotSubscribed,
     Throttled,
     Unavailable,
     Unreachable,
 )
-from orchestrator.model import Account, Organization, Problem, Stage
+from orchestrator.model import Account, Imported, Organization, Problem, Product, Stage
 
 ASSUME_ROLE = "AssumeRole"
 
@@ -71,6 +72,24 @@ _ACCOUNT_REMEDIES: tuple[tuple[type[AwsError], str], ...] = (
     (AwsError, "Run again for this account (--account {account})."),
 )
 
+_FINDINGS_REMEDIES: tuple[tuple[type[AwsError], str], ...] = (
+    (
+        NotSubscribed,
+        "Switch Security Hub on in account {account}, Region {region}, or set securityhub.enabled: false.",
+    ),
+    (
+        AccessDenied,
+        (
+            "Allow securityhub:BatchImportFindings on {product} to this principal (SecurityHub=on in "
+            "stackset/central.yaml), or set securityhub.enabled: false."
+        ),
+    ),
+    (NoCredentials, "AWS no longer takes the caller's credentials: renew them, then run again."),
+    (Throttled, "AWS throttled every try: run again in a few minutes; findings are imported anew."),
+    (Unreachable, "Check network and proxy, and that the Region {region} has Security Hub; then run again."),
+    (AwsError, "Run again: findings are imported anew."),
+)
+
 
 def explain_account_error(
     error: AwsError, stage: Stage, account: Account, *, organization: Organization, role_name: str
@@ -101,6 +120,28 @@ def explain_defect(error: BaseException, stage: Stage, account: Account) -> Prob
 def explain_select_error(error: AwsError) -> Problem:
     """Return the problem of a run whose listing of accounts failed."""
     return Problem(Stage.SELECT, error.code, _one_line(str(error)), select_remedy(error))
+
+
+def explain_findings_error(error: AwsError, product: Product) -> Problem:
+    """Return the problem of a run whose findings could not be imported into Security Hub."""
+    remedy = _first(_FINDINGS_REMEDIES, error).format(
+        account=product.account_id, region=product.region, product=product.arn
+    )
+    return Problem(Stage.FINDINGS, error.code, _one_line(f"Security Hub: {error}"), remedy)
+
+
+def explain_findings(imported: Imported, wanted: int) -> Problem | None:
+    """Return the problem of a run where Security Hub did not take each of the findings, or None where it did."""
+    if imported.refused:
+        codes = ", ".join(sorted({refused.code for refused in imported.refused}))  # no IDs: they name users
+        message = f"Security Hub refused {len(imported.refused)} of {wanted} findings ({codes})"
+        return Problem(
+            Stage.FINDINGS, "findings_refused", message, "The log names each: run again; where it stays, report it."
+        )
+    if imported.sent < wanted:
+        message = f"the run ended early; {wanted - imported.sent} of {wanted} findings were not imported"
+        return Problem(Stage.FINDINGS, "findings_left", message, "Run again: findings are imported anew.")
+    return None
 
 
 def select_remedy(error: AwsError) -> str:

@@ -3,8 +3,8 @@
 select -> inspect -> assess -> plan -> gate -> apply -> report. Accounts are inspected while the next page of them is
 being listed. Everything is planned before anything is written: the gate counts the plans, a stop switch or a person may
 refuse, and only then is the same plan, account by account, carried out. Whatever happens to an account, it is in the
-report once; the report is archived, then the digest goes out. Failures become data: those of AWS in `inspection` and
-`application`, unexpected ones here.
+report once; the report is archived, findings are imported, then the digest goes out. Failures become data: those of AWS
+in `inspection`, `application` and `closing`, unexpected ones here.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ import structlog
 
 from orchestrator.application import apply_account, failed, unfinished
 from orchestrator.changes import add_history
-from orchestrator.closing import archive_report, send_digest
+from orchestrator.closing import archive_report, import_findings, send_digest
 from orchestrator.desk import RUN_AGAIN, Desk
 from orchestrator.errors import ArchiveError, AwsError, ConfigError, NotFound, NothingToDo, StartError
 from orchestrator.inspection import inspect_account
@@ -75,6 +75,7 @@ def run(desk: Desk, ports: Ports) -> Finished:
     errors += _unreached(results, ports.halt)
     finished = report()
     address = archive_report(finished, desk, ports, errors=errors)
+    import_findings(finished, desk, ports, errors=errors)
     send_digest(amend_report(finished, errors, desk.now()), desk, ports, errors=errors)
     finished = amend_report(finished, errors, desk.now())
     log.info("run_finished", complete=finished.complete, **finished.totals.model_dump())

@@ -1,4 +1,6 @@
-"""Sends the digest to Slack, once, by an incoming webhook or a bot token. What it says is written elsewhere.
+"""Sends the digest to Slack, once, by an incoming webhook or a bot token; the latter can attach a file to it too.
+
+What is sent is written elsewhere.
 
 The webhook URL and the token are credentials: they appear in no message, log or exception.
 """
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 from orchestrator.config import SlackCredentials
@@ -35,6 +37,7 @@ _EMPTY_REFUSED = frozenset({"invalid_payload", "missing_text_or_fallback_or_atta
 """How a webhook that works answers an empty message; one that does not is refused before the message is looked at."""
 _POSTING_SCOPES = frozenset({"chat:write", "chat:write:bot", "bot"})
 """The last two are those of apps made before 2020."""
+_UPLOADING_SCOPE = "files:write"
 _SLACKS_WORD = re.compile(r"[a-z_]{2,60}")
 
 _WORDS_BY_REMEDY = {
@@ -46,17 +49,27 @@ _WORDS_BY_REMEDY = {
     ),
     "set slack.channel to the ID of a channel (C...), and invite the app where it is private": "channel_not_found",
     "invite the app into the channel that slack.channel names": "not_in_channel",
-    "give the app the scope chat:write, and install it again": "missing_scope",
+    "give the app the scope chat:write (for slack.attach files:write too), and install it again": "missing_scope",
     "choose a channel that is not archived": "channel_is_archived is_archived",
     "ask an administrator of the workspace to let the app post there": (
         "action_prohibited posting_to_general_channel_denied restricted_action"
+    ),
+    "ask an administrator of the workspace to let the app upload files, or leave slack.attach out": (
+        "file_upload_size_restricted file_uploads_disabled file_uploads_except_images_disabled"
     ),
     "run again in a few minutes": "rate_limited ratelimited",
     "this is a defect of orgmfa, please report it": (
         "invalid_blocks invalid_blocks_format invalid_payload msg_blocks_too_long msg_too_long no_text"
     ),
 }
+_What = Literal["digest", "credentials", "page"]
 _REMEDIES = {word: remedy for remedy, words in _WORDS_BY_REMEDY.items() for word in words.split()}
+
+
+_NO_WEBHOOK_ATTACHES = (
+    "slack.attach: nothing can be attached by a webhook, which wins where both are given. It needs a bot token alone: "
+    'set ORGMFA_SLACK_BOT_TOKEN, or put {"bot_token": "..."} into the secret that slack.secret names'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +81,35 @@ class _Answer:
 
 
 class SlackNotifier:
-    """Posts one message: by the webhook where there is one, else by the bot token into the channel."""
+    """Posts one message: by the webhook where there is one, else by the bot token into the channel.
+
+    `attaches` is whether a file is to follow in its thread, which no webhook can do.
+    """
 
     def __init__(
         self,
         credentials: SlackCredentials,
         *,
         channel: str | None,
+        attaches: bool = False,
         base_url: str | None = None,
         timeout_seconds: int = TIMEOUT_SECONDS,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Raises ConfigError where the credentials cannot be used, or a bot token has no channel to post into."""
+        """Raises ConfigError where the credentials cannot serve this, or a bot token has no channel to post into."""
         self._webhook_url = (credentials.webhook_url or "").strip()
         self._bot_token = (credentials.bot_token or "").strip()
         self._channel = channel or ""
+        self._attaches = attaches
+        self._thread: tuple[str, str] | None = None
         self._base_url = base_url
         self._timeout_seconds = timeout_seconds
         self._sleep = sleep
         if self._webhook_url:
             if not _is_url(self._webhook_url):
                 raise ConfigError("the Slack webhook is not a URL; it begins with https://")
+            if attaches:
+                raise ConfigError(_NO_WEBHOOK_ATTACHES)
         elif not self._bot_token:
             raise ConfigError("Slack needs a webhook URL or a bot token; there is neither")
         elif not self._channel:
@@ -99,6 +120,12 @@ class SlackNotifier:
         fault = self._attempt(partial(self._call, text, blocks), "digest")
         if fault:
             # Raised here, outside of any `except`: the errors of the SDK hold the URL, and none is to hang on ours.
+            raise DigestError(fault)
+
+    def attach(self, filename: str, content: bytes, comment: str) -> None:
+        """Upload a file into the thread of the message that was sent. Raises DigestError where Slack refuses it."""
+        fault = self._attempt(partial(self._upload, filename, content, comment), "page")
+        if fault:
             raise DigestError(fault)
 
     def probe(self) -> str:
@@ -113,7 +140,7 @@ class SlackNotifier:
             return "Slack accepts the webhook (an empty message was refused as empty)"
         return f"Slack accepts the bot token; whether it may post into {self._channel}, the first digest shows"
 
-    def _attempt(self, call: Callable[[], _Answer], what: Literal["digest", "credentials"]) -> str:
+    def _attempt(self, call: Callable[[], _Answer], what: _What) -> str:
         """Return what went wrong, or nothing."""
         try:
             answer = call()
@@ -121,7 +148,9 @@ class SlackNotifier:
             return f"{_describe_unreachable(error)}: check the network and the proxy (HTTPS_PROXY)"
         except (OSError, HTTPException):
             silence = f"Slack did not answer within {self._timeout_seconds} s, or broke off"
-            return f"{silence}; the digest may have arrived, so it is not sent again" if what == "digest" else silence
+            return (
+                silence if what == "credentials" else f"{silence}; the {what} may have arrived, so it is not sent again"
+            )
         except (ValueError, LookupError, AttributeError, TypeError) as error:
             # slack_sdk on an answer that is not what Slack sends, or on a proxy that is no URL.
             return f"Slack's answer could not be read ({type(error).__name__}): check the proxy (HTTPS_PROXY)"
@@ -138,9 +167,36 @@ class SlackNotifier:
             word = sent.body.strip()
             return _Answer(sent.status_code, word if sent.status_code != _OK or word == "ok" else "")
         try:
-            WebClient(self._bot_token, **self._settings()).chat_postMessage(channel=self._channel, **message)
+            posted = WebClient(self._bot_token, **self._settings()).chat_postMessage(channel=self._channel, **message)
         except SlackApiError as error:
             return _Answer(error.response.status_code, str(error.response.get("error", "")))
+        if posted.get("ts"):
+            # The ID of the channel: an upload takes no name, which slack.channel can be.
+            self._thread = posted.get("channel") or self._channel, posted.get("ts", "")
+        return _Answer(_OK, "ok")
+
+    def _upload(self, filename: str, content: bytes, comment: str) -> _Answer:
+        from slack_sdk import WebClient  # noqa: PLC0415 - as above
+        from slack_sdk.errors import SlackApiError, SlackRequestError  # noqa: PLC0415 - as above
+
+        if self._thread is None:
+            return _Answer(_OK, "")
+        channel, thread = self._thread
+        try:
+            WebClient(self._bot_token, **self._settings()).files_upload_v2(
+                filename=filename,
+                title=filename,
+                content=content,
+                channel=channel,
+                thread_ts=thread,
+                initial_comment=comment,
+            )
+        except SlackApiError as error:
+            return _Answer(error.response.status_code, str(error.response.get("error", "")))
+        except SlackRequestError:  # the place where the file is put: not the Web API, and its answer is in no format
+            return _Answer(_OK, "")
+        except HTTPError as error:
+            return _Answer(error.code, "")
         return _Answer(_OK, "ok")
 
     def _ask(self) -> _Answer:
@@ -160,8 +216,9 @@ class SlackNotifier:
         except SlackApiError as error:
             return _Answer(error.response.status_code, str(error.response.get("error", "")))
         scopes = next((value for name, value in answer.headers.items() if name.lower() == "x-oauth-scopes"), "")
-        may_post = not scopes or not _POSTING_SCOPES.isdisjoint(scopes.replace(" ", "").split(","))
-        return _Answer(_OK, "ok" if may_post else "missing_scope")
+        given = scopes.replace(" ", "").split(",")
+        may_post = not _POSTING_SCOPES.isdisjoint(given) and (not self._attaches or _UPLOADING_SCOPE in given)
+        return _Answer(_OK, "ok" if may_post or not scopes else "missing_scope")
 
     def _settings(self) -> dict[str, Any]:
         """Return what every client of the SDK is made with."""
@@ -225,18 +282,19 @@ def _make_retry_handler(sleep: Callable[[float], None]) -> "RetryHandler":
     return Patience(max_retry_count=MAX_TRIES - 1)
 
 
-def _explain(answer: _Answer, what: Literal["digest", "credentials"]) -> str:
+def _explain(answer: _Answer, what: _What) -> str:
     """Return why an answer is a refusal, and what to do about it; nothing where Slack took what it was given."""
     status, word = answer.status, answer.word
     if status == _OK and word == "ok":
         return ""
     if status >= _SERVER_ERROR:
-        doubt = "" if status in _NOT_ACCEPTED or what != "digest" else "; the digest may have arrived"
+        doubt = "" if status in _NOT_ACCEPTED or what == "credentials" else f"; the {what} may have arrived"
         return f"Slack answered with an error of its own (HTTP {status}){doubt}: run again later"
     if status == _TOO_MANY_REQUESTS:
         word = "ratelimited"
     if _SLACKS_WORD.fullmatch(word) is None or word == "ok":
-        return f"the answer is not Slack's (HTTP {status}): check the webhook URL and the proxy (HTTPS_PROXY)"
+        suspects = "the proxy" if what == "page" else "the webhook URL and the proxy"
+        return f"the answer is not Slack's (HTTP {status}): check {suspects} (HTTPS_PROXY)"
     remedy = _REMEDIES.get(word)
     return f"Slack refused the {what}: {word}{f'; {remedy}' if remedy else ''}"
 

@@ -21,6 +21,7 @@ from orchestrator.aws.organizations import Directory
 from orchestrator.aws.policies import EnforcementPolicies, PolicySettings
 from orchestrator.aws.retrying import Retrier
 from orchestrator.aws.secrets import read_secret
+from orchestrator.aws.securityhub import FindingImporter
 from orchestrator.aws.sessions import MemberSessions, RoleNames, get_caller
 from orchestrator.aws.simulator import EnrolmentSimulator
 from orchestrator.aws.stop import is_stopped
@@ -30,7 +31,7 @@ from orchestrator.desk import Desk
 from orchestrator.enforcement_policy import is_same_policy, render_enforcement_policy
 from orchestrator.errors import ArchiveError, AwsError, ConfigError, StartError
 from orchestrator.lease import Lease
-from orchestrator.model import Caller, Mode, Organization, RunRequest, Trigger
+from orchestrator.model import Caller, Mode, Organization, Product, RunRequest, Trigger
 from orchestrator.pool import Halt
 from orchestrator.ports import Finished, Observer, Ports
 from orchestrator.remedies import select_remedy
@@ -126,6 +127,7 @@ def run_once(
         observer=observer,
         confirm=confirm,
         halt=halt,
+        securityhub=_securityhub(hub, retrier, caller),
     )
     with _lease(hub, request, halt):
         finished = run(desk, ports)
@@ -175,7 +177,7 @@ def examine_hub(hub: Hub, question: "Question", *, halt: Halt, observer: Observe
             store=make_store(config.archive.location, lambda: clients.s3),
             alias_by_account_id=hub.archive.alias_by_account_id,
             environment_slack=slack_credentials(hub.environment),
-            probe_slack=lambda credentials: SlackNotifier(credentials, channel=config.slack.channel).probe(),
+            probe_slack=lambda credentials: _slack_notifier(credentials, config).probe(),
             run_actions=RUN_ACTIONS,
             now=hub.now,
             halt=halt,
@@ -259,7 +261,19 @@ def _policy_settings(config: Config, partition: str) -> PolicySettings:
 def _notifier(hub: Hub, retrier: Retrier) -> SlackNotifier | None:
     """Return what sends the digest, or None where no Slack is configured."""
     credentials = slack_credentials(hub.environment) or _secret(hub, retrier)
-    return None if credentials is None else SlackNotifier(credentials, channel=hub.config.slack.channel)
+    return None if credentials is None else _slack_notifier(credentials, hub.config)
+
+
+def _slack_notifier(credentials: SlackCredentials, config: Config) -> SlackNotifier:
+    return SlackNotifier(credentials, channel=config.slack.channel, attaches=config.slack.attach)
+
+
+def _securityhub(hub: Hub, retrier: Retrier, caller: Caller) -> FindingImporter | None:
+    """Return what imports findings, or None where none are wanted."""
+    if not hub.config.securityhub.enabled:
+        return None
+    product = Product(caller.account_id, hub.clients.region, caller.partition)
+    return FindingImporter(hub.clients.securityhub, retrier, product)
 
 
 def _secret(hub: Hub, retrier: Retrier) -> SlackCredentials | None:

@@ -4,9 +4,10 @@
         run_the_program(ORGMFA_SLACK_WEBHOOK_URL=slack.webhook_url)
         [message] = slack.messages
 
-For the bot token: `slack.bot_token`, `slack.channel` and `slack.api_url`, the `base_url` of a WebClient. `messages`
-are the accepted ones, in order; `faults` say why others were refused; `requests` counts every post. Posts can be made
-to fail first: `slack.next(RateLimited(0), ServerError(), Drop())` does so to the next three, one each.
+For the bot token: `slack.bot_token`, `slack.channel` and `slack.api_url`, the `base_url` of a WebClient. It may upload
+files unless `may_upload` is taken from it; `files` are those that were shared, each with its thread. `messages` are the
+accepted ones, in order; `faults` say why others were refused; `requests` counts every post. Posts can be made to fail
+first: `slack.next(RateLimited(0), ServerError(), Drop())` does so to the next three, one each.
 
 The program under test must not find a proxy in its environment (HTTPS_PROXY, HTTP_PROXY): slack_sdk would ask the proxy
 for 127.0.0.1 too.
@@ -28,6 +29,7 @@ from socket import SHUT_RDWR
 from socketserver import TCPServer
 from threading import Event, Lock, Thread
 from typing import Any, Self
+from urllib.parse import parse_qsl
 
 MAX_BLOCKS = 50
 MAX_BLOCK_CHARACTERS = 12_000
@@ -105,6 +107,7 @@ class Message:
     text: str
     blocks: list[dict[str, Any]] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
+    ts: str = ""
 
     @property
     def texts(self) -> list[str]:
@@ -115,6 +118,26 @@ class Message:
     def mentions(self) -> list[str]:
         """Whatever in the message rings somebody's phone: `<!here>`, `<@U...>`, `<!subteam^S...>`."""
         return _MENTION.findall("\n".join([self.text, *self.texts]))
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that was shared: into which channel and thread, and with which words."""
+
+    channel: str
+    thread_ts: str
+    name: str
+    content: bytes
+    comment: str
+
+
+@dataclass(slots=True)
+class _Upload:
+    """A file on its way: announced with its length, then put, then shared."""
+
+    name: str
+    length: int
+    content: bytes | None = None
 
 
 def find_fault(payload: Mapping[str, Any]) -> Fault | None:
@@ -203,6 +226,11 @@ class FakeSlack:
         self.foreign_channels = {"C0PRIVATE": "not_in_channel", "C0OLD": "is_archived"}
         """Channels that refuse the app, each by its word; any other one is `channel_not_found`."""
         self.messages: list[Message] = []
+        self.may_upload = True
+        """Whether the token has the scope files:write."""
+        self.max_file_bytes = 1 << 30
+        self.files: list[File] = []
+        self._uploads: dict[str, _Upload] = {}
         self.faults: list[Fault] = []
         self.requests = 0
         self._closing = Event()
@@ -269,6 +297,11 @@ class FakeSlack:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def _judge(self, path: str, authorization: str, body: bytes) -> Answer:
+        if path.startswith("/upload/"):
+            return self._put(path.rpartition("/")[2], body)
+        if path.startswith("/api/files."):
+            told = self._call_files(path.rpartition(".")[2], authorization, dict(parse_qsl(body.decode())))
+            return Answer(200, json.dumps({"ok": "error" not in told} | told), {"Content-Type": "application/json"})
         try:
             payload = json.loads(body)
         except ValueError:
@@ -280,9 +313,11 @@ class FakeSlack:
         if path != "/api/chat.postMessage":
             return Answer(404, "no_service")
         fault = self._find_call_fault(authorization, payload)
-        self._keep(self.channel, payload, fault)
+        ts = self._keep(self.channel, payload, fault)
         said: dict[str, Any] = {"ok": fault is None}
-        if fault:
+        if fault is None:
+            said |= {"channel": self.channel, "ts": ts}
+        else:
             said |= {"error": fault.word, "response_metadata": {"messages": [f"[ERROR] {fault.where}"]}}
         return Answer(200, json.dumps(said), {"Content-Type": "application/json"})
 
@@ -298,12 +333,56 @@ class FakeSlack:
             return Fault(self.foreign_channels.get(str(channel), "channel_not_found"))
         return find_fault(payload)
 
-    def _keep(self, channel: str | None, payload: Any, fault: Fault | None) -> None:
+    def _keep(self, channel: str | None, payload: Any, fault: Fault | None) -> str:
+        """Book a message, and return its time stamp, which is its ID."""
         if fault is not None:
             self.faults.append(fault)
-        else:
-            options = {key: value for key, value in payload.items() if key not in {"channel", "text", "blocks"}}
-            self.messages.append(Message(channel, payload.get("text") or "", payload.get("blocks") or [], options))
+            return ""
+        ts = f"{1_772_452_800 + len(self.messages)}.000100"
+        options = {key: value for key, value in payload.items() if key not in {"channel", "text", "blocks"}}
+        self.messages.append(Message(channel, payload.get("text") or "", payload.get("blocks") or [], options, ts))
+        return ts
+
+    def _call_files(self, method: str, authorization: str, form: dict[str, str]) -> dict[str, Any]:
+        """Return the answer to one of the two calls of the Web API around an upload."""
+        if authorization != f"Bearer {self.bot_token}":
+            return {"error": "invalid_auth" if authorization else "not_authed"}
+        if not self.may_upload:
+            return {"error": "missing_scope", "needed": "files:write"}
+        if method == "getUploadURLExternal":
+            if not form.get("filename") or not form.get("length", "").isdecimal():
+                return {"error": "invalid_arguments"}
+            file_id = f"F0FILE{len(self._uploads)}"
+            self._uploads[file_id] = _Upload(form["filename"], int(form["length"]))
+            return {"file_id": file_id, "upload_url": f"{self._url}/upload/{file_id}"}
+        if method == "completeUploadExternal":
+            return self._share(form)
+        return {"error": "unknown_method"}
+
+    def _put(self, file_id: str, content: bytes) -> Answer:
+        """Return the answer of the place where files are put: not the Web API, and without the token."""
+        upload = self._uploads.get(file_id)
+        if upload is None or upload.length != len(content):
+            return Answer(400, "bad upload")
+        if len(content) > self.max_file_bytes:
+            return Answer(413, "too large")
+        upload.content = content
+        return Answer(200, f"OK - {len(content)}")
+
+    def _share(self, form: dict[str, str]) -> dict[str, Any]:
+        channel, thread_ts = form.get("channel_id", ""), form.get("thread_ts", "")
+        if channel != self.channel:
+            return {"error": self.foreign_channels.get(channel, "channel_not_found")}
+        if thread_ts and thread_ts not in {message.ts for message in self.messages if message.channel == channel}:
+            return {"error": "thread_not_found"}
+        wanted = [str(file["id"]) for file in json.loads(form.get("files", "[]"))]
+        uploads = [self._uploads.pop(file_id, None) for file_id in wanted]
+        for upload in uploads:
+            if upload is None or upload.content is None:
+                return {"error": "file_not_found"}
+            comment = form.get("initial_comment", "")
+            self.files.append(File(channel, thread_ts, upload.name, upload.content, comment))
+        return {"files": [{"id": file_id} for file_id in wanted]}
 
 
 class _Server(ThreadingHTTPServer):

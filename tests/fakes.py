@@ -1,6 +1,6 @@
 """In-memory stand-ins for what a run needs from outside. Each fits its protocol by shape and keeps its own books."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -18,9 +18,12 @@ from orchestrator.model import (
     DetachPolicy,
     Enforcement,
     IamUser,
+    Imported,
     PolicyChange,
     PolicyState,
+    Product,
     Quotas,
+    Refused,
     RemoveFromGroup,
     RootUser,
     UserChange,
@@ -240,15 +243,40 @@ class MemoryStore:
 
 @dataclass
 class FakeNotifier:
-    """Keeps the messages, or refuses them."""
+    """Keeps the messages and what is attached to them, or refuses either."""
 
     refuses: bool = False
+    refuses_files: bool = False
     messages: list[str] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
 
     def send(self, text: str, blocks: Sequence[dict[str, Any]]) -> None:
         if self.refuses:
             raise DigestError("Slack refused the digest: channel_not_found")
         self.messages.append(text)
+
+    def attach(self, filename: str, content: bytes, comment: str) -> None:
+        if self.refuses_files:
+            raise DigestError("Slack refused the page: missing_scope")
+        self.files[filename] = content
+
+
+@dataclass
+class FakeSecurityHub:
+    """Keeps the findings by their ID, refuses some, or fails as a whole."""
+
+    product: Product = field(default_factory=lambda: Product("999999999999", "eu-central-1", "aws"))
+    findings: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    refused: tuple[Refused, ...] = ()
+    error: AwsError | None = None
+
+    def import_findings(self, findings: Sequence[Mapping[str, Any]], *, is_over: Callable[[], bool]) -> Imported:
+        if self.error is not None:
+            raise self.error
+        if is_over():
+            return Imported(0, ())
+        self.findings |= {finding["Id"].rpartition("/")[2]: finding for finding in findings}
+        return Imported(len(findings), self.refused)
 
 
 @dataclass

@@ -342,6 +342,30 @@ def test_refused_digest_fails_the_run_and_the_webhook_url_is_never_told(cli: Cli
     assert list((cli.folder / "orgmfa-runs" / "runs").rglob("*.json.gz"))
 
 
+# -- shell completion
+
+AS_INSTALLED = "import sys; sys.argv = ['orgmfa']; from orchestrator.cli import main; main()"
+
+
+def complete(instruction: str, **words: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "_ORGMFA_COMPLETE": instruction, **words}
+    command = [sys.executable, "-c", AS_INSTALLED]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
+
+
+@pytest.mark.parametrize(
+    ("shell", "words"),
+    [("bash", "-F _orgmfa_completion orgmfa"), ("zsh", "#compdef orgmfa"), ("fish", "--command orgmfa")],
+)
+def test_completion_script_of_each_shell_is_printed(shell: str, words: str) -> None:
+    assert words in complete(f"{shell}_source")
+
+
+def test_commands_and_options_are_completed() -> None:
+    assert complete("bash_complete", COMP_WORDS="orgmfa pl", COMP_CWORD="1") == "plain,plan\n"
+    assert "plain,--account\n" in complete("bash_complete", COMP_WORDS="orgmfa plan --ac", COMP_CWORD="2")
+
+
 # -- what cannot be used: exit code 2, nothing on stdout, the reason on stderr, never a traceback
 
 
@@ -373,6 +397,15 @@ def test_configuration_that_cannot_be_used_is_refused(
 
     assert_refused(cli("apply", "--yes", "--output", "json"), *words)
     assert aws.writes() == []
+
+
+def test_webhook_that_is_to_attach_the_page_is_refused_before_anything_is_read(cli: Cli) -> None:
+    cli.configure("slack: {attach: true}\n")
+
+    done = cli("plan", "--digest", ORGMFA_SLACK_WEBHOOK_URL="https://hooks.slack.com/services/T/B/s3cret")
+
+    assert_refused(done, "slack.attach", "bot token")
+    assert "s3cret" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -325,7 +325,8 @@ def test_unknown_key_is_named_with_the_known_ones(text: str, key: str, known: st
         ("concurrency: {workers: 257}", "concurrency.workers", "less than or equal to 256"),
         ("slack: {when: never}", "slack.when", "'always' or 'findings'"),
         ("slack: {mention: everyone}", "slack.mention", "match pattern"),
-        ("slack: {attach: true}", "slack.attach", "should be False"),
+        ("slack: {attach: 1}", "slack.attach", "valid boolean"),
+        ("slack: {attach: true, users: counts}", "slack", "the page of the run, which names users"),
         ("archive: {location: ''}", "archive.location", "at least 1 character"),
         ("archive: {location: 's3://'}", "archive.location", "neither a folder nor s3://"),
         ("archive: {location: 's3://my-bucket?versionId=1'}", "archive.location", "neither a folder nor s3://"),
@@ -334,7 +335,7 @@ def test_unknown_key_is_named_with_the_known_ones(text: str, key: str, known: st
         ("archive: {location: 'https://bucket.s3.amazonaws.com'}", "archive.location", "neither a folder nor s3://"),
         ("archive: {link: 'runs/{run_id}'}", "archive.link", "match pattern"),
         ("archive: {keep: 1y}", "archive.keep", "'1y' is not a duration"),
-        ("securityhub: {enabled: true}", "securityhub.enabled", "should be False"),
+        ("securityhub: {enabled: 1}", "securityhub.enabled", "valid boolean"),
     ],
 )
 def test_value_that_cannot_be_used_is_told_with_file_and_key(text: str, key: str, words: str) -> None:
@@ -528,7 +529,7 @@ def test_value_that_yaml_itself_stumbles_over_is_refused(text: str) -> None:
     assert refusal(text).startswith("config.yaml: ")
 
 
-PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.dates() | st.datetimes() | st.text(max_size=20)
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 WORDS = sorted({part for key in ALL_KEYS for part in key.split(".")})
 KEYS = st.sampled_from(WORDS) | st.text(max_size=8)
 VALUES = st.recursive(

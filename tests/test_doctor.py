@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from io import StringIO
@@ -1160,3 +1161,17 @@ def test_bot_token_that_is_unknown_or_may_not_post_is_refused(slack: SlackWithAu
     slack.scopes = "channels:read"
     with pytest.raises(DigestError, match=r"missing_scope.*chat:write"):
         probe(slack, bot_token=slack.bot_token)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "may_attach"), [("chat:write,files:write", True), ("chat:write", False), (None, True)]
+)
+def test_bot_token_that_is_to_attach_needs_the_scope_for_it(
+    slack: SlackWithAuthTest, scopes: str | None, may_attach: bool
+) -> None:
+    slack.scopes = scopes
+    credentials = SlackCredentials(bot_token=slack.bot_token)
+    notifier = SlackNotifier(credentials, channel=slack.channel, attaches=True, base_url=slack.api_url)
+
+    with nullcontext() if may_attach else pytest.raises(DigestError, match=r"missing_scope.*files:write"):
+        notifier.probe()

@@ -1,18 +1,16 @@
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from orchestrator.enforcement_policy import (
-    _read_first,
     is_same_policy,
     normalised,
     render_enforcement_policy,
 )
-from orchestrator.errors import ConfigError, StartError
+from orchestrator.errors import ConfigError
 from tests.member_role.rendering import enforcement_document
 
 PARTITIONS = ["aws", "aws-us-gov", "aws-cn"]
@@ -204,19 +202,3 @@ def test_what_cannot_be_read_is_not_even_the_same_as_itself(text: str) -> None:
     assert not is_same_policy(text, text)
     with pytest.raises(ValueError, match=r"."):
         normalised(text)
-
-
-def test_the_first_template_that_exists_is_read(tmp_path: Path) -> None:
-    packaged, checkout = tmp_path / "packaged.yaml", tmp_path / "checkout.yaml"
-    checkout.write_text("checkout")
-
-    without_package = _read_first(packaged, checkout)
-    packaged.write_text("packaged")
-    with_package = _read_first(packaged, checkout)
-
-    assert (without_package, with_package) == ("checkout", "packaged")
-
-
-def test_a_missing_template_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(StartError, match=r"template\.yaml.*is missing: reinstall orgmfa"):
-        _read_first(tmp_path / "packaged.yaml", tmp_path / "checkout.yaml")

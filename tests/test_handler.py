@@ -407,6 +407,21 @@ def test_digest_that_is_refused_fails_the_invocation_after_the_report(function: 
     assert not any(secret in str(caught.value) for secret in slack.secret_texts)
 
 
+def test_findings_that_cannot_be_imported_fail_the_invocation_after_report_and_digest(
+    function: Function, slack: FakeSlack
+) -> None:
+    function.configure(securityhub={"enabled": True})
+    function.aws.faults.append(
+        lambda call: json_error("InvalidAccessException", "not subscribed") if call.service == "securityhub" else None
+    )
+
+    with pytest.raises(RunFailed, match="findings: Security Hub: not subscribed"):
+        function.invoke(SCHEDULE)
+
+    assert len(function.reports()) == 1
+    assert len(slack.messages) == 1
+
+
 def test_function_near_its_end_starts_nothing_and_fails(function: Function) -> None:
     function.configure(enforcement={"mode": "apply"})
 
@@ -553,4 +568,25 @@ def test_onboarding_sends_a_digest_only_where_there_is_something_to_say(function
 
     function.invoke(batch(stack_set_event(function.payments)))
 
+    assert len(slack.messages) == 1
+
+
+def test_two_thousand_events_of_a_first_rollout_are_one_run_and_one_digest(
+    function: Function, slack: FakeSlack
+) -> None:
+    """Two accounts of the organization are among them, most events twice, in one batch as SQS hands it over."""
+    others = [stack_set_event(f"{number:012}") for number in range(700000000000, 700000000998)]
+    ours = [stack_set_event(function.payments), stack_set_event(function.search)]
+
+    function.invoke(batch(*others, *ours, *others, *ours))
+
+    (report,) = function.reports()
+    assert {account.id for account in report.accounts} == {function.payments, function.search}
+    assert len(slack.messages) == 1
+    assert function.aws.actions().count("DescribeAccount") == 0
+
+    repeated = function.invoke(batch(*others, *ours))
+
+    assert repeated["accounts"] == 0
+    assert len(function.reports()) == 1
     assert len(slack.messages) == 1

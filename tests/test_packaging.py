@@ -34,10 +34,10 @@ from orchestrator.packaging.building import TEMPLATE, _compile, _lay_out
 from orchestrator.packaging.bytecode import compile_folder, find_interpreter
 from orchestrator.packaging.contents import SERVICES, is_needed, select_modules
 from orchestrator.packaging.lock import Pin, select_pins
-from orchestrator.packaging.shipped import read_shipped
 from orchestrator.packaging.target import MACHINES, Target
 from orchestrator.packaging.wheels import Wheel, fetch_wheels
 from orchestrator.packaging.zipping import replacing, write_zip
+from orchestrator.shipped import read_shipped
 
 OURS = Path(orchestrator.__file__).parent
 ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"

@@ -4,14 +4,23 @@ import pytest
 
 from orchestrator import errors
 from orchestrator.errors import AwsError
-from orchestrator.model import Stage
-from orchestrator.remedies import explain_account_error, explain_defect, explain_select_error, select_remedy
+from orchestrator.model import Imported, Product, Refused, Stage
+from orchestrator.remedies import (
+    explain_account_error,
+    explain_defect,
+    explain_findings,
+    explain_findings_error,
+    explain_select_error,
+    select_remedy,
+)
 from tests.builders import ACCOUNT_ID, ORGANIZATION, make_account
 
 ALL_KINDS = sorted(
     (kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, AwsError)),
     key=lambda kind: kind.__name__,
 )
+
+PRODUCT = Product("999988887777", "eu-central-1", "aws")
 
 
 def make_error(kind: type[AwsError], operation: str = "ListMFADevices", message: str = "refused") -> AwsError:
@@ -43,6 +52,7 @@ def remedy(kind: type[AwsError], *, account_id: str = ACCOUNT_ID, operation: str
         (errors.AlreadyExists, f"Run again for this account (--account {ACCOUNT_ID})."),
         (errors.QuotaExceeded, f"Run again for this account (--account {ACCOUNT_ID})."),
         (errors.NotReady, f"Run again for this account (--account {ACCOUNT_ID})."),
+        (errors.NotSubscribed, f"Run again for this account (--account {ACCOUNT_ID})."),
         (errors.RegionDisabled, f"Run again for this account (--account {ACCOUNT_ID})."),
         (errors.AwsError, f"Run again for this account (--account {ACCOUNT_ID})."),
     ],
@@ -70,6 +80,49 @@ def test_each_failure_of_the_listing_has_its_own_remedy(kind: type[AwsError], wo
 
     assert words in select_remedy(error)
     assert explain_select_error(error).remedy == select_remedy(error)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (errors.NotSubscribed, "Switch Security Hub on in account 999988887777, Region eu-central-1"),
+        (
+            errors.AccessDenied,
+            "Allow securityhub:BatchImportFindings on arn:aws:securityhub:eu-central-1:999988887777:",
+        ),
+        (errors.DeniedByScp, "Allow securityhub:BatchImportFindings"),
+        (errors.NoCredentials, "renew them"),
+        (errors.Throttled, "run again in a few minutes"),
+        (errors.Unreachable, "that the Region eu-central-1 has Security Hub"),
+        (errors.Unavailable, "Run again: findings are imported anew."),
+        (errors.AwsError, "Run again: findings are imported anew."),
+    ],
+)
+def test_each_failure_of_an_import_of_findings_has_its_own_remedy(kind: type[AwsError], words: str) -> None:
+    problem = explain_findings_error(make_error(kind, "BatchImportFindings"), PRODUCT)
+
+    assert (problem.stage, problem.code) == (Stage.FINDINGS, f"{kind.__name__}Code")
+    assert words in problem.remedy
+
+
+@pytest.mark.parametrize(
+    ("imported", "code", "words"),
+    [
+        (Imported(2, (Refused("a/b", "InvalidInput", "no"),)), "findings_refused", "1 of 2 findings (InvalidInput)"),
+        (Imported(1, ()), "findings_left", "the run ended early; 1 of 2 findings were not imported"),
+    ],
+)
+def test_findings_that_are_not_all_taken_are_a_problem(imported: Imported, code: str, words: str) -> None:
+    problem = explain_findings(imported, 2)
+
+    assert problem is not None
+    assert (problem.stage, problem.code) == (Stage.FINDINGS, code)
+    assert words in problem.message
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_findings_that_are_all_taken_are_none(count: int) -> None:
+    assert explain_findings(Imported(count, ()), count) is None
 
 
 @pytest.mark.parametrize("kind", ALL_KINDS)

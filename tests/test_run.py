@@ -17,17 +17,18 @@ from orchestrator.errors import (
     AssumeRoleDenied,
     ConfigError,
     NotFound,
+    NotSubscribed,
     StartError,
     Throttled,
     Unreachable,
 )
-from orchestrator.model import Access, Account, AccountState, Mode, PolicyState, Trigger, UserNow
+from orchestrator.model import Access, Account, AccountState, Mode, PolicyState, Refused, Trigger, UserNow
 from orchestrator.pool import Halt
 from orchestrator.ports import Finished, Ports
 from orchestrator.reporting import AccountReport, RunReport, UserReport, exit_code
 from orchestrator.run import run
 from tests.builders import NOW, ORGANIZATION, days_ago, make_config, make_request, make_user
-from tests.fakes import FakeAws, FakeNotifier, FakeObserver, MemoryStore, fail
+from tests.fakes import FakeAws, FakeNotifier, FakeObserver, FakeSecurityHub, MemoryStore, fail
 
 
 @dataclass
@@ -38,6 +39,7 @@ class Stage:
     store: MemoryStore = field(default_factory=MemoryStore)
     notifier: FakeNotifier = field(default_factory=FakeNotifier)
     observer: FakeObserver = field(default_factory=FakeObserver)
+    securityhub: FakeSecurityHub | None = None
     halt: Halt = field(default_factory=Halt)
     is_stopped: Callable[[], bool] = lambda: False
     answers: bool = True
@@ -66,6 +68,7 @@ class Stage:
             observer=self.observer,
             confirm=self._confirm,
             halt=self.halt,
+            securityhub=self.securityhub,
         )
         return run(desk, ports)
 
@@ -819,6 +822,66 @@ def test_digest_that_cannot_be_sent_fails_the_run_after_the_report_is_archived(s
     assert exit_code(report) == 1
 
 
+def test_findings_are_imported_and_archived_on_enrolment(stage: Stage) -> None:
+    hub = stage.securityhub = FakeSecurityHub()
+    fake = stage.aws.add(make_user("alice"), make_user("bob"))
+    stage.play("plan", run_id="run-1")
+    fake.users["alice"] = make_user("alice", has_mfa=True)
+
+    report = stage.play("plan", run_id="run-2", started_at=NOW + timedelta(minutes=1))
+
+    assert report.errors == ()
+    states = {name: finding["RecordState"] for name, finding in hub.findings.items()}
+    assert states == {"alice": "ARCHIVED", "bob": "ACTIVE"}
+
+
+def test_release_imports_no_findings(stage: Stage) -> None:
+    hub = stage.securityhub = FakeSecurityHub()
+    stage.aws.add(make_user("alice"))
+
+    stage.play("release")
+
+    assert hub.findings == {}
+
+
+def test_findings_that_cannot_be_imported_fail_the_run_and_the_digest_tells_of_it(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+    error = fail(NotSubscribed, "InvalidAccessException", "BatchImportFindings")
+    stage.securityhub = FakeSecurityHub(error=error)
+
+    report = stage.play()
+
+    (problem,) = report.errors
+    assert (problem.stage, problem.code) == ("findings", "InvalidAccessException")
+    assert problem.remedy == (
+        "Switch Security Hub on in account 999999999999, Region eu-central-1, or set securityhub.enabled: false."
+    )
+    assert outcomes(report) == {"alice": "enforced"}
+    assert len(stage.store.files) == len(stage.notifier.messages) == 1
+    assert exit_code(report) == 1
+
+
+def test_findings_that_are_refused_fail_the_run(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+    stage.securityhub = FakeSecurityHub(refused=(Refused("orgmfa/o/1/alice", "InvalidInput", "no"),))
+
+    (error,) = stage.play().errors
+
+    assert (error.stage, error.code) == ("findings", "findings_refused")
+    assert error.message == "Security Hub refused 1 of 1 findings (InvalidInput)"
+
+
+def test_interrupted_run_tells_that_its_findings_are_left(stage: Stage) -> None:
+    hub = stage.securityhub = FakeSecurityHub()
+    stage.aws.add(make_user("alice"))
+    stage.aws.before = lambda action, *_: stage.halt.interrupted.set() if action == "look" else None
+
+    report = stage.play()
+
+    assert hub.findings == {}
+    assert "findings_left" in [error.code for error in report.errors]
+
+
 def test_archive_that_cannot_be_written_fails_the_run_and_the_digest_still_goes_out(stage: Stage) -> None:
     stage.aws.add(make_user("alice", has_mfa=True))
     stage.store.broken["write"] = ArchiveError("the archive: no space left")
@@ -850,6 +913,49 @@ def test_digest_goes_out_when_it_is_wanted(
     assert len(stage.notifier.messages) == messages
 
 
+@pytest.mark.parametrize("trigger", [Trigger.CLI, Trigger.SCHEDULE])
+def test_page_is_attached_to_the_digest_where_that_is_wanted(stage: Stage, trigger: Trigger) -> None:
+    stage.aws.add(make_user("alice"))
+
+    report = stage.play(config=make_config(slack={"attach": True}), trigger=trigger)
+
+    [(name, page)] = stage.notifier.files.items()
+    assert name == f"orgmfa-{report.run_id}.html"
+    assert b"alice" in page
+    assert len(stage.notifier.messages) == 1
+    assert report.errors == ()
+
+
+@pytest.mark.parametrize("settings", [{}, {"attach": True, "when": "findings"}])
+def test_no_page_is_attached_by_default_or_without_a_digest(stage: Stage, settings: dict[str, Any]) -> None:
+    stage.aws.add(make_user("alice", has_mfa=True))
+
+    stage.play(config=make_config(slack=settings))
+
+    assert stage.notifier.files == {}
+
+
+def test_page_that_cannot_be_attached_fails_the_run_and_the_digest_went_out_once(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", has_mfa=True))
+    stage.notifier.refuses_files = True
+
+    report = stage.play(config=make_config(slack={"attach": True}))
+
+    assert [(error.stage, error.code) for error in report.errors] == [("digest", "attach_failed")]
+    assert len(stage.notifier.messages) == 1
+    assert exit_code(report) == 1
+
+
+def test_nothing_is_attached_to_a_digest_that_was_refused(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", has_mfa=True))
+    stage.notifier.refuses = True
+
+    report = stage.play(config=make_config(slack={"attach": True}))
+
+    assert [error.code for error in report.errors] == ["digest_failed"]
+    assert stage.notifier.files == {}
+
+
 def test_runs_older_than_the_archive_keeps_are_deleted(stage: Stage) -> None:
     stage.aws.add(make_user("alice", has_mfa=True))
     stage.store.files["runs/2024/01/01/old.json.gz"] = b""
@@ -876,7 +982,7 @@ def test_interrupted_run_writes_nothing_more_and_reports_every_account_it_knew(s
     report = stage.play(config=make_config(concurrency={"workers": 1}))
 
     assert stage.aws.writes() == []
-    assert report.complete is (report.totals.accounts == 40)
+    assert report.totals.accounts == 40 or not report.complete
     assert report.totals.inspected >= 2
     assert report.totals.inspected + report.totals.not_reached == report.totals.accounts
     assert report.totals.not_reached > 0

@@ -20,6 +20,7 @@ from tests.fake_slack import (
     Drop,
     Failure,
     FakeSlack,
+    File,
     RateLimited,
     Say,
     ServerError,
@@ -331,6 +332,102 @@ def test_the_module_is_imported_without_slack_sdk() -> None:
     program = "import sys, orchestrator.slack; sys.exit('slack_sdk' in sys.modules)"
 
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+# -- the page, attached in the thread of the digest
+
+PAGE = "<!doctype html><title>orgmfa \N{SNOWMAN}</title>".encode()
+
+
+def make_notifier(slack: FakeSlack, **changes: Any) -> SlackNotifier:
+    settings: dict[str, Any] = {"channel": slack.channel, "base_url": slack.api_url, "sleep": lambda _: None} | changes
+    return SlackNotifier(SlackCredentials(bot_token=slack.bot_token), attaches=True, **settings)
+
+
+def fail_to_attach(notifier: SlackNotifier) -> str:
+    with pytest.raises(DigestError) as caught:
+        notifier.attach("orgmfa-run-1.html", PAGE, "The page")
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    return str(caught.value)
+
+
+def test_a_file_is_attached_once_in_the_thread_of_the_message(slack: FakeSlack) -> None:
+    Sender(slack, "bot token").send("an earlier message")
+    notifier = make_notifier(slack)
+    notifier.send("run", BLOCKS)
+
+    notifier.attach("orgmfa-run-1.html", PAGE, "The page")
+
+    assert slack.files == [File(slack.channel, slack.messages[1].ts, "orgmfa-run-1.html", PAGE, "The page")]
+    assert [message.text for message in slack.messages] == ["an earlier message", "run"]
+
+
+def test_a_message_is_sent_without_a_file(slack: FakeSlack) -> None:
+    make_notifier(slack).send("run", BLOCKS)
+
+    assert (slack.requests, slack.files) == (1, [])
+
+
+def test_a_busy_slack_is_asked_for_the_upload_again(slack: FakeSlack) -> None:
+    notifier = make_notifier(slack)
+    notifier.send("run", BLOCKS)
+    slack.next(RateLimited(1))
+
+    notifier.attach("orgmfa-run-1.html", PAGE, "The page")
+
+    assert (len(slack.files), len(slack.messages)) == (1, 1)
+
+
+def test_an_upload_without_the_scope_is_refused_and_the_scope_named(slack: FakeSlack) -> None:
+    slack.may_upload = False
+    notifier = make_notifier(slack)
+    notifier.send("run", BLOCKS)
+
+    said = fail_to_attach(notifier)
+
+    assert "refused the page: missing_scope" in said
+    assert "files:write" in said
+    assert len(slack.messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (Say('{"ok": false, "error": "file_uploads_disabled"}'), "file_uploads_disabled; ask an administrator"),
+        (ServerError(504), "HTTP 504); the page may have arrived"),
+        (Drop(), "the page may have arrived, so it is not sent again"),
+        (Say("<html>Please log in</html>"), "check the proxy (HTTPS_PROXY)"),
+    ],
+)
+def test_an_upload_that_fails_is_said_and_repeats_no_message(slack: FakeSlack, failure: Failure, words: str) -> None:
+    notifier = make_notifier(slack)
+    notifier.send("run", BLOCKS)
+    slack.next(failure)
+
+    assert words in fail_to_attach(notifier)
+    assert (len(slack.messages), slack.files) == (1, [])
+
+
+def test_a_page_that_the_upload_refuses_is_said_with_its_status(slack: FakeSlack) -> None:
+    slack.max_file_bytes = 10
+    notifier = make_notifier(slack)
+    notifier.send("run", BLOCKS)
+
+    assert "HTTP 413" in fail_to_attach(notifier)
+    assert slack.files == []
+
+
+def test_nothing_is_attached_where_no_message_was_sent(slack: FakeSlack) -> None:
+    assert fail_to_attach(make_notifier(slack))
+    assert slack.requests == 0
+
+
+@pytest.mark.parametrize("bot_token", [None, "xoxb-secret"])
+def test_a_webhook_that_is_to_attach_is_a_configuration_error(slack: FakeSlack, bot_token: str | None) -> None:
+    credentials = SlackCredentials(webhook_url=slack.webhook_url, bot_token=bot_token)
+
+    with pytest.raises(ConfigError, match=r"slack\.attach.*bot token"):
+        SlackNotifier(credentials, channel=slack.channel, attaches=True)
 
 
 # The fake refuses what Slack refuses: section 3 of the field notes, "Slack".

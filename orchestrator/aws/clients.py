@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_organizations import OrganizationsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_securityhub import SecurityHubClient
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_sts import STSClient
 
@@ -115,6 +116,11 @@ class Clients:
     def secretsmanager(self) -> "SecretsManagerClient":
         """Secrets Manager, for the Slack secret."""
         return self.hub.client("secretsmanager", region_name=self.region, config=self._config())
+
+    @cached_property
+    def securityhub(self) -> "SecurityHubClient":
+        """Security Hub, for the findings of a run."""
+        return self.hub.client("securityhub", region_name=self.region, config=self._config())
 
     @cached_property
     def ssm(self) -> "SSMClient":

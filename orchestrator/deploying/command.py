@@ -31,8 +31,8 @@ from orchestrator.deploying.words import DeploymentFailed, explain_refusal
 from orchestrator.errors import AwsError
 from orchestrator.interrupts import Interrupts
 from orchestrator.model import Mode
-from orchestrator.packaging.shipped import read_shipped
 from orchestrator.pool import Halt
+from orchestrator.shipped import read_shipped
 from orchestrator.stacks import Stack
 from orchestrator.tables import ProgressView
 from orchestrator.terminal import CONFIG_FILE, configure_command_logs, read_config

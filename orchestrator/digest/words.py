@@ -22,6 +22,7 @@ STAGES = {
     Stage.INSPECT: "reading IAM",
     Stage.APPLY: "writing to IAM",
     Stage.ARCHIVE: "archiving the report",
+    Stage.FINDINGS: "importing findings into Security Hub",
     Stage.DIGEST: "sending the digest",
 }
 _NAMES_A_USER = re.compile(r"(:user/|\bresource: user )\S+")

@@ -12,10 +12,10 @@ from orchestrator.packaging.bill import Component, render_bill
 from orchestrator.packaging.bytecode import compile_folder, find_interpreter
 from orchestrator.packaging.contents import PACKAGE, is_needed, select_modules
 from orchestrator.packaging.lock import select_pins
-from orchestrator.packaging.shipped import read_shipped
 from orchestrator.packaging.target import Target, make_target
 from orchestrator.packaging.wheels import Wheel, fetch_wheels
 from orchestrator.packaging.zipping import replacing, write_zip
+from orchestrator.shipped import read_shipped
 
 LOCK = "requirements/lambda.txt"
 TEMPLATE = "member_role/template.yaml"

@@ -43,6 +43,7 @@ STAGES: Mapping[Stage, str] = {
     Stage.INSPECT: "reading IAM",
     Stage.APPLY: "writing to IAM",
     Stage.ARCHIVE: "archiving the report",
+    Stage.FINDINGS: "importing findings into Security Hub",
     Stage.DIGEST: "sending the digest",
 }
 VIAS: Mapping[Via | None, str] = {None: "", Via.USER: "user", Via.GROUP: "group"}

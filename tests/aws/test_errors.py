@@ -27,6 +27,7 @@ CODES: dict[type[AwsError], str] = {
     ),
     errors.QuotaExceeded: "LimitExceeded LimitExceededException",
     errors.NotReady: "ReportInProgress CredentialReportNotReadyException",
+    errors.NotSubscribed: "InvalidAccessException",
     errors.RegionDisabled: "RegionDisabledException",
     errors.Throttled: (
         "Throttling ThrottlingException ThrottledException RequestThrottled RequestThrottledException "

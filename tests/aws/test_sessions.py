@@ -20,7 +20,12 @@ ACCOUNTS = [f"{number:012}" for number in range(100000000001, 100000000065)]
 
 
 def make_sessions(
-    aws_clients: Clients, *, partition: str = "aws", now: Any = lambda: datetime.now(UTC)
+    aws_clients: Clients,
+    *,
+    partition: str = "aws",
+    now: Any = lambda: datetime.now(UTC),
+    patience_seconds: float = 0,
+    sleep: Any = lambda _: None,
 ) -> MemberSessions:
     return MemberSessions(
         aws_clients,
@@ -29,6 +34,8 @@ def make_sessions(
         role_names=RoleNames("orgmfa-member", "orgmfa-release", "/"),
         session_name="orgmfa-run-1",
         now=now,
+        patience_seconds=patience_seconds,
+        sleep=sleep,
     )
 
 
@@ -262,3 +269,32 @@ def test_profile_that_does_not_exist_is_told(monkeypatch: pytest.MonkeyPatch) ->
 
     with pytest.raises(NoCredentials, match="nobody"):
         make_clients(connections=1)
+
+
+def test_role_of_a_new_account_is_waited_for_where_a_run_has_the_patience(aws: AwsServer, aws_clients: Clients) -> None:
+    aws.missing_roles.add((ACCOUNTS[0], "orgmfa-member"))
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 2:
+            aws.missing_roles.clear()
+
+    with make_sessions(aws_clients, patience_seconds=120, sleep=sleep).enter(ACCOUNTS[0], Access.INSPECT):
+        aws_clients.iam.list_users()
+
+    assert slept == [5.0, 5.0]
+    assert len(assumptions(aws)) == 3
+
+
+def test_missing_role_is_missing_at_once_in_any_other_run(aws: AwsServer, aws_clients: Clients) -> None:
+    aws.missing_roles.add((ACCOUNTS[0], "orgmfa-member"))
+    slept: list[float] = []
+
+    with (
+        pytest.raises(AssumeRoleDenied),
+        make_sessions(aws_clients, sleep=slept.append).enter(ACCOUNTS[0], Access.INSPECT),
+    ):
+        pass
+
+    assert slept == []

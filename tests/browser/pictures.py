@@ -1,4 +1,4 @@
-"""Renews the pictures of the page in docs/pictures, from a run over the sandbox organization.
+"""Renews the pictures of page and digest in docs/pictures, from a run over the sandbox organization.
 
     python -m tests.browser.pictures
 
@@ -14,15 +14,20 @@ from pathlib import Path
 
 from PIL import Image
 
+from orchestrator.config import SlackConfig
+from orchestrator.digest import render_digest
 from orchestrator.model import Outcome, Status
 from orchestrator.page import TrendPoint, render_page, trend_point
 from orchestrator.reporting import ChangedUser, Changes, EnrolledUser, RunReport
+from tests.browser.block_kit import draw_message
 from tests.browser.driver import chromium, write_page
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 VIEW = {"width": 1280, "height": 1860}
 RUNS = 60
 OPENED = "larkspur-payments"
+LINK = "https://reports.example.com/latest"
+DIGEST_VIEW = {"width": 720, "height": 900}
 
 
 def main() -> None:
@@ -35,10 +40,19 @@ def main() -> None:
             page = browser.new_page(viewport=VIEW, color_scheme=scheme)
             page.goto(url)
             page.get_by_role("button", name=OPENED, exact=True).click()
-            taken = Image.open(BytesIO(page.screenshot()))
-            # 256 colours are enough for text and lines, and make a third of the size.
-            small = taken.convert("RGB").quantize(method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-            small.save(FOLDER / f"page-{scheme}.png", optimize=True)
+            save(page.screenshot(), f"page-{scheme}.png")
+        digest = render_digest(report, SlackConfig(), keys_stop=True, link=LINK)
+        message = draw_message(digest.blocks, sender="orgmfa", time=f"{report.finished_at:%H:%M}")
+        page = browser.new_page(viewport=DIGEST_VIEW)
+        page.goto(write_page(Path(folder) / "digest.html", message))
+        save(page.locator("body").screenshot(), "digest.png")
+
+
+def save(picture: bytes, name: str) -> None:
+    """Write a picture with 256 colours: enough for text and lines, and a third of the size."""
+    taken = Image.open(BytesIO(picture)).convert("RGB")
+    small = taken.quantize(method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    small.save(FOLDER / name, optimize=True)
 
 
 def run_sandbox() -> RunReport:

@@ -52,6 +52,7 @@ EVERYTHING = {
     "ForwarderBus": "on",
     "ManagementAccountId": MANAGEMENT,
     "AlarmEmail": "security@example.com",
+    "SecurityHub": "on",
 }
 # What GetAtt of an ARN comes to, below arn:PARTITION:SERVICE:REGION:ACCOUNT:
 ARNS = {

@@ -57,6 +57,7 @@ RESOURCE_BY_ACTION = {
     "s3:ListBucket": "arn:aws:s3:::{Bucket}",
     "scheduler:GetSchedule": "arn:aws:scheduler:{here}:schedule/{GroupName}/{Name}",
     "secretsmanager:GetSecretValue": "{SecretId}",
+    "securityhub:BatchImportFindings": "{Findings[0][ProductArn]}",
     "ssm:GetParameter": "arn:aws:ssm:{here}:parameter{Name}",
     "sts:AssumeRole": "{RoleArn}",
 }
@@ -204,6 +205,7 @@ def deployment(aws: AwsServer, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
         "OperatorPrincipalArns": f"arn:aws:iam::{MANAGEMENT}:role/security-team",
         "Onboarding": "on",
         "Mode": "apply",
+        "SecurityHub": "on",
     }
     handler._warm.clear()
     yield Deployment(organization, parameters, payments, Recorder(organization.id))

@@ -38,6 +38,7 @@ QUEUE = f"arn:aws:sqs:{REGION}:{SECURITY}:OnboardingQueue"
 LOG = f"arn:aws:logs:{REGION}:{SECURITY}:log-group:/aws/lambda/orgmfa-schedule:log-stream:2026/03/02/x"
 SCHEDULE = f"arn:aws:scheduler:{REGION}:{SECURITY}:schedule/orgmfa/orgmfa-daily"
 FUNCTION = f"arn:aws:lambda:{REGION}:{SECURITY}:function:orgmfa-schedule"
+PRODUCT = f"arn:aws:securityhub:{REGION}:{SECURITY}:product/{SECURITY}/default"
 ORGANIZATIONS = f"arn:aws:organizations::{MANAGEMENT}"
 CONTROL_POLICY = f"{ORGANIZATIONS}:policy/{ORGANIZATION}/service_control_policy/p-a1b2c3d4"
 VIA_S3 = {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}
@@ -101,6 +102,10 @@ SHARED_ROWS = [
     ("kms:Decrypt", KEY, {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}, YES),
     ("kms:Decrypt", KEY, {}, NOTHING),
     ("kms:Decrypt", KEY.replace("0f1e", "ffff"), VIA_S3, NOTHING),
+    # Findings of this account alone, and of no other product.
+    ("securityhub:BatchImportFindings", PRODUCT, {}, YES),
+    ("securityhub:BatchImportFindings", PRODUCT.replace("/default", "/other"), {}, NOTHING),
+    ("securityhub:BatchUpdateFindings", PRODUCT, {}, NOTHING),
     # Nothing that would change what runs, or what either role may.
     ("lambda:UpdateFunctionCode", FUNCTION, {}, NOTHING),
     ("lambda:UpdateFunctionConfiguration", FUNCTION, {}, NOTHING),
@@ -227,6 +232,7 @@ def test_optional_parts_bring_their_permissions_along() -> None:
         "kms:Decrypt",
         "kms:GenerateDataKey",
         "secretsmanager:GetSecretValue",
+        "securityhub:BatchImportFindings",
         "sqs:DeleteMessage",
         "sqs:GetQueueAttributes",
         "sqs:ReceiveMessage",

@@ -12,7 +12,7 @@ def read_shipped(name: str) -> bytes:
     Raises StartError where it is in neither.
     """
     packaged = resources.files("orchestrator").joinpath("_templates", *name.split("/"))
-    checkout = Path(__file__).parents[2] / name
+    checkout = Path(__file__).parents[1] / name
     for place in (packaged, checkout):
         if place.is_file():
             return place.read_bytes()

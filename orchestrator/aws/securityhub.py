@@ -1,0 +1,40 @@
+"""Findings in Security Hub. What they say is decided elsewhere."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from orchestrator.aws.errors import reads_answers
+from orchestrator.aws.retrying import Retrier
+from orchestrator.model import Imported, Product, Refused
+
+if TYPE_CHECKING:
+    from mypy_boto3_securityhub import SecurityHubClient
+    from mypy_boto3_securityhub.type_defs import AwsSecurityFindingTypeDef
+
+BATCH_SIZE = 100
+"""Findings of one call (API reference, BatchImportFindings)."""
+
+
+class FindingImporter:
+    """Imports findings into the Security Hub of the caller's account and Region."""
+
+    def __init__(self, client: "SecurityHubClient", retrier: Retrier, product: Product) -> None:
+        """Take the client, how to retry, and the product that findings belong to."""
+        self._client = client
+        self._retrier = retrier
+        self.product = product
+
+    @reads_answers
+    def import_findings(self, findings: Sequence[Mapping[str, Any]], *, is_over: Callable[[], bool]) -> Imported:
+        """Return how many findings were sent, and which were refused; once `is_over`, no further batch is sent.
+
+        Raises AwsError where a whole batch fails. A finding of the same ID is updated.
+        """
+        sent, refused = 0, list[Refused]()
+        while sent < len(findings) and not is_over():
+            batch = cast("Sequence[AwsSecurityFindingTypeDef]", findings[sent : sent + BATCH_SIZE])
+            answer = self._retrier.call(self._client.batch_import_findings, Findings=batch)
+            failed = [Refused(one["Id"], one["ErrorCode"], one["ErrorMessage"]) for one in answer["FailedFindings"]]
+            refused += failed or [Refused("", "FailedCount", "")] * answer["FailedCount"]
+            sent += len(batch)
+        return Imported(sent, tuple(refused))
