@@ -65,13 +65,14 @@ def run(desk: Desk, ports: Ports) -> Finished:
         )
         return add_history(found, desk.history)
 
-    if request.mode is not Mode.PLAN and any(map(_has_changes, results)) and not ports.halt.reason:
-        plan = report()
-        if not ports.confirm(plan):
-            return Finished(plan, None, was_declined=True)
-        if request.mode is Mode.RELEASE:
-            _remember_release(plan, desk, ports)
-        results = _apply_all(results, desk, ports)
+    if request.mode is not Mode.PLAN and any(map(_has_changes, results)):
+        if not ports.halt.reason:
+            plan = report()
+            if not ports.confirm(plan):
+                return Finished(plan, None, was_declined=True)
+            if request.mode is Mode.RELEASE:
+                _remember_release(plan, desk, ports)
+        results = _apply_all(results, desk, ports)  # after a halt nothing is applied, and each account says so
     errors += _unreached(results, ports.halt)
     finished = report()
     address = archive_report(finished, desk, ports, errors=errors)
