@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from io import BytesIO
 from itertools import islice
 from typing import Protocol
 
@@ -25,6 +26,7 @@ from orchestrator.history import History, is_of, is_whole, recall
 from orchestrator.model import Mode, Outcome
 from orchestrator.reporting import RunReport, UtcTime
 from orchestrator.runs import RUNS, ArchivedRun, Runs, RunStore
+from orchestrator.written import write_lines
 
 RELEASES = "releases/"
 EVENTS = "events/"
@@ -82,7 +84,10 @@ class RunArchive:
     def save(self, report: RunReport) -> str:
         """Write a report and return its address. Raises ArchiveError."""
         name = f"{RUNS}{report.started_at:%Y/%m/%d}/{report.run_id}.json.gz"
-        self._store.write(name, gzip.compress(report.model_dump_json().encode(), mtime=0))
+        content = BytesIO()
+        with gzip.GzipFile(fileobj=content, mode="wb", mtime=0) as file:
+            file.writelines(write_lines(report))
+        self._store.write(name, content.getvalue())
         return self._store.address(name)
 
     def save_page(self, report: RunReport, page: Iterable[str]) -> str:

@@ -6,11 +6,10 @@ was not known now or then, has changed in nothing that could be told.
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import chain
 from typing import Literal, TypeVar
 
 from orchestrator.history import Base, History
-from orchestrator.model import Mode, Outcome, Status, Verdict
+from orchestrator.model import Mode, Outcome, RunRequest, Status, Verdict
 from orchestrator.past import PastAccount, PastUser, was_read
 from orchestrator.reporting import (
     AccountReport,
@@ -28,12 +27,23 @@ _ENFORCED = frozenset({Outcome.ENFORCED, Outcome.ALREADY_ENFORCED})
 User = TypeVar("User", bound=ChangedUser)
 
 
-def add_history(report: RunReport, history: History) -> RunReport:
-    """Return a report with what earlier runs have to do with it; a release judges nobody, and is given nothing."""
-    if report.mode is Mode.RELEASE:
-        return report
-    accounts = tuple(_carry_on(account, history, report.started_at) for account in report.accounts)
-    return report.model_copy(update={"accounts": accounts, "changes": compare(report, history)})
+def carry_on(account: AccountReport, history: History, request: RunRequest) -> AccountReport:
+    """Return an account with what its users and its failures have behind them; a user never seen before begins now.
+
+    A release judges nobody, and is given nothing.
+    """
+    if request.mode is Mode.RELEASE:
+        return account
+    known = history.open_since.get(account.id, {})
+    update: dict[str, object] = {"failing_runs": _count_failures(account, history.failing_runs.get(account.id, 0))}
+    if not was_read(account):
+        update["unread_open_since"] = dict(known)
+    elif any(user.verdict is not Verdict.COMPLIANT for user in account.users):
+        unknown = (user.name for user in account.users if user.verdict is Verdict.UNKNOWN)
+        update["unread_open_since"] = {name: known[name] for name in unknown if name in known}
+        begins = None if history.problem else request.started_at
+        update["users"] = tuple(_date(user, known.get(user.name, begins)) for user in account.users)
+    return account.model_copy(update=update)
 
 
 def compare(report: RunReport, history: History) -> Changes | None:
@@ -45,12 +55,14 @@ def compare(report: RunReport, history: History) -> Changes | None:
     if base is None or report.mode is Mode.RELEASE:
         return None
     found: dict[Kind, list[ChangedUser]] = {}
-    for kind, account, user in chain.from_iterable(_read_both(account, base, history) for account in report.accounts):
-        found.setdefault(kind, []).append(_describe(kind, account, user))
-    listed = {account.id: account for account in report.accounts}
+    listed: dict[str, ChangedAccount] = {}
+    for account in report.accounts:
+        listed[account.id] = _name(account)
+        for kind, user in _read_both(account, base, history):
+            found.setdefault(kind, []).append(_describe(kind, account, user))
     is_whole = report.complete and not report.narrowed
-    new = [account for account in report.accounts if account.id not in base.accounts] if is_whole else []
-    gone = [account for account in base.accounts.values() if account.id not in listed] if is_whole else []
+    new = [account for account in listed.values() if account.id not in base.accounts] if is_whole else []
+    gone = [_name(account) for account in base.accounts.values() if account.id not in listed] if is_whole else []
     return Changes(
         since_run_id=base.run_id,
         since=base.started_at,
@@ -58,14 +70,12 @@ def compare(report: RunReport, history: History) -> Changes | None:
         enrolled=_sorted([user for user in found.get("enrolled", []) if isinstance(user, EnrolledUser)]),
         newly_enforced=_sorted(found.get("newly_enforced", [])),
         enforcement_undone=_sorted(found.get("enforcement_undone", [])),
-        new_accounts=_list_accounts(new),
-        gone_accounts=_list_accounts(gone),
+        new_accounts=_sorted_accounts(new),
+        gone_accounts=_sorted_accounts(gone),
     )
 
 
-def _read_both(
-    account: AccountReport, base: Base, history: History
-) -> Iterator[tuple[Kind, AccountReport, UserReport]]:
+def _read_both(account: AccountReport, base: Base, history: History) -> Iterator[tuple[Kind, UserReport]]:
     """Yield each change of a user of an account that was read by both runs; all users of a new account are new."""
     before = base.accounts.get(account.id)
     if before is not None and not was_read(before):
@@ -74,7 +84,7 @@ def _read_both(
     for user in account.users:
         was_released = (account.id, user.name) in history.released
         for kind in _kinds(user, users.get(user.name), was_released=was_released):
-            yield kind, account, user
+            yield kind, user
 
 
 def _kinds(user: UserReport, before: PastUser | None, *, was_released: bool) -> Iterator[Kind]:
@@ -108,23 +118,12 @@ def _sorted(users: list[User]) -> tuple[User, ...]:
     return tuple(sorted(users, key=lambda user: (user.account_id, user.name.casefold(), user.name)))
 
 
-def _list_accounts(accounts: Iterable[AccountReport | PastAccount]) -> tuple[ChangedAccount, ...]:
-    listed = (ChangedAccount(id=account.id, name=account.name, alias=account.alias) for account in accounts)
-    return tuple(sorted(listed, key=lambda account: account.id))
+def _name(account: AccountReport | PastAccount) -> ChangedAccount:
+    return ChangedAccount(id=account.id, name=account.name, alias=account.alias)
 
 
-def _carry_on(account: AccountReport, history: History, started_at: datetime) -> AccountReport:
-    """Return an account with what its users and its failures have behind them; a user never seen before begins now."""
-    known = history.open_since.get(account.id, {})
-    update: dict[str, object] = {"failing_runs": _count_failures(account, history.failing_runs.get(account.id, 0))}
-    if not was_read(account):
-        update["unread_open_since"] = dict(known)
-    elif any(user.verdict is not Verdict.COMPLIANT for user in account.users):
-        unknown = (user.name for user in account.users if user.verdict is Verdict.UNKNOWN)
-        update["unread_open_since"] = {name: known[name] for name in unknown if name in known}
-        begins = None if history.problem else started_at
-        update["users"] = tuple(_date(user, known.get(user.name, begins)) for user in account.users)
-    return account.model_copy(update=update)
+def _sorted_accounts(accounts: Iterable[ChangedAccount]) -> tuple[ChangedAccount, ...]:
+    return tuple(sorted(accounts, key=lambda account: account.id))
 
 
 def _count_failures(account: AccountReport, before: int) -> int:

@@ -7,19 +7,46 @@ from collections.abc import Iterable
 
 import structlog
 
+from orchestrator.changes import carry_on, compare
 from orchestrator.desk import Desk
 from orchestrator.digest import render_digest
 from orchestrator.errors import ArchiveError, AwsError, DigestError
 from orchestrator.findings import render_findings
 from orchestrator.model import Mode, Problem, Stage, Trigger
 from orchestrator.notes import exemption_notes
-from orchestrator.ports import Ports
+from orchestrator.ports import Finished, Ports
 from orchestrator.remedies import explain_findings, explain_findings_error
-from orchestrator.reporting import RunReport
+from orchestrator.reporting import RunReport, amend_report, build_report, report_account
+from orchestrator.results import Results
 
 PAGE_COMMENT = "The page of this run, with every account and user: save it, then open it in a browser."
 
 log = structlog.get_logger(__name__)
+
+
+def close_run(results: Results, desk: Desk, ports: Ports, *, errors: list[Problem], is_complete: bool) -> Finished:
+    """Return the finished run: archived, imported, told of. `errors` are those of the run, and grow."""
+    report = report_run(results, desk, errors, is_complete=is_complete)
+    address = archive_report(report, desk, ports, errors=errors)
+    import_findings(report, desk, ports, errors=errors)
+    send_digest(amend_report(report, errors, desk.now()), desk, ports, errors=errors)
+    report = amend_report(report, errors, desk.now())
+    log.info("run_finished", complete=report.complete, **report.totals.model_dump())
+    return Finished(report, address)
+
+
+def report_run(results: Results, desk: Desk, errors: Iterable[Problem], *, is_complete: bool) -> RunReport:
+    """Return the report of a run as it stands, with what earlier runs have to do with it."""
+    request, history = desk.request, desk.history
+    report = build_report(
+        request,
+        desk.organization.id,
+        (carry_on(report_account(result), history, request) for result in results),
+        errors=errors,
+        is_complete=is_complete,
+        finished_at=desk.now(),
+    )
+    return report.model_copy(update={"changes": compare(report, history)})
 
 
 def archive_report(report: RunReport, desk: Desk, ports: Ports, *, errors: list[Problem]) -> str | None:

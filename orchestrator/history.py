@@ -8,11 +8,11 @@ report is written once, by its own run, and a lost one costs its own sightings a
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from orchestrator.model import Mode, Problem, Status, Verdict
-from orchestrator.past import PastAccount, PastRun, was_read
+from orchestrator.model import Mode, Problem, Verdict
+from orchestrator.past import PastAccount, PastRun
 from orchestrator.reporting import RunReport
 
 HISTORY_UNREADABLE = "history_unreadable"
@@ -21,10 +21,7 @@ HISTORY_UNREADABLE = "history_unreadable"
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The run that a later one is compared with, by account ID.
-
-    Users with MFA and without EnforceMFA are left out: they are most of them, and one who is not here was clean.
-    """
+    """The run that a later one is compared with, by account ID; its clean users are left out, as in `PastRun`."""
 
     run_id: str
     started_at: datetime
@@ -92,7 +89,7 @@ class _Bases:
 
     def add(self, run: PastRun, *, is_second: bool) -> None:
         """Take a run."""
-        base = Base(run.run_id, run.started_at, {account.id: _without_the_clean(account) for account in run.accounts})
+        base = Base(run.run_id, run.started_at, {account.id: account for account in run.accounts})
         if is_second:
             self.second = base
         else:
@@ -134,9 +131,3 @@ def _open_users(account: PastAccount, started_at: datetime) -> Mapping[str, date
     """Return since when users were without MFA; one without a date was seen by a run that knew no earlier ones."""
     seen = {user.name: user.open_since or started_at for user in account.users if user.verdict is Verdict.NON_COMPLIANT}
     return account.unread_open_since | seen
-
-
-def _without_the_clean(account: PastAccount) -> PastAccount:
-    kept = tuple(user for user in account.users if user.verdict is not Verdict.COMPLIANT or user.is_enforced)
-    status = Status.INSPECTED if was_read(account) else account.status
-    return replace(account, status=status, users=kept)

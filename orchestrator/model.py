@@ -279,6 +279,7 @@ class AttachPolicy:
 
     user_name: str
     policy_arn: str
+    kind: Literal["attach_policy"] = "attach_policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +288,7 @@ class AddToGroup:
 
     user_name: str
     group_name: str
+    kind: Literal["add_to_group"] = "add_to_group"
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +297,7 @@ class DetachPolicy:
 
     user_name: str
     policy_arn: str
+    kind: Literal["detach_policy"] = "detach_policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,9 +306,11 @@ class RemoveFromGroup:
 
     user_name: str
     group_name: str
+    kind: Literal["remove_from_group"] = "remove_from_group"
 
 
 UserChange = AttachPolicy | AddToGroup | DetachPolicy | RemoveFromGroup
+"""A change to one user; `kind` tells them apart where a plan is written down as JSON."""
 
 
 class PolicyChange(StrEnum):

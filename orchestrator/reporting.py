@@ -5,11 +5,20 @@ report means for the exit code. Rendering lives in `tables` (terminal) and `dige
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    PlainSerializer,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from orchestrator.model import (
     AccountResult,
@@ -26,6 +35,7 @@ from orchestrator.model import (
     Verdict,
     Via,
 )
+from orchestrator.packed import Packed, Packer
 
 NEEDS_A_HAND = frozenset({Outcome.FAILED, Outcome.HELD, Outcome.QUOTA_EXCEEDED})
 """Outcomes that only a person can resolve; any of them makes the exit code 1."""
@@ -108,6 +118,27 @@ class AccountReport(_Model):
     )
 
 
+ACCOUNTS: Packer[AccountReport] = Packer(AccountReport)
+
+
+def pack_accounts(accounts: Iterable[AccountReport]) -> Packed[AccountReport]:
+    """Return the accounts of a report in little memory."""
+    return Packed(ACCOUNTS, accounts)
+
+
+def _pack(accounts: Sequence[AccountReport], check: ValidatorFunctionWrapHandler) -> Packed[AccountReport]:
+    return accounts if isinstance(accounts, Packed) else pack_accounts(check(accounts))
+
+
+Accounts = Annotated[
+    Packed[AccountReport],
+    GetPydanticSchema(lambda _, handler: handler.generate_schema(tuple[AccountReport, ...])),
+    WrapValidator(_pack),
+    PlainSerializer(list, return_type=list[AccountReport]),
+]
+"""The accounts of a report, packed: a report of ten thousand of them is passed over many times and seldom held."""
+
+
 class ChangedUser(_Model):
     """A user whose state changed since the run that this one is compared with."""
 
@@ -188,7 +219,7 @@ class RunReport(_Model):
     totals: Totals
     narrowed: bool = Field(default=False, description="the run was asked for some accounts or OUs alone")
     changes: Changes | None = Field(default=None, description="null where there is no run to compare with")
-    accounts: tuple[AccountReport, ...] = Field(description="last, so that all else can be read without them")
+    accounts: Accounts = Field(description="last, so that all else can be read without them")
 
 
 def report_schema() -> dict[str, Any]:
@@ -209,7 +240,8 @@ def build_report(
     finished_at: datetime,
 ) -> RunReport:
     """Return the report of a run from the reports of its accounts."""
-    accounts = tuple(accounts)
+    packed = pack_accounts(())
+    totals = count_totals(packed.take(accounts))
     return RunReport(
         run_id=request.run_id,
         mode=request.mode,
@@ -220,8 +252,8 @@ def build_report(
         complete=is_complete,
         narrowed=request.is_narrowed,
         errors=tuple(map(report_problem, errors)),
-        totals=count_totals(accounts),
-        accounts=accounts,
+        totals=totals,
+        accounts=packed,
     )
 
 

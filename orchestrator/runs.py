@@ -9,13 +9,14 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from io import BytesIO
 from typing import Protocol, TypeVar
 
 import structlog
 
 from orchestrator.errors import ArchiveError, BrokenRun
 from orchestrator.past import PastRun, read_head, read_past
-from orchestrator.reporting import RunReport
+from orchestrator.reporting import RunReport, pack_accounts
 
 RUNS = "runs/"
 HEAD_BYTES = 64 * 1024
@@ -86,7 +87,7 @@ class Runs:
 
     def read(self, run: ArchivedRun) -> RunReport:
         """Return the report of a run. Raises BrokenRun, or ArchiveError where it cannot be read at all."""
-        return self._read(run, RunReport.model_validate_json)
+        return self._read(run, lambda lines: RunReport.model_validate_json(b"".join(lines)))
 
     def readable(self, runs: Iterable[ArchivedRun]) -> Iterator[RunReport]:
         """Yield the reports of these runs, one at a time; what cannot be read is reported and passed over."""
@@ -114,12 +115,13 @@ class Runs:
 
     def _read_head(self, run: ArchivedRun) -> RunReport:
         head = read_head(self._store.read_start(run.name, HEAD_BYTES))
-        return head or self.read(run).model_copy(update={"accounts": ()})
+        return head or self.read(run).model_copy(update={"accounts": pack_accounts(())})
 
-    def _read(self, run: ArchivedRun, parse: Callable[[bytes], T]) -> T:
+    def _read(self, run: ArchivedRun, parse: Callable[[Iterable[bytes]], T]) -> T:
         content = self._store.read(run.name)
         try:
-            return parse(gzip.decompress(content))
+            with gzip.open(BytesIO(content)) as lines:
+                return parse(lines)
         except (OSError, EOFError, ValueError, zlib.error) as error:
             message = f"the archive: {self._store.address(run.name)} is broken or no run of orgmfa"
             raise BrokenRun(message) from error

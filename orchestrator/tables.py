@@ -125,7 +125,7 @@ def print_report(
 
     At most MOST_USERS users of one outcome are named in an account, unless `show_all`.
     """
-    accounts = sorted(report.accounts, key=_badness)
+    accounts = report.accounts.sorted(_badness)
     most_users = sys.maxsize if show_all else MOST_USERS
     view = _View(report.mode, keys_stop, most_users, _shared_reasons(accounts), report.finished_at)
     with console.use_theme(_theme(console)), tidy(console):

@@ -27,6 +27,7 @@ from orchestrator.reporting import RunReport, exit_code
 from orchestrator.tables import ProgressView, print_report
 from orchestrator.tabular import write_csv
 from orchestrator.wiring import Hub, make_hub, make_run_id, run_once
+from orchestrator.written import write_indented
 
 CONFIG_FILE = Path("config.yaml")
 
@@ -96,7 +97,8 @@ def run_command(mode: Mode, options: RunOptions) -> int:
 def show_report(report: RunReport, output: str, config: Config, *, address: str | None = None) -> None:
     """Write a report to standard output, as a table or as JSON."""
     if output == "json":
-        click.echo(report.model_dump_json(indent=2))
+        for text in write_indented(report):
+            click.echo(text, nl=False)
         return
     console = Console()
     print_report(report, console, address=address, keys_stop=config.policy.access_keys == "deny")

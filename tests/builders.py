@@ -22,7 +22,7 @@ from orchestrator.model import (
     Verdict,
     Via,
 )
-from orchestrator.reporting import AccountReport, RunReport, UserReport, count_totals
+from orchestrator.reporting import AccountReport, RunReport, UserReport, count_totals, pack_accounts
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 ACCOUNT_ID = "111122223333"
@@ -115,4 +115,4 @@ def make_run_report(*accounts: AccountReport, **changes: Any) -> RunReport:
         "errors": (),
         "totals": count_totals(accounts),
     }
-    return RunReport(accounts=accounts, **(values | changes))
+    return RunReport(accounts=pack_accounts(accounts), **(values | changes))

@@ -8,12 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.changes import add_history, compare
+from orchestrator.changes import carry_on, compare
 from orchestrator.history import History, recall
 from orchestrator.model import Mode, Outcome, Problem, Stage, Status, Verdict, Via
 from orchestrator.past import PastRun, read_past
-from orchestrator.reporting import AccountReport, Changes, ProblemReport, RunReport, UserReport
-from tests.builders import ACCOUNT_ID, NOW, ORGANIZATION, days_ago, make_run_report, make_seen, make_seen_account
+from orchestrator.reporting import AccountReport, Changes, ProblemReport, RunReport, UserReport, pack_accounts
+from orchestrator.written import write_lines
+from tests.builders import (
+    ACCOUNT_ID,
+    NOW,
+    ORGANIZATION,
+    days_ago,
+    make_request,
+    make_run_report,
+    make_seen,
+    make_seen_account,
+)
 
 SEARCH = "444455556666"
 KINDS = ("newly_without_mfa", "enrolled", "newly_enforced", "enforcement_undone")
@@ -26,11 +36,18 @@ def history_of(
     """Return what a run knows after these runs, the newest first."""
 
     def load(report: RunReport) -> Callable[[], PastRun]:
-        return lambda: read_past(report.model_dump_json().encode())
+        return lambda: read_past(b"".join(write_lines(report)).splitlines(keepends=True))
 
-    shelf = ((report.model_copy(update={"accounts": ()}), load(report)) for report in reports)
+    shelf = ((report.model_copy(update={"accounts": pack_accounts(())}), load(report)) for report in reports)
     known = recall(shelf, mode, ORGANIZATION.id)
     return History(base=known.base, open_since=known.open_since, failing_runs=known.failing_runs, released=released)
+
+
+def add_history(report: RunReport, history: History) -> RunReport:
+    """Return a report with what the runs before it have to do with it, as `closing` makes it."""
+    request = make_request(mode=report.mode, started_at=report.started_at)
+    accounts = pack_accounts(carry_on(account, history, request) for account in report.accounts)
+    return report.model_copy(update={"accounts": accounts, "changes": compare(report, history)})
 
 
 def changed(before: RunReport, now: RunReport, **released: Any) -> dict[str, list[str]]:
@@ -426,7 +443,7 @@ def test_report_compared_with_itself_has_no_change(report: RunReport) -> None:
     whole = report.model_copy(update={"narrowed": False, "complete": True})
     accounts = (account.model_copy(update={"users": tuple(map(settled, account.users))}) for account in report.accounts)
 
-    again = report.model_copy(update={"accounts": tuple(accounts)})
+    again = report.model_copy(update={"accounts": pack_accounts(accounts)})
 
     assert changed(whole, again) == {}
 
@@ -439,7 +456,7 @@ def test_order_of_accounts_and_users_changes_nothing(before: RunReport, now: Run
             account.model_copy(update={"users": tuple(data.draw(st.permutations(account.users)))})
             for account in report.accounts
         ]
-        return report.model_copy(update={"accounts": tuple(data.draw(st.permutations(accounts)))})
+        return report.model_copy(update={"accounts": pack_accounts(data.draw(st.permutations(accounts)))})
 
     assert compare(shuffled(now), history_of(shuffled(before), mode=now.mode)) == compare(
         now, history_of(before, mode=now.mode)

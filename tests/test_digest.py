@@ -21,6 +21,7 @@ from orchestrator.reporting import (
     RunReport,
     UserReport,
     count_totals,
+    pack_accounts,
 )
 from orchestrator.slack import SlackNotifier
 from tests.builders import NOW
@@ -83,7 +84,7 @@ def make_run(*accounts: AccountReport, **changes: Any) -> RunReport:
         "errors": (),
         "totals": count_totals(accounts),
     }
-    return RunReport(accounts=accounts, **(values | changes))
+    return RunReport(accounts=pack_accounts(accounts), **(values | changes))
 
 
 def held(name: str, code: str = "active_key", message: str = "a key would stop") -> UserReport:

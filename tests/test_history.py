@@ -9,6 +9,7 @@ from orchestrator.history import History, recall
 from orchestrator.model import Mode, Stage, Status
 from orchestrator.past import PastRun, read_past
 from orchestrator.reporting import AccountReport, ProblemReport, RunReport
+from orchestrator.written import write_lines
 from tests.builders import ACCOUNT_ID, ORGANIZATION, days_ago, make_run_report, make_seen, make_seen_account
 
 SEARCH = "444455556666"
@@ -32,7 +33,7 @@ class Shelf:
         def load() -> PastRun | None:
             self.loaded.append(report.run_id)
             is_broken = report.run_id.startswith("broken")
-            return None if is_broken else read_past(report.model_dump_json().encode())
+            return None if is_broken else read_past(b"".join(write_lines(report)).splitlines(keepends=True))
 
         return load
 

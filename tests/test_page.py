@@ -532,10 +532,12 @@ ACCOUNTS = st.builds(
 def test_script_reads_every_account_and_user_as_reported(drawn: list[tuple[AccountReport, list[UserReport]]]) -> None:
     accounts = [account.model_copy(update={"users": tuple(users)}) for account, users in drawn]
 
-    data = page_of(make_run_report(*accounts)).data
+    report = make_run_report(*accounts)
+
+    data = page_of(report).data
 
     assert len(data["accounts"]) == len(accounts)
-    for account, written in zip(worst_first(accounts), data["accounts"], strict=True):
+    for account, written in zip(worst_first(report), data["accounts"], strict=True):
         id_, name, alias, status, failing, is_root_open, changes, error, users, unread = written
         said = account.error and [account.error.code, account.error.message, account.error.remedy]
         assert [id_, name, alias] == [visible(text) for text in (account.id, account.name, account.alias or "")]

@@ -10,13 +10,18 @@ from hypothesis import strategies as st
 from orchestrator.model import Outcome, Status, Verdict
 from orchestrator.past import read_head, read_past
 from orchestrator.reporting import ChangedAccount, Changes, ProblemReport, RunReport
+from orchestrator.written import write_lines
 from tests.builders import ACCOUNT_ID, NOW, days_ago, make_run_report, make_seen, make_seen_account
 
 HOSTILE = ['"accounts":[', '\\"accounts":[', '","accounts":[{}]}', "\u2028", "é\ud7ff"]
 
 
+def lines_of(report: RunReport) -> list[bytes]:
+    return b"".join(write_lines(report)).splitlines(keepends=True)
+
+
 def packed(report: RunReport) -> bytes:
-    return gzip.compress(report.model_dump_json().encode(), mtime=0)
+    return gzip.compress(b"".join(write_lines(report)), mtime=0)
 
 
 def make_large(count: int = 2_000) -> RunReport:
@@ -76,14 +81,14 @@ def test_past_run_holds_what_a_later_one_needs() -> None:
         ),
     )
 
-    run = read_past(report.model_dump_json().encode())
+    run = read_past(lines_of(report))
 
     assert (run.run_id, run.started_at) == ("run-1", NOW)
     payments, search = run.accounts
-    alice, bob = payments.users
+    (alice,) = payments.users
     assert (payments.id, payments.name, payments.alias) == (ACCOUNT_ID, "payments", "acme-payments")
     assert (alice.name, alice.verdict, alice.outcome) == ("alice", Verdict.NON_COMPLIANT, Outcome.ALREADY_ENFORCED)
-    assert (alice.open_since, bob.open_since) == (days_ago(3), None)
+    assert alice.open_since == days_ago(3)
     assert (search.status, search.failing_runs) == (Status.FAILED, 2)
     assert search.unread_open_since == {"carol": days_ago(9)}
 
@@ -91,4 +96,18 @@ def test_past_run_holds_what_a_later_one_needs() -> None:
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"run_id": "x"}', b"\xff"])
 def test_what_is_no_report_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match="valid"):
-        read_past(content)
+        read_past([content])
+
+
+def test_report_on_a_single_line_is_read_as_well() -> None:
+    report = make_large(3)
+
+    assert read_past([report.model_dump_json().encode()]) == read_past(lines_of(report))
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_report_that_breaks_off_between_two_accounts_is_refused(lost: int) -> None:
+    lines = lines_of(make_large(3))
+
+    with pytest.raises(ValueError, match=r"breaks off|valid"):
+        read_past(lines[:-lost])

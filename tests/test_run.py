@@ -1012,7 +1012,11 @@ def test_run_interrupted_among_the_writes_tells_what_was_written_and_what_was_no
 def test_run_interrupted_between_its_plan_and_the_first_write_says_that_nothing_was_written(
     stage: Stage, mode: str
 ) -> None:
-    enforced = {"attached_policy_arns": ["arn:aws:iam::000000000001:policy/EnforceMFA"]} if mode == "release" else {}
+    enforced = (
+        {"attached_policy_arns": frozenset({"arn:aws:iam::000000000001:policy/EnforceMFA"})}
+        if mode == "release"
+        else {}
+    )
     stage.aws.add(make_user("alice", **enforced))
     stage.aws.add(make_user("bob", has_mfa=True))
 

@@ -106,10 +106,15 @@ def read_account(entry: Mapping[str, Any]) -> Account:
         raise Malformed(message, code="UnknownAccountState", operation="ListAccounts") from error
     return Account(
         id=account_id,
-        name=entry.get("Name") or account_id,
+        name=_encodable(entry.get("Name") or account_id),
         state=known,
         ou_ids=_read_paths(entry.get("Paths") or ()),
     )
+
+
+def _encodable(text: str) -> str:
+    """Return a text that can be written as UTF-8: half a surrogate pair, which JSON can hold, becomes a `?`."""
+    return text.encode(errors="replace").decode()
 
 
 def _read_paths(paths: Sequence[str]) -> frozenset[str] | None:

@@ -4,8 +4,9 @@ Accounts come sorted, and keep their order among equals.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from heapq import nsmallest
 
 from orchestrator.digest.blocks import MAX_ENTRIES, Group
 from orchestrator.digest.problems import has_root_finding, needs_hand
@@ -36,12 +37,13 @@ def describe_state(outcome: Outcome, mode: Mode) -> str:
     return "still enforced" if outcome is Outcome.ALREADY_ENFORCED and mode is Mode.RELEASE else STATES[outcome]
 
 
-def finding_groups(accounts: Iterable[AccountReport], mode: Mode, *, names: bool, now: datetime) -> list[Group]:
+def finding_groups(accounts: Sequence[AccountReport], mode: Mode, *, names: bool, now: datetime) -> list[Group]:
     """Return the accounts with changes or with users still without MFA, most changes first, or nothing."""
-    found = sorted((account for account in accounts if _has_finding(account, mode)), key=_weight)
-    entries = tuple(_describe(account, mode, names=names, now=now) for account in found[:MAX_ENTRIES])
-    title = f"*Changes and findings: {count(len(found), 'account')}*"
-    return [Group(title, (), entries, len(found))] if found else []
+    number = sum(_has_finding(account, mode) for account in accounts)
+    first = nsmallest(MAX_ENTRIES, (account for account in accounts if _has_finding(account, mode)), key=_weight)
+    entries = tuple(_describe(account, mode, names=names, now=now) for account in first)
+    title = f"*Changes and findings: {count(number, 'account')}*"
+    return [Group(title, (), entries, number)] if number else []
 
 
 def is_clean(account: AccountReport, mode: Mode) -> bool:

@@ -73,7 +73,7 @@ def hand_groups(accounts: Sequence[AccountReport], *, names: bool, now: datetime
     by_reason: defaultdict[_Reason, list[_UsersOf]] = defaultdict(list)
     for account in accounts:
         for reason, users in _by_reason(account).items():
-            by_reason[reason].append((account, users))
+            by_reason[reason].append((account.model_copy(update={"users": ()}), users))
     rank = list(_HANDS)
     ordered = sorted(by_reason.items(), key=lambda item: (rank.index(item[0][0]), -_users_in(item[1]), item[0][1]))
     groups = [_hands(reason, members, names=names, now=now) for reason, members in ordered[:MAX_HANDS]]

@@ -53,7 +53,7 @@ def render_digest(
     lies. `notes` are plain lines to show under what needs a hand; with `slack.users: counts` they must name no users.
     """
     names, now = settings.users == "names", report.finished_at
-    accounts = sorted(report.accounts, key=label_order)  # whatever came in first: the same run reads the same
+    accounts = report.accounts.sorted(label_order)  # whatever came in first: the same run reads the same
     groups = [
         *failure_groups(accounts, names=names),
         *hand_groups(accounts, names=names, now=now),

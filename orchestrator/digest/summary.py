@@ -80,16 +80,19 @@ def change_lines(report: RunReport) -> list[str]:
 
 def clean_line(report: RunReport) -> Iterator[str]:
     """Yield one line for all accounts that ask for nothing, where there are any."""
-    clean = [account for account in report.accounts if is_clean(account, report.mode)]
+    clean, outcomes = 0, Counter[Outcome]()
+    for account in report.accounts:
+        if is_clean(account, report.mode):
+            clean += 1
+            outcomes.update(user.outcome for user in account.users)
     if not clean:
         return
     if report.mode is Mode.RELEASE:
-        yield f"*{count(len(clean), 'account')}* with nothing to release."
+        yield f"*{count(clean, 'account')}* with nothing to release."
         return
-    outcomes = Counter(user.outcome for account in clean for user in account.users)
     alone = ", ".join(f"{outcomes[outcome]:,} {STATES[outcome]}" for outcome in _LEFT_ALONE if outcomes[outcome])
     left_alone = f" or is left alone ({alone})" if alone else ""
-    yield f"*{count(len(clean), 'account')} clean*: every user has MFA{left_alone}."
+    yield f"*{count(clean, 'account')} clean*: every user has MFA{left_alone}."
 
 
 def small_print(report: RunReport, link: str | None) -> list[str]:

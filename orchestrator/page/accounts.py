@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.model import Outcome, Status, Verdict
+from orchestrator.packed import Packed
 from orchestrator.page.markup import Html, element, join
 from orchestrator.page.words import (
     OUTCOME_RANK,
@@ -36,9 +37,9 @@ _VERDICT_RANK = {verdict: rank for rank, verdict in enumerate(VERDICTS)}
 _HELD_TO_IT = frozenset({Outcome.ENFORCED, Outcome.ALREADY_ENFORCED})
 
 
-def worst_first(accounts: Iterable[AccountReport]) -> list[AccountReport]:
-    """Return accounts in the order in which they ask for a person."""
-    return sorted(accounts, key=_badness)
+def worst_first(report: RunReport) -> Packed[AccountReport]:
+    """Return the accounts of a report in the order in which they ask for a person."""
+    return report.accounts.sorted(_badness)
 
 
 def order_users(users: Iterable[UserReport]) -> list[UserReport]:

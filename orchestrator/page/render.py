@@ -36,7 +36,7 @@ def render_page(report: RunReport, *, trend: Iterable[TrendPoint], keys_stop: bo
     `trend` holds runs over the whole organization in any order: those before this one are shown, and this one joins
     them if it was one. `keys_stop` is whether EnforceMFA stops access keys (`policy.access_keys: deny`).
     """
-    accounts = worst_first(report.accounts)
+    accounts = worst_first(report)
     style, script = _read("page.css"), _read("page.js")
     before, after = _read("page.html").split(_DATA)
     sentence = say_sentence(report)

@@ -103,6 +103,10 @@ def test_account_without_a_name_goes_by_its_id() -> None:
     assert read_account({"Id": "111122223333", "State": "ACTIVE"}).name == "111122223333"
 
 
+def test_half_a_surrogate_pair_in_a_name_becomes_a_question_mark() -> None:
+    assert read_account({"Id": "111122223333", "State": "ACTIVE", "Name": "a\ud800b"}).name == "a?b"
+
+
 def test_unknown_fields_are_passed_over() -> None:
     assert read_account({"Id": "111122223333", "State": "ACTIVE", "Shape": "round"}).id == "111122223333"
 

@@ -18,6 +18,7 @@ from orchestrator.reporting import (
     RunReport,
     UserReport,
     count_totals,
+    pack_accounts,
 )
 from tests.builders import ACCOUNT_ID, NOW, days_ago
 
@@ -79,7 +80,7 @@ def make_run_report(*accounts: AccountReport, **changes: Any) -> RunReport:
         "errors": (),
         "totals": count_totals(accounts),
     }
-    return RunReport(accounts=accounts, **(values | changes))
+    return RunReport(accounts=pack_accounts(accounts), **(values | changes))
 
 
 def make_failed_account(account_id: str = "444455556666", **changes: Any) -> AccountReport:

@@ -1,0 +1,35 @@
+"""A report as JSON, written piece by piece: one of ten thousand accounts is never whole in memory. Pure."""
+
+from collections.abc import Iterator
+
+from orchestrator.reporting import RunReport, pack_accounts
+
+END = b"]}"
+"""What a report ends with; in the archive on a line of its own."""
+
+
+def write_lines(report: RunReport) -> Iterator[bytes]:
+    """Yield a report for the archive: an account a line, so that it can be read again an account at a time."""
+    yield _head(report).model_dump_json().encode().removesuffix(END) + b"\n"
+    separator = b""
+    for text in report.accounts.texts():
+        yield separator + text
+        separator = b",\n"
+    yield (b"\n" if separator else b"") + END
+
+
+def write_indented(report: RunReport) -> Iterator[str]:
+    """Yield a report for people and pipes, with an indent of two, and a line break at its end."""
+    if not report.accounts:
+        yield report.model_dump_json(indent=2) + "\n"
+        return
+    yield _head(report).model_dump_json(indent=2).removesuffix("]\n}")
+    separator = "\n    "
+    for account in report.accounts:
+        yield separator + account.model_dump_json(indent=2).replace("\n", "\n    ")
+        separator = ",\n    "
+    yield "\n  ]\n}\n"
+
+
+def _head(report: RunReport) -> RunReport:
+    return report.model_copy(update={"accounts": pack_accounts(())})
