@@ -4,6 +4,8 @@
     releases/<run id>.json             users that `release` freed, and until when later runs leave them alone
     events/<key>                       an event that a run was started for
     events/onboarding/<run id>.txt     the IDs of the events that an onboarding run has handled
+    work/<run id>/                     what the steps of a run leave for each other (`distributed.workroom`)
+    locks/run                          the lease on writing (`lease`)
 
 What stands on disk or in S3 is `aws.store`'s; here is what the files are called and what they say.
 """
@@ -31,6 +33,7 @@ from orchestrator.written import write_lines
 RELEASES = "releases/"
 EVENTS = "events/"
 ONBOARDED = "events/onboarding/"
+WORK = "work/"
 LATEST = "latest"
 ALIASES_FROM_RUNS = 10
 """How many runs back an account's alias is looked for; a run of a single account knows one alias alone."""
@@ -183,9 +186,12 @@ class RunArchive:
         """Note the onboarding events that a run has handled. Raises ArchiveError."""
         self._store.write(f"{ONBOARDED}{run_id}.txt", "\n".join(sorted(event_ids)).encode())
 
-    def claim_event(self, key: str) -> bool:
-        """Return whether this caller is the first to handle an event. Raises ArchiveError."""
-        mark = secrets.token_hex(8).encode()  # our own, so that a lost answer does not make us a stranger
+    def claim_event(self, key: str, claimant: str | None = None) -> bool:
+        """Return whether this caller is the first to handle an event, or the same claimant again.
+
+        Raises ArchiveError.
+        """
+        mark = (claimant or secrets.token_hex(8)).encode()  # our own, so that a lost answer does not make us a stranger
         return self._store.create(_event_name(key), mark)
 
     def forget_event(self, key: str) -> None:
@@ -196,7 +202,7 @@ class RunArchive:
         """Delete what is older than the archive keeps, and return how many files went."""
         old = [
             file.name
-            for prefix in (RUNS, RELEASES, EVENTS)
+            for prefix in (RUNS, RELEASES, EVENTS, WORK)
             for file in self._store.list_files(prefix)
             if file.written_at < now - self._keep
         ]

@@ -36,6 +36,8 @@ MAX_CONFIG_BYTES = 256 * 1024
 CONFIG_VARIABLE = "ORGMFA_CONFIG"
 WEBHOOK_VARIABLE = "ORGMFA_SLACK_WEBHOOK_URL"
 STACK_SET_VARIABLE = "ORGMFA_STACKSET_NAME"
+BATCH_SIZE_VARIABLE = "ORGMFA_BATCH_SIZE"
+DEFAULT_BATCH_SIZE = "200"
 BOT_TOKEN_VARIABLE = "ORGMFA_SLACK_BOT_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 
 # What PyYAML's constructors raise for values such as 0x_, 2026-02-30 or !!int x, and for keys that are no scalars.
@@ -354,6 +356,14 @@ def slack_credentials(environment: Mapping[str, str]) -> SlackCredentials | None
 def stack_set_name(environment: Mapping[str, str]) -> str:
     """Return the name of our StackSet, whose events tell of new accounts."""
     return environment.get(STACK_SET_VARIABLE) or "orgmfa"
+
+
+def batch_size(environment: Mapping[str, str]) -> int:
+    """Return how many accounts a batch of a run in steps has. Raises ConfigError where it is no whole number from 1."""
+    text = environment.get(BATCH_SIZE_VARIABLE) or DEFAULT_BATCH_SIZE
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
+        raise ConfigError(f"{BATCH_SIZE_VARIABLE} is {text!r}: a whole number from 1 to 9999 is expected")
+    return int(text)
 
 
 def parse_slack_secret(text: str, *, name: str) -> SlackCredentials:

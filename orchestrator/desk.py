@@ -25,6 +25,7 @@ from orchestrator.model import (
 RUN_AGAIN = {
     "interrupted": "The run was interrupted: run again.",
     "deadline": "The run came near its deadline: run again, give it more time, or use the distributed scale.",
+    "lost": "A part of the run did not come back: the execution of the state machine tells why. Run again.",
 }
 """What to do about work that a halt left undone, by the reason of the halt."""
 

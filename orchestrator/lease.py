@@ -2,6 +2,9 @@
 
 A lease is made by a write that succeeds only where there is none, renewed by one that succeeds only where it is still
 ours, and taken over when it has run out: a run that was killed holds it for twenty minutes. Plans take none.
+
+A run in steps has one lease for all of them: the first takes it and leaves it in place, the others join it, and the
+last gives it back.
 """
 
 from collections.abc import Callable
@@ -62,24 +65,31 @@ class Lease:
         *,
         now: Callable[[], datetime],
         on_loss: Callable[[], None],
+        joins: bool = False,
+        leaves: bool = False,
         renew_seconds: float = RENEW_SECONDS,
     ) -> None:
-        """Take the store; `on_loss` is called when another run has taken the lease over, which must end this one."""
+        """Take the store; `on_loss` is called when another run has taken the lease over, which must end this one.
+
+        `joins`: an earlier step of the run has taken the lease. `leaves`: a later step will need it, unless this fails.
+        """
         self._store = store
         self._run_id = run_id
         self._now = now
         self._on_loss = on_loss
+        self._joins = joins
+        self._leaves = leaves
         self._renew_seconds = renew_seconds
         self._content = b""
         self._ended = Event()
         self._renewer = Thread(target=self._keep, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
-        """Take the lease. Raises RunUnderWay where another run holds it, ArchiveError where the archive fails."""
-        content = self._make_content()
-        if not self._store.create(LEASE_FILE, content):
-            self._take_over(content)
-        self._content = content
+        """Take or join the lease. Raises RunUnderWay where another run has it, ArchiveError where the archive fails."""
+        if self._joins:
+            self._join()
+        else:
+            self._take()
         self._renewer.start()
         return self
 
@@ -89,6 +99,8 @@ class Lease:
         """Give the lease back, if it is still ours; one that cannot be given back runs out by itself."""
         self._ended.set()
         self._renewer.join(timeout=self._renew_seconds)
+        if self._leaves and (self._joins or error is None):
+            return
         try:
             if self._store.read(LEASE_FILE) == self._content:
                 self._store.delete(LEASE_FILE)
@@ -99,23 +111,37 @@ class Lease:
         """Renew the lease now, and return whether it is still ours."""
         content = self._make_content()
         if not self._store.replace(LEASE_FILE, self._content, content):
-            return False
+            try:
+                content = self._store.read(LEASE_FILE)
+                holder = _read(content)
+            except ArchiveError:  # removed, or made something else
+                return False
+            if holder.run_id != self._run_id:
+                return False  # else another step of this run has just renewed it
         self._content = content
         return True
 
-    def _take_over(self, content: bytes) -> None:
+    def _join(self) -> None:
+        self._content = self._store.read(LEASE_FILE)
+        holder = _read(self._content)
+        if holder.run_id != self._run_id or not self.renew():
+            raise RunUnderWay(
+                f"the lease on writing is no longer that of run {self._run_id}: it writes nothing more. Run again when "
+                "the other run is over"
+            )
+
+    def _take(self) -> None:
+        self._content = self._make_content()
+        if self._store.create(LEASE_FILE, self._content):
+            return
         found = self._store.read(LEASE_FILE)
-        try:
-            holder = _Record.model_validate_json(found)
-        except ValidationError as error:
-            message = f"the archive: {LEASE_FILE} is no lease of orgmfa: remove it when no run is under way"
-            raise ArchiveError(message) from error
-        if self._now() < holder.until:
+        holder = _read(found)
+        if self._now() < holder.until and holder.run_id != self._run_id:
             raise RunUnderWay(
                 f"run {holder.run_id} is under way and holds the lease on writing until {holder.until:%H:%M:%S} UTC at "
                 "the latest, also where it was killed: wait for it, then run again"
             )
-        if not self._store.replace(LEASE_FILE, found, content):
+        if not self._store.replace(LEASE_FILE, found, self._content):
             raise RunUnderWay("another run took the lease over at this very moment: wait for it, then run again")
         log.warning("lease_taken_over", from_run_id=holder.run_id)
 
@@ -134,3 +160,11 @@ class Lease:
     def _make_content(self) -> bytes:
         record = _Record(run_id=self._run_id, until=self._now() + LEASE_TIME)
         return record.model_dump_json().encode()
+
+
+def _read(content: bytes) -> _Record:
+    try:
+        return _Record.model_validate_json(content)
+    except ValidationError as error:
+        message = f"the archive: {LEASE_FILE} is no lease of orgmfa: remove it when no run is under way"
+        raise ArchiveError(message) from error

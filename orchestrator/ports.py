@@ -1,7 +1,7 @@
 """What a run needs from outside, each as a small protocol, and what it ends in."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from orchestrator.archive import RunArchive
@@ -63,6 +63,34 @@ class Observer(Protocol):
         ...
 
 
+class Counter(Protocol):
+    """Counts the tries of calls to AWS, and those that AWS throttled."""
+
+    calls: int
+    throttles: int
+
+
+@dataclass(slots=True)
+class NotCounted:
+    """Counts nothing."""
+
+    calls: int = 0
+    throttles: int = 0
+
+
+class Unobserved:
+    """Observes a run that nobody watches."""
+
+    def phase(self, name: str, total: int | None) -> None:
+        """Do nothing."""
+
+    def found(self, count: int) -> None:
+        """Do nothing."""
+
+    def done(self, *, changes: int, failed: bool) -> None:
+        """Do nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """What a run needs from outside, each fitting by shape."""
@@ -74,6 +102,7 @@ class Ports:
     confirm: Callable[[RunReport], bool]
     halt: Halt
     securityhub: SecurityHub | None = None
+    counter: Counter = field(default_factory=NotCounted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,11 @@ def recall_earlier_runs(desk: Desk, archive: RunArchive) -> Desk:
         log.error("history_unreadable", message=str(error))  # noqa: TRY400 - a known failure, no traceback
         remedy = "Make archive.location readable; nothing in this report is compared with earlier runs."
         history = History(problem=Problem(Stage.ARCHIVE, HISTORY_UNREADABLE, str(error), remedy))
+    return with_history(desk, history)
+
+
+def with_history(desk: Desk, history: History) -> Desk:
+    """Return the desk of a run that knows this of earlier ones."""
     return replace(desk, history=history, rules=replace(desk.rules, open_since=history.open_since))
 
 

@@ -258,8 +258,9 @@ def build_report(
 
 
 def amend_report(report: RunReport, errors: Iterable[Problem], finished_at: datetime) -> RunReport:
-    """Return a report with the errors known by now, and the time."""
-    return report.model_copy(update={"errors": tuple(map(report_problem, errors)), "finished_at": finished_at})
+    """Return a report with the errors known by now, and the time; without a new one it stays as it was archived."""
+    known = tuple(map(report_problem, errors))
+    return report if known == report.errors else report.model_copy(update={"errors": known, "finished_at": finished_at})
 
 
 def report_account(result: AccountResult) -> AccountReport:

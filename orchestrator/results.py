@@ -37,6 +37,10 @@ class Results:
             was_decided=bool(result.decisions),
         )
 
+    def __contains__(self, account_id: str) -> bool:
+        """Return whether there is a result of an account."""
+        return account_id in self._entries
+
     def __getitem__(self, account_id: str) -> AccountResult:
         """Return the result of an account."""
         return RESULTS.unpack(self._entries[account_id].packed)

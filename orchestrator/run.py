@@ -49,7 +49,7 @@ def run(desk: Desk, ports: Ports) -> Finished:
             if request.mode is Mode.RELEASE:
                 _remember_release(plan, desk, ports)
         apply_all(results, desk, ports)  # after a halt nothing is applied, and each account says so
-    errors += explain_unreached(results, ports.halt)
+    errors += explain_unreached(results, ports.halt.reason)
     return close_run(results, desk, ports, errors=errors, is_complete=listing.is_complete)
 
 

@@ -74,9 +74,9 @@ def apply_all(results: Results, desk: Desk, ports: Ports) -> None:
         results.put(unfinished(results[account_id], item.done, ports.halt.reason or "interrupted"))
 
 
-def explain_unreached(results: Results, halt: Halt) -> list[Problem]:
+def explain_unreached(results: Results, reason: str | None) -> list[Problem]:
     """Return the problem of a run that ended early, if it did."""
-    left, reason = results.not_reached, halt.reason
+    left = results.not_reached
     if reason is None or not left:
         return []
     stage = Stage.APPLY if results.was_any_decided else Stage.INSPECT
@@ -90,6 +90,11 @@ def _uninspected(worked: Worked[Account, AccountResult], halt: Halt) -> AccountR
         _log_defect(worked.error, account)
         problem = explain_defect(worked.error, Stage.INSPECT, account)
         return AccountResult(account, Status.FAILED, problem=problem)
+    return leave_out(account, reason)
+
+
+def leave_out(account: Account, reason: str) -> AccountResult:
+    """Return the result of an account that a run did not come to."""
     problem = Problem(Stage.INSPECT, reason, "the run ended before the account was inspected", RUN_AGAIN[reason])
     return AccountResult(account, Status.NOT_REACHED, problem=problem)
 

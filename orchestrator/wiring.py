@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -116,6 +116,22 @@ def run_once(
 
     Raises StartError or ConfigError where it could not start.
     """
+    desk, ports = furnish(hub, request, halt=halt, observer=observer, confirm=confirm, sends_digest=sends_digest)
+    with nullcontext() if request.mode is Mode.PLAN else make_lease(hub, request.run_id, halt):
+        finished = run(desk, ports)
+    return replace(finished, api_calls=ports.counter.calls, api_throttles=ports.counter.throttles)
+
+
+def furnish(
+    hub: Hub,
+    request: RunRequest,
+    *,
+    halt: Halt,
+    observer: Observer,
+    confirm: Callable[[RunReport], bool],
+    sends_digest: bool,
+) -> tuple[Desk, Ports]:
+    """Return what a run, or one step of it, works with. Raises StartError or ConfigError where it could not start."""
     retrier = Retrier(halt.interrupted)
     notifier = _notifier(hub, retrier) if sends_digest else None
     caller, organization = _start(hub, retrier)
@@ -128,17 +144,14 @@ def run_once(
         confirm=confirm,
         halt=halt,
         securityhub=_securityhub(hub, retrier, caller),
+        counter=retrier,
     )
-    with _lease(hub, request, halt):
-        finished = run(desk, ports)
-    return replace(finished, api_calls=retrier.calls, api_throttles=retrier.throttles)
+    return desk, ports
 
 
-def _lease(hub: Hub, request: RunRequest, halt: Halt) -> AbstractContextManager[object]:
+def make_lease(hub: Hub, run_id: str, halt: Halt, *, joins: bool = False, leaves: bool = False) -> Lease:
     """Return the lease that a run which writes must hold; a plan holds none."""
-    if request.mode is Mode.PLAN:
-        return nullcontext()
-    return Lease(hub.store, request.run_id, now=hub.now, on_loss=halt.interrupted.set)
+    return Lease(hub.store, run_id, now=hub.now, on_loss=halt.interrupted.set, joins=joins, leaves=leaves)
 
 
 def describe_organization(hub: Hub) -> Organization:

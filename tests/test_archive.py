@@ -374,11 +374,13 @@ def test_what_is_older_than_the_archive_keeps_goes(shelf: Shelf) -> None:
     shelf.date("events/rule-old", old)
     shelf.archive.note_handled("old", ["event-a"])
     shelf.date("events/onboarding/old.txt", old)
+    shelf.put("work/old/outline.json", b"{}")
+    shelf.date("work/old/outline.json", old)
     shelf.put("runs/notes.txt", b"an operator's own")
     shelf.put("elsewhere/old", b"not ours")
     shelf.date("elsewhere/old", old)
 
-    assert shelf.archive.prune(NOW) == 3
+    assert shelf.archive.prune(NOW) == 4
 
     assert shelf.files() == ["elsewhere/old", "runs/2026/03/02/kept.json.gz", "runs/notes.txt"]
 

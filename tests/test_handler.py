@@ -11,11 +11,12 @@ import pytest
 import yaml
 from moto.backends import get_backend
 
-from orchestrator import handler
+from orchestrator import invocation
 from orchestrator.archive import RunArchive
 from orchestrator.aws.store import make_store
 from orchestrator.errors import ArchiveError, ConfigError, StartError
-from orchestrator.handler import RunFailed, lambda_handler
+from orchestrator.handler import lambda_handler
+from orchestrator.invocation import RunFailed
 from orchestrator.reporting import RunReport
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, json_error
 from tests.fake_slack import FakeSlack, Say
@@ -59,7 +60,7 @@ class Function:
 
     def configure(self, **sections: Any) -> None:
         """Write the configuration, and let the next invocation start cold."""
-        handler._warm.clear()
+        invocation._warm.clear()
         settings = {"archive": {"location": str(self.folder / "runs")}} | sections
         (self.folder / "config.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
 
@@ -80,9 +81,9 @@ class Function:
 
 @pytest.fixture(autouse=True)
 def cold_start() -> Iterator[None]:
-    handler._warm.clear()
+    invocation._warm.clear()
     yield
-    handler._warm.clear()
+    invocation._warm.clear()
 
 
 @pytest.fixture
@@ -165,7 +166,7 @@ def test_result_is_the_totals_and_where_the_report_is(function: Function) -> Non
 def test_same_event_twice_gives_one_run(function: Function, event: dict[str, Any], key: str, is_warm: bool) -> None:
     function.invoke(event)
     if not is_warm:
-        handler._warm.clear()
+        invocation._warm.clear()
 
     second = function.invoke(event)
 
@@ -198,12 +199,12 @@ def test_event_whose_run_could_not_start_gives_a_run_when_it_comes_again(functio
 
 def test_warm_function_keeps_its_clients_and_its_configuration(function: Function) -> None:
     function.invoke(SCHEDULE)
-    warm = handler._warm["hub"]
+    warm = invocation._warm["hub"]
     (function.folder / "config.yaml").write_text("not: usable", encoding="utf-8")
 
     function.invoke(SCHEDULE | {"scheduled_time": "2026-03-03T12:00:00Z"})
 
-    assert handler._warm["hub"] is warm
+    assert invocation._warm["hub"] is warm
     assert len(function.reports()) == 2
 
 
@@ -260,7 +261,7 @@ def test_limit_of_the_event_replaces_those_of_the_configuration_for_one_run(
     result = function.invoke(event if max_changes is None else event | {"max_changes": max_changes})
 
     assert result["totals"][outcome] == 1
-    assert handler._warm["hub"].config.limits.max_changes_per_run == limit
+    assert invocation._warm["hub"].config.limits.max_changes_per_run == limit
 
 
 def test_same_event_on_demand_is_meant_each_time(function: Function) -> None:
@@ -323,7 +324,7 @@ def test_unusable_configuration_is_an_error(function: Function) -> None:
 
 
 def test_configuration_of_the_package_is_the_file_at_its_root() -> None:
-    assert Path(__file__).parents[1] / "config.yaml" == handler.PACKAGED_CONFIG
+    assert Path(__file__).parents[1] / "config.yaml" == invocation.PACKAGED_CONFIG
 
 
 # -- what fails the invocation ---------------------------------------------------------------------------------------
@@ -497,7 +498,7 @@ def test_new_accounts_of_a_batch_are_one_run(function: Function) -> None:
 def test_batch_that_is_delivered_again_gives_no_second_run(function: Function) -> None:
     event = batch(stack_set_event(function.payments))
     function.invoke(event)
-    handler._warm.clear()
+    invocation._warm.clear()
 
     second = function.invoke(event)
 

@@ -131,3 +131,75 @@ def test_foreign_file_in_the_place_of_the_lease_is_told(store: Store) -> None:
 
     with pytest.raises(ArchiveError, match="no lease of orgmfa"), make_lease(store):
         pass
+
+
+# -- a run in steps
+
+
+def join(
+    store: Store, run_id: str = "run-1", *, leaves: bool = True, now: Callable[[], datetime] = lambda: NOW
+) -> Lease:
+    return Lease(store, run_id, now=now, on_loss=Event().set, joins=True, leaves=leaves, renew_seconds=3600)
+
+
+def first_step(store: Store) -> Lease:
+    return Lease(store, "run-1", now=lambda: NOW, on_loss=Event().set, leaves=True, renew_seconds=3600)
+
+
+def is_held(store: Store) -> bool:
+    return any(file.name == LEASE_FILE for file in store.list_files("locks/"))
+
+
+def test_steps_of_a_run_hold_one_lease_until_the_last_gives_it_back(store: Store) -> None:
+    with first_step(store):
+        pass
+    with join(store), join(store, now=lambda: NOW + timedelta(minutes=1)) as second:
+        assert second.renew()
+    with pytest.raises(RunUnderWay, match="run-1 is under way"), make_lease(store, "run-2"):
+        pass
+
+    with join(store, leaves=False):
+        assert is_held(store)
+
+    assert not is_held(store)
+
+
+def test_step_that_fails_gives_back_only_what_it_took_itself(store: Store) -> None:
+    with pytest.raises(ZeroDivisionError), first_step(store):
+        raise ZeroDivisionError
+    assert not is_held(store)
+
+    with first_step(store):
+        pass
+    with pytest.raises(ZeroDivisionError), join(store):
+        raise ZeroDivisionError
+    assert is_held(store)
+
+
+def test_first_step_tried_again_takes_its_own_lease(store: Store) -> None:
+    with first_step(store):
+        pass
+
+    with first_step(store):
+        assert holder(store) == "run-1"
+
+
+@pytest.mark.parametrize("content", [b'{"run_id": "run-2", "until": "2026-03-02T12:10:00Z"}', None])
+def test_step_whose_lease_is_gone_does_not_begin(store: Store, content: bytes | None) -> None:
+    with first_step(store):
+        pass
+    store.delete(LEASE_FILE)
+    if content is not None:
+        store.write(LEASE_FILE, content)
+
+    with pytest.raises((RunUnderWay, ArchiveError)), join(store):
+        pass
+
+
+def test_step_that_finds_another_run_in_its_place_is_told(store: Store) -> None:
+    with first_step(store):
+        pass
+    with join(store) as step:
+        store.write(LEASE_FILE, b'{"run_id": "run-2", "until": "2026-03-02T12:10:00Z"}')
+
+        assert not step.renew()

@@ -161,7 +161,7 @@ def test_template_and_configuration_are_where_the_handler_looks(unpacked: Path) 
 import os
 from orchestrator.config import load_config
 from orchestrator.enforcement_policy import render_enforcement_policy
-from orchestrator.handler import PACKAGED_CONFIG
+from orchestrator.invocation import PACKAGED_CONFIG
 mode = load_config(None, {}, fallback=PACKAGED_CONFIG).enforcement.mode
 statements = render_enforcement_policy(partition="aws", access_keys="deny")["Statement"]
 print(json.dumps([mode, len(statements)]))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator import handler
+from orchestrator import invocation
 from orchestrator.aws.clients import Clients
 from orchestrator.aws.store import make_store
 from orchestrator.config import load_config
@@ -207,9 +207,9 @@ def deployment(aws: AwsServer, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
         "Mode": "apply",
         "SecurityHub": "on",
     }
-    handler._warm.clear()
+    invocation._warm.clear()
     yield Deployment(organization, parameters, payments, Recorder(organization.id))
-    handler._warm.clear()
+    invocation._warm.clear()
 
 
 def run(hub: Hub, mode: Mode, *, targets: tuple[str, ...] = (), ou_ids: tuple[str, ...] = ()) -> None:
@@ -232,14 +232,14 @@ def take_the_lease(hub: Hub) -> None:
 
 def test_the_functions_may_call_what_they_call_and_nothing_else(deployment: Deployment, slack: FakeSlack) -> None:
     deployment.put("releases/old.json", OLD_RELEASE)
-    handler._warm["hub"] = hub = deployment.hub(ORGMFA_ORGANIZATION_INCLUDE_OUS=f"[{deployment.root_id}]")
+    invocation._warm["hub"] = hub = deployment.hub(ORGMFA_ORGANIZATION_INCLUDE_OUS=f"[{deployment.root_id}]")
     take_the_lease(hub)
     with redirect_stdout(io.StringIO()):
         lambda_handler({"trigger": "schedule", "scheduled_time": "2026-03-02T12:00:00Z"}, Context())
         lambda_handler({"accounts": [deployment.payments], "mode": "plan"}, Context())
         lambda_handler(batch(stack_set_event(deployment.payments, number="1")), Context())
         lambda_handler(batch(stack_set_event(deployment.payments, number="2")), Context())
-        handler._warm["hub"] = deployment.hub(ORGMFA_ARCHIVE_KEEP="0d")
+        invocation._warm["hub"] = deployment.hub(ORGMFA_ARCHIVE_KEEP="0d")
         lambda_handler({"trigger": "schedule", "scheduled_time": "2026-03-03T12:00:00Z"}, Context())
 
     assert deployment.organization.attached(deployment.payments, "alice") == ["EnforceMFA"]

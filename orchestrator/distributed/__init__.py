@@ -1,0 +1,11 @@
+"""The same run in steps, for organizations that one Lambda function cannot finish in its time.
+
+select -> plan, batch by batch -> gate -> apply, batch by batch -> merge. Each step is one invocation; what it leaves
+for the next stands in the archive, in the work room of the run. The state machine in stackset/ calls them.
+"""
+
+from orchestrator.distributed.merging import merge
+from orchestrator.distributed.steps import apply_batch, gate_plans, plan_batch, select
+from orchestrator.distributed.workroom import Outline, Workroom
+
+__all__ = ["Outline", "Workroom", "apply_batch", "gate_plans", "merge", "plan_batch", "select"]

@@ -1,0 +1,143 @@
+"""The last step of a run: everything that the others left becomes one report, archived, imported and told of once.
+
+A batch that did not come back is reported, never dropped. Where one was lost while it was applied, a look at its
+accounts tells what had been written by then.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from orchestrator.application import unfinished
+from orchestrator.closing import close_run
+from orchestrator.desk import RUN_AGAIN, Desk
+from orchestrator.distributed.workroom import Effort, Outline, Workroom
+from orchestrator.errors import ArchiveError
+from orchestrator.model import Account, AccountResult, Decision, Mode, Outcome, Problem, Stage, Status
+from orchestrator.ports import Finished, Ports
+from orchestrator.remembering import history_problems, with_history
+from orchestrator.results import Results
+from orchestrator.selection import skip_account
+from orchestrator.sweep import explain_unreached, hold_all, plan_all
+
+LOST = "lost"
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class _Efforts:
+    """What the batches took, added up."""
+
+    calls: int = 0
+    throttles: int = 0
+    ended: set[str] = field(default_factory=set)
+
+    def add(self, effort: Effort) -> None:
+        self.calls += effort.calls
+        self.throttles += effort.throttles
+        self.ended |= {effort.ended} if effort.ended else set()
+
+
+def merge(outline: Outline, desk: Desk, ports: Ports, *, room: Workroom) -> Finished:
+    """Return the finished run. Raises ArchiveError where what the steps left cannot be read."""
+    desk = with_history(desk, room.history())
+    order: dict[str, int] = {}
+    results, efforts = Results(order), _Efforts()
+    _gather_plans(room, desk, len(outline.sizes), results=results, efforts=efforts, order=order)
+    verdict = room.verdict()
+    if verdict is not None and verdict.hold is not None:
+        hold_all(results, verdict.hold)
+    elif outline.request.mode is Mode.APPLY and results.with_changes:
+        unsettled = _gather_applied(room, results, efforts)
+        _settle(unsettled, desk, ports, results=results, was_let_go=verdict is not None)
+    errors = [
+        *outline.problems,
+        *history_problems(desk),
+        *explain_unreached(results, next(iter(sorted(efforts.ended, reverse=True)), None)),
+    ]
+    finished = close_run(results, desk, ports, errors=errors, is_complete=outline.is_complete)
+    if finished.address is not None:
+        _clear(room)
+    return replace(
+        finished,
+        api_calls=efforts.calls + ports.counter.calls,
+        api_throttles=efforts.throttles + ports.counter.throttles,
+    )
+
+
+def _gather_plans(
+    room: Workroom, desk: Desk, batches: int, *, results: Results, efforts: _Efforts, order: dict[str, int]
+) -> None:
+    """Put the plan of every account into the results; those of a batch that did not come back are not reached."""
+    kept = room.kept("plans")
+    for number in range(batches):
+        accounts = [entry.account for entry in room.batch(number)]
+        order.update({account.id: len(order) + index for index, account in enumerate(accounts)})
+        if number in kept:
+            part = room.part("plans", number)
+            efforts.add(part.effort)
+            found = part.results
+        else:
+            log.error("batch_lost", batch=number, accounts=len(accounts))
+            efforts.ended.add(LOST)
+            found = [_lose(account, desk) for account in accounts]
+        for result in found:
+            results.put(result)
+
+
+def _lose(account: Account, desk: Desk) -> AccountResult:
+    if problem := skip_account(account, desk.organization, desk.config.organization):
+        return AccountResult(account, Status.SKIPPED, problem=problem)
+    message = "the part of the run that was to inspect this account did not come back"
+    return AccountResult(account, Status.NOT_REACHED, problem=Problem(Stage.INSPECT, LOST, message, RUN_AGAIN[LOST]))
+
+
+def _gather_applied(room: Workroom, results: Results, efforts: _Efforts) -> list[str]:
+    """Put what became of the plans into the results, and return the accounts of which nothing is known."""
+    unsettled = dict.fromkeys(results.with_changes)
+    for number in sorted(room.kept("applied")):
+        part = room.part("applied", number)
+        efforts.add(part.effort)
+        for result in part.results:
+            results.put(result)
+            unsettled.pop(result.account.id, None)
+    if unsettled:
+        log.error("applied_batches_lost", accounts=len(unsettled))
+        efforts.ended.add(LOST)
+    return list(unsettled)
+
+
+def _settle(account_ids: list[str], desk: Desk, ports: Ports, *, results: Results, was_let_go: bool) -> None:
+    """Put into the results how accounts stand whose batch did not come back from being applied.
+
+    Without the word of the gate nothing was applied; else the accounts are inspected anew, as planning does.
+    """
+    seen = Results({account_id: index for index, account_id in enumerate(account_ids)})
+    if was_let_go and account_ids:
+        plan_all([results[account_id].account for account_id in account_ids], desk, ports, results=seen)
+    now = {result.account.id: result for result in seen}
+    for account_id in account_ids:
+        plan = results[account_id]
+        done = _written(plan, now[account_id]) if account_id in now else []
+        results.put(unfinished(plan, done, LOST))
+
+
+def _written(plan: AccountResult, now: AccountResult) -> list[Decision]:
+    """Return the planned decisions of an account that stand now."""
+    via_by_name = {
+        decision.user.name: decision.via for decision in now.decisions if decision.outcome is Outcome.ALREADY_ENFORCED
+    }
+    return [
+        replace(decision, outcome=Outcome.ENFORCED, via=via_by_name[decision.user.name], changes=())
+        for decision in plan.decisions
+        if decision.outcome is Outcome.PLANNED and decision.user.name in via_by_name
+    ]
+
+
+def _clear(room: Workroom) -> None:
+    """Clear the work room; what is left there goes with the oldest runs."""
+    try:
+        room.clear()
+    except ArchiveError as error:
+        log.warning("workroom_not_cleared", message=str(error))

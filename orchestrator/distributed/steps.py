@@ -1,0 +1,107 @@
+"""The steps of a run before its end: select accounts, plan a batch, let the plans through the gate, apply a batch."""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Literal
+
+from orchestrator.desk import RUN_AGAIN, Desk
+from orchestrator.distributed.workroom import Effort, Entry, Outline, Part, Verdict, Workroom
+from orchestrator.errors import StartError
+from orchestrator.history import Base, History
+from orchestrator.listing import list_accounts
+from orchestrator.model import Account, AccountResult, Mode, Problem, Stage
+from orchestrator.ports import Ports
+from orchestrator.remembering import recall_earlier_runs, with_history
+from orchestrator.results import Results
+from orchestrator.run import gate
+from orchestrator.sweep import apply_all, leave_out, plan_all
+
+
+def select(
+    desk: Desk, ports: Ports, room: Workroom, *, batch_size: int, max_changes: int | Literal["none"] | None
+) -> Outline:
+    """List the accounts of the organization into batches.
+
+    Raises StartError where nothing could start.
+    """
+    listing = list_accounts(desk, ports)
+    desk = recall_earlier_runs(desk, ports.archive)
+    room.put_history(desk.history)
+    accounts, problems = iter(listing), listing.problems
+    sizes: list[int] = []
+    while batch := list(islice(accounts, batch_size)):
+        room.put_batch(len(sizes), (_enter(account, desk.history) for account in batch))
+        sizes.append(len(batch))
+        if reason := ports.halt.reason:
+            message = "the run ended while accounts were still being listed"
+            problems.append(Problem(Stage.SELECT, reason, message, RUN_AGAIN[reason]))
+            break
+    outline = Outline(desk.request, tuple(sizes), listing.is_complete, tuple(problems), max_changes)
+    room.put_outline(outline)
+    room.put_items("batches.json", range(len(sizes)))
+    return outline
+
+
+def plan_batch(number: int, desk: Desk, ports: Ports, *, room: Workroom) -> None:
+    """Plan the accounts of one batch and keep the plans."""
+    entries = room.batch(number)
+    desk = with_history(desk, _share(entries, desk))
+    results = Results({entry.account.id: index for index, entry in enumerate(entries)})
+    plan_all((entry.account for entry in entries), desk, ports, results=results)
+    for entry in entries:  # after a halt accounts are no longer drawn
+        if entry.account.id not in results:
+            results.put(leave_out(entry.account, ports.halt.reason or "interrupted"))
+    room.put_part("plans", number, Part(_effort(ports), results))
+
+
+def gate_plans(outline: Outline, desk: Desk, room: Workroom) -> list[int]:
+    """Return the batches to apply, once all plans are counted; none where the run must write nothing.
+
+    Plans that did not come back are not applied, so they count for nothing.
+    """
+    planned, changed = 0, []
+    for number in sorted(room.kept("plans")):
+        results = _results(room.part("plans", number).results)
+        planned += results.planned
+        if results.with_changes:
+            changed.append(number)
+    hold = gate(planned, desk, has_changes=bool(changed))
+    room.put_verdict(Verdict(hold))
+    numbers = changed if hold is None and outline.request.mode is Mode.APPLY else []
+    room.put_items("apply.json", numbers)
+    return numbers
+
+
+def apply_batch(number: int, desk: Desk, ports: Ports, *, room: Workroom) -> None:
+    """Apply the plans of one batch and keep what became of them. Raises StartError where the gate has not let it go."""
+    verdict = room.verdict()
+    if verdict is None or verdict.hold is not None or desk.request.mode is not Mode.APPLY:
+        raise StartError(f"batch {number} may not be applied: the gate has not let this run go")
+    results = _results(room.part("plans", number).results)
+    changed = results.with_changes
+    apply_all(results, desk, ports)
+    room.put_part("applied", number, Part(_effort(ports), (results[account_id] for account_id in changed)))
+
+
+def _enter(account: Account, history: History) -> Entry:
+    before = history.base.accounts.get(account.id) if history.base else None
+    return Entry(account, before, dict(history.open_since.get(account.id, {})))
+
+
+def _share(entries: Sequence[Entry], desk: Desk) -> History:
+    """Return what earlier runs knew of the accounts of a batch, as far as planning asks for it."""
+    base = Base("", desk.request.started_at, {entry.before.id: entry.before for entry in entries if entry.before})
+    return History(base=base, open_since={entry.account.id: entry.open_since for entry in entries})
+
+
+def _effort(ports: Ports) -> Effort:
+    return Effort(ports.counter.calls, ports.counter.throttles, ports.halt.reason)
+
+
+def _results(parts: Iterable[AccountResult]) -> Results:
+    order: dict[str, int] = {}
+    results = Results(order)
+    for result in parts:
+        order[result.account.id] = len(order)
+        results.put(result)
+    return results

@@ -1,0 +1,224 @@
+"""What the steps of one run leave for each other, as files of the archive; the last step clears them away.
+
+    work/<run id>/outline.json             what select found: the request, the listing, the sizes of the batches
+    work/<run id>/history.json.gz          what is known of earlier runs, the same for all steps
+    work/<run id>/batches.json             the batches to plan, as the state machine reads them
+    work/<run id>/batches/<number>.json.gz the accounts of one batch, each with its own past
+    work/<run id>/plans/<number>.json.gz   the plans of one batch
+    work/<run id>/verdict.json             what the gate said
+    work/<run id>/apply.json               the batches to apply, as the state machine reads them
+    work/<run id>/applied/<number>.json.gz what became of the plans of one batch
+
+Plans and what became of them are written once: a step that is carried out twice leaves what it left first, so what the
+gate has counted is what is applied.
+"""
+
+import gzip
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
+
+from orchestrator.archive import WORK
+from orchestrator.errors import ArchiveError
+from orchestrator.history import History
+from orchestrator.model import Account, AccountResult, Problem, Reason, RunRequest
+from orchestrator.packed import Packer
+from orchestrator.past import PastAccount
+from orchestrator.reporting import UtcTime
+from orchestrator.results import RESULTS
+
+Stack = Literal["plans", "applied"]
+T = TypeVar("T")
+
+
+class WorkStore(Protocol):
+    """The files of the archive, as far as the steps need them; all raise ArchiveError where they fail."""
+
+    def address(self, name: str) -> str:
+        """Return where a file stands."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file."""
+        ...
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, whole or not at all."""
+        ...
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file unless it exists, and return whether this call made it."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Delete a file."""
+        ...
+
+    def list_files(self, prefix: str) -> Iterable["WorkFile"]:
+        """Return the files under a prefix."""
+        ...
+
+
+class WorkFile(Protocol):
+    """A file of the store."""
+
+    @property
+    def name(self) -> str:
+        """Its name below the location of the store."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What the other steps must know of the run; `max_changes` replaces the limits where it is given.
+
+    `sizes` are the numbers of accounts in the batches.
+    """
+
+    request: RunRequest
+    sizes: tuple[int, ...]
+    is_complete: bool
+    problems: tuple[Problem, ...]
+    max_changes: int | Literal["none"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An account of a batch, with what earlier runs knew of it."""
+
+    account: Account
+    before: PastAccount | None
+    open_since: dict[str, UtcTime]
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What a batch took: tries of calls, those throttled, and why it ended early if it did."""
+
+    calls: int
+    throttles: int
+    ended: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a step did with one batch."""
+
+    effort: Effort
+    results: Iterable[AccountResult]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gate said: why nothing may be written, or None."""
+
+    hold: Reason | None
+
+
+_OUTLINE: Packer[Outline] = Packer(Outline)
+_HISTORY: Packer[History] = Packer(History)
+_ENTRY: Packer[Entry] = Packer(Entry)
+_EFFORT: Packer[Effort] = Packer(Effort)
+_VERDICT: Packer[Verdict] = Packer(Verdict)
+
+
+class Workroom:
+    """The work room of one run. Every method raises ArchiveError where the archive fails or holds something else."""
+
+    def __init__(self, store: WorkStore, run_id: str) -> None:
+        """Take the store of the archive, and the run."""
+        self._store = store
+        self._run_id = run_id
+        self._folder = f"{WORK}{run_id}/"
+
+    def outline(self) -> Outline:
+        """Return what select found."""
+        return self._read("outline.json", _OUTLINE)
+
+    def put_outline(self, outline: Outline) -> None:
+        """Keep what select found."""
+        self._write("outline.json", _OUTLINE.dump(outline))
+
+    def history(self) -> History:
+        """Return what is known of earlier runs."""
+        return self._read("history.json.gz", _HISTORY)
+
+    def put_history(self, history: History) -> None:
+        """Keep what is known of earlier runs."""
+        self._write("history.json.gz", _HISTORY.dump(history))
+
+    def batch(self, number: int) -> list[Entry]:
+        """Return the accounts of a batch."""
+        name = f"batches/{number:05}.json.gz"
+        return [self._load(name, line, _ENTRY) for line in self._content(name).splitlines()]
+
+    def put_batch(self, number: int, entries: Iterable[Entry]) -> None:
+        """Keep the accounts of a batch."""
+        self._write(f"batches/{number:05}.json.gz", b"\n".join(map(_ENTRY.dump, entries)))
+
+    def put_items(self, name: str, numbers: Iterable[int]) -> None:
+        """Keep batches as a JSON array that a Distributed Map reads."""
+        items = [{"run_id": self._run_id, "batch": number} for number in numbers]
+        self._write(name, json.dumps(items).encode())
+
+    def put_part(self, stack: Stack, number: int, part: Part) -> None:
+        """Keep what became of a batch, unless that was kept already."""
+        content = b"\n".join([_EFFORT.dump(part.effort), *map(RESULTS.dump, part.results)])
+        self._store.create(f"{self._folder}{stack}/{number:05}.json.gz", gzip.compress(content, mtime=0))
+
+    def kept(self, stack: Stack) -> frozenset[int]:
+        """Return the batches of which something was kept; the others did not come back."""
+        prefix = f"{self._folder}{stack}/"
+        names = (file.name.removeprefix(prefix) for file in self._store.list_files(prefix))
+        return frozenset(int(name.partition(".")[0]) for name in names)
+
+    def part(self, stack: Stack, number: int) -> Part:
+        """Return what became of a batch."""
+        name = f"{stack}/{number:05}.json.gz"
+        effort, *results = self._content(name).splitlines()
+        return Part(self._load(name, effort, _EFFORT), [self._load(name, line, RESULTS) for line in results])
+
+    def verdict(self) -> Verdict | None:
+        """Return what the gate said, or None where it did not come to say anything."""
+        names = {file.name for file in self._store.list_files(self._folder)}
+        return self._read("verdict.json", _VERDICT) if f"{self._folder}verdict.json" in names else None
+
+    def put_verdict(self, verdict: Verdict) -> None:
+        """Keep what the gate says."""
+        self._write("verdict.json", _VERDICT.dump(verdict))
+
+    def place(self, name: str) -> tuple[str, str]:
+        """Return the bucket and key of a file, for the state machine."""
+        bucket, _, key = self._store.address(f"{self._folder}{name}").removeprefix("s3://").partition("/")
+        return bucket, key
+
+    def clear(self) -> None:
+        """Remove everything."""
+        for file in list(self._store.list_files(self._folder)):
+            self._store.delete(file.name)
+
+    def _write(self, name: str, content: bytes) -> None:
+        is_packed = name.endswith(".gz")
+        self._store.write(self._folder + name, gzip.compress(content, mtime=0) if is_packed else content)
+
+    def _read(self, name: str, packer: Packer[T]) -> T:
+        return self._load(name, self._content(name), packer)
+
+    def _content(self, name: str) -> bytes:
+        content = self._store.read(self._folder + name)
+        try:
+            return gzip.decompress(content) if name.endswith(".gz") else content
+        except (OSError, EOFError) as error:
+            raise self._broken(name) from error
+
+    def _load(self, name: str, text: bytes, packer: Packer[T]) -> T:
+        try:
+            return packer.load(text)
+        except ValueError as error:
+            raise self._broken(name) from error
+
+    def _broken(self, name: str) -> ArchiveError:
+        return ArchiveError(
+            f"the archive: {self._store.address(self._folder + name)} is broken, or not of this version"
+        )

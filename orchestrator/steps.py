@@ -1,0 +1,202 @@
+"""The Lambda entry point of the state machine in stackset/: one step of a run in an invocation.
+
+The state machine passes on what a step returns: names of files and flags. What is large stands in the archive.
+"""
+
+from contextlib import nullcontext
+from datetime import datetime
+from hashlib import sha256
+from typing import Annotated, Any, Literal
+
+import structlog
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt, TypeAdapter, ValidationError
+
+from orchestrator.config import batch_size
+from orchestrator.desk import Desk
+from orchestrator.distributed import Outline, Workroom, apply_batch, gate_plans, merge, plan_batch, select
+from orchestrator.errors import ArchiveError, ConfigError, RunUnderWay, StartError
+from orchestrator.events import EventBridgeSchedule, event_key
+from orchestrator.invocation import Invocation, LambdaContext, begin, conclude, limit
+from orchestrator.lease import Lease
+from orchestrator.model import Mode, RunRequest, Trigger
+from orchestrator.ports import Ports, Unobserved
+from orchestrator.wiring import Hub, furnish, make_lease
+
+log = structlog.get_logger(__name__)
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Asked(_Event):
+    """A run that a person asks for, by starting the state machine; all is as configured where nothing is said."""
+
+    mode: Literal[Mode.PLAN, Mode.APPLY] | None = None
+    max_changes: Annotated[StrictInt, Field(ge=0)] | Literal["none"] | None = None
+
+
+class Select(_Event):
+    """Begin a run. Name and start of the execution are the same when the step is tried again."""
+
+    step: Literal["select"]
+    execution: Annotated[str, Field(min_length=1)]
+    started: AwareDatetime
+    input: EventBridgeSchedule | Asked
+
+
+class Batch(_Event):
+    """Plan, or apply, one batch."""
+
+    step: Literal["plan", "apply"]
+    run_id: Annotated[str, Field(pattern=r"^[\w-]+$")]
+    batch: Annotated[StrictInt, Field(ge=0)]
+
+
+class Whole(_Event):
+    """Let the plans of a run through the gate, or bring it to its end."""
+
+    step: Literal["gate", "merge"]
+    run_id: Annotated[str, Field(pattern=r"^[\w-]+$")]
+
+
+_EVENTS: TypeAdapter[Select | Batch | Whole] = TypeAdapter(
+    Annotated[Select | Batch | Whole, Field(discriminator="step")]
+)
+
+
+def lambda_handler(event: object, context: LambdaContext) -> dict[str, Any]:
+    """Carry out one step of a run, and return what the state machine goes on with.
+
+    Raises ConfigError for an event that is no step, StartError where a step could not start, ArchiveError where what
+    the steps leave for each other cannot be read or written, RunFailed where the run as a whole failed.
+    """
+    invocation = begin(context)
+    match asked := _parse(event):
+        case Select():
+            return _select(asked, invocation)
+        case Batch():
+            return _work(asked, invocation)
+        case Whole(step="gate"):
+            return _gate(asked.run_id, invocation)
+        case Whole():
+            return _merge(asked.run_id, invocation)
+
+
+def make_run_id(execution: str, started: datetime) -> str:
+    """Return the run ID of an execution: the same for each try of its first step, and sorted by time."""
+    return f"{started:%Y%m%dT%H%M%SZ}-{sha256(execution.encode()).hexdigest()[:8]}"
+
+
+def _parse(event: object) -> Select | Batch | Whole:
+    try:
+        return _EVENTS.validate_python(event)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise ConfigError(f"the event is no step of a run: {problems}") from error
+
+
+def _select(asked: Select, invocation: Invocation) -> dict[str, Any]:
+    hub, given = invocation.hub, asked.input
+    key = event_key(given) if isinstance(given, EventBridgeSchedule) else None
+    if key is not None and not hub.archive.claim_event(key, asked.execution):
+        log.warning("event_repeated", key=key)
+        return {"repeated": True, "event": key}
+    mode, max_changes = (given.mode, given.max_changes) if isinstance(given, Asked) else (None, None)
+    request = RunRequest(
+        run_id=make_run_id(asked.execution, asked.started),
+        mode=mode or hub.config.enforcement.mode,
+        trigger=Trigger.MAP,
+        started_at=asked.started,
+    )
+    try:
+        return _open(request, limit(hub, max_changes), invocation, max_changes=max_changes)
+    except (ConfigError, StartError):
+        if key is not None:
+            hub.archive.forget_event(key)
+        raise
+
+
+def _open(
+    request: RunRequest, hub: Hub, invocation: Invocation, *, max_changes: int | Literal["none"] | None
+) -> dict[str, Any]:
+    """Select the accounts of a run, and leave its lease in place for the steps that follow."""
+    if not hub.store.location.startswith("s3://"):
+        raise StartError("archive.location must be s3://bucket/prefix: the steps of a run leave their work there")
+    structlog.contextvars.bind_contextvars(run_id=request.run_id)
+    desk, ports = _furnish(hub, request, invocation, sends_digest=True)
+    room = Workroom(hub.store, request.run_id)
+    is_plan = request.mode is Mode.PLAN
+    with nullcontext() if is_plan else make_lease(hub, request.run_id, invocation.halt, leaves=True):
+        select(desk, ports, room, batch_size=batch_size(hub.environment), max_changes=max_changes)
+    bucket, batches = room.place("batches.json")
+    return {"repeated": False, "run_id": request.run_id, "bucket": bucket, "batches": batches}
+
+
+def _work(asked: Batch, invocation: Invocation) -> dict[str, Any]:
+    outline, desk, ports, room = _resume(asked.run_id, invocation)
+    with _joined(outline, invocation):
+        if asked.step == "plan":
+            plan_batch(asked.batch, desk, ports, room=room)
+        else:
+            apply_batch(asked.batch, desk, ports, room=room)
+    return {"batch": asked.batch}
+
+
+def _gate(run_id: str, invocation: Invocation) -> dict[str, Any]:
+    outline, desk, _, room = _resume(run_id, invocation)
+    with _joined(outline, invocation):
+        numbers = gate_plans(outline, desk, room)
+    bucket, batches = room.place("apply.json")
+    return {"run_id": run_id, "bucket": bucket, "batches": batches, "go": bool(numbers)}
+
+
+def _merge(run_id: str, invocation: Invocation) -> dict[str, Any]:
+    outline, desk, ports, room = _resume(run_id, invocation, sends_digest=True)
+    lease = (
+        None if outline.request.mode is Mode.PLAN else make_lease(invocation.hub, run_id, invocation.halt, joins=True)
+    )
+    try:
+        finished = merge(outline, desk, ports, room=room)
+    finally:
+        if lease is not None:
+            _give_back(lease)
+    return conclude(finished)
+
+
+def _give_back(lease: Lease) -> None:
+    """Give the lease of a run back, if it is still the run's."""
+    try:
+        with lease:
+            pass
+    except (RunUnderWay, ArchiveError) as error:
+        log.warning("lease_not_given_back", message=str(error))
+
+
+def _joined(outline: Outline, invocation: Invocation) -> Any:  # noqa: ANN401 - one of two context managers
+    """Return the lease that the first step of a run has taken, joined; a plan has none."""
+    if outline.request.mode is Mode.PLAN:
+        return nullcontext()
+    return make_lease(invocation.hub, outline.request.run_id, invocation.halt, joins=True, leaves=True)
+
+
+def _resume(
+    run_id: str, invocation: Invocation, *, sends_digest: bool = False
+) -> tuple[Outline, Desk, Ports, Workroom]:
+    """Return what a later step of a run works with."""
+    structlog.contextvars.bind_contextvars(run_id=run_id)
+    room = Workroom(invocation.hub.store, run_id)
+    outline = room.outline()
+    hub = limit(invocation.hub, outline.max_changes)
+    return outline, *_furnish(hub, outline.request, invocation, sends_digest=sends_digest), room
+
+
+def _furnish(hub: Hub, request: RunRequest, invocation: Invocation, *, sends_digest: bool) -> tuple[Desk, Ports]:
+    return furnish(
+        hub,
+        request,
+        halt=invocation.halt,
+        observer=Unobserved(),
+        confirm=lambda _: True,
+        sends_digest=sends_digest,
+    )
