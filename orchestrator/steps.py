@@ -49,7 +49,7 @@ class Batch(_Event):
     """Plan, or apply, one batch."""
 
     step: Literal["plan", "apply"]
-    run_id: Annotated[str, Field(pattern=r"^[\w-]+$")]
+    run_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
     batch: Annotated[StrictInt, Field(ge=0)]
 
 
@@ -57,7 +57,7 @@ class Whole(_Event):
     """Let the plans of a run through the gate, or bring it to its end."""
 
     step: Literal["gate", "merge"]
-    run_id: Annotated[str, Field(pattern=r"^[\w-]+$")]
+    run_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 _EVENTS: TypeAdapter[Select | Batch | Whole] = TypeAdapter(

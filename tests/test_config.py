@@ -302,6 +302,7 @@ def test_unknown_key_is_named_with_the_known_ones(text: str, key: str, known: st
         ("organization: {exclude_accounts: ['1111']}", "organization.exclude_accounts.0", "match pattern"),
         ("organization: {exclude_accounts: ['*']}", "organization.exclude_accounts.0", "match pattern"),
         ("member_role: {name: a/b}", "member_role.name", "match pattern"),
+        ("member_role: {name: rôle}", "member_role.name", "match pattern"),
         (f"member_role: {{release_name: {'x' * 65}}}", "member_role.release_name", "match pattern"),
         ("member_role: {path: security}", "member_role.path", "match pattern"),
         ("member_role: {path: /security}", "member_role.path", "match pattern"),
