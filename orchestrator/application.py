@@ -130,7 +130,18 @@ def _hold_unless_ours(decision: Decision, now: Enforcement) -> Decision:
         return hold_decision(decision, policy_not_ours("policy", now.policy_arn, now.policy))
     if decision.via is Via.GROUP and now.group is not PolicyState.OURS:
         return hold_decision(decision, policy_not_ours("group", now.group_name, now.group))
+    if not all(_is_of(change, now) for change in decision.changes):
+        return hold_decision(decision, Reason("policy_drifted", "the plan names another policy or group than ours"))
     return decision
+
+
+def _is_of(change: UserChange, now: Enforcement) -> bool:
+    """Return whether a change is about our policy and group: a plan that stood in the archive may have been touched."""
+    match change:
+        case AttachPolicy(_, arn) | DetachPolicy(_, arn):
+            return arn == now.policy_arn
+        case AddToGroup(_, name) | RemoveFromGroup(_, name):
+            return name == now.group_name
 
 
 def _enforce(decision: Decision, account: Account, desk: Desk) -> Iterator[Decision]:

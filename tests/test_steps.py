@@ -4,6 +4,7 @@
 state machine itself runs in tests/e2e.
 """
 
+import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -311,6 +312,43 @@ def test_plan_made_twice_stays_as_it_was_counted(machine: Machine) -> None:
     machine.map("apply", gated)
 
     assert machine.organization.attached(machine.accounts[0], "mallory") == []
+
+
+def forge(machine: Machine, selected: dict[str, Any], old: bytes, new: bytes) -> None:
+    """Change the plans of the first batch, as somebody who can write the archive."""
+    name = f"work/{selected['run_id']}/plans/00000.json.gz"
+    plans = gzip.decompress(machine.store.read(name))
+    assert old in plans
+    machine.store.write(name, gzip.compress(plans.replace(old, new)))
+
+
+@pytest.mark.parametrize("forged", [b"arn:aws:iam::aws:policy/AdministratorAccess", b"policy/Other"])
+def test_forged_plan_attaches_no_other_policy(machine: Machine, forged: bytes) -> None:
+    machine.configure(enforcement={"mode": "apply"})
+    selected = machine.select(**SCHEDULE)
+    machine.map("plan", selected)
+    arn = f"arn:aws:iam::{machine.accounts[0]}:policy/EnforceMFA".encode()
+    forge(machine, selected, b'"policy_arn":"' + arn, b'"policy_arn":"' + forged)
+    gated = machine.step("gate", run_id=selected["run_id"])
+
+    machine.map("apply", gated)
+    machine.step("merge", run_id=selected["run_id"])
+
+    assert machine.organization.attached(machine.accounts[0], "alice") == []
+    assert outcomes(machine.report())["alice"] == "held"
+
+
+def test_forged_plan_reaches_nobody_who_is_left_alone(machine: Machine) -> None:
+    machine.configure(enforcement={"mode": "apply"}, protected_users=["break-*"])
+    machine.organization.add_user(machine.accounts[0], "break-glass")
+    selected = machine.select(**SCHEDULE)
+    machine.map("plan", selected)
+    forge(machine, selected, b"alice", b"break-glass")
+    gated = machine.step("gate", run_id=selected["run_id"])
+
+    machine.map("apply", gated)
+
+    assert machine.organization.attached(machine.accounts[0], "break-glass") == []
 
 
 def test_stop_switch_set_after_the_gate_stops_the_writing(machine: Machine) -> None:
