@@ -59,7 +59,7 @@ templates: $(STAMP)  ## cfn-lint over the CloudFormation templates
 
 test: $(STAMP)  ## the tests, with the branches they leave out; ARGS="-k name" narrows
 	@echo "check: tests"
-	@$(BIN)/python -m pytest --cov=orchestrator --cov-branch --cov-fail-under=95 $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov=orchestrator --cov-branch --cov-fail-under=95 $(ARGS)
 
 zip: $(STAMP)  ## the Lambda's zip: build it, and carry out a scheduled run with it alone
 	@echo "check: zip"
