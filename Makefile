@@ -17,10 +17,10 @@ COMPILE = env $(addprefix -u ,$(LOCAL)) UV_CUSTOM_COMPILE_COMMAND='make lock' $(
 export HYPOTHESIS_STORAGE_DIRECTORY := .cache/hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: e2e help setup demo check format lint types contracts templates test zip browser pictures chromium fmt lock clean
+.PHONY: bench bench-smoke e2e help setup demo check format lint types contracts templates test zip browser pictures chromium fmt lock clean
 
 help:  ## list the targets
-	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## make .venv from the locked requirements
 
@@ -75,6 +75,19 @@ e2e: $(STAMP) .cache/e2e/.installed  ## the whole of it deployed in an emulator:
 	@.cache/e2e/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/e2e.txt
 	@touch $@
 
+bench: $(STAMP) .cache/bench/.installed  ## measure against other tools, in an hour; ARGS=--quick in minutes, ARGS="--write FILE" to keep
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-smoke: $(STAMP) .cache/bench/.installed  ## what the benchmarks compare does the same: calls and results, no times
+	@echo "check: bench-smoke"
+	@$(BIN)/python -m benchmarks.smoke
+
+.cache/bench/.installed: requirements/bench.txt
+	@echo "setup: .cache/bench, from requirements/bench.txt"
+	@$(PYTHON) -m venv .cache/bench
+	@.cache/bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	@touch $@
+
 browser: $(DRIVER) chromium  ## the page of a report in headless Chromium; as root, installs Chromium where it is missing
 	@echo "check: browser"
 	@$(BIN)/python -m pytest $(ARGS) tests/browser
@@ -105,6 +118,7 @@ lock:  ## renew requirements/ after a change of pyproject.toml; UPGRADE=1 takes 
 	@$(COMPILE) --group zip -o requirements/zip.txt
 	@$(COMPILE) --group e2e -o requirements/e2e.txt
 	@$(COMPILE) --group browser -c requirements/dev.txt -o requirements/browser.txt
+	@$(COMPILE) --no-strip-extras --group bench -c requirements/dev.txt -o requirements/bench.txt
 
 clean:  ## remove the environment, caches and builds; run archives stay
 	@rm -rf $(VENV) .cache build dist

@@ -1,0 +1,180 @@
+"""The same calls as orgmfa makes, without an SDK: what Python can do at best. `python -m benchmarks.no_sdk`.
+
+Same calls in the same order in each account, same decisions on the bulk reads, 64 connections, one thread. It has no
+archive, no report, no limits and no checks: what stands between it and orgmfa is the price of those and of botocore.
+"""
+
+import asyncio
+import base64
+import csv
+import json
+import os
+import ssl
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from urllib.parse import urlsplit
+from xml.etree import ElementTree as ET
+
+from benchmarks.calls import Calls
+from benchmarks.connections import CallFailed, Connections
+from benchmarks.organization import ROLE_NAME, policy_arn
+from benchmarks.sigv4 import Signer
+from orchestrator.enforcement_policy import render_enforcement_policy
+
+CONNECTIONS = 64
+_READS = (
+    "GenerateCredentialReport",
+    "GetAccountAuthorizationDetails",
+    "GetAccountSummary",
+    "GetCredentialReport",
+    "GetLoginProfile",
+    "GetPolicy",
+    "GetPolicyVersion",
+    "ListAccountAliases",
+    "ListMFADevices",
+    "ListVirtualMFADevices",
+    "SimulatePrincipalPolicy",
+)
+_READING = {"Effect": "Allow", "Action": [f"iam:{action}" for action in _READS], "Resource": "*"}
+_SESSION_POLICY = json.dumps({"Version": "2012-10-17", "Statement": [_READING]}, separators=(",", ":"))
+_CONSOLE_COLUMN = "password_enabled"
+_ENROLMENT = ["iam:EnableMFADevice", "iam:CreateVirtualMFADevice"]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user: name, account and ARN."""
+
+    name: str
+    account: str
+    arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run; `document` is the text of EnforceMFA."""
+
+    calls: Calls
+    document: str
+
+    async def carry_out(self) -> int:
+        """Inspect every account, then write, and return how many users were written to."""
+        await self.calls.sts("GetCallerIdentity", {})
+        await self.calls.organizations("DescribeOrganization", {})
+        tasks = [asyncio.create_task(self._inspect(account)) async for account in self._accounts()]
+        plans = await asyncio.gather(*tasks)
+        return sum(await asyncio.gather(*(self._apply(users) for users in plans if users)))
+
+    async def _accounts(self) -> AsyncIterator[str]:
+        token: dict[str, str] = {}
+        while True:
+            page = await self.calls.organizations("ListAccounts", token)
+            for account in page["Accounts"]:
+                yield account["Id"]
+            if "NextToken" not in page:
+                return
+            token = {"NextToken": page["NextToken"]}
+
+    async def _inspect(self, account: str) -> list[User]:
+        """Return the users of an account to write to."""
+        iam, signer = self.calls.iam, await self.calls.assume(_role_arn(account), _SESSION_POLICY)
+        await iam(signer, "GenerateCredentialReport")
+        details = await self.calls.pages(signer, "GetAccountAuthorizationDetails", Filter=["User", "Group"])
+        await iam(signer, "GetAccountSummary")
+        devices = await self.calls.pages(signer, "ListVirtualMFADevices", AssignmentStatus="Assigned")
+        await iam(signer, "ListAccountAliases")
+        await self._look_at_policy(signer, account)
+        report = await iam(signer, "GetCredentialReport")
+        users = list(_open_users(account, details=details, devices=devices, report=report))
+        wanted = await asyncio.gather(*(self._is_to_be_enforced(signer, user) for user in users))
+        return [user for user, is_wanted in zip(users, wanted, strict=True) if is_wanted]
+
+    async def _is_to_be_enforced(self, signer: Signer, user: User) -> bool:
+        """Return whether a user has no MFA right now, and could enrol under EnforceMFA."""
+        if not await self._is_open(signer, user):
+            return False
+        answer = await self.calls.iam(
+            signer,
+            "SimulatePrincipalPolicy",
+            PolicySourceArn=user.arn,
+            PolicyInputList=[self.document],
+            ActionNames=_ENROLMENT,
+            ResourceArns=[user.arn, f"arn:aws:iam::{user.account}:mfa/{user.name}"],
+            ContextEntries=[
+                _context("aws:MultiFactorAuthPresent", "boolean", "false"),
+                _context("aws:ViaAWSService", "boolean", "false"),
+                _context("aws:username", "string", user.name),
+            ],
+        )
+        return {decision.text for decision in answer.iter("EvalDecision")} == {"allowed"}
+
+    async def _is_open(self, signer: Signer, user: User) -> bool:
+        """Return whether a user has no MFA device and a console password right now."""
+        devices = await self.calls.pages(signer, "ListMFADevices", UserName=user.name)
+        if any(page.find(".//MFADevices/member") is not None for page in devices):
+            return False
+        try:
+            await self.calls.iam(signer, "GetLoginProfile", UserName=user.name)
+        except CallFailed:
+            return False
+        return True
+
+    async def _apply(self, users: Sequence[User]) -> int:
+        """Write to the users of one account, and return to how many."""
+        account = users[0].account
+        signer = await self.calls.assume(_role_arn(account), None)
+        await self._look_at_policy(signer, account)
+        return sum(await asyncio.gather(*(self._enforce(signer, user) for user in users)))
+
+    async def _enforce(self, signer: Signer, user: User) -> bool:
+        if not await self._is_open(signer, user):
+            return False
+        await self.calls.iam(signer, "AttachUserPolicy", UserName=user.name, PolicyArn=policy_arn(user.account))
+        return True
+
+    async def _look_at_policy(self, signer: Signer, account: str) -> None:
+        arn = policy_arn(account)
+        policy = await self.calls.iam(signer, "GetPolicy", PolicyArn=arn)
+        version = policy.findtext(".//DefaultVersionId") or ""
+        await self.calls.iam(signer, "GetPolicyVersion", PolicyArn=arn, VersionId=version)
+
+
+def _open_users(
+    account: str, *, details: Iterable[ET.Element], devices: Iterable[ET.Element], report: ET.Element
+) -> Iterator[User]:
+    """Yield the users who, by the bulk reads, have a console password and neither MFA nor EnforceMFA."""
+    content = base64.b64decode(report.findtext(".//Content") or "").decode()
+    row_by_user = {row["user"]: row for row in csv.DictReader(StringIO(content))}
+    owners = {owner.findtext("Arn") for page in devices for owner in page.iter("User")}
+    for member in (member for page in details for member in page.iterfind(".//UserDetailList/member")):
+        user = User(member.findtext("UserName") or "", account, member.findtext("Arn") or "")
+        row = row_by_user[user.name]
+        is_enforced = any(attached.text == policy_arn(account) for attached in member.iter("PolicyArn"))
+        has_mfa = row["mfa_active"] == "true" or user.arn in owners
+        if row[_CONSOLE_COLUMN] == "true" and not has_mfa and not is_enforced:
+            yield user
+
+
+def _role_arn(account: str) -> str:
+    return f"arn:aws:iam::{account}:role/{ROLE_NAME}"
+
+
+def _context(key: str, kind: str, value: str) -> dict[str, object]:
+    return {"ContextKeyName": key, "ContextKeyType": kind, "ContextKeyValues": [value]}
+
+
+async def main() -> None:
+    """Carry out a run against AWS_ENDPOINT_URL, and print what was done."""
+    where = urlsplit(os.environ["AWS_ENDPOINT_URL"])
+    context = ssl.create_default_context(cafile=os.environ["AWS_CA_BUNDLE"])
+    connections = Connections(where.hostname or "", where.port or 443, context=context, most=CONNECTIONS)
+    keys = (os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
+    document = json.dumps(render_enforcement_policy(partition="aws", access_keys="deny"), separators=(",", ":"))
+    enforced = await Run(Calls(connections, where.netloc, keys), document).carry_out()
+    connections.close()
+    print(json.dumps({"enforced": enforced}))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
