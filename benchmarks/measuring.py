@@ -41,7 +41,7 @@ class Books:
     calls: Mapping[str, Mapping[str, int]]
     throttled: Mapping[str, int]
     last_call_at: Mapping[str, float]
-    attached: Mapping[str, tuple[str, ...]]
+    attached: Mapping[str, list[str]]
 
     def by_action(self) -> Counter[str]:
         """Return the calls by `service:Action`, over all accounts."""
