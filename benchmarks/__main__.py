@@ -1,4 +1,4 @@
-"""Measures the targets and prints a table for each: `python -m benchmarks [--quick] [--write FILE]`."""
+"""Measures the targets and prints a table for each: `python -m benchmarks [--quick] [--only N ...] [--write FILE]`."""
 
 import argparse
 from pathlib import Path
@@ -7,22 +7,32 @@ from benchmarks.measuring import certificates
 from benchmarks.tables import render_conditions, render_section, write_document
 from benchmarks.targets import QUICK, Bench, Sizes, run_targets
 
+TARGETS = (1, 2, 3, 4, 5)
+
 
 def main() -> None:
     """Measure, print, and write where that is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few accounts: to try the benchmark, not to quote")
+    parser.add_argument("--only", type=int, choices=TARGETS, nargs="+", default=TARGETS, help="these targets alone")
     parser.add_argument("--write", type=Path, metavar="FILE", help="renew the tables of this document")
     given = parser.parse_args()
-    command = "make bench" + (" ARGS=--quick" if given.quick else "")
-    written = [render_conditions(command)]
+    written = [render_conditions(_command(given))]
     print(written[0], flush=True)
     with certificates() as folder:
-        for section in run_targets(Bench(folder, QUICK if given.quick else Sizes())):
+        for section in run_targets(Bench(folder, QUICK if given.quick else Sizes()), frozenset(given.only)):
             written.append(render_section(section))
             print(f"\n{written[-1]}", flush=True)
     if given.write:
         write_document(given.write, written)
+
+
+def _command(given: argparse.Namespace) -> str:
+    """Return the command that measures the same again."""
+    quick = ["--quick"] if given.quick else []
+    only = ["--only", *map(str, given.only)] if given.only != TARGETS else []
+    arguments = " ".join([*quick, *only])
+    return f'make bench ARGS="{arguments}"' if arguments else "make bench"
 
 
 if __name__ == "__main__":

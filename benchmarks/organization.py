@@ -52,9 +52,13 @@ class Scenario:
         """Return how many users an account has."""
         return self.large_users if self.large_users and account == self.special_account_id else self.users
 
+    def users_without_mfa(self, account: str) -> list[str]:
+        """Return the names of the users of an account who have no MFA device, sorted."""
+        return [user_name(index) for index in range(self.count_users(account)) if not has_mfa(index)]
+
     def count_users_without_mfa(self) -> int:
         """Return how many users of the organization have no MFA device."""
-        return sum(sum(not has_mfa(index) for index in range(self.count_users(one))) for one in self.account_ids())
+        return sum(len(self.users_without_mfa(account)) for account in self.account_ids())
 
 
 def account_id(index: int) -> str:

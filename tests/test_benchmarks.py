@@ -211,8 +211,14 @@ class TestResults:
     def test_result_that_misses_a_user_is_refused(self) -> None:
         check_result(make_measurement(make_books(dict.fromkeys(SMALL.account_ids(), OPEN_USERS))))
 
-        with pytest.raises(AssertionError, match="6 users written to, not 18"):
+        with pytest.raises(AssertionError, match="0 users written to, not 6"):
             check_result(make_measurement(make_books({ACCOUNT: OPEN_USERS})))
+
+    def test_account_that_is_throttled_more_may_end_otherwise(self) -> None:
+        attached = dict.fromkeys(SMALL.account_ids(), OPEN_USERS)
+        del attached[SMALL.special_account_id]
+
+        check_result(make_measurement(make_books(attached)), but_for=SMALL.special_account_id)
 
     def test_write_in_a_steady_state_is_refused(self) -> None:
         steady = make_measurement(make_books({ACCOUNT: ["user-0000"]}), scenario=Scenario(3, is_enforced=True))
