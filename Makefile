@@ -75,7 +75,7 @@ e2e: $(STAMP) .cache/e2e/.installed  ## the whole of it deployed in an emulator:
 	@.cache/e2e/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/e2e.txt
 	@touch $@
 
-bench: $(STAMP) .cache/bench/.installed  ## measure against other tools, in an hour; ARGS=--quick in minutes, ARGS="--write FILE" to keep
+bench: $(STAMP) .cache/bench/.installed  ## measure speed, cost and memory against other tools: long; ARGS=--quick for a first look
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-smoke: $(STAMP) .cache/bench/.installed  ## what the benchmarks compare does the same: calls and results, no times

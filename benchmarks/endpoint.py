@@ -11,9 +11,10 @@ import re
 import ssl
 import sys
 
-from benchmarks.answers import http
-from benchmarks.aws import Aws, Call
+from benchmarks.aws import Aws
+from benchmarks.books import Call
 from benchmarks.organization import HUB_ACCOUNT_ID, Scenario
+from benchmarks.wire import http
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CREDENTIAL = re.compile(rb"Credential=(\w+)/\d+/[\w-]+/(\w+)/")

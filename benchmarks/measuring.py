@@ -138,7 +138,7 @@ def run_tool(tool: Tool, port: int, folder: Path, *, place: Path, may_fail: bool
         process = subprocess.Popen(  # noqa: S603 - the commands of `tools`
             tool.command,
             cwd=place,
-            env=_environment(port, folder),
+            env=make_environment(port, folder),
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
@@ -155,7 +155,7 @@ def run_tool(tool: Tool, port: int, folder: Path, *, place: Path, may_fail: bool
     return wall, usage, (place / "stdout").read_text()
 
 
-def _environment(port: int, folder: Path) -> dict[str, str]:
+def make_environment(port: int, folder: Path) -> dict[str, str]:
     """Return the environment of a tool: the endpoint's, and nothing of the machine's own AWS settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ORGMFA_", "BOTO_"))}
     return {

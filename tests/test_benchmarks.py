@@ -13,7 +13,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from benchmarks.aws import Aws, Call
+from benchmarks.aws import Aws
+from benchmarks.books import Call
 from benchmarks.measuring import Books, Measurement, certificates, measure, read_books, run_tool, serving
 from benchmarks.organization import Scenario, account_id, has_mfa, policy_arn, user_name
 from benchmarks.sigv4 import Signer
@@ -146,6 +147,15 @@ class TestEndpoint:
     def test_foreign_policy_is_not_attached(self, port: int, folder: Path) -> None:
         with pytest.raises(ClientError, match="NoSuchEntity"):
             make_iam(port, folder).attach_user_policy(UserName="user-0000", PolicyArn=policy_arn(account_id(3)))
+
+
+def test_users_without_mfa_have_the_policy_from_the_start_in_a_steady_state() -> None:
+    aws = Aws(Scenario(3, is_enforced=True))
+
+    answer = aws.answer(make_call("GetAccountAuthorizationDetails", body="&MaxItems=1000")).decode()
+
+    enforced = [user for user in answer.split("<UserName>")[1:] if policy_arn(ACCOUNT) in user.split("<Tags>")[0]]
+    assert [user[: user.index("<")] for user in enforced] == OPEN_USERS
 
 
 class TestThrottling:

@@ -1,34 +1,20 @@
-"""What AWS answers, as bytes of HTTP that are made once and sent often. Calls nothing and keeps no state.
+"""What IAM answers in a member account, as bytes that are made once and sent often. Keeps no state.
 
-Sources: the API references of IAM, STS (query protocol, XML) and Organizations (JSON). An answer that names the account
-holds `PLACEHOLDER` in its place, which has as many digits as an account ID: so the length of an answer stands.
+Source: the IAM API Reference; the columns of the credential report are those of the IAM User Guide.
 """
 
 import base64
 import json
 from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cache
 from urllib.parse import quote
 
-from benchmarks.organization import (
-    HUB_ACCOUNT_ID,
-    PAGE_OF_ACCOUNTS,
-    POLICY_NAME,
-    Scenario,
-    account_id,
-    has_mfa,
-    has_virtual_device,
-    policy_arn,
-    user_name,
-)
+from benchmarks.organization import POLICY_NAME, has_mfa, has_virtual_device, policy_arn, user_name
+from benchmarks.wire import PLACEHOLDER, xml
 from orchestrator.enforcement_policy import render_enforcement_policy
 
-PLACEHOLDER = "000000000000"
 _CREATED = "2024-03-01T09:00:00Z"
-_JSON = "application/x-amz-json-1.1"
-_REQUEST_ID = "11111111-2222-3333-4444-555555555555"
-_REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 410: "Gone"}
 _COLUMNS = (
     "user,arn,user_creation_time,password_enabled,password_last_used,password_last_changed,password_next_rotation,"
     "mfa_active,access_key_1_active,access_key_1_last_rotated,access_key_1_last_used_date,"
@@ -36,106 +22,6 @@ _COLUMNS = (
     "access_key_2_last_used_date,access_key_2_last_used_region,access_key_2_last_used_service,cert_1_active,"
     "cert_1_last_rotated,cert_2_active,cert_2_last_rotated"
 )
-
-
-def http(body: bytes, *, status: int = 200, content_type: str = "text/xml") -> bytes:
-    """Return an answer of HTTP/1.1 that leaves the connection open."""
-    head = (
-        f"HTTP/1.1 {status} {_REASONS[status]}\r\nx-amzn-RequestId: {_REQUEST_ID}\r\n"
-        f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
-
-
-def xml(action: str, result: str = "", service: str = "iam") -> bytes:
-    """Return the answer of the query protocol to an action."""
-    namespace = "iam.amazonaws.com/doc/2010-05-08" if service == "iam" else "sts.amazonaws.com/doc/2011-06-15"
-    inner = f"<{action}Result>{result}</{action}Result>" if result else ""
-    return http(
-        f'<{action}Response xmlns="https://{namespace}/">{inner}'
-        f"<ResponseMetadata><RequestId>{_REQUEST_ID}</RequestId></ResponseMetadata></{action}Response>".encode()
-    )
-
-
-def xml_error(code: str, status: int) -> bytes:
-    """Return an error of the query protocol."""
-    error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{code}: made by the benchmark</Message></Error>"
-    return http(f"<ErrorResponse>{error}<RequestId>{_REQUEST_ID}</RequestId></ErrorResponse>".encode(), status=status)
-
-
-def json_answer(answer: object, *, status: int = 200) -> bytes:
-    """Return an answer of the JSON protocol."""
-    return http(json.dumps(answer).encode(), status=status, content_type=_JSON)
-
-
-def throttling(service: str) -> bytes:
-    """Return the answer to a call over the rate, in the protocol of the service."""
-    if service == "organizations":
-        return json_answer({"__type": "TooManyRequestsException", "message": "made by the benchmark"}, status=400)
-    return xml_error("Throttling", 400)
-
-
-def assume_role() -> bytes:
-    """Return credentials whose access key names the account."""
-    ends_at = datetime.now(UTC) + timedelta(hours=12)
-    return xml(
-        "AssumeRole",
-        f"<AssumedRoleUser><AssumedRoleId>AROAEXAMPLE:run</AssumedRoleId>"
-        f"<Arn>arn:aws:sts::{PLACEHOLDER}:assumed-role/orgmfa-member/run</Arn></AssumedRoleUser>"
-        f"<Credentials><AccessKeyId>ASIA{PLACEHOLDER}MADE</AccessKeyId>"
-        f"<SecretAccessKey>{'s' * 40}</SecretAccessKey><SessionToken>{'t' * 500}{PLACEHOLDER}</SessionToken>"
-        f"<Expiration>{ends_at:%Y-%m-%dT%H:%M:%SZ}</Expiration></Credentials>",
-        "sts",
-    )
-
-
-def caller_identity() -> bytes:
-    """Return who calls."""
-    return xml(
-        "GetCallerIdentity",
-        f"<Arn>arn:aws:sts::{HUB_ACCOUNT_ID}:assumed-role/orgmfa-operator/bench</Arn>"
-        f"<UserId>AROAEXAMPLE:bench</UserId><Account>{HUB_ACCOUNT_ID}</Account>",
-        "sts",
-    )
-
-
-def describe_organization() -> bytes:
-    """Return the organization."""
-    management = account_id(0)
-    arn = f"arn:aws:organizations::{management}:organization/o-benchmark01"
-    return json_answer(
-        {
-            "Organization": {
-                "Id": "o-benchmark01",
-                "Arn": arn,
-                "FeatureSet": "ALL",
-                "MasterAccountId": management,
-                "MasterAccountArn": f"arn:aws:organizations::{management}:account/o-benchmark01/{management}",
-                "MasterAccountEmail": "management@example.com",
-            }
-        }
-    )
-
-
-def list_accounts(scenario: Scenario, start: int) -> bytes:
-    """Return a page of the listing, from the account at this place."""
-    end = min(start + PAGE_OF_ACCOUNTS, scenario.accounts)
-    page: dict[str, object] = {"Accounts": [_account(index) for index in range(start, end)]}
-    return json_answer(page | ({"NextToken": str(end)} if end < scenario.accounts else {}))
-
-
-def _account(index: int) -> dict[str, object]:
-    identifier = account_id(index)
-    return {
-        "Id": identifier,
-        "Arn": f"arn:aws:organizations::{account_id(0)}:account/o-benchmark01/{identifier}",
-        "Email": f"aws+{index}@example.com",
-        "Name": f"workload-{index:05d}",
-        "Status": "ACTIVE",
-        "State": "ACTIVE",
-        "JoinedMethod": "CREATED",
-        "JoinedTimestamp": 1700000000,
-    }
 
 
 def get_policy() -> bytes:
