@@ -32,7 +32,7 @@ from orchestrator.packaging.bill import Component, render_bill
 from orchestrator.packaging.building import LOCK as LOCK_FILE
 from orchestrator.packaging.building import TEMPLATE, _compile, _lay_out
 from orchestrator.packaging.bytecode import compile_folder, find_interpreter
-from orchestrator.packaging.contents import SERVICES, is_needed, select_modules
+from orchestrator.packaging.contents import ENTRY_POINTS, SERVICES, is_needed, select_modules
 from orchestrator.packaging.lock import Pin, select_pins
 from orchestrator.packaging.target import MACHINES, Target
 from orchestrator.packaging.wheels import Wheel, fetch_wheels
@@ -129,7 +129,7 @@ def test_entries_are_sorted_and_of_one_time_and_two_modes(package: Package) -> N
 def test_only_what_the_lambda_runs_is_in_it(names: list[str]) -> None:
     modules = {PurePosixPath(name).parts[1].removesuffix(".py") for name in names if name.startswith("orchestrator/")}
 
-    assert {"handler", "wiring", "run", "aws", "digest", "_templates"} <= modules
+    assert {"handler", "steps", "wiring", "run", "distributed", "aws", "digest", "_templates"} <= modules
     assert modules & COMMAND_LINE == set()
 
 
@@ -233,12 +233,13 @@ def imports_of(path: Path) -> Iterator[tuple[str, str]]:
 
 
 @on_linux
-def test_importing_the_handler_loads_these_packages_and_no_other(unpacked: Path) -> None:
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS)
+def test_importing_an_entry_point_loads_these_packages_and_no_other(unpacked: Path, entry_point: str) -> None:
     """Each costs time at every cold start; slack_sdk, smart_open and powertools wait until they are needed."""
-    script = """
-import orchestrator.handler
-files = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()}
-print(json.dumps(sorted({name.partition(".")[0] for name, file in files.items() if file.startswith(sys.path[0])})))
+    script = f"""
+import {entry_point}
+files = {{name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()}}
+print(json.dumps(sorted({{name.partition(".")[0] for name, file in files.items() if file.startswith(sys.path[0])}})))
 """
 
     assert run_alone(unpacked, script) == [
@@ -456,7 +457,7 @@ def test_of_a_package_goes_in_what_is_needed(path: str, needed: bool) -> None:
     assert is_needed(PurePosixPath(path)) is needed
 
 
-def test_of_our_modules_go_in_those_that_the_handler_imports_now_or_later(tmp_path: Path) -> None:
+def test_of_our_modules_go_in_those_that_the_functions_import_now_or_later(tmp_path: Path) -> None:
     sources = {
         "__init__.py": "",
         "handler.py": "from orchestrator.run import go\ndef late():\n    from orchestrator.store import sub\n",
@@ -466,6 +467,8 @@ def test_of_our_modules_go_in_those_that_the_handler_imports_now_or_later(tmp_pa
         "words/fancy.py": "",
         "store/__init__.py": "",
         "store/sub.py": "from orchestrator import handler\n",
+        "steps.py": "from orchestrator.words import spoken\n",
+        "words/spoken.py": "",
         "cli.py": "from orchestrator.handler import late\n",
     }
     for name, text in sources.items():

@@ -1,4 +1,4 @@
-"""Chooses what goes into the zip: of our own modules those that the handler imports, of each package what it needs.
+"""Chooses what goes into the zip: of our own modules those that the functions import, of each package what it needs.
 
 Pure but for reading our own sources. What is left out of a package is here and nowhere else, with the reason.
 """
@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 PACKAGE = "orchestrator"
-ENTRY_POINTS = ("orchestrator.handler",)
+ENTRY_POINTS = ("orchestrator.handler", "orchestrator.steps")
 """The modules that the Lambda functions name."""
 
 SERVICES = frozenset({"iam", "organizations", "s3", "secretsmanager", "securityhub", "ssm", "sts"})

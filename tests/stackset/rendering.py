@@ -3,6 +3,8 @@
 Stands on the resolver of the member template, and adds what these templates use beyond it.
 """
 
+import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,8 @@ EVERYTHING = {
     "ManagementAccountId": MANAGEMENT,
     "AlarmEmail": "security@example.com",
     "SecurityHub": "on",
+    "Scale": "distributed",
+    "ChildReservedConcurrency": "20",
 }
 # What GetAtt of an ARN comes to, below arn:PARTITION:SERVICE:REGION:ACCOUNT:
 ARNS = {
@@ -63,7 +67,10 @@ ARNS = {
     "AWS::Logs::LogGroup": "logs:{region}:{account}:log-group:{LogGroupName}:*",
     "AWS::SNS::Topic": "sns:{region}:{account}:{id}",
     "AWS::SQS::Queue": "sqs:{region}:{account}:{id}",
+    "AWS::StepFunctions::StateMachine": "states:{region}:{account}:stateMachine:{StateMachineName}",
 }
+# Whose Ref is its ARN.
+KNOWN_BY_ARN = {"AWS::SNS::Topic", "AWS::StepFunctions::StateMachine"}
 
 
 @cache
@@ -97,6 +104,13 @@ def permissions_of(role: str, **parameters: str) -> list[dict[str, Any]]:
     return [policy["PolicyDocument"] for policy in [*deployed[role]["Policies"], *elsewhere]]
 
 
+def definition(**parameters: str) -> dict[str, Any]:
+    """Return what the state machine of a distributed run does, in the Amazon States Language."""
+    machine = resources("central", Scale="distributed", **parameters)["RunMachine"]
+    read: dict[str, Any] = json.loads(machine["DefinitionString"])
+    return read
+
+
 class StackResolver(Resolver):
     """Resolves intrinsic functions in one template; a Ref of a resource is its logical ID."""
 
@@ -126,9 +140,13 @@ class StackResolver(Resolver):
         return value
 
     def resolve_ref(self, name: str) -> Any:
-        """Return the value of a parameter, or the logical ID of a resource; of a topic, its ARN."""
+        """Return the value of a parameter, or the logical ID of a resource; of a topic or state machine, its ARN."""
         declared = self.read["Resources"].get(name, {})
-        return self._arn(name) if declared.get("Type") == "AWS::SNS::Topic" else self.values[name]
+        return self._arn(name) if declared.get("Type") in KNOWN_BY_ARN else self.values[name]
+
+    def resolve_sub(self, text: str) -> str:
+        """Return the text with its variables replaced, the ARNs of resources among them."""
+        return super().resolve_sub(re.sub(r"\$\{(\w+)\.Arn\}", lambda found: self._arn(found[1]), text))
 
     def resolve_getatt(self, argument: list[str]) -> str:
         """Return an attribute of a resource: its ARN or its name."""

@@ -5,6 +5,7 @@ credentials is asked of the role's policies. Not seen here: what Lambda does wit
 """
 
 import io
+import json
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from orchestrator.handler import lambda_handler
 from orchestrator.lease import Lease
 from orchestrator.model import Mode, RunRequest, Trigger
 from orchestrator.pool import Halt
+from orchestrator.steps import lambda_handler as step
 from orchestrator.wiring import Hub, examine_hub, make_hub, make_run_id, run_once
 from tests.aws_server import MANAGEMENT, AwsServer
 from tests.fake_slack import FakeSlack
@@ -106,12 +108,13 @@ class Deployment:
     payments: str
     recorder: Recorder
 
-    def hub(self, **variables: str) -> Hub:
-        """Return a hub with the settings of the deployed function, and these beside them."""
-        function = resources("central", Region=REGION, AccountId=MANAGEMENT, **self.parameters)["ScheduleFunction"]
+    def hub(self, name: str = "ScheduleFunction", **variables: str) -> Hub:
+        """Return a hub with the settings of a deployed function, and these beside them."""
+        function = resources("central", Region=REGION, AccountId=MANAGEMENT, **self.parameters)[name]
         # moto has no SimulatePrincipalPolicy, which is a call in the member account.
         simulates = {"ORGMFA_ENFORCEMENT_CHECK_ENROLMENT": "false"}
-        environment = function["Environment"]["Variables"] | simulates | variables
+        settings = {key: str(value) for key, value in function["Environment"]["Variables"].items()}
+        environment = settings | simulates | variables
         return make_hub(load_config(None, environment), environment, prepare=self.recorder.prepare)
 
     @property
@@ -206,6 +209,7 @@ def deployment(aws: AwsServer, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
         "Onboarding": "on",
         "Mode": "apply",
         "SecurityHub": "on",
+        "Scale": "distributed",
     }
     invocation._warm.clear()
     yield Deployment(organization, parameters, payments, Recorder(organization.id))
@@ -222,6 +226,25 @@ def run(hub: Hub, mode: Mode, *, targets: tuple[str, ...] = (), ou_ids: tuple[st
         ou_ids=ou_ids,
     )
     run_once(hub, request, halt=Halt(), observer=Quiet(), confirm=lambda _: True, sends_digest=True)
+
+
+def run_in_steps(deployment: Deployment) -> None:
+    """Do what the state machine does, with the settings of its functions."""
+    invocation._warm["hub"] = deployment.hub("MapStepsFunction")
+
+    def items(selected: dict[str, Any]) -> list[dict[str, Any]]:
+        s3 = deployment.organization.aws.client("s3")
+        content = s3.get_object(Bucket=selected["bucket"], Key=selected["batches"])["Body"].read()
+        return [dict(item) for item in json.loads(content)]
+
+    started = {"execution": "daily", "started": "2026-03-04T12:00:00Z", "input": {}}
+    selected = step({"step": "select"} | started, Context())
+    for item in items(selected):
+        step({"step": "plan"} | item, Context())
+    gated = step({"step": "gate", "run_id": selected["run_id"]}, Context())
+    for item in items(gated):
+        step({"step": "apply"} | item, Context())
+    step({"step": "merge", "run_id": selected["run_id"]}, Context())
 
 
 def take_the_lease(hub: Hub) -> None:
@@ -241,7 +264,10 @@ def test_the_functions_may_call_what_they_call_and_nothing_else(deployment: Depl
         lambda_handler(batch(stack_set_event(deployment.payments, number="2")), Context())
         invocation._warm["hub"] = deployment.hub(ORGMFA_ARCHIVE_KEEP="0d")
         lambda_handler({"trigger": "schedule", "scheduled_time": "2026-03-03T12:00:00Z"}, Context())
+        deployment.organization.add_user(deployment.payments, "carol")
+        run_in_steps(deployment)
 
+    assert deployment.organization.attached(deployment.payments, "carol") == ["EnforceMFA"]
     assert deployment.organization.attached(deployment.payments, "alice") == ["EnforceMFA"]
     assert slack.messages
     assert deployment.refused("OrchestratorRole") == set()
@@ -261,6 +287,7 @@ def test_the_operator_may_call_what_the_command_line_calls_and_nothing_else(
     )
     deployment.put("releases/old.json", OLD_RELEASE)
     deployment.put("events/schedule-2026-03-01T12_00_00Z", b"")
+    deployment.put("work/20260301T120000Z-0a1b2c3d/outline.json", b"{}")
     hub = deployment.hub()
     take_the_lease(hub)
     run(hub, Mode.APPLY)

@@ -124,11 +124,11 @@ def test_the_central_stack_is_made_with_all_its_parts() -> None:
     assert outputs["OrchestratorRoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/orgmfa-orchestrator"
     assert outputs["OperatorRoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/orgmfa-operator"
     assert iam.get_role(RoleName="orgmfa-operator")["Role"]["MaxSessionDuration"] == 3600
-    for name in ("orgmfa-schedule", "orgmfa-onboarding"):
-        function = functions.get_function_configuration(FunctionName=name)
+    for logical_id in ("ScheduleFunction", "OnboardingFunction", "MapStepsFunction", "MapChildFunction"):
+        function = functions.get_function_configuration(FunctionName=expected[logical_id]["FunctionName"])
         assert function["Role"] == outputs["OrchestratorRoleArn"]
         assert (function["MemorySize"], function["Timeout"]) == (1769, 900)
-        assert function["Environment"] == expected["ScheduleFunction"]["Environment"]
+        assert function["Environment"] == expected[logical_id]["Environment"]
     [source] = functions.list_event_source_mappings(FunctionName="orgmfa-onboarding")["EventSourceMappings"]
     assert source["BatchSize"] == 1_000
     rules = boto3.client("events")
@@ -138,7 +138,24 @@ def test_the_central_stack_is_made_with_all_its_parts() -> None:
     assert {log["logGroupName"]: log["retentionInDays"] for log in logs} == {
         "/aws/lambda/orgmfa-schedule": 90,
         "/aws/lambda/orgmfa-onboarding": 90,
+        "/aws/lambda/orgmfa-map-steps": 90,
+        "/aws/lambda/orgmfa-map-child": 90,
+        "/aws/vendedlogs/states/orgmfa-run": 90,
     }
+
+
+def test_the_state_machine_is_made_as_it_was_tried() -> None:
+    bucket = deploy("bootstrap")["BucketName"]
+    boto3.client("s3").put_object(Bucket=bucket, Key="artifacts/orgmfa-0123.zip", Body=b"")
+
+    outputs = deploy("central", **REQUIRED["central"] | {"CodeBucket": bucket, "Scale": "distributed"})
+
+    machine = boto3.client("stepfunctions").describe_state_machine(stateMachineArn=outputs["StateMachineArn"])
+    assert outputs["StateMachineArn"] == f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:orgmfa-run"
+    assert json.loads(machine["definition"]) == rendering.definition(AccountId=ACCOUNT)
+    [policy] = inline_policies(boto3.client("iam"), machine["roleArn"].rsplit("/", 1)[1])
+    [expected] = permissions_of("RunMachineRole", AccountId=ACCOUNT, Scale="distributed", CodeBucket=bucket)
+    assert policy == expected
 
 
 def test_the_operator_of_the_deployed_stack_has_the_policies_that_were_tried() -> None:

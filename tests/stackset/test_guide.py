@@ -31,6 +31,8 @@ OWN_COMMANDS = {
         "no-execute-changeset",
         "parameter-overrides",
         "region",
+        "s3-bucket",
+        "s3-prefix",
         "stack-name",
         "template-file",
     },
@@ -126,6 +128,17 @@ def test_every_parameter_in_running_text_is_one_of_a_template() -> None:
 
     assert named
     assert named <= everywhere
+
+
+def test_a_template_that_is_too_long_for_a_command_line_goes_through_the_bucket() -> None:
+    through = {True: set[str](), False: set[str]()}
+    for words in commands("aws"):
+        if words[1:3] == ["cloudformation", "deploy"]:
+            through["--s3-bucket" in words].add(words[words.index("--template-file") + 1])
+
+    # CloudFormation API reference, CreateChangeSet: TemplateBody.
+    assert {path for path in through[False] if (ROOT / path).stat().st_size > 51_200} == set()
+    assert through[True] == {"stackset/central.yaml"}
 
 
 def test_the_deployment_by_hand_gives_every_parameter_that_has_no_default() -> None:

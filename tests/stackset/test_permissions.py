@@ -38,6 +38,10 @@ QUEUE = f"arn:aws:sqs:{REGION}:{SECURITY}:OnboardingQueue"
 LOG = f"arn:aws:logs:{REGION}:{SECURITY}:log-group:/aws/lambda/orgmfa-schedule:log-stream:2026/03/02/x"
 SCHEDULE = f"arn:aws:scheduler:{REGION}:{SECURITY}:schedule/orgmfa/orgmfa-daily"
 FUNCTION = f"arn:aws:lambda:{REGION}:{SECURITY}:function:orgmfa-schedule"
+MAP_CHILD = f"arn:aws:lambda:{REGION}:{SECURITY}:function:orgmfa-map-child"
+STATES = f"arn:aws:states:{REGION}:{SECURITY}"
+MACHINE = f"{STATES}:stateMachine:orgmfa-run"
+WORK = f"{ARCHIVE}/work/20260302T120000Z-0a1b2c3d/batches.json"
 PRODUCT = f"arn:aws:securityhub:{REGION}:{SECURITY}:product/{SECURITY}/default"
 ORGANIZATIONS = f"arn:aws:organizations::{MANAGEMENT}"
 CONTROL_POLICY = f"{ORGANIZATIONS}:policy/{ORGANIZATION}/service_control_policy/p-a1b2c3d4"
@@ -85,6 +89,9 @@ SHARED_ROWS = [
     ("s3:PutObject", "arn:aws:s3:::another-bucket/archive/runs/x", {}, NOTHING),
     ("s3:ListBucket", BUCKET_ARN, {"s3:prefix": "archive/runs/"}, YES),
     ("s3:ListBucket", BUCKET_ARN, {"s3:prefix": "archive/events/onboarding/"}, YES),
+    ("s3:ListBucket", BUCKET_ARN, {"s3:prefix": "archive/work/20260302T120000Z-0a1b2c3d/"}, YES),
+    ("s3:DeleteObject", WORK, {}, YES),
+    ("s3:DeleteObjectVersion", WORK, {}, NOTHING),
     ("s3:ListBucket", BUCKET_ARN, {"s3:prefix": "artifacts/"}, NOTHING),
     ("s3:ListBucket", BUCKET_ARN, {"s3:prefix": ""}, NOTHING),
     ("s3:ListBucket", BUCKET_ARN, {}, NOTHING),
@@ -110,6 +117,10 @@ SHARED_ROWS = [
     ("lambda:UpdateFunctionCode", FUNCTION, {}, NOTHING),
     ("lambda:UpdateFunctionConfiguration", FUNCTION, {}, NOTHING),
     ("lambda:InvokeFunction", FUNCTION, {}, NOTHING),
+    ("lambda:InvokeFunction", MAP_CHILD, {}, NOTHING),
+    ("states:StartExecution", MACHINE, {}, NOTHING),
+    ("states:StopExecution", f"{STATES}:execution:orgmfa-run:x", {}, NOTHING),
+    ("states:UpdateStateMachine", MACHINE, {}, NOTHING),
     ("scheduler:UpdateSchedule", SCHEDULE, {}, NOTHING),
     ("iam:PutRolePolicy", f"arn:aws:iam::{SECURITY}:role/orgmfa-orchestrator", {}, NOTHING),
     ("iam:UpdateAssumeRolePolicy", f"arn:aws:iam::{SECURITY}:role/orgmfa-operator", {}, NOTHING),
@@ -126,6 +137,8 @@ ORCHESTRATOR_ROWS = [
     ("s3:PutObject", f"{ARCHIVE}/events/schedule-2026-03-02T12_00_00Z", {}, YES),
     ("s3:GetObject", f"{ARCHIVE}/events/schedule-2026-03-02T12_00_00Z", {}, YES),
     ("s3:PutObject", f"{ARCHIVE}/probe/x", {}, NOTHING),
+    ("s3:GetObject", WORK, {}, YES),
+    ("s3:PutObject", WORK, {}, YES),
     ("sqs:ReceiveMessage", QUEUE, {}, YES),
     ("sqs:DeleteMessage", QUEUE, {}, YES),
     ("sqs:GetQueueAttributes", QUEUE, {}, YES),
@@ -134,6 +147,9 @@ ORCHESTRATOR_ROWS = [
     ("sqs:ReceiveMessage", QUEUE.replace("Queue", "DeadLetters"), {}, NOTHING),
     ("logs:PutLogEvents", LOG, {}, YES),
     ("logs:PutLogEvents", LOG.replace("schedule", "onboarding"), {}, YES),
+    ("logs:PutLogEvents", LOG.replace("schedule", "map-steps"), {}, YES),
+    ("logs:PutLogEvents", LOG.replace("schedule", "map-child"), {}, YES),
+    ("logs:PutLogEvents", LOG.replace("lambda/orgmfa-schedule", "vendedlogs/states/orgmfa-run"), {}, NOTHING),
     ("logs:PutLogEvents", LOG.replace("orgmfa-schedule", "another"), {}, NOTHING),
     ("logs:CreateLogGroup", LOG, {}, NOTHING),
     ("scheduler:GetSchedule", SCHEDULE, {}, NOTHING),
@@ -148,6 +164,8 @@ OPERATOR_ROWS = [
     ("s3:PutObject", f"{ARCHIVE}/probe/x", {}, YES),
     ("s3:GetObject", f"{ARCHIVE}/probe/x", {}, YES),
     ("s3:DeleteObject", f"{ARCHIVE}/probe/x", {}, YES),
+    ("s3:GetObject", WORK, {}, NOTHING),
+    ("s3:PutObject", WORK, {}, NOTHING),
     ("ssm:PutParameter", STOP, {}, YES),
     ("ssm:PutParameter", STOP.replace("stop", "other"), {}, NOTHING),
     ("scheduler:GetSchedule", SCHEDULE, {}, YES),
@@ -162,12 +180,45 @@ OPERATOR_ROWS = [
     ("logs:PutLogEvents", LOG, {}, NOTHING),
 ]
 
+# What Step Functions does in the name of the state machine.
+MACHINE_ROWS = [
+    ("lambda:InvokeFunction", MAP_CHILD, {}, YES),
+    ("lambda:InvokeFunction", MAP_CHILD.replace("child", "steps"), {}, YES),
+    ("lambda:InvokeFunction", FUNCTION, {}, NOTHING),
+    ("lambda:InvokeAsync", MAP_CHILD, {}, NOTHING),
+    ("s3:GetObject", WORK, {}, YES),
+    ("s3:GetObject", REPORT, {}, NOTHING),
+    ("s3:GetObject", WORK.replace(BUCKET, "another-bucket"), {}, NOTHING),
+    ("s3:PutObject", WORK, {}, NOTHING),
+    ("s3:ListBucket", BUCKET_ARN, {"s3:prefix": "archive/work/"}, NOTHING),
+    # A batch is an execution of the same machine, its ARN with the label of the map.
+    ("states:StartExecution", MACHINE, {}, YES),
+    ("states:StartExecution", MACHINE.replace("orgmfa-run", "another"), {}, NOTHING),
+    ("states:StartExecution", f"{MACHINE}-2", {}, NOTHING),
+    ("states:DescribeExecution", f"{STATES}:execution:orgmfa-run/plan:0a1b", {}, YES),
+    ("states:StopExecution", f"{STATES}:execution:orgmfa-run/plan:0a1b", {}, YES),
+    ("states:StopExecution", f"{STATES}:execution:orgmfa-run:0a1b", {}, YES),
+    ("states:StopExecution", f"{STATES}:execution:orgmfa-run-2:0a1b", {}, NOTHING),
+    ("states:RedriveExecution", f"{STATES}:execution:orgmfa-run/plan:0a1b", {}, NOTHING),
+    ("states:UpdateStateMachine", MACHINE, {}, NOTHING),
+    ("kms:Decrypt", KEY, VIA_S3, YES),
+    ("kms:Decrypt", KEY, {}, NOTHING),
+    ("kms:Decrypt", KEY, {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}, NOTHING),
+    ("kms:GenerateDataKey", KEY, VIA_S3, NOTHING),
+    ("logs:CreateLogDelivery", "*", {}, YES),
+    ("logs:PutLogEvents", LOG, {}, NOTHING),
+    ("logs:GetLogEvents", LOG, {}, NOTHING),
+    ("sts:AssumeRole", member("orgmfa-member"), OURS, NOTHING),
+    ("iam:PassRole", f"arn:aws:iam::{SECURITY}:role/orgmfa-orchestrator", {}, NOTHING),
+]
+
 
 @pytest.mark.parametrize(
     ("role", "action", "resource", "context", "expected"),
     [
         *(("OrchestratorRole", *row) for row in SHARED_ROWS + ORCHESTRATOR_ROWS),
         *(("OperatorRole", *row) for row in SHARED_ROWS + OPERATOR_ROWS),
+        *(("RunMachineRole", *row) for row in MACHINE_ROWS),
     ],
 )
 def test_holder_of_a_role(role: str, action: str, resource: str, context: dict[str, str], expected: Decision) -> None:
@@ -223,6 +274,47 @@ def test_a_role_has_these_permissions_and_no_more(role: str, expected: set[str])
     operators = {"OperatorPrincipalArns": EVERYTHING["OperatorPrincipalArns"]}
 
     assert set(actions(*permissions_of(role, **operators))) == expected
+
+
+def test_the_state_machine_has_these_permissions_and_no_more() -> None:
+    without_keys = permissions_of("RunMachineRole", Scale="distributed")
+
+    assert set(actions(*without_keys)) == {
+        "lambda:InvokeFunction",
+        "logs:CreateLogDelivery",
+        "logs:DeleteLogDelivery",
+        "logs:DescribeLogGroups",
+        "logs:DescribeResourcePolicies",
+        "logs:GetLogDelivery",
+        "logs:ListLogDeliveries",
+        "logs:PutResourcePolicy",
+        "logs:UpdateLogDelivery",
+        "s3:GetObject",
+        "states:DescribeExecution",
+        "states:StartExecution",
+        "states:StopExecution",
+    }
+
+
+@pytest.mark.parametrize(
+    ("scale", "expected"),
+    [
+        ("lambda", {("lambda:InvokeFunction", FUNCTION)}),
+        ("distributed", {("states:StartExecution", MACHINE)}),
+    ],
+)
+def test_the_scheduler_may_start_what_the_schedule_starts_alone(scale: str, expected: set[tuple[str, str]]) -> None:
+    [document] = permissions_of("SchedulerRole", Scale=scale)
+
+    assert {(one["Action"], one["Resource"]) for one in document["Statement"]} == expected
+    assert resources("central", Scale=scale)["DailySchedule"]["Target"]["Arn"] in {arn for _, arn in expected}
+
+
+def test_the_work_of_a_distributed_run_is_out_of_reach_until_there_is_one() -> None:
+    for role in ("OrchestratorRole", "OperatorRole"):
+        documents_of_role = permissions_of(role, **EVERYTHING | {"Scale": "lambda", "ChildReservedConcurrency": ""})
+
+        assert decide(Request("s3:GetObject", WORK), documents_of_role) == NOTHING
 
 
 def test_optional_parts_bring_their_permissions_along() -> None:
@@ -297,7 +389,7 @@ def test_services_assume_their_own_role_alone() -> None:
     )
     trusts = {
         name: [(one["Principal"]["Service"], one.get("Condition")) for one in document["Statement"]]
-        for name in ("OrchestratorRole", "SchedulerRole", "ForwarderRole")
+        for name in ("OrchestratorRole", "SchedulerRole", "RunMachineRole", "ForwarderRole")
         for document in [deployed[name]["AssumeRolePolicyDocument"]]
     }
 
@@ -307,6 +399,9 @@ def test_services_assume_their_own_role_alone() -> None:
         "OrchestratorRole": [("lambda.amazonaws.com", None)],
         "SchedulerRole": [
             ("scheduler.amazonaws.com", {"StringEquals": ours, "ArnEquals": {"aws:SourceArn": group}}),
+        ],
+        "RunMachineRole": [
+            ("states.amazonaws.com", {"StringEquals": ours, "ArnLike": {"aws:SourceArn": f"{STATES}:*"}}),
         ],
         "ForwarderRole": [("events.amazonaws.com", {"StringEquals": ours})],
     }
@@ -391,10 +486,15 @@ EXPLAINED = {
         "MALFORMED",
         "Statement contains neither Resource nor NotResource",
     ): "a trust policy has none: the role that it stands in is the resource",
+    (
+        "RESOURCE_MISMATCH",
+        "[{'action': 'states:DescribeExecution', 'required_format': 'arn:*:states:*:*:express:*:*:*'}]",
+    ): "its table knows the executions of Express machines alone; these are Standard",
 }
 TRUST_POLICIES = {
     "central OperatorRole",
     "central OrchestratorRole",
+    "central RunMachineRole",
     "central SchedulerRole",
     "management ForwarderRole",
 }
@@ -438,7 +538,7 @@ def actions(*found: dict[str, Any]) -> Iterator[str]:
 
 def test_the_policy_linter_finds_only_what_is_explained() -> None:
     findings = [
-        (where, (finding.issue, finding.detail))
+        (where, (finding.issue, str(finding.detail)))
         for where, document in documents()
         for finding in parliament.analyze_policy_string(json.dumps(document)).findings
     ]

@@ -45,7 +45,7 @@ def parameters() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 def functions() -> dict[str, dict[str, Any]]:
     deployed = resources("central", **EVERYTHING)
-    return {name: deployed[name] for name in ("ScheduleFunction", "OnboardingFunction")}
+    return {name: one for name, one in deployed.items() if name.endswith("Function")}
 
 
 def alarms(**given: str) -> dict[str, dict[str, Any]]:
@@ -61,9 +61,11 @@ def test_cfn_lint_finds_nothing_in_any_partition(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_template_can_be_deployed_from_a_file(name: str) -> None:
-    # CloudFormation API reference, CreateChangeSet: TemplateBody.
-    assert len((FOLDER / f"{name}.yaml").read_bytes()) <= 51_200
+def test_the_template_can_be_deployed(name: str) -> None:
+    size = len((FOLDER / f"{name}.yaml").read_bytes())
+
+    # CloudFormation API reference, CreateChangeSet: TemplateBody; a template in S3 may have a million bytes.
+    assert size <= (1_000_000 if name == "central" else 51_200)
 
 
 def test_every_parameter_is_described_and_bounded() -> None:
@@ -137,6 +139,8 @@ def test_a_parameter_of_several_templates_is_the_same_in_each() -> None:
         ("central", "AlarmEmail", "security", False),
         ("central", "ReservedConcurrency", "2", True),
         ("central", "ReservedConcurrency", "0", False),
+        ("central", "ChildReservedConcurrency", "20", True),
+        ("central", "ChildReservedConcurrency", "0", False),
         ("central", "CodeKey", "artifacts/orgmfa-0123abcd.zip", True),
         ("central", "StackSetName", "orgmfa-2", True),
         ("central", "StackSetName", "mfa", False),
@@ -204,6 +208,24 @@ def test_the_readme_lists_every_permission(role: str, listed_as: str) -> None:
     assert listed == set(re.findall(r"\w+:[A-Z]\w+", json.dumps(granted)))
 
 
+def test_the_readme_lists_every_permission_of_the_state_machine() -> None:
+    section = README.split("`RunMachineRole`, with")[1].split("\n### ")[0]
+    listed = {
+        action
+        for cell in re.findall(r"^\| ([^|]+) \|", section, re.MULTILINE)
+        for action in re.findall(r"`(\w+:\w+)`", cell)
+    }
+
+    granted = [
+        action
+        for document in permissions_of("RunMachineRole", **EVERYTHING)
+        for statement in document["Statement"]
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+    ]
+
+    assert listed == set(granted)
+
+
 # -- bootstrap.yaml ---------------------------------------------------------------------------------------------------
 
 
@@ -248,7 +270,7 @@ def test_s3_never_forgets_a_release_or_what_is_deployed() -> None:
 
     expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
 
-    assert expiring == {"archive/runs/": "30", "archive/events/": "30"}
+    assert expiring == {"archive/runs/": "30", "archive/events/": "30", "archive/work/": 7}
 
 
 # -- central.yaml: functions and schedule -----------------------------------------------------------------------------
@@ -261,13 +283,49 @@ def test_it_enforces_nothing_and_hears_nothing_by_default() -> None:
     assert not [name for name in deployed if re.search("Onboarding|Rule|Bus|DeadLetter", name)]
 
 
-def test_the_functions_differ_in_name_and_log_alone() -> None:
-    schedule, onboarding = (dict(one) for one in functions().values())
-    their_own = {"FunctionName", "Description", "LoggingConfig"}
+def test_it_is_one_function_by_default() -> None:
+    deployed = resources("central")
 
-    assert {key: schedule[key] for key in schedule if key not in their_own} == {
-        key: onboarding[key] for key in onboarding if key not in their_own
+    assert not [name for name in deployed if re.search("Map|Run(Log|Machine)|Distributed|Execution", name)]
+
+
+def test_the_functions_differ_in_name_and_log_alone() -> None:
+    their_own = {
+        "FunctionName",
+        "Description",
+        "LoggingConfig",
+        "Handler",
+        "Environment",
+        "ReservedConcurrentExecutions",
     }
+
+    alike = [{key: one[key] for key in one if key not in their_own} for one in functions().values()]
+
+    assert len(alike) == 4
+    assert all(one == alike[0] for one in alike)
+
+
+def test_the_functions_have_one_configuration_and_those_of_a_distributed_run_the_size_of_a_batch() -> None:
+    variables = {name: one["Environment"]["Variables"] for name, one in functions().items()}
+    shared, batch = variables["ScheduleFunction"], {"ORGMFA_BATCH_SIZE": 200}
+
+    assert variables == {
+        "ScheduleFunction": shared,
+        "OnboardingFunction": shared,
+        "MapStepsFunction": shared | batch,
+        "MapChildFunction": shared | batch,
+    }
+
+
+@pytest.mark.parametrize("name", ["MapStepsFunction", "MapChildFunction"])
+def test_a_function_of_a_distributed_run_begins_at_its_steps(name: str) -> None:
+    deployed = resources("central", **EVERYTHING)
+    function, log = deployed[name], deployed[name.replace("Function", "Log")]
+
+    assert function["Handler"] == "orchestrator.steps.lambda_handler"
+    assert function["LoggingConfig"] == {"LogGroup": name.replace("Function", "Log")}
+    assert log["LogGroupName"] == f"/aws/lambda/{function['FunctionName']}"
+    assert log["RetentionInDays"] == 90
 
 
 @pytest.mark.parametrize("name", ["ScheduleFunction", "OnboardingFunction"])
@@ -316,14 +374,29 @@ def test_concurrency_is_reserved_on_demand_alone(given: dict[str, str], expected
     assert resources("central", **given)["ScheduleFunction"].get("ReservedConcurrentExecutions") == expected
 
 
-def test_the_schedule_is_daily_at_noon_of_a_time_zone_and_starts_once() -> None:
-    deployed = resources("central", TimeZone="Europe/Berlin")
+@pytest.mark.parametrize(("given", "expected"), [({}, None), ({"ChildReservedConcurrency": "20"}, "20")])
+def test_concurrency_of_batches_is_reserved_on_demand_alone(given: dict[str, str], expected: str | None) -> None:
+    deployed = resources("central", Scale="distributed", **given)
+
+    assert deployed["MapChildFunction"].get("ReservedConcurrentExecutions") == expected
+    assert "ReservedConcurrentExecutions" not in deployed["MapStepsFunction"]
+
+
+@pytest.mark.parametrize(
+    ("scale", "started"),
+    [
+        ("lambda", f"arn:aws:lambda:{REGION}:{SECURITY}:function:orgmfa-schedule"),
+        ("distributed", f"arn:aws:states:{REGION}:{SECURITY}:stateMachine:orgmfa-run"),
+    ],
+)
+def test_the_schedule_is_daily_at_noon_of_a_time_zone_and_starts_once(scale: str, started: str) -> None:
+    deployed = resources("central", TimeZone="Europe/Berlin", Scale=scale)
     schedule, target = deployed["DailySchedule"], deployed["DailySchedule"]["Target"]
 
     assert schedule["ScheduleExpression"] == "cron(0 12 * * ? *)"
     assert schedule["ScheduleExpressionTimezone"] == "Europe/Berlin"
     assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
-    assert target["Arn"] == f"arn:aws:lambda:{REGION}:{SECURITY}:function:orgmfa-schedule"
+    assert target["Arn"] == started
     assert target["RetryPolicy"]["MaximumRetryAttempts"] == 0
     assert json.loads(target["Input"]) == {"trigger": "schedule", "scheduled_time": "<aws.scheduler.scheduled-time>"}
 
@@ -373,6 +446,9 @@ def test_every_alarm_is_sent_to_the_topic_and_known_to_it() -> None:
         "orgmfa-run-failed",
         "orgmfa-no-run",
         "orgmfa-accounts-failed",
+        "orgmfa-execution-aborted",
+        "orgmfa-execution-failed",
+        "orgmfa-execution-timed-out",
         "orgmfa-onboarding-failed",
         "orgmfa-dead-letters",
     }
@@ -395,17 +471,53 @@ def test_an_alarm_looks_no_further_than_cloudwatch_lets_it() -> None:
         assert seconds <= (7 if period >= 3600 else 1) * 86_400, name
 
 
-def test_a_day_without_a_run_rings_and_a_day_with_one_does_not() -> None:
-    alarm = alarms()["NoRunAlarm"]
+@pytest.mark.parametrize(
+    ("scale", "metric"),
+    [
+        ("lambda", ("AWS/Lambda", "Invocations", "FunctionName", "ScheduleFunction")),
+        (
+            "distributed",
+            (
+                "AWS/States",
+                "ExecutionsStarted",
+                "StateMachineArn",
+                f"arn:aws:states:{REGION}:{SECURITY}:stateMachine:orgmfa-run",
+            ),
+        ),
+    ],
+)
+def test_a_day_without_a_run_rings_and_a_day_with_one_does_not(scale: str, metric: tuple[str, ...]) -> None:
+    alarm = alarms(Scale=scale)["NoRunAlarm"]
+    [dimension] = alarm["Dimensions"]
 
     assert alarm["Period"] * alarm["EvaluationPeriods"] == 26 * 3600
     assert alarm["DatapointsToAlarm"] == alarm["EvaluationPeriods"]
     assert alarm["TreatMissingData"] == "breaching"
-    assert (alarm["MetricName"], alarm["ComparisonOperator"], alarm["Threshold"]) == (
-        "Invocations",
-        "LessThanThreshold",
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
+    assert (alarm["Namespace"], alarm["MetricName"], dimension["Name"], dimension["Value"]) == metric
+
+
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [
+        ("ExecutionFailedAlarm", "ExecutionsFailed"),
+        ("ExecutionTimedOutAlarm", "ExecutionsTimedOut"),
+        ("ExecutionAbortedAlarm", "ExecutionsAborted"),
+    ],
+)
+def test_one_distributed_run_that_does_not_come_to_its_end_rings(name: str, metric: str) -> None:
+    alarm = alarms(Scale="distributed")[name]
+
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/States", metric)
+    assert alarm["Dimensions"] == [
+        {"Name": "StateMachineArn", "Value": f"arn:aws:states:{REGION}:{SECURITY}:stateMachine:orgmfa-run"}
+    ]
+    assert (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"]) == (
+        "Sum",
+        "GreaterThanOrEqualToThreshold",
         1,
     )
+    assert (alarm["DatapointsToAlarm"], alarm["TreatMissingData"]) == (1, "notBreaching")
 
 
 def test_alarms_and_dashboard_know_the_metrics_that_are_written() -> None:
@@ -504,6 +616,8 @@ def test_the_control_policy_is_the_one_in_member_role() -> None:
         ("central", {"ControlTower": "on"}, ["ControlTower and ForwarderBus need Onboarding to be on"]),
         ("central", {"ControlTower": "on", "Onboarding": "on"}, []),
         ("central", {"ForwarderBus": "on", "Onboarding": "on"}, ["ForwarderBus needs ManagementAccountId"]),
+        ("central", {"ChildReservedConcurrency": "20"}, ["ChildReservedConcurrency needs Scale to be distributed"]),
+        ("central", {"ChildReservedConcurrency": "20", "Scale": "distributed"}, []),
         ("central", EVERYTHING, []),
         ("management", {}, []),
         ("management", {"Forwarder": "on"}, ["Forwarder needs EventBusArn"]),
