@@ -26,6 +26,8 @@ REGION = "eu-central-1"
 STACK = "AWS::CloudFormation::Stack"
 STACK_SET = "AWS::CloudFormation::StackSet"
 PAGE = 4
+# CloudFormation API Reference, CreateChangeSet: TemplateBody.
+LONGEST_BODY = 51_200
 NO_CHANGE = "The submitted information didn't contain changes. Submit different information to create a change set."
 
 
@@ -328,6 +330,8 @@ class FakeCloudFormation:
 
     def _read_template(self, asked: dict[str, Any]) -> str:
         if "TemplateBody" in asked:
+            if len(asked["TemplateBody"].encode()) > LONGEST_BODY:
+                raise Refused("templateBody failed to satisfy constraint: at most 51200 bytes")
             return str(asked["TemplateBody"])
         address = urlsplit(asked["TemplateURL"])
         bucket, _, rest = (address.hostname or "").partition(".")

@@ -227,6 +227,24 @@ def test_plain_name_reaches_every_stack_that_has_the_parameter(deploy: Deployer)
     assert "  Modify  OperatorRole  AWS::IAM::Role  yes" in done.stdout
 
 
+def test_distributed_run_is_a_parameter_and_so_is_the_way_back(deploy: Deployer) -> None:
+    deploy.stand()
+
+    there = deploy.inside("--yes", *given("Scale=distributed", "MapConcurrency=4"))
+    machines = [one for one in deploy.cloud.stacks[CENTRAL].content.resources.values() if "StateMachine" in one.type]
+    back = deploy.inside("--yes", *given("Scale=lambda"))
+
+    assert (there.code, back.code) == (0, 0), there.stderr + back.stderr
+    assert len(machines) == 1
+    assert '"MaxConcurrency": 4' in machines[0].properties["DefinitionString"]
+    assert ["Add", "RunMachine", "AWS::StepFunctions::StateMachine"] in [
+        line.split() for line in there.stdout.splitlines()
+    ]
+    assert ["Remove", "RunMachine", "AWS::StepFunctions::StateMachine"] in [
+        line.split() for line in back.stdout.splitlines()
+    ]
+
+
 def test_changed_package_is_uploaded_under_another_key(deploy: Deployer) -> None:
     deploy.stand()
     before = deploy.parameters(CENTRAL)["CodeKey"]
