@@ -22,6 +22,9 @@ HUB = "123456789012"
 REGION = "us-east-1"
 START_SECONDS = 60
 STACK_SECONDS = 120
+# CloudFormation API Reference, CreateStack: TemplateBody.
+LONGEST_BODY = 51_200
+TEMPLATES = "orgmfa-e2e-templates"
 
 # What ministack's CloudFormation does not know, or knows as something else: left out of the templates.
 UNKNOWN_TYPES = frozenset({"AWS::IAM::Group"})
@@ -51,7 +54,7 @@ class Emulator:
         cloudformation = self.client("cloudformation", account_id)
         cloudformation.create_stack(
             StackName=name,
-            TemplateBody=json.dumps(template),
+            **self._hand_over(json.dumps(template), name, account_id),
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
             Capabilities=["CAPABILITY_NAMED_IAM"],
         )
@@ -66,6 +69,15 @@ class Emulator:
         events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
         reasons = [f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}" for event in events]
         raise RuntimeError(f"the stack {name} did not come up:\n" + "\n".join(reasons))
+
+    def _hand_over(self, text: str, name: str, account_id: str) -> dict[str, str]:
+        """Return a template as a parameter of CreateStack: its text, or where that is too long its address in S3."""
+        if len(text) <= LONGEST_BODY:
+            return {"TemplateBody": text}
+        s3 = self.client("s3", account_id)
+        s3.create_bucket(Bucket=TEMPLATES)
+        s3.put_object(Bucket=TEMPLATES, Key=f"{name}.json", Body=text)
+        return {"TemplateURL": f"https://s3.amazonaws.com/{TEMPLATES}/{name}.json"}
 
 
 def load_template(path: str) -> dict[str, Any]:

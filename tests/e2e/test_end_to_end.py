@@ -7,76 +7,37 @@ simulator passes over policies that are added to a question: it is not asked (`c
 """
 
 import json
-import platform
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from orchestrator.packaging import build_package
-from tests.e2e.deployment import HUB, Emulator, load_template, running_emulator
+from tests.e2e.deployment import HUB, load_template, running_emulator
+from tests.e2e.organization import (
+    BUCKET,
+    Organization,
+    deploy_hub,
+    deploy_member,
+    fire_schedule,
+    found_organization,
+    furnish,
+)
 from tests.fake_slack import FakeSlack
 
-ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
-BUCKET = "orgmfa-e2e-archive"
 RUN_SECONDS = 180
-
-
-@dataclass
-class Organization:
-    """An organization: the hub (which is its management account) and five members, by name."""
-
-    emulator: Emulator
-    slack: FakeSlack
-    id: str
-    account_ids: dict[str, str] = field(default_factory=dict)
-    stack: dict[str, str] = field(default_factory=dict)
-
-    def attached(self, account: str, user: str) -> list[str]:
-        iam = self.emulator.client("iam", self.account_ids[account])
-        answer = iam.list_attached_user_policies(UserName=user)
-        return [policy["PolicyName"] for policy in answer["AttachedPolicies"]]
-
-    def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Invoke the schedule's function and return what it returned."""
-        answer = self.emulator.client("lambda").invoke(FunctionName="orgmfa-schedule", Payload=json.dumps(event))
-        result = json.loads(answer["Payload"].read())
-        assert "FunctionError" not in answer, result
-        return dict(result)
-
-
 MEMBERS = ("payments", "search", "billing", "mobile")
 WITHOUT_ROLE = "legacy"
-
-
-def furnish(emulator: Emulator, account_id: str, users: dict[str, str]) -> None:
-    """Make users with a console password; those with the word `mfa` have a virtual device."""
-    iam = emulator.client("iam", account_id)
-    for name, kind in users.items():
-        iam.create_user(UserName=name)
-        iam.create_login_profile(UserName=name, Password="Correct-Horse-9-Battery")
-        if kind == "mfa":
-            device = iam.create_virtual_mfa_device(VirtualMFADeviceName=name)["VirtualMFADevice"]["SerialNumber"]
-            iam.enable_mfa_device(
-                UserName=name, SerialNumber=device, AuthenticationCode1="123456", AuthenticationCode2="654321"
-            )
 
 
 @pytest.fixture(scope="module")
 def organization(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organization]:
     folder = tmp_path_factory.mktemp("e2e")
     with running_emulator(folder) as emulator, FakeSlack() as slack:
-        organizations = emulator.client("organizations")
-        found = Organization(emulator, slack, organizations.describe_organization()["Organization"]["Id"])
+        found = found_organization(emulator, slack)
         for name in (*MEMBERS, WITHOUT_ROLE):
-            status = organizations.create_account(Email=f"{name}@example.com", AccountName=name)["CreateAccountStatus"]
-            found.account_ids[name] = status["AccountId"]
+            found.add_account(name)
         member = load_template("member_role/template.yaml")
         for name in MEMBERS:
             deploy_member(found, member, found.account_ids[name])
@@ -88,62 +49,8 @@ def organization(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organizat
         yield found
 
 
-def deploy_member(organization: Organization, template: dict[str, Any], account_id: str) -> None:
-    emulator = organization.emulator
-    emulator.deploy(template, "orgmfa-member", account_id, OrganizationId=organization.id, SecurityAccountId=HUB)
-    iam = emulator.client("iam", account_id)
-    iam.create_group(GroupName="EnforceMFA")
-    iam.attach_group_policy(GroupName="EnforceMFA", PolicyArn=f"arn:aws:iam::{account_id}:policy/EnforceMFA")
-
-
-def deploy_hub(organization: Organization, folder: Path) -> None:
-    emulator = organization.emulator
-    config = folder / "config.yaml"
-    config.write_text("enforcement: {check_enrolment: false}\n", encoding="utf-8")
-    package = build_package(
-        folder / "orgmfa.zip",
-        architecture=ARCHITECTURE,
-        python=f"3.{sys.version_info.minor}",  # ministack runs functions with the Python that runs it
-        config=config,
-        progress=lambda _: None,
-    )
-    s3 = emulator.client("s3")
-    s3.create_bucket(Bucket=BUCKET)
-    s3.put_object(Bucket=BUCKET, Key="artifacts/orgmfa.zip", Body=package.path.read_bytes())
-    secret = emulator.client("secretsmanager").create_secret(
-        Name="orgmfa/slack", SecretString=organization.slack.webhook_url
-    )["ARN"]
-    organization.stack = emulator.deploy(
-        load_template("stackset/central.yaml"),
-        "orgmfa-central",
-        CodeBucket=BUCKET,
-        CodeKey="artifacts/orgmfa.zip",
-        Architecture=ARCHITECTURE,
-        OrganizationId=organization.id,
-        Mode="apply",
-        SlackSecretArn=secret,
-        OperatorPrincipalArns=f"arn:aws:iam::{HUB}:role/security-team",
-        RequireMfa="false",
-    )
-
-
 def test_schedule_fires_the_real_zip_and_users_are_enforced(organization: Organization) -> None:
-    scheduler = organization.emulator.client("scheduler")
-    group = next(
-        found["Name"] for found in scheduler.list_schedule_groups()["ScheduleGroups"] if "orgmfa" in found["Name"]
-    )
-    schedule = scheduler.list_schedules(GroupName=group)["Schedules"][0]["Name"]
-    found = scheduler.get_schedule(Name=schedule, GroupName=group)
-    assert found["ScheduleExpression"] == "cron(0 12 * * ? *)"
-    soon = datetime.now(UTC) + timedelta(seconds=5)
-
-    scheduler.update_schedule(
-        Name=schedule,
-        GroupName=group,
-        ScheduleExpression=f"at({soon:%Y-%m-%dT%H:%M:%S})",
-        FlexibleTimeWindow=found["FlexibleTimeWindow"],
-        Target=found["Target"],
-    )
+    fire_schedule(organization.emulator)
     ends_at = time.monotonic() + RUN_SECONDS
     while not organization.slack.messages and time.monotonic() < ends_at:
         time.sleep(1)
