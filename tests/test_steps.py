@@ -9,12 +9,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from benchmarks.capacity import BATCH_GETS, BATCH_PUTS, FIXED_GETS, FIXED_PUTS
 from orchestrator import invocation
 from orchestrator.archive import RunArchive
 from orchestrator.aws.store import BucketStore, Store
@@ -470,3 +472,21 @@ def test_run_whose_digest_cannot_be_sent_fails_after_its_report_is_archived(mach
         machine.step("merge", run_id=selected["run_id"])
 
     assert machine.report().run_id == selected["run_id"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_run_asks_no_more_of_the_archive_than_capacity_reckons_with(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setenv("ORGMFA_BATCH_SIZE", str(size))
+    before = len(machine.aws.calls)
+
+    machine.run(mode="apply")
+
+    asked = [call.action for call in machine.aws.calls[before:] if call.service == "s3"]
+    listed = asked.count(f"GET /{BUCKET}")
+    written = sum(action.startswith("PUT") for action in asked)
+    read = sum(action.startswith("GET") for action in asked) - listed
+    batches = ceil((len(machine.accounts) + 1) / size)
+    assert 0 < written + listed <= FIXED_PUTS + batches * BATCH_PUTS
+    assert 0 < read <= FIXED_GETS + batches * BATCH_GETS
