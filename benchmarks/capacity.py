@@ -1,6 +1,6 @@
 """What one function finishes, when to switch to Scale=distributed, and what a daily run costs, by what was measured.
 
-    python -m benchmarks.capacity [--measured docs/benchmarks.md] [--write docs/capacity.md]
+    .venv/bin/python -m benchmarks.capacity [--measured docs/benchmarks.md] [--write docs/capacity.md]
 
 Measures nothing: accounts, wall and CPU seconds are those of orgmfa in the tables that `make bench` wrote. The formulas
 stand in docs/capacity.md.
@@ -8,13 +8,14 @@ stand in docs/capacity.md.
 
 import argparse
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-BEGIN, END = "<!-- reckoned: begin -->", "<!-- reckoned: end -->"
+from benchmarks.tables import render_table, write_document
 
+COMMAND = ".venv/bin/python -m benchmarks.capacity --write docs/capacity.md"
 MEASURED = Path("docs/benchmarks.md")
 MEMORY_SIZES = (512, 1024, 1769, 3538)
 WHOLE_PROCESSOR_MB = 1769
@@ -124,16 +125,16 @@ def render(first: Measured, steady: Measured) -> str:
     """Return the tables as Markdown."""
     return "\n\n".join(
         [
-            f"Reckoned by `python -m benchmarks.capacity --write docs/capacity.md` with a margin of {MARGIN}, from:",
+            f"Reckoned by `{COMMAND}` with a margin of {MARGIN}, from:",
             f"- {_describe('first run', first)};\n- {_describe('steady state', steady)}.",
             "Accounts that one function finishes in 15 minutes:",
-            _table(
+            render_table(
                 ("memory, MB", "share of a processor", "first run", "daily run with nothing to write"),
                 _capacity_rows(first, steady),
             ),
             _advise(first, steady),
             f"A daily run with nothing to write; arm64, {DEFAULT_MB:,} MB, us-east-1, US dollars, no free tier:",
-            _table(
+            render_table(
                 ("accounts", "Scale", "GB-seconds", "Lambda", "Step Functions", "S3", "a day", "30 days"),
                 _cost_rows(steady),
             ),
@@ -177,19 +178,6 @@ def _cost_rows(steady: Measured) -> Iterator[tuple[str, ...]]:
             yield f"{accounts:,}", scale, f"{cost.gb_seconds:,.0f}", *money, f"{30 * cost.day:.2f}"
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [columns, ["---"] * len(columns), *rows])
-
-
-def write(path: Path, tables: str) -> None:
-    """Put the tables between the marks of a document."""
-    text, count = re.subn(
-        f"{BEGIN}.*{END}", lambda _: f"{BEGIN}\n\n{tables}\n\n{END}", path.read_text("utf-8"), flags=re.DOTALL
-    )
-    assert count == 1, f"{path} must hold {BEGIN} and {END} once"
-    path.write_text(text, encoding="utf-8")
-
-
 def main() -> None:
     """Print the tables, and write them where that is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.capacity", description=__doc__)
@@ -200,7 +188,7 @@ def main() -> None:
     tables = render(read_measured(measured, "1. First run"), read_measured(measured, "2. Steady state"))
     print(tables)
     if given.write:
-        write(given.write, tables)
+        write_document(given.write, [tables])
 
 
 if __name__ == "__main__":

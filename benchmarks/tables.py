@@ -31,8 +31,8 @@ def render_section(section: Section) -> str:
     return "\n\n".join(
         [
             f"### {section.title}",
-            _table(columns, measured),
-            _table(("wanted", "measured", "met"), wanted),
+            render_table(columns, measured),
+            render_table(("wanted", "measured", "met"), wanted),
         ]
     )
 
@@ -54,6 +54,7 @@ def write_document(path: Path, sections: Iterable[str]) -> None:
     path.write_text(replaced, encoding="utf-8")
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def render_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -12,10 +12,10 @@ from benchmarks.capacity import (
     cost_of_one_function,
     read_measured,
     render,
-    write,
 )
 from tests.stackset.rendering import template
 
+DOCS = Path(__file__).parents[1] / "docs"
 # 1 s of CPU and 2 s of wall time for 100 accounts.
 WAITING = Measured(100, wall=2.0, cpu=1.0)
 # The other way round, as in a function that has little of a processor.
@@ -95,15 +95,17 @@ def test_the_defaults_are_those_of_the_stack() -> None:
     ]
 
 
-def test_the_tables_of_the_document_are_renewed_and_the_rest_stays(tmp_path: Path) -> None:
-    document = tmp_path / "capacity.md"
-    document.write_text("before\n<!-- reckoned: begin -->\nold\n<!-- reckoned: end -->\nafter\n", encoding="utf-8")
+def test_the_tables_show_both_ways_where_both_are_possible() -> None:
+    text = render(WORKING, WAITING)
 
-    write(document, render(WORKING, WAITING))
-
-    text = document.read_text("utf-8")
-    assert text.startswith("before\n")
-    assert text.endswith("<!-- reckoned: end -->\nafter\n")
-    assert "old" not in text
     assert "| 1,769 | 1.00 | 21,000 | 21,000 |" in text
     assert re.findall(r"^\| ([\d,]+) \| lambda", text, re.MULTILINE) == ["100", "1,000", "10,000"]
+    assert re.findall(r"^\| ([\d,]+) \| distributed", text, re.MULTILINE) == ["1,000", "10,000", "50,000"]
+
+
+def test_the_document_says_what_follows_from_the_benchmarks() -> None:
+    measured = (DOCS / "benchmarks.md").read_text("utf-8")
+
+    tables = render(read_measured(measured, "1. First run"), read_measured(measured, "2. Steady state"))
+
+    assert tables in (DOCS / "capacity.md").read_text("utf-8")
