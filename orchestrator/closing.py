@@ -37,11 +37,11 @@ def close_run(results: Results, desk: Desk, ports: Ports, *, errors: list[Proble
 
 def report_run(results: Results, desk: Desk, errors: Iterable[Problem], *, is_complete: bool) -> RunReport:
     """Return the report of a run as it stands, with what earlier runs have to do with it."""
-    request, history = desk.request, desk.history
+    request, history, ou_path = desk.request, desk.history, desk.find_ous()
     report = build_report(
         request,
         desk.organization.id,
-        (carry_on(report_account(result), history, request) for result in results),
+        (carry_on(report_account(result, ou_path(result.account.id)), history, request) for result in results),
         errors=errors,
         is_complete=is_complete,
         finished_at=desk.now(),

@@ -30,6 +30,14 @@ RUN_AGAIN = {
 """What to do about work that a halt left undone, by the reason of the halt."""
 
 
+OuPath = Callable[[str], str | None]
+"""Tells the OUs above an account, by its ID, as a path of names; None: not known."""
+
+
+def _know_no_ou(_: str) -> None:
+    return None
+
+
 class Sessions(Protocol):
     """Enters member accounts."""
 
@@ -94,3 +102,4 @@ class Desk:
     is_stopped: Callable[[], bool]
     halt_reason: Callable[[], str | None]
     history: History = field(default_factory=History)
+    find_ous: Callable[[], OuPath] = lambda: _know_no_ou

@@ -10,7 +10,7 @@ from orchestrator.pool import Halt
 from orchestrator.reporting import RunReport
 
 
-class Directory(Protocol):
+class Accounts(Protocol):
     """The accounts of the organization."""
 
     def list_accounts(self, watched_ou_ids: tuple[str, ...] = ()) -> Iterator[Account]:
@@ -19,6 +19,18 @@ class Directory(Protocol):
 
     def get_account(self, account_id: str, watched_ou_ids: tuple[str, ...] = ()) -> Account:
         """Return one account."""
+        ...
+
+
+class Directory(Accounts, Protocol):
+    """The accounts of the organization, and the OUs above them."""
+
+    def survey_ous(self, account_ids: Sequence[str], *, is_over: Callable[[], bool]) -> None:
+        """Find out under which OUs these accounts stand, or all where none is named, or raise AwsError."""
+        ...
+
+    def ou_path(self, account_id: str) -> str | None:
+        """Return the OUs above an account, as far as that is known by now."""
         ...
 
 

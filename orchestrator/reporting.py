@@ -103,6 +103,10 @@ class AccountReport(_Model):
     id: str
     name: str
     alias: str | None
+    ou: str | None = Field(
+        default=None,
+        description="the OUs above, from the root: Root/Workloads; null where the organization did not tell",
+    )
     status: Status
     error: ProblemReport | None
     root_user: RootUserReport | None
@@ -263,13 +267,14 @@ def amend_report(report: RunReport, errors: Iterable[Problem], finished_at: date
     return report if known == report.errors else report.model_copy(update={"errors": known, "finished_at": finished_at})
 
 
-def report_account(result: AccountResult) -> AccountReport:
-    """Return the report of one account."""
+def report_account(result: AccountResult, ou: str | None = None) -> AccountReport:
+    """Return the report of one account, which stands in this OU."""
     root = result.root_user
     return AccountReport(
         id=result.account.id,
         name=result.account.name,
         alias=result.alias,
+        ou=ou,
         status=result.status,
         error=None if result.problem is None else report_problem(result.problem),
         root_user=None if root is None else RootUserReport(has_credentials=root.has_credentials, has_mfa=root.has_mfa),

@@ -9,6 +9,8 @@ in `inspection`, `application` and `closing`, unexpected ones in `sweep`.
 `distributed` tells the same story in steps, for organizations that one Lambda function cannot finish in its time.
 """
 
+from dataclasses import replace
+
 import structlog
 
 from orchestrator.closing import close_run, report_run
@@ -21,6 +23,7 @@ from orchestrator.ports import Finished, Ports
 from orchestrator.remembering import history_problems, recall_earlier_runs
 from orchestrator.reporting import RunReport
 from orchestrator.results import Results
+from orchestrator.survey import OuSurvey
 from orchestrator.sweep import apply_all, explain_unreached, hold_all, plan_all
 
 log = structlog.get_logger(__name__)
@@ -34,6 +37,7 @@ def run(desk: Desk, ports: Ports) -> Finished:
     request = desk.request
     log.info("run_started", mode=request.mode.value, trigger=request.trigger.value)
     listing = list_accounts(desk, ports)
+    desk = replace(desk, find_ous=OuSurvey(ports.directory, request, ports.halt).finish)
     desk = recall_earlier_runs(desk, ports.archive)
     results = Results(listing.order)
     plan_all(listing, desk, ports, results=results)

@@ -58,6 +58,9 @@ class FakeAws:
     accounts: dict[str, FakeAccount] = field(default_factory=dict)
     before: Callable[[str, str, str], None] = lambda action, account_id, subject: None
     calls: list[tuple[str, str, str]] = field(default_factory=list)
+    ous: dict[str, str] = field(default_factory=dict)
+    """The OU of an account, known once a survey was made."""
+    surveyed: list[tuple[str, ...]] = field(default_factory=list)
 
     def add(self, *users: IamUser, account_id: str | None = None, **changes: Any) -> FakeAccount:
         """Add an account with these users."""
@@ -85,6 +88,13 @@ class FakeAws:
         if account_id not in self.accounts:
             raise NotFound("no such account", code="AccountNotFoundException", operation="DescribeAccount")
         return self.accounts[account_id].account
+
+    def survey_ous(self, account_ids: Sequence[str] = (), *, is_over: Callable[[], bool] = lambda: False) -> None:
+        self.before("survey", "", "")
+        self.surveyed.append(tuple(account_ids))
+
+    def ou_path(self, account_id: str) -> str | None:
+        return self.ous.get(account_id) if self.surveyed else None
 
     # -- Sessions
 

@@ -1050,6 +1050,32 @@ def test_run_past_its_deadline_starts_nothing_more(stage: Stage) -> None:
     assert [error.code for error in report.errors] == ["deadline"]
 
 
+def test_every_account_comes_with_its_ou_in_plan_and_report(stage: Stage) -> None:
+    stage.aws.add(make_user())
+    stage.aws.add(state=AccountState.SUSPENDED)
+    stage.aws.ous = {"000000000001": "Root/Workloads", "000000000002": "Root/Suspended"}
+
+    report = stage.play()
+
+    assert [account.ou for account in report.accounts] == ["Root/Workloads", "Root/Suspended"]
+    assert [account.ou for account in stage.asked[0].accounts] == ["Root/Workloads", "Root/Suspended"]
+    assert stage.aws.surveyed == [()]
+
+
+def test_ous_that_cannot_be_read_fail_nothing(stage: Stage) -> None:
+    def deny(action: str, account_id: str, subject: str) -> None:
+        if action == "survey":
+            raise fail(AccessDenied, "AccessDeniedException", "ListRoots")
+
+    stage.aws.add(make_user())
+    stage.aws.before = deny
+
+    report = stage.play()
+
+    assert account_of(report, "000000000001").ou is None
+    assert (report.errors, exit_code(report)) == ((), 0)
+
+
 def test_progress_is_told_account_by_account(stage: Stage) -> None:
     stage.aws.add(make_user("alice"))
     stage.aws.add(make_user("bob", has_mfa=True))

@@ -1,4 +1,4 @@
-"""AWS Organizations: the organization itself, its accounts page by page, and the OUs above them.
+"""AWS Organizations: the organization itself, its accounts page by page, and the OUs above them (`units`).
 
 Source: AWS Organizations API Reference (DescribeOrganization, ListAccounts, ListAccountsForParent). A page may be empty
 and still have a NextToken; ListAccounts gives at most 20 accounts a page.
@@ -10,7 +10,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.aws.errors import reads_answers, require
-from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.retrying import Retrier, own_retries
+from orchestrator.aws.units import UnitTree, ids_in, list_pages
 from orchestrator.errors import Malformed, NotFound
 from orchestrator.model import Account, AccountState, Organization
 
@@ -25,6 +26,7 @@ class Directory:
         """Take the client of the management account, a delegated administrator, or whom the organization lets list."""
         self._client = client
         self._retrier = retrier
+        self._tree = UnitTree(client, retrier)
 
     @reads_answers
     def describe_organization(self, partition: str) -> Organization:
@@ -44,13 +46,34 @@ class Directory:
         """
         for page in self._pages(self._client.list_accounts, "Accounts"):
             for entry in page:
-                yield self._place(read_account(entry), watched_ou_ids)
+                yield self._place(self._read(entry), watched_ou_ids)
 
     @reads_answers
     def get_account(self, account_id: str, watched_ou_ids: Sequence[str] = ()) -> Account:
         """Return one account. Raises NotFound where the organization has none of this ID."""
         answer = self._retrier.call(self._client.describe_account, AccountId=account_id)
-        return self._place(read_account(answer["Account"]), watched_ou_ids)
+        return self._place(self._read(answer["Account"]), watched_ou_ids)
+
+    @reads_answers
+    def survey_ous(self, account_ids: Sequence[str] = (), *, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Find out under which OUs these accounts stand, or all where none is named; `is_over` ends it early.
+
+        Raises AwsError; what is known by then stays known. Its retries are its own: those of the listing stay whole.
+        """
+        with own_retries():
+            if account_ids:
+                self._tree.climb(account_ids, is_over)
+            else:
+                self._tree.walk(is_over)
+
+    def ou_path(self, account_id: str) -> str | None:
+        """Return the OUs above an account as a path of names, or None where the survey has not found them."""
+        return self._tree.path_of(account_id)
+
+    def _read(self, entry: Mapping[str, Any]) -> Account:
+        account = read_account(entry)
+        self._tree.note_paths(account.id, entry.get("Paths") or ())
+        return account
 
     def _place(self, account: Account, watched_ou_ids: Sequence[str]) -> Account:
         if not watched_ou_ids or account.ou_ids is not None:
@@ -82,14 +105,7 @@ class Directory:
                 yield from self._walk(child["Id"])
 
     def _pages(self, method: Callable[..., Any], key: str, **parameters: str) -> Iterator[Sequence[Any]]:
-        token: str | None = None
-        while True:
-            more = {"NextToken": token} if token else {}
-            answer = self._retrier.call(method, **parameters, **more)
-            yield require(answer.get(key), key, method.__name__)
-            token = answer.get("NextToken")
-            if not token:
-                return
+        return list_pages(self._retrier, method, key, **parameters)
 
 
 def read_account(entry: Mapping[str, Any]) -> Account:
@@ -118,6 +134,5 @@ def _encodable(text: str) -> str:
 
 
 def _read_paths(paths: Sequence[str]) -> frozenset[str] | None:
-    """Return the root and the OUs that `Account.Paths` names (`o-x/r-y/ou-z/123456789012/`), or None without paths."""
-    parts = {part for path in paths for part in path.split("/") if part.startswith(("r-", "ou-"))}
-    return frozenset(parts) or None
+    """Return the root and the OUs that `Account.Paths` names, or None without paths."""
+    return frozenset(part for path in paths for part in ids_in(path)) or None

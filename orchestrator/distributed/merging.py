@@ -18,9 +18,12 @@ from orchestrator.ports import Finished, Ports
 from orchestrator.remembering import history_problems, with_history
 from orchestrator.results import Results
 from orchestrator.selection import skip_account
+from orchestrator.survey import OuSurvey
 from orchestrator.sweep import explain_unreached, hold_all, plan_all
 
 LOST = "lost"
+OU_PATIENCE_SECONDS = 240.0
+"""How long the report of a run in steps waits for the OUs: its organization is large, and all else is done."""
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +44,8 @@ class _Efforts:
 
 def merge(outline: Outline, desk: Desk, ports: Ports, *, room: Workroom) -> Finished:
     """Return the finished run. Raises ArchiveError where what the steps left cannot be read."""
-    desk = with_history(desk, room.history())
+    ous = OuSurvey(ports.directory, outline.request, ports.halt, patience_seconds=OU_PATIENCE_SECONDS)
+    desk = replace(with_history(desk, room.history()), find_ous=ous.finish)
     order: dict[str, int] = {}
     results, efforts = Results(order), _Efforts()
     _gather_plans(room, desk, len(outline.sizes), results=results, efforts=efforts, order=order)

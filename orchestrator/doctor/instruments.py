@@ -11,8 +11,7 @@ from orchestrator.desk import Policies, Sessions
 from orchestrator.member_roles import DeployedRole
 from orchestrator.model import Caller, Organization
 from orchestrator.pool import Halt
-from orchestrator.ports import Directory as AccountDirectory
-from orchestrator.ports import Observer
+from orchestrator.ports import Accounts, Observer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +24,7 @@ class Question:
     ou_ids: tuple[str, ...] = ()
 
 
-class Directory(AccountDirectory, Protocol):
+class Directory(Accounts, Protocol):
     """The organization and its accounts."""
 
     def describe_organization(self, partition: str) -> Organization:

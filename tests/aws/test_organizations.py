@@ -1,7 +1,8 @@
 """Listing the organization: pages, states, OUs, throttling."""
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from threading import Event
 from typing import Any
 
@@ -10,9 +11,9 @@ import pytest
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.organizations import Directory, read_account
 from orchestrator.aws.retrying import Retrier
-from orchestrator.errors import Malformed, NotFound
+from orchestrator.errors import AccessDenied, Malformed, NotFound
 from orchestrator.model import AccountState
-from tests.aws_server import Answer, AwsServer, Call, json_error
+from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, json_error
 from tests.organization import SampleOrganization
 
 ROOT, PROD, TEAM = "r-exam", "ou-exam-production0", "ou-exam-teampay0"
@@ -175,3 +176,140 @@ def test_organization_tells_its_id_and_management_account(aws: AwsServer) -> Non
     organization = make_directory().describe_organization("aws")
 
     assert (organization.id, organization.management_account_id) == (sample.id, "123456789012")
+
+
+def grow(aws: AwsServer) -> dict[str, str]:
+    """Make a small organization, and return the paths that its accounts stand under.
+
+    Root                        management
+    +-- production              billing
+    |   +-- team / <b>          payments
+    +-- empty
+    """
+    organization = SampleOrganization(aws)
+    production = organization.add_ou("production")
+    team = organization.add_ou("team / <b>", production)
+    organization.add_ou("empty")
+    expected = {
+        MANAGEMENT: "Root",
+        organization.add_account("billing", ou_id=production): "Root/production",
+        organization.add_account("payments", ou_id=team): "Root/production/team / <b>",
+    }
+    aws.forget_calls()
+    return expected
+
+
+def paths(directory: Directory, account_ids: Iterable[str]) -> dict[str, str | None]:
+    return {account_id: directory.ou_path(account_id) for account_id in account_ids}
+
+
+def test_walk_over_the_tree_tells_where_every_account_stands(aws: AwsServer) -> None:
+    expected = grow(aws)
+    directory = make_directory()
+
+    directory.survey_ous()
+
+    assert paths(directory, expected) == expected
+    assert Counter(aws.actions()) == {
+        "ListRoots": 1,
+        "ListOrganizationalUnitsForParent": 4,
+        "ListAccountsForParent": 4,
+    }
+
+
+def test_walk_asks_for_no_accounts_where_their_paths_tell(aws: AwsServer) -> None:
+    grow(aws)
+    organizations = aws.client("organizations")
+    root_id = organizations.list_roots()["Roots"][0]["Id"]
+    units = organizations.list_organizational_units_for_parent(ParentId=root_id)["OrganizationalUnits"]
+    production = next(unit["Id"] for unit in units if unit["Name"] == "production")
+    listed = [
+        entry(1, Paths=[f"o-example/{root_id}/{production}/000000000001/"]),
+        entry(2, Paths=[f"o-example/{root_id}/000000000002/"]),
+    ]
+    aws.faults.append(serve_pages({None: page(listed)}))
+    directory = make_directory()
+    list(directory.list_accounts())
+    aws.forget_calls()
+
+    directory.survey_ous()
+
+    assert paths(directory, ["000000000001", "000000000002"]) == {
+        "000000000001": "Root/production",
+        "000000000002": "Root",
+    }
+    assert "ListAccountsForParent" not in aws.actions()
+
+
+def test_few_accounts_are_climbed_up_from_each_ou_once(aws: AwsServer) -> None:
+    expected = grow(aws)
+    directory = make_directory()
+
+    directory.survey_ous(list(expected))
+
+    assert paths(directory, expected) == expected
+    assert Counter(aws.actions()) == {"ListParents": 5, "DescribeOrganizationalUnit": 2}
+
+
+def test_account_under_an_ou_that_is_not_known_has_no_path(aws: AwsServer) -> None:
+    expected = grow(aws)
+    directory = make_directory()
+
+    assert paths(directory, expected) == dict.fromkeys(expected)
+
+
+def test_survey_that_is_over_asks_nothing_more(aws: AwsServer) -> None:
+    expected = grow(aws)
+    directory = make_directory()
+
+    directory.survey_ous(is_over=lambda: bool(aws.calls))
+
+    assert aws.actions() == ["ListRoots"]
+    assert set(paths(directory, expected).values()) == {None}
+
+
+def test_what_was_read_before_the_survey_failed_stays_known(aws: AwsServer) -> None:
+    expected = grow(aws)
+    directory = make_directory()
+    aws.faults.append(
+        lambda call: (
+            json_error("AccessDeniedException", "no")
+            if call.action == "ListAccountsForParent" and call.parameters["ParentId"].startswith("ou-")
+            else None
+        )
+    )
+
+    with pytest.raises(AccessDenied):
+        directory.survey_ous()
+
+    assert directory.ou_path(MANAGEMENT) == "Root"
+    assert {directory.ou_path(account_id) for account_id in expected if account_id != MANAGEMENT} == {None}
+
+
+def test_tree_that_goes_in_a_circle_ends(aws: AwsServer) -> None:
+    """An OU moved while the tree is read can be seen below itself."""
+    circle = [f"o-example/{ROOT}/{PROD}/{TEAM}/000000000001/", f"o-example/{ROOT}/{TEAM}/{PROD}/000000000002/"]
+    aws.faults.append(serve_pages({None: page([entry(1, Paths=circle[:1]), entry(2, Paths=circle[1:])])}))
+    aws.faults.append(serve_tree({ROOT: [PROD, TEAM], PROD: [TEAM], TEAM: [PROD]}))
+    directory = make_directory()
+    list(directory.list_accounts())
+
+    directory.survey_ous()
+
+    assert directory.ou_path("000000000001") is None
+
+
+def serve_tree(below: dict[str, list[str]]) -> Callable[[Call], Answer | None]:
+    def fault(call: Call) -> Answer | None:
+        body: dict[str, Any]
+        match call.action:
+            case "ListRoots":
+                body = {"Roots": [{"Id": next(iter(below)), "Name": "Root"}]}
+            case "ListOrganizationalUnitsForParent":
+                found = [{"Id": unit, "Name": unit} for unit in below[call.parameters["ParentId"]]]
+                body = {"OrganizationalUnits": found}
+            case _:
+                return None
+        return Answer(200, json.dumps(body), "application/x-amz-json-1.1")
+
+    return fault

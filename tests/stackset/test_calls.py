@@ -52,9 +52,11 @@ CONTROL_POLICY = "{organizations}:policy/{organization}/service_control_policy/{
 RESOURCE_BY_ACTION = {
     "lambda:GetFunctionConfiguration": "arn:aws:lambda:{here}:function:{FunctionName}",
     "organizations:DescribeAccount": "{organizations}:account/{organization}/{AccountId}",
+    "organizations:DescribeOrganizationalUnit": "{organizations}:ou/{organization}/{OrganizationalUnitId}",
     "organizations:DescribePolicy": CONTROL_POLICY,
     "organizations:ListAccountsForParent": "{organizations}:{kind}/{organization}/{ParentId}",
     "organizations:ListOrganizationalUnitsForParent": "{organizations}:{kind}/{organization}/{ParentId}",
+    "organizations:ListParents": "{organizations}:{child}/{organization}/{ChildId}",
     "organizations:ListTargetsForPolicy": CONTROL_POLICY,
     "s3:ListBucket": "arn:aws:s3:::{Bucket}",
     "scheduler:GetSchedule": "arn:aws:scheduler:{here}:schedule/{GroupName}/{Name}",
@@ -85,9 +87,10 @@ class Recorder:
 
     def _resource(self, action: str, params: dict[str, Any]) -> str:
         shape = RESOURCE_BY_ACTION.get(action, "arn:aws:s3:::{Bucket}/{Key}" if action.startswith("s3:") else "*")
+        child = "ou" if params.get("ChildId", "").startswith("ou-") else "account"
         kind = "root" if params.get("ParentId", "").startswith("r-") else "ou"
         places = {"here": f"{REGION}:{MANAGEMENT}", "organizations": f"arn:aws:organizations::{MANAGEMENT}"}
-        return shape.format(**params, **places, organization=self.organization_id, kind=kind)
+        return shape.format(**params, **places, organization=self.organization_id, kind=kind, child=child)
 
     def _context(self, action: str, params: dict[str, Any]) -> dict[str, str]:
         match action:

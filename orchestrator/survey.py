@@ -1,0 +1,64 @@
+"""Where the accounts of a run stand among the OUs, found out beside it: no inspection waits, and nothing fails by it.
+
+What is not known in time is null in the report.
+"""
+
+from contextvars import copy_context
+from threading import Event, Thread
+from time import monotonic
+
+import structlog
+
+from orchestrator.desk import OuPath
+from orchestrator.errors import AwsError
+from orchestrator.model import RunRequest
+from orchestrator.pool import Halt
+from orchestrator.ports import Directory
+from orchestrator.remedies import select_remedy
+
+PATIENCE_SECONDS = 10.0
+"""How long a report waits for the OUs once all else is done: a large tree takes hundreds of calls in a row."""
+FEW_ACCOUNTS = 20
+"""Up to so many accounts it takes fewer calls to climb up from each than to walk down the whole tree."""
+_TICK_SECONDS = 0.2
+
+log = structlog.get_logger(__name__)
+
+
+class OuSurvey:
+    """Asks the directory for the OUs on a thread of its own."""
+
+    def __init__(
+        self, directory: Directory, request: RunRequest, halt: Halt, *, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
+        """Begin; `patience_seconds` is how long `finish` waits."""
+        self._directory = directory
+        self._halt = halt
+        self._is_over = Event()
+        self._patience_seconds = patience_seconds
+        targets = request.targets
+        is_few = len(targets) <= FEW_ACCOUNTS and all(target.isdecimal() for target in targets)
+        # A daemon: the process can end while Organizations does not answer.
+        self._thread = Thread(
+            target=copy_context().run, args=(self._look, targets if is_few else ()), name="ou-survey", daemon=True
+        )
+        self._thread.start()
+
+    def finish(self) -> OuPath:
+        """Return what tells the OUs, once they are known or no longer waited for; a run that is to end does not wait."""
+        if self._is_over.is_set():
+            return self._directory.ou_path
+        end = monotonic() + self._patience_seconds
+        while self._thread.is_alive() and self._halt.reason is None and monotonic() < end:
+            self._thread.join(_TICK_SECONDS)
+        if self._thread.is_alive():
+            log.warning("ous_not_all_known", message="not all OUs were read in time: some accounts have no ou")
+        self._is_over.set()
+        return self._directory.ou_path
+
+    def _look(self, account_ids: tuple[str, ...]) -> None:
+        try:
+            self._directory.survey_ous(account_ids, is_over=self._is_over.is_set)
+        except AwsError as error:
+            message = f"the report tells no OUs: {error}"
+            log.warning("ous_not_known", code=error.code, message=message, remedy=select_remedy(error))

@@ -1,0 +1,96 @@
+"""Where accounts stand among the OUs: found out beside the run, and never in its way."""
+
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from orchestrator.errors import AccessDenied
+from orchestrator.pool import Halt
+from orchestrator.survey import FEW_ACCOUNTS, OuSurvey
+from tests.builders import make_request
+from tests.fakes import FakeAws, fail
+
+
+@dataclass
+class SlowDirectory(FakeAws):
+    """Answers once it may, or once nobody wants to know any longer."""
+
+    may_answer: Event = field(default_factory=Event)
+    ended: Event = field(default_factory=Event)
+
+    def survey_ous(self, account_ids: Sequence[str] = (), *, is_over: Callable[[], bool] = lambda: False) -> None:
+        while not self.may_answer.wait(0.01) and not is_over():
+            pass
+        super().survey_ous(account_ids)
+        self.ended.set()
+
+
+@pytest.fixture
+def logs() -> Iterator[list[MutableMapping[str, Any]]]:
+    structlog.reset_defaults()
+    with capture_logs() as logs:
+        yield logs
+
+
+@pytest.mark.parametrize(
+    ("targets", "surveyed"),
+    [
+        ((), ()),
+        (("111122223333", "444455556666"), ("111122223333", "444455556666")),
+        (("payments",), ()),
+        (("111122223333",) * (FEW_ACCOUNTS + 1), ()),
+    ],
+    ids=["all", "by ID", "by name", "many"],
+)
+def test_few_accounts_named_by_id_are_looked_up_and_else_the_whole_tree(
+    targets: tuple[str, ...], surveyed: tuple[str, ...]
+) -> None:
+    aws = FakeAws(ous={"111122223333": "Root/Workloads"})
+
+    survey = OuSurvey(aws, make_request(targets=targets), Halt())
+    ou_path = survey.finish()
+
+    assert aws.surveyed == [surveyed]
+    assert ou_path("111122223333") == "Root/Workloads"
+    assert ou_path("444455556666") is None
+
+
+def test_survey_that_fails_is_one_warning_and_no_ou(logs: list[MutableMapping[str, Any]]) -> None:
+    def deny(action: str, account_id: str, subject: str) -> None:
+        raise fail(AccessDenied, "AccessDeniedException", "ListRoots")
+
+    survey = OuSurvey(FakeAws(before=deny), make_request(), Halt())
+    survey.finish()
+    ou_path = survey.finish()
+
+    assert [(line["event"], line["log_level"], line["code"]) for line in logs] == [
+        ("ous_not_known", "warning", "AccessDeniedException")
+    ]
+    assert "organizations:ListRoots" in logs[0]["remedy"]
+    assert ou_path("111122223333") is None
+
+
+def test_report_waits_for_no_slow_tree_and_says_so_once(logs: list[MutableMapping[str, Any]]) -> None:
+    directory = SlowDirectory(ous={"111122223333": "Root"})
+
+    survey = OuSurvey(directory, make_request(), Halt(), patience_seconds=0)
+    survey.finish()
+    survey.finish()
+
+    assert [line["event"] for line in logs] == ["ous_not_all_known"]
+    assert directory.ended.wait(10)
+
+
+def test_run_that_is_to_end_does_not_wait_for_the_tree() -> None:
+    directory, halt = SlowDirectory(), Halt()
+    halt.interrupted.set()
+
+    survey = OuSurvey(directory, make_request(), halt, patience_seconds=1e9)
+    survey.finish()
+
+    assert directory.ended.wait(10)
