@@ -45,7 +45,7 @@ class OuSurvey:
         self._thread.start()
 
     def finish(self) -> OuPath:
-        """Return what tells the OUs, once they are known or no longer waited for; a run that is to end does not wait."""
+        """Return what tells the OUs, once these are known or not waited for; a run that is to end does not wait."""
         if self._is_over.is_set():
             return self._directory.ou_path
         end = monotonic() + self._patience_seconds

@@ -40,6 +40,8 @@ __all__ = ["MOST_USERS", "ListedRun", "ProgressView", "print_report", "print_run
 MOST_USERS = 20
 """How many users of one outcome are named in an account; the rest is counted."""
 
+_WIDE = 100
+"""From so many columns on there is room for the OU below the ID of an account."""
 _SHARED_BY = 3  # accounts: a reason that so many have is written once, as a note
 
 
@@ -111,6 +113,7 @@ class _View:
     most_users: int
     notes: Mapping[str, int]
     now: datetime
+    shows_ous: bool = False
 
 
 def print_report(
@@ -127,7 +130,9 @@ def print_report(
     """
     accounts = report.accounts.sorted(_badness)
     most_users = sys.maxsize if show_all else MOST_USERS
-    view = _View(report.mode, keys_stop, most_users, _shared_reasons(accounts), report.finished_at)
+    view = _View(
+        report.mode, keys_stop, most_users, _shared_reasons(accounts), report.finished_at, console.width >= _WIDE
+    )
     with console.use_theme(_theme(console)), tidy(console):
         for part in (*_top(report), *_sections(accounts, view, console.width), *_bottom(report, accounts, view)):
             console.print(part)
@@ -289,7 +294,7 @@ def _keys(users: Iterable[UserReport], outcome: Outcome, verb: str) -> Iterator[
 
 def _sections(accounts: Sequence[AccountReport], view: _View, width: int) -> Iterator[RenderableType]:
     listed = [account for account in accounts if _account_level(account) in _HEADINGS]
-    longest = max((cell_len(_title(account)) for account in listed), default=0)
+    longest = max((cell_len(name) for account in listed for name in _names(account, view)), default=0)
     title_width = max(len("111122223333"), min(longest, width // 3))
     for level, group in groupby(listed, key=_account_level):
         members = list(group)
@@ -337,9 +342,15 @@ def _shared_row(accounts: Sequence[AccountReport]) -> _Cells:
 
 
 def _row(account: AccountReport, view: _View) -> _Cells:
-    title = _title(account)
-    first = Text(title) if title == account.id else Text(f"{title}\n{account.id}")
-    return first, Group(*_problem(account), *_policy_changes(account), *_users(account, view))
+    return Text("\n".join(_names(account, view))), Group(
+        *_problem(account), *_policy_changes(account), *_users(account, view)
+    )
+
+
+def _names(account: AccountReport, view: _View) -> list[str]:
+    """Return what stands beside the news of an account: its title, its ID, and its OU where there is room."""
+    ou = plain(account.ou or "") if view.shows_ous else ""
+    return list(filter(None, dict.fromkeys((_title(account), account.id, ou))))
 
 
 def _problem(account: AccountReport) -> Iterator[RenderableType]:

@@ -17,6 +17,7 @@ COLUMNS = (
     "account_id",
     "account_name",
     "account_alias",
+    "account_ou",
     "account_status",
     "account_error",
     "user",
@@ -51,7 +52,7 @@ def write_csv(report: RunReport, file: TextIO) -> None:
 
 
 def _rows(account: AccountReport) -> Iterator[list[str]]:
-    names = (account.id, account.name, account.alias, account.status, _problem(account.error))
+    names = (account.id, account.name, account.alias, account.ou, account.status, _problem(account.error))
     for user in account.users:
         yield [_cell(value) for value in (*names, *_user(user))]
     if not account.users:

@@ -65,7 +65,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
         self.texts.setdefault(tag, []).append("")
-        if tag not in {"meta", "link", "input"}:
+        if tag not in {"meta", "link", "input", "wbr"}:
             self._open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -410,19 +410,19 @@ def test_users_stand_worst_first() -> None:
 
     data = page_of(make_run_report(make_account_report("1", *users))).data
 
-    assert [name for name, *_ in data["accounts"][0][8]] == ["b", "a", "B", "c", "d"]
+    assert [name for name, *_ in data["accounts"][0][9]] == ["b", "a", "B", "c", "d"]
 
 
 def test_list_without_a_script_tells_what_a_person_needs() -> None:
     for words in (
         "Legacy444455556666failed",
         "failed assuming the role (AccessDenied): not authorizedTry: Check the StackSet. Failing for 3 runs.",
-        "acme-payments111122223333inspected321 held1 enforced40 d",
+        "acme-payments111122223333Root/Workloads/Productioninspected321 held1 enforced40 d",
         "bob: without MFA, held, for 12 days (an access key was used yesterday (active_key))",
         "carol: without MFA, enforced, for 40 days",
         "gina: without MFA, exempt, for 12 days (build robots)",
         "Root user without MFA",
-        "Closed555566667777skippedsuspended",
+        "Closed555566667777Root/Suspendedskippedsuspended",
     ):
         assert words in SMALL_PAGE.readable
     assert "hal" not in SMALL_PAGE.readable.split()
@@ -469,6 +469,15 @@ def test_account_that_was_not_read_is_not_said_to_have_no_users() -> None:
 
 def test_run_without_accounts_says_so() -> None:
     assert "No account was listed." in page_of(make_run_report()).readable
+
+
+def test_ou_has_a_column_of_its_own_where_it_is_known() -> None:
+    known, unknown = page_of(make_run_report(make_account_report(ou="Root/A & B"))), page_of(make_run_report())
+
+    assert "Root/<wbr>A &amp; B</bdi></td>" in known.source
+    assert [head.get("data-key") for head in known.all("th")][:2] == ["title", "ou"]
+    assert "ou" not in [head.get("data-key") for head in unknown.all("th")]
+    assert unknown.all("td")[0]["colspan"] == "6"
 
 
 # -- the data --------------------------------------------------------------------------------------------------------
@@ -519,6 +528,7 @@ ACCOUNTS = st.builds(
     TEXTS,
     name=TEXTS,
     alias=st.none() | TEXTS,
+    ou=st.none() | TEXTS,
     status=st.sampled_from(Status),
     error=st.none() | PROBLEMS,
     failing_runs=st.integers(0, 9),
@@ -538,9 +548,10 @@ def test_script_reads_every_account_and_user_as_reported(drawn: list[tuple[Accou
 
     assert len(data["accounts"]) == len(accounts)
     for account, written in zip(worst_first(report), data["accounts"], strict=True):
-        id_, name, alias, status, failing, is_root_open, changes, error, users, unread = written
+        id_, name, alias, ou, status, failing, is_root_open, changes, error, users, unread = written
         said = account.error and [account.error.code, account.error.message, account.error.remedy]
         assert [id_, name, alias] == [visible(text) for text in (account.id, account.name, account.alias or "")]
+        assert data["texts"][ou] == visible(account.ou or "")
         assert [STATUSES[status], failing, is_root_open] == [account.status, account.failing_runs, 0]
         assert data["texts"][changes] == ", ".join(account.policy_changes).replace("_", " ")
         assert [data["texts"][index] for index in error or []][1:] == [visible(text) for text in said or []]
@@ -668,7 +679,7 @@ def test_no_name_ends_the_data_early(name: str) -> None:
     assert len(page.all("script")) == 2
     assert page.texts["script"][0].isascii()
     assert "<" not in page.texts["script"][0]
-    assert page.data["accounts"][0][8][0][0] == visible(name)
+    assert page.data["accounts"][0][9][0][0] == visible(name)
 
 
 def test_policy_lets_nothing_run_but_this_script_and_load_nothing() -> None:
@@ -722,7 +733,7 @@ def test_what_lies_beside_the_module_has_line_ends_that_keep_its_hash(name: str)
 def test_every_control_has_a_name() -> None:
     labels = len(SMALL_PAGE.all("label"))
 
-    assert labels == len(SMALL_PAGE.all("input")) + len(SMALL_PAGE.all("select")) == 4
+    assert labels == len(SMALL_PAGE.all("input")) + len(SMALL_PAGE.all("select")) == 5
     assert all(attributes.get("aria-label") for attributes in SMALL_PAGE.all("meter"))
     assert all(attributes.get("scope") for attributes in SMALL_PAGE.all("th"))
     assert SMALL_PAGE.all("html") == [{"lang": "en"}]

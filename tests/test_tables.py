@@ -87,6 +87,7 @@ def make_account(
     *,
     name: str = "",
     account_id: str | None = None,
+    ou: str | None = None,
     status: Status = Status.INSPECTED,
     error: ProblemReport | None = None,
     root: tuple[bool, bool] | None = (False, False),
@@ -96,6 +97,7 @@ def make_account(
         id=account_id or str(next(_ids)),
         name=name,
         alias=alias,
+        ou=ou,
         status=status,
         error=error,
         root_user=root and RootUserReport(has_credentials=root[0], has_mfa=root[1]),
@@ -225,6 +227,16 @@ def test_account_bears_its_alias_else_its_name_and_always_its_id(
     )
     assert f"\n  {listed}\n" in in_roots
     assert f"1 account skipped: {listed} - no reason given." in in_skipped
+
+
+@pytest.mark.parametrize(("width", "shown"), [(99, False), (100, True)])
+def test_ou_stands_below_the_id_where_there_is_room(width: int, *, shown: bool) -> None:
+    ou = "Root/Workloads/Production/[red]"
+    account = make_account("acme", make_users(1, Outcome.PLANNED), ou=ou)
+
+    text = show(make_report(account), width=width)
+
+    assert (ou in text) == shown
 
 
 def test_every_account_that_is_not_clean_is_shown_with_its_id() -> None:

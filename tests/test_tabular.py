@@ -56,11 +56,14 @@ def test_row_says_all_that_is_known_of_a_user() -> None:
         keys_last_used=days_ago(1),
     )
 
-    assert rows_of(make_run_report(make_account_report("011122223333", user, alias="acme-payments"))) == [
+    assert rows_of(
+        make_run_report(make_account_report("011122223333", user, alias="acme-payments", ou="Root/Workloads"))
+    ) == [
         {
             "account_id": "011122223333",
             "account_name": "Payments",
             "account_alias": "acme-payments",
+            "account_ou": "Root/Workloads",
             "account_status": "inspected",
             "account_error": "",
             "user": "bob",
@@ -87,8 +90,8 @@ def test_unknown_is_empty_and_never_a_no() -> None:
 
     first, second = rows_of(make_run_report(make_account_report("1", unknown, known)))
 
-    assert [first[name] for name in COLUMNS[12:]] == ["", "", "", "", ""]
-    assert [second[name] for name in COLUMNS[12:]] == ["build robots", "no", "0", "", ""]
+    assert [first[name] for name in COLUMNS[13:]] == ["", "", "", "", ""]
+    assert [second[name] for name in COLUMNS[13:]] == ["build robots", "no", "0", "", ""]
 
 
 def test_device_that_is_known_is_told_with_its_date() -> None:
@@ -161,9 +164,12 @@ def test_run_without_accounts_is_a_head_alone() -> None:
     ],
 )
 def test_cell_that_begins_like_a_formula_is_text(text: str, cell: str) -> None:
-    [row] = rows_of(make_run_report(make_account_report("1", make_user_report(text, arn=text), name=text, alias=text)))
+    [row] = rows_of(
+        make_run_report(make_account_report("1", make_user_report(text, arn=text), name=text, alias=text, ou=text))
+    )
 
-    assert [row["account_name"], row["account_alias"], row["user"], row["arn"]] == [cell] * 4
+    assert [row[f"account_{each}"] for each in ("name", "alias", "ou")] == [cell] * 3
+    assert [row["user"], row["arn"]] == [cell] * 2
 
 
 @given(st.lists(st.text(alphabet=st.characters() | st.sampled_from("=+-@;\t\r\n\"' ")), min_size=5, max_size=5))
@@ -172,7 +178,7 @@ def test_no_text_in_no_column_makes_a_formula_or_a_further_cell(texts: list[str]
     error: Any = ReasonReport(code=message, message=message)
     problem = ProblemReport(stage=Stage.APPLY, code=message, message=message, remedy=message)
     users = [make_user_report(user, arn=arn, error=error), make_user_report(user, arn=arn, reason=message)]
-    report = make_run_report(make_account_report(name, *users, name=name, alias=alias, error=problem))
+    report = make_run_report(make_account_report(name, *users, name=name, alias=alias, ou=name, error=problem))
 
     text = written(report).removeprefix("\ufeff")
 

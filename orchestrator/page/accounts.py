@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.model import Outcome, Status, Verdict
 from orchestrator.packed import Packed
-from orchestrator.page.markup import Html, element, join
+from orchestrator.page.markup import Html, element, escape, join
 from orchestrator.page.words import (
     OUTCOME_RANK,
     STAGES,
@@ -28,6 +28,8 @@ from orchestrator.page.words import (
 from orchestrator.reporting import AccountReport, RunReport, UserReport
 
 COLUMNS = 6
+OU_HEAD = Html('<th scope="col" data-key="ou">OU</th>')
+"""The head of a further column, where the OUs of accounts are known."""
 MAX_ACCOUNTS = 200
 MAX_USERS = 50
 """How many accounts, and users of one, are listed without the script."""
@@ -47,20 +49,25 @@ def order_users(users: Iterable[UserReport]) -> list[UserReport]:
     return sorted(users, key=_user_badness)
 
 
-def render_accounts(report: RunReport, accounts: Sequence[AccountReport]) -> Html:
-    """Return the rows of the first accounts; the caller has put them into order."""
-    rows = [row for account in accounts[:MAX_ACCOUNTS] for row in _rows(report, account)]
+def render_accounts(report: RunReport, accounts: Sequence[AccountReport], *, tells_ous: bool) -> Html:
+    """Return the rows of the first accounts, their OUs too if `tells_ous`; the caller has put them into order."""
+    rows = [row for account in accounts[:MAX_ACCOUNTS] for row in _rows(report, account, tells_ous=tells_ous)]
     hidden = len(accounts) - MAX_ACCOUNTS
     if hidden > 0:
-        rows.append(_line(f"{count(hidden, 'more account')}: a browser that runs the script of this page lists all."))
-    return join(rows or [_line("No account was listed.")])
+        rows.append(
+            _line(
+                f"{count(hidden, 'more account')}: a browser that runs the script of this page lists all.",
+                tells_ous=tells_ous,
+            )
+        )
+    return join(rows or [_line("No account was listed.", tells_ous=tells_ous)])
 
 
-def _line(text: str) -> Html:
-    return element("tr", element("td", text, colspan=COLUMNS), class_="detail")
+def _line(text: str, *, tells_ous: bool) -> Html:
+    return element("tr", element("td", text, colspan=COLUMNS + tells_ous), class_="detail")
 
 
-def _rows(report: RunReport, account: AccountReport) -> Iterator[Html]:
+def _rows(report: RunReport, account: AccountReport, *, tells_ous: bool) -> Iterator[Html]:
     words = outcome_words(report.mode)
     without = sum(user.verdict is Verdict.NON_COMPLIANT for user in account.users)
     outcomes = Counter(user.outcome for user in account.users)
@@ -78,6 +85,7 @@ def _rows(report: RunReport, account: AccountReport) -> Iterator[Html]:
     yield element(
         "tr",
         element("th", element("bdi", title_of(account)), element("span", account.id, class_="id"), scope="row"),
+        element("td", _breakable(account.ou or ""), class_="ou", data_label="OU") if tells_ous else Html(),
         element("td", _tag(STATUSES[account.status]), data_label="Status"),
         element("td", f"{len(account.users):,}" if is_read(account) else "", class_="number", data_label="Users"),
         element("td", f"{without:,}" if is_read(account) else "", class_="number", data_label="Without MFA"),
@@ -86,7 +94,12 @@ def _rows(report: RunReport, account: AccountReport) -> Iterator[Html]:
         class_="account",
     )
     if detail := join(_details(report, account, words)):
-        yield _line(detail)
+        yield _line(detail, tells_ous=tells_ous)
+
+
+def _breakable(ou: str) -> Html:
+    """Return the path of an OU, in which a line breaks after a slash."""
+    return element("bdi", Html("/<wbr>".join(map(escape, ou.split("/"))))) if ou else Html()
 
 
 def _details(report: RunReport, account: AccountReport, words: dict[Outcome, Word]) -> Iterator[Html]:

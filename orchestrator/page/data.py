@@ -2,7 +2,7 @@
 
     {"outcomes": [[label, tone, needs a hand], ...], "statuses": [[label, tone], ...], "verdicts": ..., "vias": [...],
      "devices": [...], "accounts": [
-       [id, name, alias, status, failing runs, is root open, policy changes, error, users, users not read], ...],
+       [id, name, alias, OU, status, failing runs, is root open, policy changes, error, users, users not read], ...],
      "texts": [...]}
 
     error:         [stage, code, message, remedy], or 0
@@ -10,7 +10,7 @@
                     device, enrolled]
     user not read: [name, days open]
 
-Statuses, verdicts, outcomes, ways and devices are positions in their lists; messages and reasons are positions in
+Statuses, verdicts, outcomes, ways and devices are positions in their lists; OUs, messages and reasons are positions in
 `texts`, since many accounts share one. Unknown is null. Dates are days since 1970. A user ends with the last field that
 says something. Users not read had no MFA when they were last read. The script knows the order of statuses and verdicts,
 and that the last outcome is nothing to do.
@@ -85,6 +85,7 @@ class _Writer:
             visible(account.id),
             visible(account.name),
             visible(account.alias or ""),
+            self._text(account.ou or ""),
             self._status[account.status],
             account.failing_runs,
             int(is_root_open(account)),

@@ -4,7 +4,6 @@
 (() => {
   const PAGE = 100; // rows drawn at once; a button draws more
   const PRINTED = 500; // accounts on paper
-  const COLUMNS = 6;
   const [NAME, VERDICT, OUTCOME, VIA, CONSOLE, KEYS, KEYS_USED, DAYS, REASON, DEVICE, ENROLLED] = [...Array(11).keys()];
 
   const byId = (id) => document.getElementById(id);
@@ -12,17 +11,17 @@
   const body = byId("list").tBodies[0];
   const headers = [...document.querySelectorAll("#list > thead th")];
   const query = byId("query");
-  const selects = ["status", "verdict", "outcome"].map(byId);
+  const selects = ["ou", "status", "verdict", "outcome"].map(byId);
   const [WITHOUT_MFA, UNKNOWN, WITH_MFA] = [0, 1, 2]; // the order of the verdicts
   const NONE = data.outcomes.length - 1;
   const INSPECTED = 2; // failed and not reached stand before it
   const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
-  const accounts = data.accounts.map(([id, name, alias, status, failing, root, changes, error, users, unread], index) => {
+  const accounts = data.accounts.map(([id, name, alias, ou, status, failing, root, changes, error, users, unread], index) => {
     const account = {
       index, id, status, failing, root, users, unread, names: null,
       title: alias.trim() || name.trim() || id,
-      name, changes: data.texts[changes],
+      name, ou: data.texts[ou], changes: data.texts[changes],
       error: error ? error.map((text) => data.texts[text]) : null,
       without: 0, hands: 0, days: -1, counts: new Array(data.outcomes.length).fill(0),
     };
@@ -32,13 +31,14 @@
       if (needsHand(user)) account.hands += 1;
       account.days = Math.max(account.days, user[DAYS] ?? -1);
     }
-    const said = [account.title, id, name, ...(account.error || []), root ? "root user without MFA" : "",
+    const said = [account.title, id, name, account.ou, ...(account.error || []), root ? "root user without MFA" : "",
       ...unread.map(([user]) => user)];
     account.text = said.join("\n").toLowerCase();
     return account;
   });
 
-  const filter = { query: "", status: null, verdict: null, outcome: null };
+  const tellsOus = accounts.some((account) => account.ou);
+  const filter = { query: "", ou: null, status: null, verdict: null, outcome: null };
   let sort = null; // null: worst first, the order of the data
   let found = accounts;
   let drawn = PAGE;
@@ -77,16 +77,19 @@
 
   function isFound(account) {
     if (filter.status !== null && account.status !== filter.status) return false;
+    if (filter.ou !== null && account.ou !== filter.ou && !(filter.ou && account.ou.startsWith(`${filter.ou}/`))) return false;
     if (!filtersUsers() && account.text.includes(filter.query)) return true;
     return account.users.some(matcher(account));
   }
+
+  const isText = (key) => key === "title" || key === "ou";
 
   function find() {
     found = accounts.filter(isFound);
     if (sort) {
       const way = sort.descending ? -1 : 1;
       const value = (account) => (sort.key === "users" ? account.users.length : account[sort.key]);
-      const compare = sort.key === "title" ? collator.compare : (a, b) => a - b;
+      const compare = isText(sort.key) ? collator.compare : (a, b) => a - b;
       found.sort((a, b) => way * compare(value(a), value(b)) || a.index - b.index);
     }
     drawn = PAGE;
@@ -109,6 +112,7 @@
     const node = make("tr", { class: "account" },
       make("th", { scope: "row" }, button, make("span", { class: "id" }, account.id),
         matching ? make("span", { class: "matching" }, matching) : null),
+      tellsOus ? make("td", { class: "ou", "data-label": "OU" }, breakable(account.ou)) : null,
       make("td", { "data-label": "Status" }, tag(data.statuses[account.status])),
       make("td", { class: "number", "data-label": "Users" }, isRead ? number(account.users.length) : ""),
       make("td", { class: "number", "data-label": "Without MFA" }, isRead ? number(account.without) : ""),
@@ -116,6 +120,12 @@
       make("td", { class: "number", "data-label": "Longest open" }, account.days < 0 ? "" : `${number(account.days)} d`));
     button.addEventListener("click", () => toggle(account, node, button));
     return node;
+  }
+
+  function breakable(ou) {
+    // A line breaks after a slash.
+    const parts = ou.split("/").flatMap((name, depth) => (depth ? ["/", make("wbr", {}), name] : [name]));
+    return ou ? make("bdi", {}, ...parts) : null;
   }
 
   function toggle(account, node, button) {
@@ -131,7 +141,7 @@
   }
 
   function detail(account, isShown = matcher(account)) {
-    const cell = make("td", { colspan: COLUMNS });
+    const cell = make("td", { colspan: headers.length });
     if (account.error) {
       const [stage, code, message, remedy] = account.error;
       cell.append(make("p", {}, make("strong", {}, `${data.statuses[account.status][0]} ${stage} (${code})`),
@@ -261,11 +271,32 @@
       return says ? [row(account), detail(account, isShown)] : [row(account)];
     });
     const left = found.length - printed.filter((each) => each.className === "account").length;
-    const rest = make("td", { colspan: COLUMNS }, `${count(left, "more account")} not printed.`);
+    const rest = make("td", { colspan: headers.length }, `${count(left, "more account")} not printed.`);
     body.replaceChildren(...printed, ...(left ? [make("tr", { class: "detail" }, rest)] : []));
   }
 
   // -- controls
+
+  function offerOus(select) {
+    // Each OU with the accounts in it and below. All paths begin with the root: it is left out of what is read.
+    const counted = new Map();
+    for (const { ou } of accounts) {
+      const names = ou.split("/");
+      for (let depth = 1; depth <= names.length; depth += 1) {
+        const path = names.slice(0, depth).join("/");
+        counted.set(path, (counted.get(path) || 0) + 1);
+      }
+    }
+    const paths = [...counted.keys()].sort(collator.compare);
+    const label = (path) => path.slice(path.indexOf("/") + 1) || "not known";
+    const options = paths.map((path, index) =>
+      make("option", { value: String(index), "data-label": label(path) }, `${label(path)} (${number(counted.get(path))})`));
+    select.append(make("option", { value: "" }, "all"), ...options);
+    select.addEventListener("change", () => {
+      filter.ou = select.value === "" ? null : paths[Number(select.value)];
+      find();
+    });
+  }
 
   function offer(select, words, position) {
     const counted = words.map(() => 0);
@@ -286,13 +317,15 @@
     const key = header.dataset.key;
     const button = make("button", { type: "button" }, header.textContent);
     button.addEventListener("click", () => {
-      const first = key !== "title" && key !== "status"; // numbers: the largest first
+      const first = !isText(key) && key !== "status"; // numbers: the largest first
       sort = { key, descending: sort && sort.key === key ? !sort.descending : first };
       find();
     });
     header.replaceChildren(button);
   }
 
+  if (tellsOus) offerOus(byId("ou"));
+  else byId("ou").closest("p").remove();
   offer(byId("status"), data.statuses, null);
   offer(byId("verdict"), data.verdicts, VERDICT);
   offer(byId("outcome"), data.outcomes, OUTCOME);

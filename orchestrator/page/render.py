@@ -11,7 +11,7 @@ from importlib import resources
 from string import Template
 
 from orchestrator.history import is_whole
-from orchestrator.page.accounts import render_accounts, worst_first
+from orchestrator.page.accounts import OU_HEAD, render_accounts, worst_first
 from orchestrator.page.changes import render_changes
 from orchestrator.page.data import render_data
 from orchestrator.page.markup import escape
@@ -37,6 +37,7 @@ def render_page(report: RunReport, *, trend: Iterable[TrendPoint], keys_stop: bo
     them if it was one. `keys_stop` is whether EnforceMFA stops access keys (`policy.access_keys: deny`).
     """
     accounts = worst_first(report)
+    tells_ous = any(account.ou for account in accounts)
     style, script = _read("page.css"), _read("page.js")
     before, after = _read("page.html").split(_DATA)
     sentence = say_sentence(report)
@@ -51,7 +52,8 @@ def render_page(report: RunReport, *, trend: Iterable[TrendPoint], keys_stop: bo
         coverage=render_coverage(report),
         changes=render_changes(report.changes),
         trend=render_trend(_until(report, trend)),
-        accounts=render_accounts(report, accounts),
+        ou_head=OU_HEAD if tells_ous else "",
+        accounts=render_accounts(report, accounts, tells_ous=tells_ous),
     )
     yield from render_data(report, accounts)
     yield Template(after).substitute(script=script)

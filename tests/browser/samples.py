@@ -105,8 +105,14 @@ def make_small_report() -> RunReport:
     """Return a run over five accounts in which something of everything has happened.
 
     Payments   bob held, carol enforced, alice with MFA        Shared    root user without MFA, gina exempt
-    Legacy     failed for three runs                           Clean     hal with MFA
+    Legacy     failed for three runs, its OU not known         Clean     hal with MFA
     Closed     skipped
+
+    Root
+    +-- Infrastructure    Shared
+    +-- Suspended         Closed
+    +-- Workloads         Clean
+        +-- Production    Payments
     """
     payments = make_account_report(
         "111122223333",
@@ -122,17 +128,22 @@ def make_small_report() -> RunReport:
         ),
         make_user_report("carol", Outcome.ENFORCED, open_since=days_ago(40), active_access_keys=2),
         alias="acme-payments",
+        ou="Root/Workloads/Production",
     )
     shared = make_account_report(
         "222233334444",
         make_user_report("gina", Outcome.EXEMPT, reason="build robots", console_password=False),
         name="Shared Services",
+        ou="Root/Infrastructure",
         root_user=RootUserReport(has_credentials=True, has_mfa=False),
     )
-    clean = make_account_report("333344445555", make_user_report("hal", mfa_device="fido"), name="Clean")
+    clean = make_account_report(
+        "333344445555", make_user_report("hal", mfa_device="fido"), name="Clean", ou="Root/Workloads"
+    )
     closed = make_account_report(
         "555566667777",
         name="Closed",
+        ou="Root/Suspended",
         status=Status.SKIPPED,
         root_user=None,
         error=ProblemReport(stage=Stage.SELECT, code="suspended", message="the account is suspended", remedy=""),
@@ -160,6 +171,7 @@ def make_hostile_report() -> RunReport:
                 for name in HOSTILE
             ),
             name=text,
+            ou=f"Root/{text}",
             unread_open_since={text: days_ago(1)},
             alias=text if index % 2 else None,
             status=Status.FAILED,
@@ -189,10 +201,11 @@ def make_large_report(accounts: int, users: int) -> RunReport:
 
 def _large_account(index: int, users: int) -> AccountReport:
     account_id = f"{100_000_000_000 + index}"
+    ou = f"Root/Division {index % 12}/Department {index % 60}/Team {index % 600}"
     if index % 97 == 0:
-        return make_failed_account(account_id, name=f"Account {index}", failing_runs=index % 5)
+        return make_failed_account(account_id, name=f"Account {index}", ou=ou, failing_runs=index % 5)
     return make_account_report(
-        account_id, *_large_users(index, users), name=f"Account {index}", alias=f"acme-{index:05}"
+        account_id, *_large_users(index, users), name=f"Account {index}", alias=f"acme-{index:05}", ou=ou
     )
 
 

@@ -75,6 +75,7 @@ def test_accounts_are_listed_worst_first(open_page: Open) -> None:
         ("CAROL", ["acme-payments"]),
         ("hal", ["Clean"]),
         ("root user", ["Shared Services"]),
+        ("root/workloads", ["acme-payments", "Clean"]),
         ("  gina ", ["Shared Services"]),
         ("nobody", []),
         ("", WORST_FIRST),
@@ -102,6 +103,12 @@ def test_search_tells_how_many_were_found_and_for_what(open_page: Open) -> None:
     ("choices", "found"),
     [
         ({"Status": "failed (1)"}, ["Legacy"]),
+        ({"OU": "Root (4)"}, ["acme-payments", "Shared Services", "Clean", "Closed"]),
+        ({"OU": "Workloads (2)"}, ["acme-payments", "Clean"]),
+        ({"OU": "Workloads/Production (1)"}, ["acme-payments"]),
+        ({"OU": "not known (1)"}, ["Legacy"]),
+        ({"OU": "Workloads (2)", "Users": "without MFA (3)"}, ["acme-payments"]),
+        ({"OU": "Infrastructure (1)", "Outcome": "held (1)"}, []),
         ({"Status": "skipped (1)"}, ["Closed"]),
         ({"Users": "without MFA (3)"}, ["acme-payments", "Shared Services"]),
         ({"Users": "with MFA (2)"}, ["acme-payments", "Clean"]),
@@ -127,6 +134,7 @@ def test_filters_narrow_the_list_together(open_page: Open, choices: dict[str, st
     ("column", "order", "found"),
     [
         ("Account", "ascending", ["acme-payments", "Clean", "Closed", "Legacy", "Shared Services"]),
+        ("OU", "ascending", ["Legacy", "Shared Services", "Closed", "Clean", "acme-payments"]),
         ("Status", "ascending", ["Legacy", "acme-payments", "Shared Services", "Clean", "Closed"]),
         ("Users", "descending", ["acme-payments", "Shared Services", "Clean", "Legacy", "Closed"]),
         ("Without MFA", "descending", ["acme-payments", "Shared Services", "Legacy", "Clean", "Closed"]),
@@ -149,6 +157,32 @@ def test_columns_sort_both_ways_and_back(open_page: Open, column: str, order: st
     page.get_by_role("button", name="Worst first").click()
     assert titles(page) == WORST_FIRST
     assert header.get_attribute("aria-sort") is None
+
+
+def test_ou_is_offered_with_the_accounts_below_it_and_only_where_the_report_tells_it(open_page: Open) -> None:
+    page = open_page(SMALL)
+
+    offered = page.get_by_label("OU", exact=True).locator("option").all_text_contents()
+    assert offered == [
+        *("all", "not known (1)", "Root (4)", "Infrastructure (1)", "Suspended (1)"),
+        *("Workloads (2)", "Workloads/Production (1)"),
+    ]
+    choose(page, "OU", "Workloads/Production (1)")
+    expect(page.get_by_role("status")).to_have_text("1 of 5 accounts: Workloads/Production")
+    expect(page.locator(".account")).to_contain_text("Root/Workloads/Production")
+
+    page = open_page(make_run_report(make_account_report("1")))
+    expect(page.get_by_label("OU", exact=True)).to_have_count(0)
+    expect(page.get_by_role("columnheader", name="OU", exact=True)).to_have_count(0)
+
+
+def test_ou_of_a_name_that_begins_like_another_holds_its_own_accounts_alone(open_page: Open) -> None:
+    ous = ["Root/Data", "Root/Data/Lake", "Root/Data Science"]
+    page = open_page(make_run_report(*(make_account_report(str(n), name=ou, ou=ou) for n, ou in enumerate(ous))))
+
+    choose(page, "OU", "Data (2)")
+
+    assert titles(page) == ["Root/Data", "Root/Data/Lake"]
 
 
 def test_account_opens_to_its_users(open_page: Open) -> None:
@@ -356,18 +390,18 @@ def focused(page: Page) -> str:
 def test_keyboard_alone_reaches_and_works_everything(open_page: Open) -> None:
     page = open_page(SMALL)
     reached = []
-    for _ in range(20):
+    for _ in range(22):
         page.keyboard.press("Tab")
         reached.append(focused(page))
 
-    assert [name for name in reached if not name.startswith("all")][:14] == [
+    assert [name for name in reached if not name.startswith("all")][:15] == [
         "Go to the accounts",
         "The numbers of these 31 runs",
         "query",
-        *("Account", "Status", "Users", "Without MFA", "Outcome", "Longest open"),
+        *("Account", "OU", "Status", "Users", "Without MFA", "Outcome", "Longest open"),
         *WORST_FIRST,
     ]
-    assert sum(name.startswith("all") for name in reached[:17]) == 3
+    assert sum(name.startswith("all") for name in reached[:19]) == 4
 
 
 def test_keyboard_opens_sorts_and_filters(open_page: Open) -> None:
