@@ -175,6 +175,7 @@ def examine_hub(hub: Hub, question: "Question", *, halt: Halt, observer: Observe
             question=question,
             config=config,
             caller=caller,
+            region=clients.region,
             directory=Directory(clients.organizations, retrier),
             sessions=MemberSessions(
                 clients,

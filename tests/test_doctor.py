@@ -40,6 +40,7 @@ from orchestrator.errors import (
     DeniedByScp,
     DigestError,
     NotFound,
+    NotSubscribed,
     Throttled,
 )
 from orchestrator.member_roles import (
@@ -439,6 +440,19 @@ def test_control_policy_that_may_stop_a_run_is_told_as_a_maybe(aws: AwsServer, d
     assert "orgmfa-member" in told.remedy
 
 
+def test_security_hub_that_is_off_is_a_problem(aws: AwsServer, doctor: Doctor, sample: Sample) -> None:
+    on = {"ORGMFA_SECURITYHUB_ENABLED": "true"}
+    code, report = doctor.report(**on)
+
+    assert (code, faults(report)) == (1, [("security_hub", None)])
+    assert (
+        f"Switch Security Hub on in account {MANAGEMENT}, Region us-east-1"
+        in line(report, CheckName.SECURITY_HUB).remedy
+    )
+    aws.client("securityhub").enable_security_hub()
+    assert doctor.report(**on)[0] == 0
+
+
 def test_what_may_not_be_read_is_unknown(aws: AwsServer, doctor: Doctor, sample: Sample) -> None:
     aws.faults.append(denies("ListPolicies", MANAGEMENT))
 
@@ -597,6 +611,7 @@ class Ward:
                 question=Question(examination_id="run-1", config_source="config.yaml", targets=targets),
                 config=self.config,
                 caller=Caller("999999999999", f"arn:aws:sts::999999999999:assumed-role/{self.role}/ana", "aws"),
+                region="eu-central-1",
                 directory=self,
                 sessions=self.aws,
                 policies=self.aws,
@@ -662,6 +677,9 @@ class Ward:
         self.aws._note("secret", "", name)
         return self.secret
 
+    def look_at_security_hub(self) -> None:
+        self.aws._note("security_hub", "", "")
+
     def probe_slack(self, credentials: SlackCredentials) -> str:
         if isinstance(self.slack, DigestError):
             raise self.slack
@@ -710,6 +728,9 @@ def test_what_is_as_it_should_be_is_ok(ward: Ward) -> None:
 @pytest.mark.parametrize(
     ("step", "error", "expected"),
     [
+        ("security_hub", fail(NotSubscribed), {"security_hub": "problem"}),
+        ("security_hub", fail(Throttled), {"security_hub": "problem"}),
+        ("security_hub", fail(AccessDenied), {"security_hub": "unknown"}),
         ("organization", fail(AccessDenied), {"organization": "problem", "member_role": "unknown"}),
         ("list", fail(AccessDenied), {"accounts": "problem"}),
         ("enter", fail(AssumeRoleDenied, operation="AssumeRole"), {"member_role": "problem"}),
@@ -728,6 +749,7 @@ def test_what_is_as_it_should_be_is_ok(ward: Ward) -> None:
 def test_each_failure_is_one_line_with_a_remedy(
     ward: Ward, step: str, error: Exception, expected: dict[str, str]
 ) -> None:
+    ward.config = make_config(securityhub={"enabled": True})
     ward.aws.before = breaks(step, error)
 
     report = ward.examine()
@@ -939,6 +961,22 @@ def test_slack_is_asked_with_what_the_secret_holds(ward: Ward) -> None:
 
     ward.slack = DigestError("Slack refused the credentials: no_service")
     assert states(ward.examine()) == {"slack": "problem"}
+
+
+@pytest.mark.parametrize(
+    ("enabled", "words"),
+    [
+        (False, "securityhub.enabled is false: no findings are imported"),
+        (True, "switched on in account 999999999999, Region eu-central-1"),
+    ],
+)
+def test_security_hub_is_asked_only_where_findings_go_there(ward: Ward, words: str, *, enabled: bool) -> None:
+    ward.config = make_config(securityhub={"enabled": enabled})
+
+    report = ward.examine()
+
+    assert words in line(report, CheckName.SECURITY_HUB).message
+    assert (("security_hub", "", "") in ward.aws.calls) == enabled
 
 
 def test_secret_that_cannot_be_used_leaves_slack_unknown(ward: Ward) -> None:

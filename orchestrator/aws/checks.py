@@ -150,6 +150,10 @@ class HubChecks:
         """Return the text of a secret. Raises AwsError."""
         return read_secret(self._clients.secretsmanager, self._retrier, name)
 
+    def look_at_security_hub(self) -> None:
+        """Raise NotSubscribed where Security Hub is off in the caller's account and Region, AwsError else."""
+        self._retrier.call(self._clients.securityhub.describe_hub)
+
     def _pages(self, method: Callable[..., Any], key: str, **parameters: str) -> Iterator[Any]:
         more: dict[str, str] = {}
         while True:

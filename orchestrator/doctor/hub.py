@@ -1,4 +1,4 @@
-"""The checks of what every run reads and writes outside of the accounts: archive, stop switch, Slack."""
+"""The checks of what every run reads and writes outside of the accounts: archive, stop switch, Slack, Security Hub."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -7,7 +7,9 @@ from orchestrator.archive import RELEASES
 from orchestrator.config import SlackCredentials, parse_slack_secret
 from orchestrator.doctor.instruments import Instruments
 from orchestrator.doctor.report import Check, CheckName, CheckStatus, fine, in_words, problem, unknown
-from orchestrator.errors import ArchiveError, AwsError, ConfigError, DigestError
+from orchestrator.errors import AccessDenied, ArchiveError, AwsError, ConfigError, DigestError
+from orchestrator.model import Product
+from orchestrator.remedies import explain_findings_error
 
 PROBE_FOLDER = "probe"
 PROBE = b"orgmfa doctor was here: this file can be deleted\n"
@@ -18,6 +20,7 @@ def check_hub(tools: Instruments) -> Iterator[Check]:
     yield _check_archive(tools)
     yield _check_stop(tools)
     yield from _check_slack(tools)
+    yield _check_security_hub(tools)
 
 
 def _check_archive(tools: Instruments) -> Check:
@@ -97,3 +100,20 @@ def _probe_slack(tools: Instruments, credentials: SlackCredentials) -> Check:
         remedy = "Mend the Slack settings; a run whose digest cannot be sent counts as failed."
         return problem(CheckName.SLACK, str(error), remedy)
     return fine(CheckName.SLACK, reached)
+
+
+def _check_security_hub(tools: Instruments) -> Check:
+    """Return whether Security Hub is switched on where findings go to; to import one would be to write."""
+    name, caller = CheckName.SECURITY_HUB, tools.caller
+    if not tools.config.securityhub.enabled:
+        return fine(name, "securityhub.enabled is false: no findings are imported")
+    place = f"account {caller.account_id}, Region {tools.region}"
+    try:
+        tools.hub.look_at_security_hub()
+    except AccessDenied as error:
+        remedy = f"Allow securityhub:DescribeHub to this caller, or see in the console that it is on in {place}."
+        return unknown(name, in_words(error), remedy)
+    except AwsError as error:
+        told = explain_findings_error(error, Product(caller.account_id, tools.region, caller.partition))
+        return problem(name, f"{told.message} ({told.code})", told.remedy)
+    return fine(name, f"it is switched on in {place}; that findings may be imported shows in a run alone")

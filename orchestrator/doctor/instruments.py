@@ -123,6 +123,10 @@ class HubReader(Protocol):
         """Return the text of a secret."""
         ...
 
+    def look_at_security_hub(self) -> None:
+        """Raise NotSubscribed where Security Hub is not switched on."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruments:
@@ -131,6 +135,7 @@ class Instruments:
     question: Question
     config: Config
     caller: Caller
+    region: str
     directory: Directory
     sessions: Sessions
     policies: Policies

@@ -28,6 +28,7 @@ class CheckName(StrEnum):
     STOP_SWITCH = "stop_switch"
     SLACK_SECRET = "slack_secret"  # noqa: S105 - the name of a check, not a secret
     SLACK = "slack"
+    SECURITY_HUB = "security_hub"
     SCHEDULE = "schedule"
     FUNCTION = "function"
     MEMBER_ROLE = "member_role"

@@ -61,6 +61,7 @@ RESOURCE_BY_ACTION = {
     "s3:ListBucket": "arn:aws:s3:::{Bucket}",
     "scheduler:GetSchedule": "arn:aws:scheduler:{here}:schedule/{GroupName}/{Name}",
     "secretsmanager:GetSecretValue": "{SecretId}",
+    "securityhub:DescribeHub": "arn:aws:securityhub:{here}:hub/default",
     "securityhub:BatchImportFindings": "{Findings[0][ProductArn]}",
     "ssm:GetParameter": "arn:aws:ssm:{here}:parameter{Name}",
     "sts:AssumeRole": "{RoleArn}",

@@ -42,6 +42,7 @@ MAP_CHILD = f"arn:aws:lambda:{REGION}:{SECURITY}:function:orgmfa-map-child"
 STATES = f"arn:aws:states:{REGION}:{SECURITY}"
 MACHINE = f"{STATES}:stateMachine:orgmfa-run"
 WORK = f"{ARCHIVE}/work/20260302T120000Z-0a1b2c3d/batches.json"
+HUB = f"arn:aws:securityhub:{REGION}:{SECURITY}:hub/default"
 PRODUCT = f"arn:aws:securityhub:{REGION}:{SECURITY}:product/{SECURITY}/default"
 ORGANIZATIONS = f"arn:aws:organizations::{MANAGEMENT}"
 CONTROL_POLICY = f"{ORGANIZATIONS}:policy/{ORGANIZATION}/service_control_policy/p-a1b2c3d4"
@@ -158,6 +159,7 @@ ORCHESTRATOR_ROWS = [
     ("logs:PutLogEvents", LOG.replace("orgmfa-schedule", "another"), {}, NOTHING),
     ("logs:CreateLogGroup", LOG, {}, NOTHING),
     ("scheduler:GetSchedule", SCHEDULE, {}, NOTHING),
+    ("securityhub:DescribeHub", HUB, {}, NOTHING),
     ("organizations:ListPolicies", "*", {}, NOTHING),
 ]
 OPERATOR_ROWS = [
@@ -177,6 +179,7 @@ OPERATOR_ROWS = [
     ("scheduler:GetSchedule", SCHEDULE.replace("schedule/orgmfa", "schedule/default"), {}, NOTHING),
     ("lambda:GetFunctionConfiguration", FUNCTION, {}, YES),
     ("lambda:GetFunctionConfiguration", FUNCTION.replace("orgmfa-schedule", "another"), {}, NOTHING),
+    ("securityhub:DescribeHub", HUB, {}, YES),
     ("organizations:ListPolicies", "*", {}, YES),
     ("organizations:DescribePolicy", CONTROL_POLICY, {}, YES),
     ("organizations:ListTargetsForPolicy", CONTROL_POLICY, {}, YES),
@@ -274,6 +277,7 @@ def test_holder_of_a_role(role: str, action: str, resource: str, context: dict[s
                 "s3:ListBucket",
                 "s3:PutObject",
                 "scheduler:GetSchedule",
+                "securityhub:DescribeHub",
                 "ssm:GetParameter",
                 "ssm:PutParameter",
                 "sts:AssumeRole",
