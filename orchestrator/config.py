@@ -90,6 +90,14 @@ def _is_glob(pattern: str) -> bool:
     return any(sign in pattern for sign in "*?[")
 
 
+def _plan_or_apply(value: object) -> object:
+    if value not in (Mode.PLAN, Mode.APPLY):
+        hint = "; releasing is the command orgmfa release" if value == Mode.RELEASE else ""
+        message = f"Input should be 'plan' or 'apply'{hint} (found {value!r})"
+        raise ValueError(message)
+    return value
+
+
 def _known_stop(value: str | None) -> str | None:
     if value is not None and value.startswith("ssm:") and not value.startswith("ssm:/"):
         message = "write ssm:/name for a parameter, or a path for a file"
@@ -140,19 +148,12 @@ class MemberRoleConfig(_Section):
 class EnforcementConfig(_Section):
     """Whom a run enforces, and whether the Lambda writes at all."""
 
-    mode: Mode = Mode.PLAN
+    mode: Annotated[Literal[Mode.PLAN, Mode.APPLY], BeforeValidator(_plan_or_apply)] = Mode.PLAN
     users: Literal["console", "all"] = "console"
     grace_period: Duration = timedelta()
     notice: Duration = timedelta()
     check_enrolment: StrictBool = True
     stop: Annotated[str, StringConstraints(min_length=1), AfterValidator(_known_stop)] | None = None
-
-    @model_validator(mode="after")
-    def _never_releases(self) -> Self:
-        if self.mode is Mode.RELEASE:
-            message = "mode is plan or apply; releasing is the command orgmfa release"
-            raise ValueError(message)
-        return self
 
 
 class PolicyConfig(_Section):
