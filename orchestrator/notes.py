@@ -18,7 +18,7 @@ def exemption_notes(
 ) -> tuple[str, ...]:
     """Return a line for each exemption that ends within 14 days, or has lately ended, with the users it matched.
 
-    Without `names` the users are counted.
+    Without `names` the users are counted, and an exemption, which can name one, goes by its place in the configuration.
     """
     if report.mode is Mode.RELEASE:
         return ()  # a release judges nobody by exemptions
@@ -29,12 +29,16 @@ def exemption_notes(
 
 
 def _note(exemption: Exemption, known: tuple[Exemption, ...], report: RunReport, *, now: datetime, names: bool) -> str:
+    called = exemption.user if names else f"{known.index(exemption) + 1} of the configuration"
     if exemption.until is not None and exemption.until < now.astimezone(UTC).date():
-        return f"exemption {exemption.user} ended on {exemption.until:%Y-%m-%d} and no longer counts: remove it"
+        return f"exemption {called} ended on {exemption.until:%Y-%m-%d} and no longer counts: remove it"
     matched = list(_matched(exemption, known, report, now=now))
-    shown = ", ".join(matched[:_NAMES_SHOWN] if names else [f"{len(matched)} users"]) or "nobody"
+    shown = (
+        ", ".join(matched[:_NAMES_SHOWN] if names else [f"{len(matched)} user{'' if len(matched) == 1 else 's'}"])
+        or "nobody"
+    )
     more = f" and {len(matched) - _NAMES_SHOWN} more" if names and len(matched) > _NAMES_SHOWN else ""
-    ends = f"exemption {exemption.user} ends on {exemption.until:%Y-%m-%d} ({exemption.reason})"
+    ends = f"exemption {called} ends on {exemption.until:%Y-%m-%d} ({exemption.reason})"
     return f"{ends}; in this run it matched {shown}{more}"
 
 

@@ -422,7 +422,10 @@ def test_counts_leave_every_name_out() -> None:
         make_failed(2, error=make_problem(Stage.APPLY, message=message)),
         make_failed(3, error=make_problem(Stage.ASSUME_ROLE, message=message)),
         make_failed(4, error=make_problem(Stage.INSPECT, message="The user with name Esmeralda cannot be found.")),
-        errors=(make_problem(Stage.SELECT, message=message),),
+        errors=(
+            make_problem(Stage.SELECT, message=message),
+            make_problem(Stage.SELECT, message="no account of this run has a user 'Balthazar'"),
+        ),
     )
 
     shown = show(report, users="counts") + render(report, users="counts").text

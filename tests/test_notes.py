@@ -95,13 +95,23 @@ def test_note_names_five_users_and_counts_the_rest(count: int, shown: str) -> No
     assert note.endswith(shown)
 
 
-@pytest.mark.parametrize(("count", "shown"), [(0, "0 users"), (6, "6 users")])
+@pytest.mark.parametrize(("count", "shown"), [(0, "0 users"), (1, "1 user"), (6, "6 users")])
 def test_note_that_must_name_nobody_counts(count: int, shown: str) -> None:
     report = make_report({PAYMENTS: [f"ci-{number}" for number in range(count)]})
+    far = make_exemption(user="someone", until=date(2027, 1, 1))
 
-    (note,) = exemption_notes([make_exemption()], report, NOW, names=False)
+    (note,) = exemption_notes([far, make_exemption()], report, NOW, names=False)
 
+    assert note.startswith("exemption 2 of the configuration ends on ")
     assert note.endswith(f"in this run it matched {shown}")
+
+
+def test_exemption_of_one_user_that_has_ended_does_not_name_the_user_either() -> None:
+    ended = make_exemption(user="aurelia", until=date(2026, 3, 1))
+
+    (note,) = exemption_notes([ended], make_report({}), NOW, names=False)
+
+    assert note == "exemption 1 of the configuration ended on 2026-03-01 and no longer counts: remove it"
 
 
 def test_account_without_an_alias_is_shown_by_its_name() -> None:

@@ -25,7 +25,7 @@ STAGES = {
     Stage.FINDINGS: "importing findings into Security Hub",
     Stage.DIGEST: "sending the digest",
 }
-_NAMES_A_USER = re.compile(r"(:user/|\bresource: user )\S+")
+_NAMES_A_USER = re.compile(r"(:user/|\bresource: user |\bwith name |\bhas a user )\S+")
 
 
 def count(number: int, noun: str) -> str:

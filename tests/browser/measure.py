@@ -24,6 +24,8 @@ WORK = {
     "search a user": "query.value = 'lastname-04321-007'; query.dispatchEvent(new Event('input'))",
     "search one letter": "query.value = 'e'; query.dispatchEvent(new Event('input'))",
     "search nothing": "query.value = ''; query.dispatchEvent(new Event('input'))",
+    "filter by OU": "ou.value = '20'; ou.dispatchEvent(new Event('change'))",
+    "filter by no OU": "ou.value = ''; ou.dispatchEvent(new Event('change'))",
     "filter by outcome": "outcome.value = '1'; outcome.dispatchEvent(new Event('change'))",
     "filter no more": "outcome.value = ''; outcome.dispatchEvent(new Event('change'))",
     "sort by name": "document.querySelector('[data-key=title] button').click()",
@@ -32,7 +34,7 @@ WORK = {
 }
 """What a person does; each is timed until the next frame is drawn."""
 DRAWN = """(work) => new Promise((done) => {
-  const [query, outcome] = ["query", "outcome"].map((id) => document.getElementById(id));
+  const [query, ou, outcome] = ["query", "ou", "outcome"].map((id) => document.getElementById(id));
   const began = performance.now();
   eval(work);
   requestAnimationFrame(() => setTimeout(() => done(performance.now() - began)));
