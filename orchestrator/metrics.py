@@ -45,6 +45,7 @@ def count_metrics(finished: Finished, *, is_failed: bool) -> dict[str, float]:
         "UsersOverQuota": totals.quota_exceeded,
         "UsersExempt": totals.exempt,
         "UsersInGrace": totals.in_grace,
+        "UsersOutOfScope": totals.out_of_scope,
         "ApiCalls": finished.api_calls,
         "ApiThrottles": finished.api_throttles,
     }

@@ -1,6 +1,8 @@
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,8 @@ from orchestrator.model import AccountResult, Decision, Outcome, Status, Verdict
 from orchestrator.ports import Finished
 from orchestrator.reporting import RunReport, build_report, report_account
 from tests.builders import NOW, make_account, make_request, make_user
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "metrics.md"
 
 
 def make_finished() -> Finished:
@@ -50,6 +54,14 @@ def test_metrics_are_one_line_of_the_embedded_format(capsys: pytest.CaptureFixtu
     assert document["ApiCalls"] == [27]
     assert document["ApiThrottles"] == [3]
     assert document["RunsFailed"] == [0]
+
+
+def test_every_metric_is_documented() -> None:
+    rows = [line.split("|")[1] for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+
+    documented = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+
+    assert documented == [*count_metrics(make_finished(), is_failed=False), "DurationSeconds"]
 
 
 def test_second_run_in_a_warm_function_starts_from_zero(capsys: pytest.CaptureFixture[str]) -> None:
