@@ -103,6 +103,10 @@ class RunArchive:
         """Return the runs in the archive, the newest finished first; files that are no runs are passed over."""
         return self._runs.newest_first()
 
+    def heads(self, most: int) -> Iterator[RunReport]:
+        """Yield the newest runs without their accounts, and report those that are broken. Raises ArchiveError."""
+        yield from (head for _, head in self._runs.heads(most))
+
     def load(self, run_id: str = LATEST) -> RunReport:
         """Return the report of a run, or of the newest finished one.
 

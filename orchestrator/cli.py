@@ -28,6 +28,8 @@ from orchestrator.tables import print_runs
 from orchestrator.terminal import CONFIG_FILE, RunOptions, export_report, read_config, run_command, show_report
 from orchestrator.wiring import make_hub
 
+MOST_LISTED = 30
+"""How many runs `report --list` tells of: each is a file to be read."""
 DECLINED = 1
 UNUSABLE = 2
 
@@ -179,7 +181,7 @@ def report(*, run_id: str, lists: bool, config_path: Path | None, output: str, *
         ]
         click.echo(json.dumps(runs, indent=2))
     else:
-        print_runs(archive.list_runs(), Console())
+        print_runs(list(archive.heads(MOST_LISTED)), Console(), more=max(0, len(archive.list_runs()) - MOST_LISTED))
     return 0
 
 

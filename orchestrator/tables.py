@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 from itertools import groupby
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
@@ -35,7 +35,7 @@ from orchestrator.reporting import (
     UserReport,
 )
 
-__all__ = ["MOST_USERS", "ListedRun", "ProgressView", "print_report", "print_runs"]
+__all__ = ["MOST_USERS", "ProgressView", "print_notes", "print_report", "print_runs"]
 
 MOST_USERS = 20
 """How many users of one outcome are named in an account; the rest is counted."""
@@ -90,20 +90,6 @@ _UNKNOWN = "MFA unknown"
 _Cells = tuple[RenderableType, RenderableType]
 
 
-class ListedRun(Protocol):
-    """A run in the archive."""
-
-    @property
-    def run_id(self) -> str:
-        """Its ID."""
-        ...
-
-    @property
-    def finished_at(self) -> datetime:
-        """When it ended."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class _View:
     """How this report is to be shown; `notes` numbers the reasons that are written once for many accounts."""
@@ -141,16 +127,33 @@ def print_report(
             console.print(Text(f"Report: {plain(address)}"), soft_wrap=True)
 
 
-def print_runs(runs: Sequence[ListedRun], console: Console) -> None:
-    """Print a line a run, in the order given."""
+def print_notes(notes: Iterable[str], console: Console) -> None:
+    """Print remarks on a run, each on lines of its own."""
     with tidy(console):
-        if not runs:
+        for note in notes:
+            console.print(Text(f"Note: {plain(note)}"))
+
+
+def print_runs(heads: Sequence[RunReport], console: Console, *, more: int = 0) -> None:
+    """Print a line a run, in the order given; `more` is how many are left out."""
+    with tidy(console):
+        if not heads:
             console.print(Text("The archive holds no run yet."))
             return
-        console.print(Text("finished (UTC)    run"))
-        for run in runs:
-            line = f"{run.finished_at.astimezone(UTC):%Y-%m-%d %H:%M}  {plain(run.run_id)}"
-            console.print(Text(line), soft_wrap=True)
+        console.print(Text("finished (UTC)    mode     no MFA  accounts  failed  run"))
+        for head in heads:
+            console.print(Text(_run_line(head)), soft_wrap=True)
+        if more:
+            console.print(Text(f"and {_count(more, 'older run')}: --output json lists all"))
+
+
+def _run_line(head: RunReport) -> str:
+    totals = head.totals
+    counts = f"{totals.non_compliant:>6,}  {totals.accounts:>8,}  {totals.failed + totals.not_reached:>6,}"
+    remarks = ["" if head.complete else "incomplete", _count(len(head.errors), "error") if head.errors else ""]
+    remark = ", ".join(filter(None, remarks))
+    when = f"{head.finished_at.astimezone(UTC):%Y-%m-%d %H:%M}"
+    return f"{when}  {head.mode.value:7}  {counts}  {plain(head.run_id)}{f' ({remark})' if remark else ''}"
 
 
 def _theme(console: Console) -> Theme:

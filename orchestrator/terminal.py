@@ -24,7 +24,7 @@ from orchestrator.model import Mode, Outcome, RunRequest, Trigger
 from orchestrator.notes import exemption_notes
 from orchestrator.pool import Halt
 from orchestrator.reporting import RunReport, exit_code
-from orchestrator.tables import ProgressView, print_report
+from orchestrator.tables import ProgressView, print_notes, print_report
 from orchestrator.tabular import write_csv
 from orchestrator.wiring import Hub, make_hub, make_run_id, run_once
 from orchestrator.written import write_indented
@@ -102,8 +102,7 @@ def show_report(report: RunReport, output: str, config: Config, *, address: str 
         return
     console = Console()
     print_report(report, console, address=address, keys_stop=config.policy.access_keys == "deny")
-    for note in exemption_notes(config.exemptions, report, report.finished_at):
-        console.print(f"Note: {note}", markup=False, highlight=False)
+    print_notes(exemption_notes(config.exemptions, report, report.finished_at), console)
 
 
 def export_report(

@@ -5,8 +5,13 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import settings
 
 from tests.aws_server import AwsServer
+
+# How long an example takes is the machine's business.
+settings.register_profile("orgmfa", deadline=None)
+settings.load_profile("orgmfa")
 
 
 @pytest.fixture(autouse=True)

@@ -246,10 +246,18 @@ def test_report_shows_the_newest_run_and_lists_them(cli: Cli, sample: Sample) ->
 
     shown = cli("report")
     listed = cli("report", "--list", "--output", "json")
+    table = cli("report", "--list")
     again = cli("report", run.run_id, "--output", "json")
 
     assert shown.returncode == listed.returncode == again.returncode == 0
     assert run.run_id in shown.stdout
+    assert table.stdout.split()[-5:] == [
+        "plan",
+        f"{run.totals.non_compliant}",
+        f"{run.totals.accounts}",
+        "0",
+        run.run_id,
+    ]
     assert [entry["run_id"] for entry in json.loads(listed.stdout)] == [run.run_id]
     assert RunReport.model_validate_json(again.stdout) == run
 

@@ -734,7 +734,7 @@ Changes and findings: 1 account
 def test_as_text_a_digest_fits_a_terminal(notes: tuple[str, ...]) -> None:
     shown = render_text(render(make_organization(make_odd, 100), notes=notes))
 
-    assert max(map(len, shown.splitlines())) <= 150  # the headline, and names without a space
+    assert max(map(len, shown.splitlines())) <= 120  # names without a space
     assert not re.search(r"&(?:amp|lt|gt);|[*`]", shown)
 
 

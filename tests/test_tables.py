@@ -2,7 +2,6 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import BytesIO, StringIO, TextIOWrapper
 from itertools import count
@@ -25,7 +24,7 @@ from orchestrator.reporting import (
     count_totals,
     pack_accounts,
 )
-from orchestrator.tables import ProgressView, print_report, print_runs
+from orchestrator.tables import ProgressView, print_notes, print_report, print_runs
 
 NOON = datetime(2025, 11, 24, 12, 0, tzinfo=UTC)
 ESCAPE_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -685,22 +684,38 @@ def test_output_that_cannot_encode_a_name_still_gets_the_report(*, is_terminal: 
     assert text.endswith("Report: ./l\\xe4ufe\n")
 
 
-@dataclass(frozen=True)
-class Run:
-    run_id: str
-    finished_at: datetime
-
-
-def test_runs_are_listed_in_the_order_given_with_their_time() -> None:
+def test_notes_are_wrapped_and_leave_no_blanks_at_the_ends_of_lines() -> None:
     console = Console(file=StringIO(), width=40, force_terminal=False)
 
-    print_runs([Run("run-2", NOON), Run("r" * 60, NOON - timedelta(days=1))], console)
+    print_notes(["exemption [red] ends on 2025-12-01 and then no longer counts", "\x1b[2J"], console)
 
     assert written(console).splitlines() == [
-        "finished (UTC)    run",
-        "2025-11-24 12:00  run-2",
-        f"2025-11-23 12:00  {'r' * 60}",
+        "Note: exemption [red] ends on 2025-12-01",
+        "and then no longer counts",
+        "Note: \\x1b[2J",
     ]
+
+
+def test_runs_are_listed_in_the_order_given_with_what_they_came_to() -> None:
+    console = Console(file=StringIO(), width=80, force_terminal=False)
+    users = [make_user(name, Outcome.EXEMPT) for name in ("ana", "bob")]
+    accounts = [make_account("acme", users), make_failed("broken"), make_account(status=Status.NOT_REACHED)]
+    run_id = "20251124T120000Z-0a1b2c3d"
+    newer = make_report(*accounts, mode=Mode.APPLY).model_copy(update={"run_id": run_id, "finished_at": NOON})
+    older = make_report(mode=Mode.PLAN, errors=[make_problem()]).model_copy(
+        update={"run_id": "[red]", "finished_at": NOON - timedelta(days=1), "complete": False}
+    )
+
+    print_runs([newer, older], console, more=1200)
+
+    lines = written(console).splitlines()
+    assert lines == [
+        "finished (UTC)    mode     no MFA  accounts  failed  run",
+        f"2025-11-24 12:00  apply         2         3       2  {run_id}",
+        "2025-11-23 12:00  plan          0         0       0  [red] (incomplete, 1 error)",
+        "and 1,200 older runs: --output json lists all",
+    ]
+    assert max(map(len, lines)) <= 80
 
 
 def test_empty_archive_is_said() -> None:

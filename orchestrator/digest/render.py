@@ -27,7 +27,7 @@ from orchestrator.digest.summary import (
 from orchestrator.digest.words import label_order
 from orchestrator.reporting import RunReport
 
-TEXT_WIDTH = 90
+TEXT_WIDTH = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,9 @@ def render_text(digest: Digest) -> str:
 def _show(block: dict[str, Any]) -> Iterator[str]:
     match block["type"]:
         case "header":
-            yield block["text"]["text"]
-            yield "=" * len(block["text"]["text"])
+            lines = _wrap(block["text"]["text"])
+            yield from lines
+            yield "=" * max(map(len, lines), default=0)
         case "context":
             yield from _wrap(" · ".join(plain(element["text"]) for element in block["elements"]))
         case _:
