@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from threading import Event
 from typing import Any
 
 import pytest
@@ -1060,6 +1061,26 @@ def test_every_account_comes_with_its_ou_in_plan_and_report(stage: Stage) -> Non
     assert [account.ou for account in report.accounts] == ["Root/Workloads", "Root/Suspended"]
     assert [account.ou for account in stage.asked[0].accounts] == ["Root/Workloads", "Root/Suspended"]
     assert stage.aws.surveyed == [()]
+
+
+def test_report_waits_for_ous_that_are_late(stage: Stage) -> None:
+    all_else_is_done = Event()
+
+    def wait(action: str, account_id: str, subject: str) -> None:
+        if action == "survey":
+            all_else_is_done.wait(10)
+
+    def is_stopped() -> bool:
+        all_else_is_done.set()  # the gate asks this last, before the plan is shown
+        return False
+
+    stage.aws.add(make_user())
+    stage.aws.ous = {"000000000001": "Root"}
+    stage.aws.before, stage.is_stopped = wait, is_stopped
+
+    stage.play()
+
+    assert stage.asked[0].accounts[0].ou == "Root"
 
 
 def test_ous_that_cannot_be_read_fail_nothing(stage: Stage) -> None:
