@@ -44,16 +44,29 @@ def add_condition_keys(organization_file: Path) -> None:
     iam_actions.request_tag_context = add_policy_arn
 
 
+_SUBJECTS = {
+    "DescribeAccount": "AccountId",
+    "DescribeOrganizationalUnit": "OrganizationalUnitId",
+    "ListAccountsForParent": "ParentId",
+    "ListOrganizationalUnitsForParent": "ParentId",
+    "ListParents": "ChildId",
+}
+"""The parameters that say what calls to Organizations are about: root, OU or account."""
+
+
 def name_accounts(organization_file: Path) -> None:
     """Wrap the function of ministack that tells what a call is about."""
     extract = iam_actions.extract_resource_arn
 
     def name_resource(service: str, *request: Any) -> Any:
         _, _, headers, body, _, _, account_id = request
-        if not headers.get("x-amz-target", "").endswith(".DescribeAccount"):
+        parameter = _SUBJECTS.get(headers.get("x-amz-target", "").rpartition(".")[2])
+        if parameter is None:
             return extract(service, *request)
+        subject = json.loads(body)[parameter]
+        kind = "root" if subject.startswith("r-") else "ou" if subject.startswith("ou-") else "account"
         organization = organization_file.read_text(encoding="utf-8")
-        return f"arn:aws:organizations::{account_id}:account/{organization}/{json.loads(body)['AccountId']}"
+        return f"arn:aws:organizations::{account_id}:{kind}/{organization}/{subject}"
 
     iam_actions.extract_resource_arn = name_resource
 

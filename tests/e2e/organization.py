@@ -53,11 +53,27 @@ class Organization:
         read: dict[str, Any] = json.loads(gzip.decompress(content))
         return read
 
+    def ous(self, address: str) -> dict[str, str]:
+        """Return the OUs of the accounts in an archived report, by account ID."""
+        return {account["id"]: account["ou"] for account in self.report(address)["accounts"]}
+
 
 def found_organization(emulator: Emulator, slack: FakeSlack) -> Organization:
     """Return the organization of an emulator, without members yet."""
     organization = emulator.client("organizations").describe_organization()["Organization"]
     return Organization(emulator, slack, organization["Id"])
+
+
+def move_to_unit(organization: Organization, name: str, unit: str) -> None:
+    """Make an OU under the root and move a member into it."""
+    organizations = organization.emulator.client("organizations")
+    root_id = organizations.list_roots()["Roots"][0]["Id"]
+    made = organizations.create_organizational_unit(ParentId=root_id, Name=unit)
+    organizations.move_account(
+        AccountId=organization.account_ids[name],
+        SourceParentId=root_id,
+        DestinationParentId=made["OrganizationalUnit"]["Id"],
+    )
 
 
 def furnish(emulator: Emulator, account_id: str, users: dict[str, str]) -> None:

@@ -23,6 +23,7 @@ from tests.e2e.organization import (
     fire_schedule,
     found_organization,
     furnish,
+    move_to_unit,
 )
 from tests.fake_slack import FakeSlack
 
@@ -38,6 +39,7 @@ def organization(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organizat
         found = found_organization(emulator, slack)
         for name in (*MEMBERS, WITHOUT_ROLE):
             found.add_account(name)
+        move_to_unit(found, "payments", "Workloads")
         member = load_template("member_role/template.yaml")
         for name in MEMBERS:
             deploy_member(found, member, found.account_ids[name])
@@ -63,7 +65,7 @@ def test_schedule_fires_the_real_zip_and_users_are_enforced(organization: Organi
 
 
 def test_account_without_the_role_is_reported_and_a_second_run_changes_nothing(organization: Organization) -> None:
-    organization.invoke({"accounts": [organization.account_ids["payments"]]})
+    single = organization.invoke({"accounts": [organization.account_ids["payments"]]})
     result = organization.invoke({"trigger": "schedule", "scheduled_time": "2026-03-03T12:00:00Z"})
 
     totals = result["totals"]
@@ -71,6 +73,10 @@ def test_account_without_the_role_is_reported_and_a_second_run_changes_nothing(o
     assert (totals["failed"], totals["inspected"]) == (1, len(MEMBERS) + 1)
     assert (totals["enforced"], totals["already_enforced"]) == (0, 2)
     assert result["report"].startswith(f"s3://{BUCKET}/archive/runs/")
+    payments = {organization.account_ids["payments"]: "Root/Workloads"}
+    assert organization.ous(single["report"]) == payments
+    everywhere = dict.fromkeys([HUB, *organization.account_ids.values()], "Root") | payments
+    assert organization.ous(result["report"]) == everywhere
 
 
 def test_same_scheduled_time_twice_is_one_run(organization: Organization) -> None:
