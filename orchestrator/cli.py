@@ -144,14 +144,20 @@ def plan(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     return run_command(Mode.PLAN, RunOptions(**given))
 
 
-@cli.command(epilog="Example: orgmfa apply --account 111122223333 --max-changes 5")
+@cli.command(
+    short_help="Show the plan, ask, and enforce MFA.",
+    epilog="Example: orgmfa apply --account 111122223333 --max-changes 5",
+)
 @_options("config", "output", "account", "ou", "max-changes", "yes", "no-digest", "sandbox", "verbose")
 def apply(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Enforce MFA on the users whom the plan names, after showing it and asking."""
     return run_command(Mode.APPLY, RunOptions(**given))
 
 
-@cli.command(epilog="Example: orgmfa release --account 111122223333 --user alice --for 2d")
+@cli.command(
+    short_help="Take EnforceMFA off users again.",
+    epilog="Example: orgmfa release --account 111122223333 --user alice --for 2d",
+)
 @_options("config", "output", "account", "ou", "user", "for", "yes", "no-digest", "sandbox", "verbose")
 def release(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Take EnforceMFA off users again: detach the policy, remove from the group; nothing else."""
@@ -202,7 +208,10 @@ def policy(*, partition: str, config_path: Path | None) -> int:
     return 0
 
 
-@cli.command(epilog="Example: orgmfa deploy --parameter TargetIds=r-ab12 --parameter AlarmEmail=security@example.com")
+@cli.command(
+    short_help="Deploy roles, functions and StackSet.",
+    epilog="Example: orgmfa deploy --parameter TargetIds=r-ab12 --parameter AlarmEmail=security@example.com",
+)
 @click.option(
     "--delete", "deletes", is_flag=True, help="Take down what was deployed; refused while anybody is enforced."
 )
@@ -228,7 +237,10 @@ def deploy(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     return deploy_command(DeployOptions(**given))
 
 
-@cli.command(epilog="Example: orgmfa package --output dist/orgmfa.zip")
+@cli.command(
+    short_help="Build the zip of the Lambda functions.",
+    epilog="Example: orgmfa package --output dist/orgmfa.zip",
+)
 @click.option(
     "--output",
     "output_path",
