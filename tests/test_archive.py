@@ -28,11 +28,11 @@ CALLERS = 16
 BROKEN_RUNS = {
     "empty": b"",
     "no gzip": b"{}",
-    "garbled": gzip.compress(b"")[:10] + b"\xff" * 8,
-    "cut short": gzip.compress(b"{}" * 1000)[:-9],
-    "no JSON": gzip.compress(b"runs"),
-    "no text": gzip.compress(b"\xff"),
-    "no report": gzip.compress(b"{}"),
+    "garbled": gzip.compress(b"", mtime=0)[:10] + b"\xff" * 8,
+    "cut short": gzip.compress(b"{}" * 1000, mtime=0)[:-9],
+    "no JSON": gzip.compress(b"runs", mtime=0),
+    "no text": gzip.compress(b"\xff", mtime=0),
+    "no report": gzip.compress(b"{}", mtime=0),
 }
 
 
