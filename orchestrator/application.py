@@ -3,8 +3,10 @@
 A failure of AWS ends here as an outcome; an unexpected exception is left to `run`, which books it on the account.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from enum import Enum, auto
 
 import structlog
 
@@ -35,6 +37,7 @@ from orchestrator.model import (
 )
 from orchestrator.planning import hold_decision, policy_not_ours, quota_exceeded
 from orchestrator.remedies import explain_account_error
+from orchestrator.sharing import share_out
 
 log = structlog.get_logger(__name__)
 
@@ -49,23 +52,27 @@ _EVENTS: dict[type[UserChange], str] = {
 def apply_account(plan: AccountResult, desk: Desk, done: list[Decision]) -> AccountResult:
     """Return an account's result after its plan was carried out: what was written, and what was not and why.
 
-    `done` is filled as decisions are settled, so that what was written is known even where this function never returns.
+    `done` is filled as decisions are settled, by several threads in any order, so that what was written is known even
+    where this function never returns.
     """
     is_release = desk.request.mode is Mode.RELEASE
     access = Access.RELEASE if is_release else Access.ENFORCE
+    gone: set[str] = set()
+
+    def settle(decision: Decision) -> None:
+        settled = _release(decision, desk) if is_release else _enforce(decision, plan.account, desk)
+        if settled is _Unsettled.GONE:
+            gone.add(decision.user.name)
+        elif settled is not _Unsettled.HALTED:
+            done.append(settled)
+
     with structlog.contextvars.bound_contextvars(account_id=plan.account.id):
         try:
-            with desk.sessions.enter(plan.account.id, access):
+            with desk.sessions.enter(plan.account.id, access) as pace:
                 if not is_release:
                     plan = _settle_policy(plan, desk)
-                for decision in plan.decisions:
-                    if decision.outcome is not Outcome.PLANNED:
-                        done.append(decision)
-                        continue
-                    if reason := desk.halt_reason():
-                        return unfinished(plan, done, reason)
-                    write = _release if is_release else _enforce
-                    done.extend(write(decision, plan.account, desk))
+                done.extend(decision for decision in plan.decisions if decision.outcome is not Outcome.PLANNED)
+                share_out(_planned(plan), settle, pace)
         except AwsError as error:
             roles = desk.config.member_role
             role = roles.release_name if is_release else roles.name
@@ -73,27 +80,36 @@ def apply_account(plan: AccountResult, desk: Desk, done: list[Decision]) -> Acco
                 error, Stage.APPLY, plan.account, organization=desk.organization, role_name=role
             )
             log.warning("account_failed", stage=problem.stage.value, code=problem.code, message=problem.message)
-            return failed(plan, done, problem)
-        return replace(plan, decisions=tuple(done))
+            return failed(_without(plan, gone), done, problem)
+        plan = _without(plan, gone)
+        if len(done) < len(plan.decisions):
+            return unfinished(plan, done, desk.halt_reason() or "interrupted")
+        return replace(plan, decisions=_in_order(plan, done))
 
 
 def failed(plan: AccountResult, done: Sequence[Decision], problem: Problem) -> AccountResult:
     """Return the result of an account whose plan broke off after these decisions: what was still planned failed."""
     reason = Reason(problem.code, problem.message)
-    rest = [
+    decisions = tuple(
         replace(decision, outcome=Outcome.FAILED, via=None, changes=(), reason=reason)
         if decision.outcome is Outcome.PLANNED
         else decision
-        for decision in _rest(plan, done)
-    ]
-    return replace(plan, status=Status.FAILED, problem=problem, decisions=(*done, *rest))
+        for decision in _in_order(plan, done)
+    )
+    return replace(plan, status=Status.FAILED, problem=problem, decisions=decisions)
 
 
 def unfinished(plan: AccountResult, done: Sequence[Decision], reason: str) -> AccountResult:
     """Return the result of an account whose changes were not all made when the run had to end."""
     problem = Problem(Stage.APPLY, reason, "the planned changes of this account were not all made", RUN_AGAIN[reason])
-    decisions = (*done, *_rest(plan, done))
-    return replace(plan, status=Status.NOT_REACHED, problem=problem, decisions=decisions)
+    return replace(plan, status=Status.NOT_REACHED, problem=problem, decisions=_in_order(plan, done))
+
+
+class _Unsettled(Enum):
+    """Why nothing is to be booked on a user: the user is gone, or the run was halted before the write."""
+
+    GONE = auto()
+    HALTED = auto()
 
 
 def _settle_policy(plan: AccountResult, desk: Desk) -> AccountResult:
@@ -144,23 +160,31 @@ def _is_of(change: UserChange, now: Enforcement) -> bool:
             return name == now.group_name
 
 
-def _enforce(decision: Decision, account: Account, desk: Desk) -> Iterator[Decision]:
-    """Yield the decision after the write, if it still holds after a live look; nothing where the user is gone."""
-    if desk.is_stopped():
-        yield hold_decision(decision, Reason("stopped", "enforcement.stop was set during the run"))
-        return
+def _enforce(decision: Decision, account: Account, desk: Desk) -> Decision | _Unsettled:
+    """Return the decision after the write, if it still holds after a live look and nothing forbids it meanwhile."""
+    if forbidden := _forbid(decision, desk):
+        return forbidden
     try:
         decision = look_again(decision, account, desk, keys=False)
-        if decision.outcome is Outcome.PLANNED:
-            decision = _write(decision, account, desk)
+        if decision.outcome is not Outcome.PLANNED:
+            return decision
+        return _forbid(decision, desk) or _write(decision, account, desk)
     except NotFound as error:
         if _is_gone(decision.user, desk):
             log.info("user_gone", user_name=decision.user.name)
-            return
-        decision = _fail(decision, error)
+            return _Unsettled.GONE
+        return _fail(decision, error)
     except AwsError as error:
-        decision = _fail(decision, error)
-    yield decision
+        return _fail(decision, error)
+
+
+def _forbid(decision: Decision, desk: Desk) -> Decision | _Unsettled | None:
+    """Return what becomes of a decision where a halt or the stop switch forbids its write, else None."""
+    if desk.halt_reason():
+        return _Unsettled.HALTED
+    if desk.is_stopped():
+        return hold_decision(decision, Reason("stopped", "enforcement.stop was set during the run"))
+    return None
 
 
 def _write(decision: Decision, account: Account, desk: Desk) -> Decision:
@@ -189,18 +213,19 @@ def _is_made(change: AttachPolicy | AddToGroup, desk: Desk) -> bool:
     return True
 
 
-def _release(decision: Decision, account: Account, desk: Desk) -> Iterator[Decision]:  # noqa: ARG001 - the shape of a write
-    """Yield the decision after all its changes; what is gone already is released too."""
+def _release(decision: Decision, desk: Desk) -> Decision | _Unsettled:
+    """Return the decision after all its changes; what is gone already is released too."""
+    if desk.halt_reason():
+        return _Unsettled.HALTED
     for change in decision.changes:
         try:
             desk.iam.carry_out(change)
         except NotFound:
             continue
         except AwsError as error:
-            yield _fail(decision, error)
-            return
+            return _fail(decision, error)
         log.info(_EVENTS[type(change)], user_name=change.user_name)
-    yield replace(decision, outcome=Outcome.RELEASED, changes=())
+    return replace(decision, outcome=Outcome.RELEASED, changes=())
 
 
 def _is_gone(user: IamUser, desk: Desk) -> bool:
@@ -223,10 +248,18 @@ def _fail(decision: Decision, error: AwsError) -> Decision:
     return replace(decision, outcome=Outcome.FAILED, via=None, changes=(), reason=reason)
 
 
-def _rest(plan: AccountResult, done: Sequence[Decision]) -> list[Decision]:
-    """Return the decisions of a plan that are not settled yet; users that turned out to be gone come in no list."""
-    settled = {decision.user.name for decision in done}
-    return [decision for decision in plan.decisions if decision.user.name not in settled]
+def _in_order(plan: AccountResult, done: Sequence[Decision]) -> tuple[Decision, ...]:
+    """Return the decisions of a plan in its order, those that are settled as they were settled.
+
+    `done` is read once: threads that are not waited for any longer may still add to it.
+    """
+    settled = {decision.user.name: decision for decision in tuple(done)}
+    return tuple(settled.get(decision.user.name, decision) for decision in plan.decisions)
+
+
+def _without(plan: AccountResult, gone: AbstractSet[str]) -> AccountResult:
+    """Return a plan without the users that turned out to be gone: they come in no list."""
+    return replace(plan, decisions=tuple(one for one in plan.decisions if one.user.name not in gone))
 
 
 def _planned(result: AccountResult) -> list[Decision]:

@@ -21,6 +21,7 @@ from orchestrator.model import (
     UserChange,
     UserNow,
 )
+from orchestrator.pace import Pace
 
 RUN_AGAIN = {
     "interrupted": "The run was interrupted: run again.",
@@ -41,8 +42,8 @@ def _know_no_ou(_: str) -> None:
 class Sessions(Protocol):
     """Enters member accounts."""
 
-    def enter(self, account_id: str, access: Access) -> AbstractContextManager[None]:
-        """Have the calls made inside go to this account."""
+    def enter(self, account_id: str, access: Access) -> AbstractContextManager[Pace]:
+        """Have the calls made inside go to this account, and give the pace that it bears."""
         ...
 
 

@@ -3,8 +3,9 @@
 A failure of AWS ends here as an outcome; an unexpected exception is left to `run`, which books it on the account.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import structlog
 
@@ -24,6 +25,7 @@ from orchestrator.model import (
     Status,
     Verdict,
 )
+from orchestrator.pace import Pace
 from orchestrator.planning import (
     count_planned,
     decide_user,
@@ -34,6 +36,9 @@ from orchestrator.planning import (
     update_user,
 )
 from orchestrator.remedies import explain_account_error
+from orchestrator.sharing import share_out
+
+T = TypeVar("T")
 
 MOST_DEVICE_LOOKS = 10
 """Users of one account whose new MFA device is looked at in one run."""
@@ -45,8 +50,8 @@ def inspect_account(account: Account, desk: Desk) -> AccountResult:
     """Return the plan of one account, read with a session that cannot write."""
     with structlog.contextvars.bound_contextvars(account_id=account.id):
         try:
-            with desk.sessions.enter(account.id, Access.INSPECT):
-                result = _plan(account, desk)
+            with desk.sessions.enter(account.id, Access.INSPECT) as pace:
+                result = _plan(account, desk, pace)
         except AwsError as error:
             problem = explain_account_error(
                 error,
@@ -61,16 +66,40 @@ def inspect_account(account: Account, desk: Desk) -> AccountResult:
         return result
 
 
-def _plan(account: Account, desk: Desk) -> AccountResult:
+def _plan(account: Account, desk: Desk, pace: Pace) -> AccountResult:
     facts = desk.iam.inspect(account.id)
-    users = _identify_new_devices(facts.users, account.id, desk)
-    seen = [known for user in users if (known := _fill_in(user, desk)) is not None]
-    facts = replace(facts, users=tuple(user for user, _ in seen))
+    users = list(_identify_new_devices(facts.users, account.id, desk))
+    looked_at = {user.name for user in users if _is_unclear(user)}
+    users = _share_where(_is_unclear, users, lambda user: _fill_in(user, desk), pace=pace)
+    facts = replace(facts, users=tuple(users))
     if desk.request.mode is Mode.RELEASE:
         return plan_release(account, facts, desk.request.user_names)
-    decisions = (_decide(user, account, facts, desk=desk, was_looked_at=looked) for user, looked in seen)
-    kept = (decision for decision in decisions if decision is not None)
-    return plan_account(account, facts, kept, limits=desk.config.limits, managed_by=desk.config.policy.managed_by)
+    managed_by, now = desk.config.policy.managed_by, desk.now()
+    decisions = _share_where(
+        _is_planned,
+        [decide_user(user, account.id, facts, rules=desk.rules, managed_by=managed_by, now=now) for user in users],
+        lambda decision: _check(decision, account, facts, desk=desk, was_looked_at=decision.user.name in looked_at),
+        pace=pace,
+    )
+    return plan_account(account, facts, decisions, limits=desk.config.limits, managed_by=managed_by)
+
+
+def _share_where(
+    needs: Callable[[T], bool], items: Sequence[T], work: Callable[[T], T | None], *, pace: Pace
+) -> list[T]:
+    """Return the items in their order, those that need it as the work leaves them, and without those it finds gone."""
+    worked = iter(share_out([item for item in items if needs(item)], work, pace))
+    known = (next(worked) if needs(item) else item for item in items)
+    return [item for item in known if item is not None]
+
+
+def _is_unclear(user: IamUser) -> bool:
+    """Return whether the credential report left something open."""
+    return None in (user.has_mfa, user.has_console_password, user.active_access_keys)
+
+
+def _is_planned(decision: Decision) -> bool:
+    return decision.outcome is Outcome.PLANNED
 
 
 def _identify_new_devices(users: Iterable[IamUser], account_id: str, desk: Desk) -> Iterator[IamUser]:
@@ -93,27 +122,20 @@ def _identify_new_devices(users: Iterable[IamUser], account_id: str, desk: Desk)
             yield user
 
 
-def _fill_in(user: IamUser, desk: Desk) -> tuple[IamUser, bool] | None:
-    """Return a user with what the credential report left open looked up live, and whether it was; None: it is gone."""
-    if None not in (user.has_mfa, user.has_console_password, user.active_access_keys):
-        return user, False
+def _fill_in(user: IamUser, desk: Desk) -> IamUser | None:
+    """Return a user with what the credential report left open looked up live; None: it is gone."""
     try:
-        return update_user(user, desk.iam.look_at_user(user.name, password=True, keys=True)), True
+        return update_user(user, desk.iam.look_at_user(user.name, password=True, keys=True))
     except NotFound:
         return None
     except AwsError as error:
-        return replace(user, has_mfa=None, unreadable=Reason(error.code, str(error))), True
+        return replace(user, has_mfa=None, unreadable=Reason(error.code, str(error)))
 
 
-def _decide(
-    user: IamUser, account: Account, facts: AccountFacts, *, desk: Desk, was_looked_at: bool
+def _check(
+    decision: Decision, account: Account, facts: AccountFacts, *, desk: Desk, was_looked_at: bool
 ) -> Decision | None:
-    """Return what is to be done about a user, after a live look where that is a write; None: the user is gone."""
-    decision = decide_user(
-        user, account.id, facts, rules=desk.rules, managed_by=desk.config.policy.managed_by, now=desk.now()
-    )
-    if decision.outcome is not Outcome.PLANNED:
-        return decision
+    """Return a planned decision as a live look and the policy simulator leave it; None: the user is gone."""
     is_report_old = facts.report_made_at is None or facts.report_made_at < desk.request.started_at
     try:
         if not was_looked_at:
@@ -123,7 +145,7 @@ def _decide(
         return None
     except AwsError as error:
         unreadable = Reason(error.code, str(error))
-        return Decision(replace(user, has_mfa=None), Verdict.UNKNOWN, Outcome.NONE, reason=unreadable)
+        return Decision(replace(decision.user, has_mfa=None), Verdict.UNKNOWN, Outcome.NONE, reason=unreadable)
 
 
 def _hold_if_locked_out(decision: Decision, desk: Desk) -> Decision:

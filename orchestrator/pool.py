@@ -1,16 +1,21 @@
 """Threads for a run: work that starts while its items are still being listed, results collected on the calling thread.
 
-Knows nothing of AWS or accounts. Each piece of work runs in a copy of the caller's context.
+Knows nothing of AWS or accounts. Each piece of work runs in a copy of the caller's context. A piece that has many items
+of its own can be helped with by threads of the same pool (`sharing`).
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Event
 from time import monotonic
 from typing import Generic, Literal, TypeVar
+
+from orchestrator.sharing import crew
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -79,7 +84,7 @@ def work_through(
 
 
 class _Pool(Generic[T, R]):
-    """The threads of one `work_through`; every method is for the calling thread."""
+    """The threads of one `work_through`; every public method but `call` is for the calling thread."""
 
     def __init__(self, work: Callable[[T], R], workers: int, halt: Halt) -> None:
         self._work = work
@@ -87,6 +92,7 @@ class _Pool(Generic[T, R]):
         self._halted_at: float | None = None
         self._events: SimpleQueue[T | Future[Worked[T, R]]] = SimpleQueue()
         self._under_way: dict[Future[Worked[T, R]], T] = {}
+        self._jobs: deque[Callable[[], object]] = deque()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="account")
         self._lister = ThreadPoolExecutor(1, thread_name_prefix="listing")
         self._listing: Future[None]
@@ -128,9 +134,31 @@ class _Pool(Generic[T, R]):
             self._under_way[future] = event
             future.add_done_callback(self._events.put)
 
+    def call(self, job: Callable[[], object]) -> None:
+        """Have a job done that helps with work under way, by a thread that is free or before the next item is begun.
+
+        Items that wait and jobs take turns: a large piece of work is not left until the end, and holds up no other.
+        Once the pool is closed no job is done.
+        """
+        self._jobs.append(job)
+        with suppress(RuntimeError):
+            self._threads.submit(self._help)
+
+    def _help(self) -> None:
+        """Do the job that has waited longest, if there is one."""
+        try:
+            job = self._jobs.popleft()
+        except IndexError:
+            return
+        job()
+
     def _start(self, item: T) -> Worked[T, R]:
         """Do the work of one item, on a thread of the pool, unless a halt came first."""
-        return Worked(item) if self._halt.reason else Worked(item, self._work(item))
+        self._help()
+        if self._halt.reason:
+            return Worked(item)
+        crew.set(self)
+        return Worked(item, self._work(item))
 
     def abandoned(self) -> Iterator[Worked[T, R]]:
         """Yield the items whose work is not waited for any longer."""

@@ -29,6 +29,7 @@ from orchestrator.model import (
     UserChange,
     UserNow,
 )
+from orchestrator.pace import Pace
 from tests.builders import NOW, make_account
 
 _entered: ContextVar[str] = ContextVar("fake_entered_account")
@@ -99,11 +100,11 @@ class FakeAws:
     # -- Sessions
 
     @contextmanager
-    def enter(self, account_id: str, access: Access) -> Iterator[None]:
+    def enter(self, account_id: str, access: Access) -> Iterator[Pace]:
         self._note("enter", account_id, access.value)
         token = _entered.set(account_id)
         try:
-            yield
+            yield Pace()
         finally:
             _entered.reset(token)
 

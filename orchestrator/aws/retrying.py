@@ -14,6 +14,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_e
 
 from orchestrator.aws.errors import translated
 from orchestrator.errors import NoCredentials, Throttled, Unavailable, Unreachable
+from orchestrator.pace import Pace
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,7 +30,7 @@ REFUND = 2
 
 
 class AccountRetries:
-    """What the retries of one account share: its quota, and the way to renew its credentials.
+    """What the calls to one account share: its quota of retries, its pace, and the way to renew its credentials.
 
     An answered call gives a few retries back. Used by the threads of one account; a lost update costs a retry, no more.
     """
@@ -37,6 +38,7 @@ class AccountRetries:
     def __init__(self, renew: Callable[[], None] | None = None) -> None:
         """Start with a full quota; `renew` is called when AWS no longer takes the credentials."""
         self.renew = renew
+        self.pace = Pace()
         self._left = QUOTA
 
     def take(self) -> bool:
@@ -49,17 +51,22 @@ class AccountRetries:
     def give_back(self) -> None:
         """Put back what an answered call earns, up to the full quota."""
         self._left = min(QUOTA, self._left + REFUND)
+        self.pace.answered()
 
 
 _retries: ContextVar[AccountRetries | None] = ContextVar("account_retries", default=None)
 
 
 @contextmanager
-def own_retries(renew: Callable[[], None] | None = None) -> Iterator[None]:
-    """Give the calls made inside a retry quota of their own, and the way to renew their credentials."""
-    token = _retries.set(AccountRetries(renew))
+def own_retries(renew: Callable[[], None] | None = None) -> Iterator[Pace]:
+    """Give the calls made inside a retry quota of their own, and the way to renew their credentials.
+
+    Yields the pace that these calls set: it falls while they are throttled.
+    """
+    retries = AccountRetries(renew)
+    token = _retries.set(retries)
     try:
-        yield
+        yield retries.pace
     finally:
         _retries.reset(token)
 
@@ -93,7 +100,9 @@ class Retrier:
         def may_pass(error: BaseException) -> bool:
             if isinstance(error, NoCredentials):
                 return retries.renew is not None
-            self.throttles += isinstance(error, Throttled)
+            if isinstance(error, Throttled):
+                self.throttles += 1
+                retries.pace.throttled()
             return isinstance(error, Throttled | Unavailable)
 
         def is_over(state: RetryCallState) -> bool:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from threading import Lock
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retrying import Retrier, own_retries
 from orchestrator.errors import AccessDenied, AssumeRoleDenied, DeniedByScp, RegionDisabled
 from orchestrator.model import Access, Caller
+from orchestrator.pace import Pace
 
 if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
@@ -103,16 +105,16 @@ class MemberSessions:
         self._sleep = sleep
 
     @contextmanager
-    def enter(self, account_id: str, access: Access) -> Iterator[None]:
-        """Have the calls made inside go to this account, through the role that the access needs.
+    def enter(self, account_id: str, access: Access) -> Iterator[Pace]:
+        """Have the calls made inside go to this account, through the role that the access needs; yield its pace.
 
         Raises AssumeRoleDenied where the role is missing or does not trust the caller.
         """
         session = _AssumedRole(self, account_id, access)
-        with own_retries(renew=session.forget):
+        with own_retries(renew=session.forget) as pace:
             self._wait_for(session)
             with signing_for(session):
-                yield
+                yield pace
 
     def _wait_for(self, session: "_AssumedRole") -> None:
         """Assume the role, trying again for a while where a run has the patience."""
@@ -164,19 +166,24 @@ class MemberSessions:
 
 
 class _AssumedRole:
-    """The credentials of one entry; assumed at first use and again shortly before they end."""
+    """The credentials of one entry; assumed at first use and again shortly before they end, by one thread for all."""
 
     def __init__(self, sessions: MemberSessions, account_id: str, access: Access) -> None:
         self._sessions = sessions
         self._account_id = account_id
         self._access = access
         self._issued: tuple[ReadOnlyCredentials, datetime] | None = None
+        self._renewing = Lock()
 
     def frozen(self) -> ReadOnlyCredentials:
         """Return credentials that are valid now."""
-        if self._issued is None or self._sessions.is_due(self._issued[1]):
-            self._issued = self._sessions.assume(self._account_id, self._access)
-        return self._issued[0]
+        issued = self._issued
+        if issued is None or self._sessions.is_due(issued[1]):
+            with self._renewing:
+                issued = self._issued
+                if issued is None or self._sessions.is_due(issued[1]):
+                    issued = self._issued = self._sessions.assume(self._account_id, self._access)
+        return issued[0]
 
     def forget(self) -> None:
         """Have the role assumed again at the next use: AWS no longer takes the credentials."""

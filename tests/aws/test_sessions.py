@@ -7,13 +7,16 @@ from threading import Barrier, Event
 from typing import Any
 
 import pytest
+from botocore.credentials import ReadOnlyCredentials
 
 from orchestrator.aws import clients as clients_module
 from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.retrying import Retrier
-from orchestrator.aws.sessions import READ_ACTIONS, MemberSessions, RoleNames, get_caller
-from orchestrator.errors import AssumeRoleDenied, DeniedByScp, NoCredentials
+from orchestrator.aws.sessions import READ_ACTIONS, MemberSessions, RoleNames, _AssumedRole, get_caller
+from orchestrator.errors import AssumeRoleDenied, DeniedByScp, NoCredentials, NotFound
 from orchestrator.model import Access
+from orchestrator.pool import Halt, work_through
+from orchestrator.sharing import share_out
 from tests.aws_server import Answer, AwsServer, Call, xml_error
 
 ACCOUNTS = [f"{number:012}" for number in range(100000000001, 100000000065)]
@@ -137,6 +140,64 @@ def test_a_global_in_the_place_of_the_context_variable_would_mix_accounts_up(
     asked = calls_from_many_threads(aws_clients, aws)
 
     assert asked != {account_id: {account_id} for account_id in ACCOUNTS}
+
+
+def test_threads_that_help_in_an_account_sign_for_it_and_share_its_pace(aws: AwsServer, aws_clients: Clients) -> None:
+    sessions, retrier = make_sessions(aws_clients), Retrier(Event(), sleep=lambda _: None)
+    iam, _ = aws_clients.iam, aws_clients.sts
+    together = {account_id: Barrier(4) for account_id in ACCOUNTS[:3]}
+    throttled: list[str] = []
+
+    def throttle_first_account(call: Call) -> Answer | None:
+        if call.action == "GetUser" and call.account_id == ACCOUNTS[0] and len(throttled) < 10:
+            throttled.append(call.account_id)
+            return xml_error("Throttling", "Rate exceeded")
+        return None
+
+    def work(account_id: str) -> int:
+        def ask(number: int) -> None:
+            if number < 4:
+                together[account_id].wait(timeout=60)
+            with pytest.raises(NotFound):
+                retrier.call(iam.get_user, UserName=f"of-{account_id}-{number}")
+
+        with sessions.enter(account_id, Access.INSPECT) as pace:
+            share_out(range(32), ask, pace)
+            return pace.allowed
+
+    aws.faults.append(throttle_first_account)
+    worked = list(work_through(ACCOUNTS[:3], work, workers=12, halt=Halt()))
+
+    assert {one.item: one.result for one in worked} == dict(zip(ACCOUNTS, [1, 4, 4], strict=False))
+    asked = [(call.account_id, call.parameters["UserName"]) for call in aws.calls if call.action == "GetUser"]
+    assert set(asked) == {(one, f"of-{one}-{number}") for one in ACCOUNTS[:3] for number in range(32)}
+
+
+def test_threads_that_find_the_credentials_due_at_the_same_moment_renew_them_once() -> None:
+    threads, first = 8, iter(range(8))
+    together = Barrier(threads)
+    old, new = datetime.now(UTC), datetime.now(UTC) + timedelta(hours=1)
+    issued: list[datetime] = [new, old]
+
+    class Issuing:
+        """Sessions whose first credentials are due at once."""
+
+        def assume(self, account_id: str, access: Access) -> tuple[ReadOnlyCredentials, datetime]:
+            ends_at = issued.pop()
+            return ReadOnlyCredentials("key", f"{ends_at}", "token"), ends_at
+
+        def is_due(self, ends_at: datetime) -> bool:
+            if next(first, None) is not None:
+                together.wait(timeout=60)
+            return ends_at == old
+
+    role = _AssumedRole(Issuing(), ACCOUNTS[0], Access.INSPECT)  # type: ignore[arg-type]  # fits by shape
+    role.frozen()
+    with ThreadPoolExecutor(threads) as pool:
+        keys = [future.result(timeout=60) for future in [pool.submit(role.frozen) for _ in range(threads)]]
+
+    assert {key.secret_key for key in keys} == {f"{new}"}
+    assert issued == []
 
 
 def test_member_client_outside_any_account_signs_nothing(aws: AwsServer, aws_clients: Clients) -> None:
