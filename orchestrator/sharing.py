@@ -49,7 +49,7 @@ class _Share(Generic[T, R]):
     def __init__(self, items: Sequence[T], work: Callable[[T], R], pace: Pace) -> None:
         self._work = work
         self._pace = pace
-        self._crew = crew.get() if len(items) >= ITEMS_PER_HELPER else None
+        self._crew = crew.get()
         self._waiting = deque(enumerate(items))
         self._results: dict[int, R] = {}
         self._error: BaseException | None = None

@@ -165,10 +165,12 @@ def test_only_the_planned_are_written_to(office: Office) -> None:
 def test_after_a_halt_nothing_more_is_written(office: Office, action: str) -> None:
     """Those already looked at are not written to either; a write under way is, and is in the books."""
     plan = office.plan()
+    office.aws.calls.clear()
     office.at_first(action, office.halt.interrupted.set)
 
     result = office.apply(plan)
 
+    assert sum(call[0] == "look" for call in office.aws.calls) == AT_ONCE
     under_way = AT_ONCE if action == "attach" else 0
     assert len(written(office)) == under_way
     assert {name for name, outcome in outcomes(result).items() if outcome == "enforced"} == set(written(office))

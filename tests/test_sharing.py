@@ -146,22 +146,22 @@ def test_more_are_called_as_the_pace_rises() -> None:
     assert len(called.jobs) == 15
 
 
-def test_helpers_leave_when_the_pace_falls() -> None:
-    pace, count, together = make_pace(4), AtOnce(), Barrier(4)
+def test_helper_leaves_when_the_pace_falls() -> None:
+    called, pace, helped = CalledCrew(), make_pace(2), list[int]()
 
     def work(item: int) -> None:
-        if item < 4:
-            together.wait(LONG)
+        if current_thread().name == "helper":
+            helped.append(item)
             pace.throttled()
-            together.wait(LONG)
-            return
-        with count:
-            pass
+        elif item == 0:
+            thread = Thread(target=called.jobs.pop(), name="helper")
+            thread.start()
+            thread.join(LONG)
 
-    in_a_pool(lambda: share_out(range(400), work, pace), workers=8)
+    called.share(range(200), work, pace)
 
-    assert pace.allowed == 1
-    assert count.most == 1
+    assert helped == [1]
+    assert called.jobs == []
 
 
 def test_helper_goes_to_the_end_of_the_queue_after_a_stint() -> None:

@@ -20,6 +20,7 @@ from botocore.credentials import Credentials, ReadOnlyCredentials
 
 from orchestrator import __version__
 from orchestrator.aws.errors import translated
+from orchestrator.aws.trust import reading_bundle_once
 from orchestrator.errors import NoCredentials
 
 if TYPE_CHECKING:
@@ -100,45 +101,45 @@ class Clients:
     @cached_property
     def sts(self) -> "STSClient":
         """STS at the regional endpoint."""
-        return self.hub.client("sts", region_name=self.region, config=self._config())
+        return reading_bundle_once(self.hub.client("sts", region_name=self.region, config=self._config()))
 
     @cached_property
     def organizations(self) -> "OrganizationsClient":
         """AWS Organizations, for the caller's organization."""
-        return self.hub.client("organizations", region_name=self.region, config=self._config())
+        return reading_bundle_once(self.hub.client("organizations", region_name=self.region, config=self._config()))
 
     @cached_property
     def s3(self) -> "S3Client":
         """S3, for an archive in a bucket; with retries of its own, since one caller alone uses it."""
-        return self.hub.client("s3", config=self._config(attempts=5))
+        return reading_bundle_once(self.hub.client("s3", config=self._config(attempts=5)))
 
     @cached_property
     def secretsmanager(self) -> "SecretsManagerClient":
         """Secrets Manager, for the Slack secret."""
-        return self.hub.client("secretsmanager", region_name=self.region, config=self._config())
+        return reading_bundle_once(self.hub.client("secretsmanager", region_name=self.region, config=self._config()))
 
     @cached_property
     def securityhub(self) -> "SecurityHubClient":
         """Security Hub, for the findings of a run."""
-        return self.hub.client("securityhub", region_name=self.region, config=self._config())
+        return reading_bundle_once(self.hub.client("securityhub", region_name=self.region, config=self._config()))
 
     @cached_property
     def ssm(self) -> "SSMClient":
         """Systems Manager, for the stop parameter."""
-        return self.hub.client("ssm", region_name=self.region, config=self._config())
+        return reading_bundle_once(self.hub.client("ssm", region_name=self.region, config=self._config()))
 
     @cached_property
     def iam(self) -> "IAMClient":
         """IAM of whichever member account the calling context is in."""
-        return self.member.client("iam", region_name=self.region, config=self._config())
+        return reading_bundle_once(self.member.client("iam", region_name=self.region, config=self._config()))
 
     def cloudformation(self) -> "CloudFormationClient":
         """Return CloudFormation, for a deployment; nothing that the Lambda runs calls it."""
-        return self.hub.client("cloudformation", region_name=self.region, config=self._config())
+        return reading_bundle_once(self.hub.client("cloudformation", region_name=self.region, config=self._config()))
 
     def sts_at(self, region: str) -> "STSClient":
         """Return STS at a partition's global endpoint, for accounts where the regional one is not active."""
-        return self.hub.client("sts", region_name=region, config=self._config())
+        return reading_bundle_once(self.hub.client("sts", region_name=region, config=self._config()))
 
     def _config(self, attempts: int = 1) -> ClientConfig:
         return ClientConfig(
