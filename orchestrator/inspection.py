@@ -135,11 +135,14 @@ def _fill_in(user: IamUser, desk: Desk) -> IamUser | None:
 def _check(
     decision: Decision, account: Account, facts: AccountFacts, *, desk: Desk, was_looked_at: bool
 ) -> Decision | None:
-    """Return a planned decision as a live look and the policy simulator leave it; None: the user is gone."""
+    """Return a planned decision as a live look and the policy simulator leave it; None: the user is gone.
+
+    A report that was made during this run is as good as a look; the one right before the write comes in any case.
+    """
     is_report_old = facts.report_made_at is None or facts.report_made_at < desk.request.started_at
     try:
-        if not was_looked_at:
-            decision = look_again(decision, account, desk, keys=is_report_old)
+        if is_report_old and not was_looked_at:
+            decision = look_again(decision, account, desk, keys=True)
         return _hold_if_locked_out(decision, desk)
     except NotFound:
         return None

@@ -253,11 +253,24 @@ def test_only_users_to_be_written_to_are_looked_at(stage: Stage) -> None:
         make_user("bob", has_mfa=True),
         make_user("robot", has_console_password=False),
         make_user("new", created_at=NOW),
+        report_made_at=NOW - timedelta(hours=3),
     )
 
     stage.play("plan", make_config(enforcement={"grace_period": "1d"}))
 
     assert [call[2] for call in stage.aws.calls if call[0] == "look"] == ["alice"]
+
+
+@pytest.mark.parametrize(("made_at", "looks"), [(NOW, 1), (NOW - timedelta(seconds=1), 2), (None, 2)])
+def test_what_a_report_of_this_run_says_is_asked_again_before_the_write_alone(
+    stage: Stage, made_at: Any, looks: int
+) -> None:
+    stage.aws.add(make_user("alice"), report_made_at=made_at)
+
+    stage.play()
+
+    done = [call[0] for call in stage.aws.calls if call[0] in {"look", "simulate", "attach"}]
+    assert done == [*["look"] * (looks - 1), "simulate", "look", "attach"]
 
 
 def test_old_report_has_the_keys_looked_at_before_they_are_stopped(stage: Stage) -> None:
@@ -273,7 +286,7 @@ def test_old_report_has_the_keys_looked_at_before_they_are_stopped(stage: Stage)
 
 
 def test_user_who_cannot_be_looked_at_is_unknown_and_left_alone(stage: Stage) -> None:
-    stage.aws.add(make_user("alice"), make_user("bob"))
+    stage.aws.add(make_user("alice"), make_user("bob"), report_made_at=NOW - timedelta(hours=3))
 
     def refuse(action: str, account_id: str, subject: str) -> None:
         if (action, subject) == ("look", "alice"):

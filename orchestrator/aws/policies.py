@@ -42,6 +42,7 @@ class EnforcementPolicies:
         self._client = client
         self._call = retrier.call
         self._settings = settings
+        self._is_ours_by_version: dict[tuple[str, str, str], bool] = {}
 
     def policy_arn(self, account_id: str) -> str:
         """Return the ARN of EnforceMFA in an account."""
@@ -102,16 +103,26 @@ class EnforcementPolicies:
         arn = self.policy_arn(account_id)
         try:
             policy = self._call(self._client.get_policy, PolicyArn=arn)["Policy"]
-            version = policy["DefaultVersionId"]
-            answer = self._call(self._client.get_policy_version, PolicyArn=arn, VersionId=version)
+            is_ours = self._is_version_ours(arn, policy["PolicyId"], policy["DefaultVersionId"])
         except NotFound:
             return PolicyState.MISSING
-        document: Any = answer["PolicyVersion"]["Document"]
-        if self._settings.is_ours(document):
+        if is_ours:
             return PolicyState.OURS
         tags = {tag["Key"]: tag["Value"] for tag in policy.get("Tags", ())}
         is_marked = tags.get(OWNER_TAG) == OWNER_TAG_VALUE
         return PolicyState.OUTDATED if is_marked and self._manages else PolicyState.DRIFTED
+
+    def _is_version_ours(self, arn: str, policy_id: str, version: str) -> bool:
+        """Return whether a version has our text, read once a run: the text of a version never changes.
+
+        A policy that is deleted and made again has another ID (IAM User Guide, 'IAM identifiers').
+        """
+        key = (arn, policy_id, version)
+        if key not in self._is_ours_by_version:
+            answer = self._call(self._client.get_policy_version, PolicyArn=arn, VersionId=version)
+            document: Any = answer["PolicyVersion"]["Document"]
+            self._is_ours_by_version[key] = self._settings.is_ours(document)
+        return self._is_ours_by_version[key]
 
     def _look_at_group(self, account_id: str) -> PolicyState:
         name, client = self._settings.group, self._client

@@ -68,6 +68,37 @@ def test_text_of_the_default_version_decides(aws: AwsServer, organization: Sampl
     assert states(account_id)[0] is OURS
 
 
+def test_text_of_a_version_is_read_once_and_that_of_another_version_or_policy_anew(
+    aws: AwsServer, organization: SampleOrganization, account_id: str
+) -> None:
+    organization.enforce_policy(account_id, group=False)
+    iam, arn = aws.client("iam", account_id), f"arn:aws:iam::{account_id}:policy/EnforceMFA"
+    ours = json.dumps(render_enforcement_policy(partition="aws", access_keys="deny"))
+    with entered(account_id) as member:
+
+        def look() -> tuple[PolicyState, int]:
+            aws.forget_calls()
+            state = member.policies.look(account_id, group=False).policy
+            return state, aws.actions(account_id).count("GetPolicyVersion")
+
+        assert [look(), look()] == [(OURS, 1), (OURS, 0)]
+
+        iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(GRANT), SetAsDefault=True)
+        assert [look(), look()] == [(DRIFTED, 1), (DRIFTED, 0)]
+
+        iam.set_default_policy_version(PolicyArn=arn, VersionId="v1")
+        assert look() == (OURS, 0)
+
+        iam.delete_policy_version(PolicyArn=arn, VersionId="v2")
+        iam.delete_policy(PolicyArn=arn)
+        iam.create_policy(PolicyName="EnforceMFA", PolicyDocument=json.dumps(GRANT))
+        assert look() == (DRIFTED, 1)
+
+        iam.delete_policy(PolicyArn=arn)
+        iam.create_policy(PolicyName="EnforceMFA", PolicyDocument=ours)
+        assert look() == (OURS, 1)
+
+
 def test_group_that_carries_anything_else_is_drifted(
     aws: AwsServer, organization: SampleOrganization, account_id: str
 ) -> None:
