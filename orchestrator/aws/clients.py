@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import boto3
 import botocore.session
@@ -20,6 +20,8 @@ from botocore.credentials import Credentials, ReadOnlyCredentials
 
 from orchestrator import __version__
 from orchestrator.aws.errors import translated
+from orchestrator.aws.repeats import keeping_repeats, read_timestamp
+from orchestrator.aws.signing import signing_plainly
 from orchestrator.aws.trust import reading_bundle_once
 from orchestrator.errors import NoCredentials
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from mypy_boto3_securityhub import SecurityHubClient
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_sts import STSClient
+
+C = TypeVar("C")
 
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20
@@ -101,45 +105,45 @@ class Clients:
     @cached_property
     def sts(self) -> "STSClient":
         """STS at the regional endpoint."""
-        return reading_bundle_once(self.hub.client("sts", region_name=self.region, config=self._config()))
+        return _lightened(self.hub.client("sts", region_name=self.region, config=self._config()))
 
     @cached_property
     def organizations(self) -> "OrganizationsClient":
         """AWS Organizations, for the caller's organization."""
-        return reading_bundle_once(self.hub.client("organizations", region_name=self.region, config=self._config()))
+        return _lightened(self.hub.client("organizations", region_name=self.region, config=self._config()))
 
     @cached_property
     def s3(self) -> "S3Client":
         """S3, for an archive in a bucket; with retries of its own, since one caller alone uses it."""
-        return reading_bundle_once(self.hub.client("s3", config=self._config(attempts=5)))
+        return _lightened(self.hub.client("s3", config=self._config(attempts=5)))
 
     @cached_property
     def secretsmanager(self) -> "SecretsManagerClient":
         """Secrets Manager, for the Slack secret."""
-        return reading_bundle_once(self.hub.client("secretsmanager", region_name=self.region, config=self._config()))
+        return _lightened(self.hub.client("secretsmanager", region_name=self.region, config=self._config()))
 
     @cached_property
     def securityhub(self) -> "SecurityHubClient":
         """Security Hub, for the findings of a run."""
-        return reading_bundle_once(self.hub.client("securityhub", region_name=self.region, config=self._config()))
+        return _lightened(self.hub.client("securityhub", region_name=self.region, config=self._config()))
 
     @cached_property
     def ssm(self) -> "SSMClient":
         """Systems Manager, for the stop parameter."""
-        return reading_bundle_once(self.hub.client("ssm", region_name=self.region, config=self._config()))
+        return _lightened(self.hub.client("ssm", region_name=self.region, config=self._config()))
 
     @cached_property
     def iam(self) -> "IAMClient":
         """IAM of whichever member account the calling context is in."""
-        return reading_bundle_once(self.member.client("iam", region_name=self.region, config=self._config()))
+        return _lightened(self.member.client("iam", region_name=self.region, config=self._config()))
 
     def cloudformation(self) -> "CloudFormationClient":
         """Return CloudFormation, for a deployment; nothing that the Lambda runs calls it."""
-        return reading_bundle_once(self.hub.client("cloudformation", region_name=self.region, config=self._config()))
+        return _lightened(self.hub.client("cloudformation", region_name=self.region, config=self._config()))
 
     def sts_at(self, region: str) -> "STSClient":
         """Return STS at a partition's global endpoint, for accounts where the regional one is not active."""
-        return reading_bundle_once(self.hub.client("sts", region_name=region, config=self._config()))
+        return _lightened(self.hub.client("sts", region_name=region, config=self._config()))
 
     def _config(self, attempts: int = 1) -> ClientConfig:
         return ClientConfig(
@@ -149,6 +153,11 @@ class Clients:
             max_pool_connections=self.connections,
             user_agent_extra=f"orgmfa/{__version__}",
         )
+
+
+def _lightened(client: C) -> C:
+    """Return a client that does the same for less CPU."""
+    return keeping_repeats(signing_plainly(reading_bundle_once(client)))
 
 
 def make_clients(*, connections: int) -> Clients:
@@ -165,5 +174,7 @@ def make_clients(*, connections: int) -> Clients:
             hub.set_config_variable("region", region)
         member = botocore.session.get_session()
         member.register_component("data_loader", hub.get_component("data_loader"))
+        hub.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_timestamp)
+        member.register_component("response_parser_factory", hub.get_component("response_parser_factory"))
         member.register_component("credential_provider", _MemberCredentialsProvider())
         return Clients(boto3.Session(botocore_session=hub), boto3.Session(botocore_session=member), connections)

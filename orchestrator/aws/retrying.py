@@ -4,16 +4,18 @@ botocore's own retries are off: in standard mode their quota belongs to the clie
 accounts a single throttled account would use up the retries of every other. Here each account has its quota.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from threading import Event
 from typing import ParamSpec, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_event, wait_random_exponential
 
 from orchestrator.aws.errors import translated
-from orchestrator.errors import NoCredentials, Throttled, Unavailable, Unreachable
+from orchestrator.errors import AwsError, NoCredentials, Throttled, Unavailable, Unreachable
 from orchestrator.pace import Pace
 
 P = ParamSpec("P")
@@ -87,14 +89,25 @@ class Retrier:
 
     def call(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Return the answer of a client's method. Raises AwsError when the attempts or the quota are used up."""
-        retries = _retries.get() or AccountRetries()
+        retries, began_at = _retries.get() or AccountRetries(), time.monotonic()
+        try:
+            return self._try(retries, partial(method, *args, **kwargs))
+        except AwsError as error:
+            first = error
         for attempt in self._attempts(retries):
-            self.calls += 1
-            with attempt, translated():
-                answer = method(*args, **kwargs)
-                retries.give_back()
-                return answer
+            with attempt:
+                if attempt.retry_state.attempt_number == 1:  # made above: most calls need nothing but that one
+                    attempt.retry_state.start_time = began_at
+                    raise first
+                return self._try(retries, partial(method, *args, **kwargs))
         raise AssertionError  # not reached: tenacity raises the last error
+
+    def _try(self, retries: AccountRetries, method: Callable[[], R]) -> R:
+        self.calls += 1
+        with translated():
+            answer = method()
+        retries.give_back()
+        return answer
 
     def _attempts(self, retries: AccountRetries) -> Retrying:
         def may_pass(error: BaseException) -> bool:
