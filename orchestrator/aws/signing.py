@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.compat import get_current_datetime
@@ -59,9 +59,7 @@ class _PlainEndpoint(Endpoint):
         credentials = source.get_frozen_credentials()
         context: dict[str, Any] = params["context"]
         body: Any = params["body"]
-        if isinstance(body, dict):
-            body = urlencode(body, doseq=True)
-        content = body.encode() if isinstance(body, str) else body
+        content = _encode(body) if isinstance(body, dict) else body
         timestamp = context["timestamp"] = f"{get_current_datetime():%Y%m%dT%H%M%SZ}"
         headers: Any = {**params["headers"], "X-Amz-Date": timestamp}
         if credentials.token:
@@ -116,6 +114,15 @@ def sign(
         f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{whole_scope}, "
         f"SignedHeaders={';'.join(names)}, Signature={signature}"
     )
+
+
+def _encode(parameters: Mapping[str, Any]) -> bytes:
+    """Return parameters as a form, as `urlencode` writes it."""
+    return "&".join(f"{_quote(name)}={_quote(str(value))}" for name, value in parameters.items()).encode()
+
+
+_quote = lru_cache(maxsize=1024)(quote_plus)
+"""Kept, because the same policy documents are sent again and again, and quoting a long text takes Python a while."""
 
 
 def _is_plain(params: Mapping[str, Any], operation_model: "OperationModel") -> bool:
