@@ -4,6 +4,7 @@ Each function leaves a client that is not built as expected as it is. The answer
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -64,12 +65,8 @@ class _KeptEndpoints(EndpointRulesetResolver):
 
 
 def read_timestamp(value: Any) -> datetime:  # noqa: ANN401 - whatever an answer holds
-    """Return the date of an answer; the usual form is read by Python itself, 50 times faster than botocore reads it."""
-    if isinstance(value, str):
-        try:
-            found = datetime.fromisoformat(value)
-        except ValueError:
-            return parse_timestamp(value)
-        if found.tzinfo is not None:
-            return found
+    """Return the date of an answer; the usual form is read by Python itself, which is far faster."""
+    if isinstance(value, str) and "T" in value:
+        with suppress(ValueError):
+            return datetime.fromisoformat(value)
     return parse_timestamp(value)

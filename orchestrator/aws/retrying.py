@@ -23,7 +23,8 @@ R = TypeVar("R")
 
 MAX_ATTEMPTS = 12
 """Tries of one call; at 60 % throttling 12 tries leave 2 calls in 1,000 unanswered, each still reported."""
-FIRST_WAIT_SECONDS = 0.4
+FIRST_WAIT_SECONDS = 0.1
+"""Longest wait before the second try; it doubles each time. A lone throttle must not keep a worker from others."""
 MAX_WAIT_SECONDS = 20.0
 UNREACHABLE_SECONDS = 15.0
 """How long a call is repeated to an endpoint that does not answer at all: an operator waits for the reason."""

@@ -89,6 +89,7 @@ def test_client_that_is_not_built_as_expected_is_left_as_it_is() -> None:
         1772452807,
         1772452807.25,
         "1772452807.5",
+        "20260302",
     ],
 )
 def test_date_is_the_one_that_botocore_reads(value: Any) -> None:

@@ -149,6 +149,21 @@ def test_unreachable_endpoint_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) 
     assert 2 <= method.calls <= 4
 
 
+def test_time_that_the_first_try_took_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, tries = [0.0], iter((16.0, 1.0, 1.0, 1.0))
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    method = Flaky(None, ConnectTimeoutError(endpoint_url="https://iam"))
+
+    def slow() -> str:
+        clock[0] += next(tries)
+        return method()
+
+    with pytest.raises(Unreachable):
+        make_retrier()[0].call(slow)
+
+    assert method.calls == 2
+
+
 def test_answer_cut_short_is_tried_again_and_never_repeated_in_an_error(aws: AwsServer) -> None:
     aws.faults.append(lambda call: Answer(200, "<AssumeRoleResponse><SecretAccessKey>hidden"))
     retrier, slept = make_retrier()

@@ -56,7 +56,13 @@ OTHER: dict[str, tuple[str, Make]] = {
 }
 LOADER = botocore.loaders.create_loader()
 """Shared, so that the service models are read once."""
-ENDPOINTS = [None, "http://127.0.0.1:4566", "https://proxy.example.com/", "https://[::1]:8443"]
+ENDPOINTS = [
+    None,
+    "http://127.0.0.1:4566",
+    "https://p.example.com:443",
+    "https://[::1]:8443",
+    "https://p.example.com/a%20b",
+]
 
 
 class Captured(Exception):
@@ -140,6 +146,19 @@ def test_region_that_signs_is_that_of_the_endpoint(service: str, region: str, mo
     _, make = PLAIN["nothing" if service == "iam" else "json"]
 
     assert capture(signing_plainly(make_client(service)), make) == capture(make_client(service), make)
+
+
+def test_region_that_a_handler_names_signs() -> None:
+    def name_region(context: dict[str, Any], **_: Any) -> None:
+        context["signing"] = {"region": "eu-south-1", "signing_name": "another"}
+
+    clients = signing_plainly(make_client("iam")), make_client("iam")
+    for client in clients:
+        client.meta.events.register("before-call", name_region)
+    ours, theirs = (capture(client, PLAIN["nothing"][1]) for client in clients)
+
+    assert ours == theirs
+    assert "/eu-south-1/another/" in ours[2]["authorization"]
 
 
 def test_client_without_credentials_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
