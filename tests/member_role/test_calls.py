@@ -7,6 +7,7 @@ role whose credentials signed it.
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ GROUP_CALLS = ("ListAttachedGroupPolicies", "ListGroupPolicies", "GetGroup", "Cr
 MEMBERSHIP_CALLS = ("AddUserToGroup", "RemoveUserFromGroup")
 
 
-def run(hub: Hub, mode: Mode, *targets: str) -> None:
-    now = hub.now()
+def run(hub: Hub, mode: Mode, *targets: str, later: timedelta = timedelta(0)) -> None:
+    """Carry out a run that begins so much later, for which the credential reports are as much older."""
+    now = hub.now() + later
     request = RunRequest(run_id=make_run_id(now), mode=mode, trigger=Trigger.CLI, started_at=now, targets=targets)
     run_once(hub, request, halt=Halt(), observer=FakeObserver(), confirm=lambda _: True, sends_digest=False)
 
@@ -88,6 +90,8 @@ def work(aws: AwsServer, organization: SampleOrganization, folder: Path) -> None
         aws.client("iam", owned).create_policy_version(PolicyArn=arn, PolicyDocument=GRANT, SetAsDefault=True)
     run(hub, Mode.APPLY, owned)
     examine_hub(hub, make_question("check-2"), halt=Halt(), observer=FakeObserver())
+    organization.add_user(owned, "carol", keys=1)
+    run(hub, Mode.PLAN, owned, later=timedelta(hours=1))
 
 
 @pytest.fixture(scope="module")
