@@ -1,0 +1,78 @@
+"""CPU that one account takes on one thread, without latency, over TLS.
+
+`python -m benchmarks.cpu_of_an_account [LEVER]...`
+
+Prints milliseconds an account (minimum and median of 59) and the calls made. A LEVER named on the command line is
+switched off: `signing`, `repeats`, `bundle`, `dates`, `quoting`.
+"""
+
+import os
+import subprocess
+import sys
+from statistics import median
+from time import process_time, sleep
+
+from benchmarks.measuring import certificates, make_environment, serving
+from benchmarks.organization import Scenario
+
+ACCOUNTS = 60
+
+
+def switch_off(levers: list[str]) -> None:
+    """Have botocore do again what the levers spare it."""
+    from botocore.utils import parse_timestamp  # noqa: PLC0415 - in the child alone
+
+    from orchestrator.aws import clients, signing  # noqa: PLC0415 - as above
+
+    names = {"signing": "signing_plainly", "repeats": "keeping_repeats", "bundle": "reading_bundle_once"}
+    for lever in levers:
+        if lever == "dates":
+            clients.read_timestamp = parse_timestamp
+        elif lever == "quoting":
+            signing._quote = signing._quote.__wrapped__  # noqa: SLF001 - to measure what it saves
+        else:
+            setattr(clients, names[lever], lambda client: client)
+
+
+def work() -> None:
+    """Inspect and apply one account after the other, and print what that took."""
+    import structlog  # noqa: PLC0415 - in the child alone
+
+    from orchestrator import wiring  # noqa: PLC0415 - as above
+    from orchestrator.application import apply_account  # noqa: PLC0415 - as above
+    from orchestrator.aws.organizations import Directory  # noqa: PLC0415 - as above
+    from orchestrator.aws.retrying import Retrier  # noqa: PLC0415 - as above
+    from orchestrator.config import Config  # noqa: PLC0415 - as above
+    from orchestrator.inspection import inspect_account  # noqa: PLC0415 - as above
+    from orchestrator.model import Mode, RunRequest, Trigger  # noqa: PLC0415 - as above
+    from orchestrator.pool import Halt  # noqa: PLC0415 - as above
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    hub, halt = wiring.make_hub(Config(), os.environ), Halt()
+    retrier = Retrier(halt.interrupted)
+    caller, organization = wiring._start(hub, retrier)  # noqa: SLF001 - a run, but for its threads
+    request = RunRequest(run_id="run-1", mode=Mode.APPLY, trigger=Trigger.CLI, started_at=wiring.utc_now())
+    sleep(1)  # so that every credential report is younger than the run, whatever part of a second it began in
+    desk = wiring._desk(hub, request, retrier, halt=halt, caller=caller, organization=organization)  # noqa: SLF001 - as above
+    took: list[float] = []
+    for account in Directory(hub.clients.organizations, retrier).list_accounts():
+        began_at = process_time()
+        apply_account(inspect_account(account, desk), desk, [])
+        took.append(1000 * (process_time() - began_at))
+    took = took[1:]  # the first opens connections and reads service models
+    print(f"{min(took):.1f} ms at least, {median(took):.1f} ms in the median, {retrier.calls / ACCOUNTS:.0f} calls")
+
+
+def main() -> None:
+    """Serve an organization, and work through it in a process of its own."""
+    with certificates() as folder, serving(Scenario(accounts=ACCOUNTS, latency_ms=0), folder) as port:
+        command = [sys.executable, "-m", "benchmarks.cpu_of_an_account", "--child", *sys.argv[1:]]
+        subprocess.run(command, env=make_environment(port, folder), check=True)  # noqa: S603 - our own module
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        switch_off(sys.argv[2:])
+        work()
+    else:
+        main()
