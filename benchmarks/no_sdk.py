@@ -11,7 +11,7 @@ import json
 import os
 import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
@@ -57,6 +57,7 @@ class Run:
 
     calls: Calls
     document: str
+    known_versions: set[tuple[str, str]] = field(default_factory=set)
 
     async def carry_out(self) -> int:
         """Inspect every account, then write, and return how many users were written to."""
@@ -91,9 +92,7 @@ class Run:
         return [user for user, is_wanted in zip(users, wanted, strict=True) if is_wanted]
 
     async def _is_to_be_enforced(self, signer: Signer, user: User) -> bool:
-        """Return whether a user has no MFA right now, and could enrol under EnforceMFA."""
-        if not await self._is_open(signer, user):
-            return False
+        """Return whether a user could enrol under EnforceMFA; the credential report is of this run."""
         answer = await self.calls.iam(
             signer,
             "SimulatePrincipalPolicy",
@@ -137,6 +136,9 @@ class Run:
         arn = policy_arn(account)
         policy = await self.calls.iam(signer, "GetPolicy", PolicyArn=arn)
         version = policy.findtext(".//DefaultVersionId") or ""
+        if (arn, version) in self.known_versions:  # the text of a version never changes
+            return
+        self.known_versions.add((arn, version))
         await self.calls.iam(signer, "GetPolicyVersion", PolicyArn=arn, VersionId=version)
 
 

@@ -26,12 +26,12 @@ INSPECTION = (
     "iam:GetCredentialReport",
 )
 """What every account costs."""
-APPLICATION = ("sts:AssumeRole", "iam:GetPolicy", "iam:GetPolicyVersion")
+APPLICATION = ("sts:AssumeRole", "iam:GetPolicy")
 """What an account costs more in which there is something to write."""
 LOOK_AND_WRITE = Counter(
     {
-        "iam:ListMFADevices": 2,
-        "iam:GetLoginProfile": 2,
+        "iam:ListMFADevices": 1,
+        "iam:GetLoginProfile": 1,
         "iam:SimulatePrincipalPolicy": 1,
         "iam:AttachUserPolicy": 1,
     }

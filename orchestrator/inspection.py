@@ -139,7 +139,8 @@ def _check(
 
     A report that was made during this run is as good as a look; the one right before the write comes in any case.
     """
-    is_report_old = facts.report_made_at is None or facts.report_made_at < desk.request.started_at
+    began_at = desk.request.started_at.replace(microsecond=0)  # IAM dates a report to the second
+    is_report_old = facts.report_made_at is None or facts.report_made_at < began_at
     try:
         if is_report_old and not was_looked_at:
             decision = look_again(decision, account, desk, keys=True)
