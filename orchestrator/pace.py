@@ -5,7 +5,7 @@ one in ten the pace rises to the most there may be, above it falls until one use
 """
 
 START = 4.0
-MOST = 16.0
+MOST = 24.0
 EARNED = 0.1
 COST = 1.0
 

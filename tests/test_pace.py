@@ -22,7 +22,7 @@ def test_account_that_nothing_is_known_of_is_begun_with_a_few() -> None:
     assert Pace().allowed == 4
 
 
-@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 16, 16), (0.05, 8, 16), (0.3, 1, 2), (0.6, 1, 1)])
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 24, 24), (0.05, 8, 24), (0.3, 1, 2), (0.6, 1, 1)])
 def test_pace_rises_while_calls_are_answered_and_falls_while_they_are_throttled(
     share: float, least: int, most: int
 ) -> None:
