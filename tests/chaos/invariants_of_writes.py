@@ -1,0 +1,156 @@
+"""Invariants 2 and 3: who was written to and with what, and whether the report and the books agree on it.
+
+The moment of a write cannot be guarded: IAM knows no conditional attach. So what is held is the look: the last answer
+about a user's devices before the write said none, and between that answer and the write the run did nothing else in the
+account. Somebody who enrols in that gap is enforced, and locked out of nothing: with MFA the policy denies nothing.
+
+A write whose answer was lost, and of which no later answer told, is undetermined. The report must call it failed, or
+not reached where the run was told to end; it must never call it enforced, nor leave the user out.
+"""
+
+from collections.abc import Iterator
+
+from orchestrator.model import Outcome, Status
+from orchestrator.reporting import AccountReport, UserReport
+from tests.chaos.book import Book, Entry, Fate
+from tests.chaos.evidence import Evidence
+from tests.chaos.invariants import Violation
+from tests.chaos.world import POLICY, World, policy_arn
+
+WAY = {"AttachUserPolicy": "user", "AddUserToGroup": "group"}
+_TELLING = {"user": ("AttachUserPolicy", "ListAttachedUserPolicies"), "group": ("AddUserToGroup", "ListGroupsForUser")}
+_DEVICES, _POLICY, _TEXT, _GROUP = "ListMFADevices", "GetPolicy", "GetPolicyVersion", "ListAttachedGroupPolicies"
+_LOOKS = frozenset({_DEVICES, _POLICY, _TEXT, _GROUP, "ListGroupPolicies", "GetLoginProfile", *WAY})
+
+
+def check_writes(evidence: Evidence, book: Book, world: World) -> Iterator[Violation]:
+    """Yield the writes that must not have been made, tries included that had no effect."""
+    entries = list(book.of_run(evidence.run_id))
+    stopped_at = min(
+        (entry.number for entry in book.entries[evidence.since : evidence.until] if entry.stops), default=None
+    )
+    for position, entry in enumerate(entries):
+        if entry.changes_iam and stopped_at is not None and entry.number > stopped_at:
+            yield Violation(2, f"{_name(entry)}: written after the stop switch was set, or could not be read")
+        if entry.changes_iam:
+            before = [other for other in entries[:position] if other.call.account_id == entry.call.account_id]
+            yield from (Violation(2, f"{_name(entry)}: {text}") for text in _write(entry, before, world))
+
+
+def check_truth(evidence: Evidence, book: Book) -> Iterator[Violation]:
+    """Yield where the books and the report differ on what was written."""
+    effects = [entry for entry in book.effects(evidence.run_id) if entry.action in WAY]
+    over = book.ended_at.get(evidence.run_id)
+    for entry in effects:
+        if over is not None and entry.number >= over:
+            yield Violation(3, f"{_name(entry)}: written after the run was over")
+    report = evidence.best_report
+    if report is None:
+        if effects and evidence.code == 0:
+            yield Violation(3, f"{len(effects)} writes, exit code 0 and no report")
+        return
+    reported = {(account.id, user.name): (account, user) for account in report.accounts for user in account.users}
+    yield from _differences(effects, reported, evidence, book=book)
+
+
+def _differences(
+    effects: list[Entry],
+    reported: dict[tuple[str, str], tuple[AccountReport, UserReport]],
+    evidence: Evidence,
+    *,
+    book: Book,
+) -> Iterator[Violation]:
+    """Yield the writes that the report does not tell of, and the enforcement that was never written."""
+    last = {(entry.call.account_id, entry.user_name): entry for entry in effects}
+    for key, entry in last.items():
+        text = _untold(entry, reported.get(key), book, evidence)
+        if text:
+            yield Violation(3, f"{_name(entry)}: {text}")
+    for key, (account, user) in reported.items():
+        if user.outcome is Outcome.ENFORCED and key not in last:
+            yield Violation(3, f"{account.name}: {user.name} is reported as enforced, and nothing was written")
+
+
+def _write(entry: Entry, before: list[Entry], world: World) -> Iterator[str]:
+    """Yield what is wrong with one write, from the calls that the run made in its account before."""
+    call = entry.call
+    if entry.session is None or not entry.session.can_write or entry.session.role != "orgmfa-member":
+        yield "made in a session that may not write"
+    if entry.action not in WAY:
+        yield "is no write that enforcing makes"
+        return
+    if entry.action == "AttachUserPolicy" and call.parameters.get("PolicyArn") != policy_arn(call.account_id):
+        yield f"attaches {call.parameters.get('PolicyArn')}"
+    if entry.action == "AddUserToGroup" and call.parameters.get("GroupName") != POLICY:
+        yield f"joins the group {call.parameters.get('GroupName')}"
+    place, person = world.places.get(call.account_id), world.find(call.account_id, entry.user_name)
+    if place is None or not place.is_entered:
+        yield "in an account that is not to be entered"
+    if person is None or person.kind.wanted is None:
+        yield "to somebody who is to be left alone"
+    yield from _looks(entry, before)
+
+
+def _looks(entry: Entry, before: list[Entry]) -> Iterator[str]:
+    """Yield which look is missing before a write, came too early, or was not heeded."""
+    in_session = [other for other in before if other.session == entry.session and other.session is not None]
+    answered = [other for other in in_session if other.told]
+    devices = _last(answered, _DEVICES, user_name=entry.user_name)
+    if devices is None:
+        yield "nobody looked at the user's devices before"
+    else:
+        if devices.user is not None and devices.user.devices:
+            yield "the user had an MFA device when last looked at"
+        between = [other for other in in_session if other.number > devices.number]
+        if strange := [other.action for other in between if other.user_name not in {"", entry.user_name}]:
+            yield f"between the look at the user and the write: {strange}"
+        if strange := [other.action for other in between if other.action not in _LOOKS]:
+            yield f"between the look at the user and the write: {strange}"
+    # A look at the policy begins with GetPolicy, which tells the default version, and ends with the text of that.
+    text = _last(answered, _TEXT)
+    policy = _last([other for other in answered if text is not None and other.number < text.number], _POLICY)
+    if policy is None or policy.policy is None or not policy.policy.policy_is_ours:
+        yield "the policy was not ours when last looked at, or was not looked at"
+    if entry.action == "AddUserToGroup":
+        group = _last(answered, _GROUP)
+        if group is None or group.policy is None or not group.policy.group_is_ours:
+            yield "the group was not ours when last looked at, or was not looked at"
+
+
+def _untold(
+    entry: Entry,
+    reported: tuple[AccountReport, UserReport] | None,
+    book: Book,
+    evidence: Evidence,
+) -> str:
+    """Return how the report fails to tell of a write that took effect, or nothing where it does."""
+    way = WAY[entry.action]
+    if reported is not None and reported[1].outcome is Outcome.ENFORCED:
+        return "" if reported[1].via == way else f"reported as enforced via {reported[1].via}, written via {way}"
+    later = (other for other in book.of_run(evidence.run_id) if other.number >= entry.number)
+    if any(_tells(other, entry) for other in later):
+        outcome = reported[1].outcome.value if reported else "left out"
+        return f"AWS told the run that the write stands; the user is {outcome}"
+    if reported is None:
+        state = evidence.ends.get((entry.call.account_id, entry.user_name))
+        is_gone = state is not None and not state.exists
+        return "" if is_gone else "its answer was lost, and the user is left out of the report"
+    account, user = reported
+    is_said = user.outcome is Outcome.FAILED or account.status in {Status.FAILED, Status.NOT_REACHED}
+    return "" if is_said else f"its answer was lost, and the user is {user.outcome.value}"
+
+
+def _tells(entry: Entry, write: Entry) -> bool:
+    """Return whether an answer told the run that this write stands."""
+    is_same_user = entry.call.account_id == write.call.account_id and entry.user_name == write.user_name
+    return is_same_user and entry.told and entry.action in _TELLING[WAY[write.action]]
+
+
+def _last(entries: list[Entry], action: str, *, user_name: str | None = None) -> Entry | None:
+    found = [entry for entry in entries if entry.action == action and user_name in (None, entry.user_name)]
+    return found[-1] if found else None
+
+
+def _name(entry: Entry) -> str:
+    lost = " (answer lost)" if entry.fate is Fate.LOST else ""
+    return f"{entry.call.account_id}/{entry.user_name}: {entry.action}{lost}"
