@@ -101,6 +101,10 @@ ERROR_BY_CODE: dict[str, type[AwsError]] = {
 }
 """AWS's error codes, by the error they mean here; a code that is not listed is a plain `AwsError`."""
 
+_UNTAKEN_SIGNATURE = (
+    "AWS does not take the signature of the request: check the secret access key, and the clock of this machine"
+)
+_WORDS_OF_REQUESTS = ("canonical string", "string-to-sign", "x-amz-security-token")
 _HTTP_SERVER_ERROR = 500
 _ORGANIZATION_POLICIES = ("service control policy", "resource control policy")
 _LOCAL_CREDENTIALS = (
@@ -120,7 +124,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise _from_answer(error) from error
+        raise _from_answer(error) from (None if _repeats_request(error) else error)
     except _LOCAL_CREDENTIALS as error:
         raise NoCredentials(str(error), code=type(error).__name__) from error
     except ResponseParserError:
@@ -164,9 +168,17 @@ def _from_answer(error: ClientError) -> AwsError:
     if kind is None:
         kind = Unavailable if status >= _HTTP_SERVER_ERROR else AwsError
     message = details.get("Message", "") or str(error)
+    if _repeats_request(error):
+        message = _UNTAKEN_SIGNATURE
     if issubclass(kind, AccessDenied) and any(policy in message for policy in _ORGANIZATION_POLICIES):
         kind = DeniedByScp
     return kind(message, code=code, operation=error.operation_name)
+
+
+def _repeats_request(error: ClientError) -> bool:
+    """Return whether AWS put into its message what was signed, and so the session token."""
+    message = error.response.get("Error", {}).get("Message", "")
+    return any(word in message.casefold() for word in _WORDS_OF_REQUESTS)
 
 
 def _without_answer(error: BotoCoreError) -> AwsError:

@@ -1,3 +1,4 @@
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -67,6 +68,17 @@ def test_code_of_aws_is_raised_as_what_it_means(code: str, kind: type[AwsError])
     assert type(error) is kind
     assert (error.code, error.operation, str(error)) == (code, "ListUsers", "refused")
     assert isinstance(error.__cause__, ClientError)
+
+
+@pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "InvalidSignatureException", "SomethingNew"])
+@pytest.mark.parametrize("words", ["The Canonical String for this request should have been 'POST\n", "got: "])
+def test_message_in_which_aws_repeats_what_was_signed_is_not_passed_on(code: str, words: str) -> None:
+    error = ours(answer(code, f"It does not match. {words}x-amz-security-token:the-token\n'", 403))
+
+    told = "".join(traceback.format_exception(error))
+    assert "the-token" not in told
+    assert "clock" in str(error)
+    assert error.code == code
 
 
 def test_every_code_that_the_program_names_is_in_the_table_above() -> None:
