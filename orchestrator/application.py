@@ -118,6 +118,8 @@ def _settle_policy(plan: AccountResult, desk: Desk) -> AccountResult:
     needs_group = any(decision.via is Via.GROUP for decision in _planned(plan))
     changes = plan.policy_changes
     now = desk.policies.look(account_id, group=needs_group)
+    if changes and desk.halt_reason():
+        return plan
     if changes and not desk.is_stopped():
         for change in changes:
             if _is_called_for(change, now):
@@ -168,7 +170,7 @@ def _enforce(decision: Decision, account: Account, desk: Desk) -> Decision | _Un
         decision = look_again(decision, account, desk, keys=False)
         if decision.outcome is not Outcome.PLANNED:
             return decision
-        return _forbid(decision, desk) or _write(decision, account, desk)
+        return _write(decision, account, desk)
     except NotFound as error:
         if _is_gone(decision.user, desk):
             log.info("user_gone", user_name=decision.user.name)
@@ -187,13 +189,15 @@ def _forbid(decision: Decision, desk: Desk) -> Decision | _Unsettled | None:
     return None
 
 
-def _write(decision: Decision, account: Account, desk: Desk) -> Decision:
+def _write(decision: Decision, account: Account, desk: Desk) -> Decision | _Unsettled:
     """Return a decision after trying its ways one after the other, until one has room."""
     for change in decision.changes:
         if isinstance(change, AddToGroup) and decision.via is Via.USER:
             now = desk.policies.look(account.id, group=True)
             if now.group is not PolicyState.OURS:
                 return hold_decision(decision, policy_not_ours("group", now.group_name, now.group))
+        if forbidden := _forbid(decision, desk):  # a look can take longer than a run that was told to end waits for
+            return forbidden
         if isinstance(change, AttachPolicy | AddToGroup) and _is_made(change, desk):
             via = Via.USER if isinstance(change, AttachPolicy) else Via.GROUP
             return replace(decision, outcome=Outcome.ENFORCED, via=via, changes=())

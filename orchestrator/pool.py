@@ -11,7 +11,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from threading import Event
+from threading import Event, Lock
 from time import monotonic
 from typing import Generic, Literal, TypeVar
 
@@ -34,6 +34,8 @@ class Halt:
         """Take the moment, on the monotonic clock in seconds, after which nothing may be started."""
         self.interrupted = Event()
         self._deadline = deadline
+        self._is_late = False
+        self._lock = Lock()
 
     @classmethod
     def after(cls, seconds: float) -> "Halt":
@@ -42,12 +44,18 @@ class Halt:
 
     @property
     def reason(self) -> HaltReason | None:
-        """Why nothing more may be started, or None while the run may go on."""
-        if self.interrupted.is_set():
-            return "interrupted"
-        if self._deadline is not None and monotonic() >= self._deadline:
+        """Why nothing more may be started, or None while the run may go on.
+
+        Whoever sees first that the deadline has come sets `interrupted` too: all waiting ends, nothing is tried again.
+        """
+        with self._lock:
+            if self.interrupted.is_set():
+                return "deadline" if self._is_late else "interrupted"
+            if self._deadline is None or monotonic() < self._deadline:
+                return None
+            self._is_late = True
+            self.interrupted.set()
             return "deadline"
-        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,6 +151,13 @@ def test_interruption_is_a_halt_before_and_after_the_deadline(halt: Halt) -> Non
     assert halt.reason == "interrupted"
 
 
+def test_deadline_ends_all_waiting_once_it_is_seen_and_stays_the_reason() -> None:
+    halt = Halt.after(-1)
+
+    assert [halt.reason, halt.reason] == ["deadline", "deadline"]
+    assert halt.interrupted.is_set()
+
+
 @pytest.mark.parametrize("reason", ["interrupted", "deadline"])
 def test_after_a_halt_nothing_is_started_and_what_was_drawn_is_told(reason: str) -> None:
     halt = Halt.after(-1 if reason == "deadline" else 3600)

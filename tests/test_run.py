@@ -1023,6 +1023,27 @@ def test_run_interrupted_among_the_writes_tells_what_was_written_and_what_was_no
     assert exit_code(report) == 1
 
 
+@pytest.mark.parametrize("look", ["look", "look_at_policy"])
+def test_run_interrupted_while_it_looks_does_not_write_what_the_look_allows(stage: Stage, look: str) -> None:
+    stage.aws.add(make_user("alice"))
+    stage.aws.add(make_user("bob", has_mfa=True))
+    looked: list[str] = []
+
+    def interrupt(action: str, account_id: str, subject: str) -> None:
+        looked.extend([action] if action == look else [])
+        if stage.asked and looked[-1:] == [look]:
+            stage.halt.interrupted.set()
+
+    stage.aws.before = interrupt
+
+    report = stage.play()
+
+    assert stage.aws.writes() == []
+    assert outcomes(report)["alice"] == "planned"
+    assert [account.status for account in report.accounts] == ["not_reached", "inspected"]
+    assert exit_code(report) == 1
+
+
 @pytest.mark.parametrize("mode", ["apply", "release"])
 def test_run_interrupted_between_its_plan_and_the_first_write_says_that_nothing_was_written(
     stage: Stage, mode: str

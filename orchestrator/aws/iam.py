@@ -9,7 +9,14 @@ from datetime import datetime
 from threading import Event
 from typing import TYPE_CHECKING, Any, assert_never
 
-from tenacity import Retrying, retry_if_exception_type, sleep_using_event, stop_after_delay, wait_exponential
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_delay,
+    stop_when_event_set,
+    wait_exponential,
+)
 
 from orchestrator.aws.credential_report import ROOT_ROW, ReportRow, read_credential_report
 from orchestrator.aws.devices import pick_newest, read_device
@@ -57,6 +64,7 @@ class MemberIam:
         self._call = retrier.call
         self._policies = policies
         self._report_wait_seconds = report_wait_seconds
+        self._interrupted = interrupted
         self._sleep = sleep or sleep_using_event(interrupted)
 
     @reads_answers
@@ -145,7 +153,7 @@ class MemberIam:
         attempts = Retrying(
             retry=retry_if_exception_type((NotReady, NotFound)),
             wait=wait_exponential(multiplier=0.25, max=4),
-            stop=stop_after_delay(self._report_wait_seconds),
+            stop=stop_after_delay(self._report_wait_seconds) | stop_when_event_set(self._interrupted),
             sleep=self._sleep,
             reraise=True,
         )

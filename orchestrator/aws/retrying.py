@@ -83,7 +83,7 @@ class Retrier:
 
     def __init__(self, interrupted: Event, sleep: Callable[[float], None] | None = None) -> None:
         """Take the event that ends all waiting, and optionally another way to sleep (tests)."""
-        self._interrupted = interrupted
+        self.interrupted = interrupted
         self._sleep = sleep or sleep_using_event(interrupted)
         self.calls = 0
         self.throttles = 0
@@ -124,7 +124,7 @@ class Retrier:
             is_second = state.attempt_number > 1
             silent = isinstance(error, Unreachable) and (state.seconds_since_start or 0.0) > UNREACHABLE_SECONDS
             hopeless = is_second and (silent or isinstance(error, NoCredentials))
-            enough = state.attempt_number >= MAX_ATTEMPTS or hopeless or self._interrupted.is_set()
+            enough = state.attempt_number >= MAX_ATTEMPTS or hopeless or self.interrupted.is_set()
             return enough or not retries.take()
 
         def renew(state: RetryCallState) -> None:

@@ -11,7 +11,7 @@ from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from botocore.credentials import ReadOnlyCredentials
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, stop_when_event_set, wait_fixed
 
 from orchestrator.aws.clients import Clients, signing_for
 from orchestrator.aws.errors import reads_answers
@@ -121,7 +121,7 @@ class MemberSessions:
         attempts = Retrying(
             retry=retry_if_exception_type(AssumeRoleDenied),
             wait=wait_fixed(WAIT_SECONDS),
-            stop=stop_after_delay(self._patience_seconds),
+            stop=stop_after_delay(self._patience_seconds) | stop_when_event_set(self._retrier.interrupted),
             sleep=self._sleep,
             reraise=True,
         )

@@ -29,7 +29,13 @@ class Member:
 
 
 @contextmanager
-def entered(account_id: str, *, managed_by: Any = "stackset", report_wait_seconds: float = 0.05) -> Iterator[Member]:
+def entered(
+    account_id: str,
+    *,
+    managed_by: Any = "stackset",
+    report_wait_seconds: float = 0.05,
+    interrupted: Event | None = None,
+) -> Iterator[Member]:
     """Enter an account and give its adapters; retries do not sleep."""
     slept: list[float] = []
     retrier = Retrier(Event(), sleep=slept.append)
@@ -45,7 +51,13 @@ def entered(account_id: str, *, managed_by: Any = "stackset", report_wait_second
         managed_by=managed_by,
     )
     policies = EnforcementPolicies(clients.iam, retrier, settings)
-    iam = MemberIam(clients.iam, retrier, policies, interrupted=Event(), report_wait_seconds=report_wait_seconds)
+    iam = MemberIam(
+        clients.iam,
+        retrier,
+        policies,
+        interrupted=interrupted or Event(),
+        report_wait_seconds=report_wait_seconds,
+    )
     sessions = MemberSessions(
         clients,
         retrier,

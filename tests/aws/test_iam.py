@@ -1,6 +1,7 @@
 """Reading a member account in bulk, looking at one user live, and the writes."""
 
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import Any
 
 import pytest
@@ -188,6 +189,23 @@ def test_report_in_the_making_is_waited_for(aws: AwsServer, organization: Sample
         facts = member.iam.inspect(account_id)
 
     assert facts.users[0].has_mfa is False
+
+
+def test_report_in_the_making_is_not_waited_for_once_the_run_was_told_to_end(
+    aws: AwsServer, organization: SampleOrganization, account_id: str
+) -> None:
+    organization.add_user(account_id, "alice")
+    interrupted = Event()
+    interrupted.set()
+    aws.faults.append(
+        lambda call: xml_error("ReportInProgress", status=404) if call.action == "GetCredentialReport" else None
+    )
+
+    with entered(account_id, report_wait_seconds=3600, interrupted=interrupted) as member:
+        facts = member.iam.inspect(account_id)
+
+    assert facts.users[0].has_mfa is None
+    assert aws.actions(account_id).count("GetCredentialReport") == 1
 
 
 def test_report_that_is_none_is_an_error(aws: AwsServer, account_id: str) -> None:

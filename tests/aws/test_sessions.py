@@ -29,10 +29,11 @@ def make_sessions(
     now: Any = lambda: datetime.now(UTC),
     patience_seconds: float = 0,
     sleep: Any = lambda _: None,
+    interrupted: Event | None = None,
 ) -> MemberSessions:
     return MemberSessions(
         aws_clients,
-        Retrier(Event(), sleep=lambda _: None),
+        Retrier(interrupted or Event(), sleep=lambda _: None),
         partition=partition,
         role_names=RoleNames("orgmfa-member", "orgmfa-release", "/"),
         session_name="orgmfa-run-1",
@@ -346,6 +347,23 @@ def test_role_of_a_new_account_is_waited_for_where_a_run_has_the_patience(aws: A
 
     assert slept == [5.0, 5.0]
     assert len(assumptions(aws)) == 3
+
+
+def test_role_of_a_new_account_is_no_longer_waited_for_once_the_run_was_told_to_end(
+    aws: AwsServer, aws_clients: Clients
+) -> None:
+    aws.missing_roles.add((ACCOUNTS[0], "orgmfa-member"))
+    interrupted = Event()
+
+    with (
+        pytest.raises(AssumeRoleDenied),
+        make_sessions(
+            aws_clients, patience_seconds=120, sleep=lambda _: interrupted.set(), interrupted=interrupted
+        ).enter(ACCOUNTS[0], Access.INSPECT),
+    ):
+        pass
+
+    assert len(assumptions(aws)) == 2
 
 
 def test_missing_role_is_missing_at_once_in_any_other_run(aws: AwsServer, aws_clients: Clients) -> None:
