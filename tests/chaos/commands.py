@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Timer
+from time import monotonic
 
 from pydantic import ValidationError
 
@@ -18,6 +19,8 @@ from tests.chaos.driving import UNUSABLE, Stage
 from tests.chaos.evidence import Evidence, archived_report, archived_texts
 
 TIMEOUT_SECONDS = 120
+MOST_SECONDS_AFTER_SIGNAL = 30
+"""How long the program may take to end once it was told to; it is part of what the command line promises."""
 _LIMITED = (
     "import resource, runpy, sys; limit = int(sys.argv.pop(1)); "
     "resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)); "
@@ -35,12 +38,15 @@ class Command:
     environment: dict[str, str] = field(default_factory=dict)
     most_bytes: int | None = None
     signalled: list[int] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)
+    """When each signal was sent, on the monotonic clock in seconds."""
     process: subprocess.Popen[str] | None = None
 
     def send(self, number: signal.Signals) -> None:
         """Send the process a signal, where it still runs."""
         if self.process is not None and self.process.poll() is None:
             self.signalled.append(number)
+            self.moments.append(monotonic())
             self.process.send_signal(number)
 
     def run(self, *, signal_after: float | None = None, number: signal.Signals = signal.SIGINT) -> Evidence:
@@ -53,6 +59,7 @@ class Command:
                 timer.start()
             stdout, stderr = process.communicate(timeout=TIMEOUT_SECONDS)
             timer.cancel()
+        ended_at = monotonic()
         report, defect = _read(stdout), "" if "Traceback" not in stderr or self.signalled else stderr
         if report is None and stdout:
             defect = f"standard output is no report: {stdout[:500]!r}"
@@ -66,6 +73,8 @@ class Command:
         has_begun = len(stage.server.book.entries) > since
         if report is None and process.returncode != UNUSABLE and not is_killed and (has_begun or not self.signalled):
             defect = f"exit code {process.returncode} without a report: {stderr[-1500:]}"
+        if self.moments and ended_at - self.moments[0] > MOST_SECONDS_AFTER_SIGNAL:
+            defect = f"ended {ended_at - self.moments[0]:.0f} s after the signal"
         digests = stage.slack.messages[messages:] if stage.slack else []
         words = [text for message in digests for text in (message.text, *message.texts)]
         return Evidence(

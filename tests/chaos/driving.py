@@ -99,7 +99,7 @@ class Stage:
         """Carry out one run; the log goes where it goes, since several runs can be under way."""
         since, messages, now = len(self.server.book.entries), self._count_messages(), utc_now()
         request = RunRequest(run_id=make_run_id(now), mode=mode, trigger=Trigger.CLI, started_at=now)
-        outcome = _take(lambda: self._run_once(request, halt))
+        outcome = take(lambda: self._run_once(request, halt))
         self.server.book.end(request.run_id)
         _wait_for_threads()
         report: RunReport | None = outcome.result
@@ -122,7 +122,7 @@ class Stage:
         messages = self._count_messages()
         handler._warm.clear()
         with variables(self.environment), _logging(logs, as_json=True):
-            outcome = _take(lambda: lambda_handler(event, FakeContext(remaining_seconds)))
+            outcome = take(lambda: lambda_handler(event, FakeContext(remaining_seconds)))
             until, new = len(self.server.book.entries), archived_run_ids(self.archive) - before
             run_id = max(new | self.server.book.run_ids(since), default="")
             self.server.book.end(run_id)
@@ -150,7 +150,7 @@ class Stage:
     def _count_messages(self) -> int:
         return len(self.slack.messages) if self.slack else 0
 
-    def _found(self, run_id: str, messages: int, outcome: "_Outcome", output: str) -> dict[str, Any]:
+    def _found(self, run_id: str, messages: int, outcome: "Outcome", output: str) -> dict[str, Any]:
         """Return what a run left in archive and Slack, and all texts that it put out."""
         digests = self.slack.messages[messages:] if self.slack else []
         words = [text for message in digests for text in (message.text, *message.texts)]
@@ -165,7 +165,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
+class Outcome:
     """How a call into the program ended."""
 
     result: Any = None
@@ -174,14 +174,14 @@ class _Outcome:
     defect: str = ""
 
 
-def _take(call: Callable[[], Any]) -> _Outcome:
+def take(call: Callable[[], Any]) -> Outcome:
     """Make a call into the program and return how it ended; only errors of the program's own tree are foreseen."""
     try:
-        return _Outcome(call())
+        return Outcome(call())
     except OrgmfaError as error:
-        return _Outcome(error=error, code=1 if isinstance(error, RunFailed) else UNUSABLE)
+        return Outcome(error=error, code=1 if isinstance(error, RunFailed) else UNUSABLE)
     except Exception as error:  # noqa: BLE001 - whatever else comes out of the program is what we look for
-        return _Outcome(error=error, code=UNUSABLE, defect=told(error))
+        return Outcome(error=error, code=UNUSABLE, defect=told(error))
 
 
 @contextmanager

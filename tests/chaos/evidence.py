@@ -34,6 +34,8 @@ class Evidence:
     until: int | None = None
     report: RunReport | None = None
     archived: RunReport | None = None
+    asked: frozenset[str] | None = None
+    """The accounts that were asked for by ID, which need no listing; None: all."""
     wants_digest: bool = False
     messages: tuple[Message, ...] = ()
     said: str = ""

@@ -136,12 +136,30 @@ def expire_sessions(server: ChaosServer, account_id: str) -> Callable[[], None]:
     return act
 
 
-def expire_hub(server: ChaosServer) -> Callable[[], None]:
+def expire_hub(server: ChaosServer, code: str = "ExpiredTokenException") -> Callable[[], None]:
     """Have AWS no longer take the credentials that the program itself runs with."""
 
     def refuse(call: Call, _: object) -> Disturbance | None:
         if call.service not in {"sts", "organizations"}:
             return None
-        return Instead(error_for(call, "ExpiredTokenException", "The security token is expired", 403))
+        return Instead(error_for(call, code, "The security token is not taken", 403))
 
     return lambda: server.troubles.insert(0, refuse)
+
+
+def renew_hub(server: ChaosServer, keys: list[str], most: int) -> Callable[[Call], None]:
+    """Have AWS take the newest of the keys that the program itself ran with, and none older than so many before it."""
+
+    def refuse(call: Call, _: object) -> Disturbance | None:
+        is_old = call.access_key in keys[:-most]
+        return (
+            Instead(error_for(call, "ExpiredTokenException", "The security token is expired", 403)) if is_old else None
+        )
+
+    server.troubles.append(refuse)
+
+    def happening(call: Call) -> None:
+        if call.access_key not in keys and call.service in {"sts", "organizations"}:
+            keys.append(call.access_key)
+
+    return happening

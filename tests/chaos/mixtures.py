@@ -8,8 +8,9 @@ from tests.chaos.driving import Stage
 from tests.chaos.evidence import Evidence
 from tests.chaos.happenings import at_call
 from tests.chaos.scenarios import API, Arrange, Scenario, from_wire
-from tests.chaos.scenarios_around import AROUND, SCHEDULE
+from tests.chaos.scenarios_around import AROUND
 from tests.chaos.scenarios_of_commands import run_command
+from tests.chaos.scenarios_of_runs import SCHEDULE
 
 _WIRE: tuple[Arrange, ...] = (
     from_wire(lambda rng: troubles.throttling(rng.uniform(0.01, 0.3))),

@@ -39,6 +39,9 @@ TARGETS = (PLAIN, PLAIN, PLAIN, OLD_KEY, CROWDED)
 FIDO = Kind(name="fido", device="fido")
 VIRTUAL = Kind(name="virtual", device="virtual")
 
+OWN = Kind(name="caller")
+"""The user whose credentials the program has; there is one of it, in the management account."""
+
 LEFT_ALONE = (
     VIRTUAL,
     FIDO,
@@ -60,4 +63,4 @@ CASES = (
 """Whom a run never writes to, and has a person look at."""
 
 EXEMPTION, PROTECTED = "exempt-*", "protected-*"
-"""The globs of the configuration; users are called `<kind>-<number>`."""
+"""The globs of the configuration; users are called `<kind>-<number>`, but for the caller."""

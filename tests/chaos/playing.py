@@ -15,6 +15,7 @@ from tests.chaos.evidence import Evidence, FolderArchive
 from tests.chaos.invariants import Violation, check_accounts
 from tests.chaos.invariants_of_ends import check_end
 from tests.chaos.invariants_of_releases import check_releases
+from tests.chaos.invariants_of_switches import check_lease, check_limits
 from tests.chaos.invariants_of_telling import check_telling
 from tests.chaos.invariants_of_writes import check_truth, check_writes
 from tests.chaos.scenarios import Scenario
@@ -38,7 +39,7 @@ def play(scenario: Scenario, seed: str, server: ChaosServer, clients: Clients | 
     """Play a scenario once and return what it violated."""
     began, rng = monotonic(), Random(f"{scenario.name}|{seed}")  # noqa: S311 - a die, no secret
     with_cases = rng.random() < 0.4 if scenario.with_cases is None else scenario.with_cases
-    world = build_world(server, f"world|{scenario.name}|{seed}", with_cases=with_cases, users=scenario.users)
+    world = build_world(server, f"world|{scenario.name}|{seed}", with_cases=with_cases, places=scenario.places)
     server.begin(world, f"{scenario.name}|{seed}")
     with tempfile.TemporaryDirectory(prefix="orgmfa-chaos-") as folder, FakeSlack() as slack:
         stage = Stage(server, world, Path(folder), FolderArchive(Path(folder) / "runs"), slack, clients)
@@ -48,6 +49,7 @@ def play(scenario: Scenario, seed: str, server: ChaosServer, clients: Clients | 
         stage.recover()
         found = [violation for evidence in disturbed for violation in judge(evidence, server.book, world)]
         found += (scenario.finish or _run_again)(stage)
+        found += check_lease(server.book)
     return Played(scenario.name, seed, len(disturbed), tuple(map(str, found)), monotonic() - began)
 
 
@@ -65,4 +67,5 @@ def judge(evidence: Evidence, book: Book, world: World) -> Iterator[Violation]:
         yield from check_releases(evidence, book)
         return
     yield from check_writes(evidence, book, world)
+    yield from check_limits(evidence, book, world)
     yield from check_truth(evidence, book)

@@ -16,10 +16,12 @@ from tests.chaos.scenarios import API, Scenario
 from tests.chaos.scenarios_around import AROUND
 from tests.chaos.scenarios_of_commands import COMMANDS
 from tests.chaos.scenarios_of_releases import RELEASES
+from tests.chaos.scenarios_of_runs import RUNS
+from tests.chaos.scenarios_of_switches import SWITCHES
 from tests.chaos.server import SECRET, ChaosServer
 from tests.chaos.tempo import in_a_hurry
 
-ALL: tuple[Scenario, ...] = (*API, *AROUND, *RELEASES, *COMMANDS, *MIXTURES)
+ALL: tuple[Scenario, ...] = (*API, *AROUND, *SWITCHES, *RUNS, *RELEASES, *COMMANDS, *MIXTURES)
 LONG = 200
 """From so many runs on, the scenarios are played that take long."""
 

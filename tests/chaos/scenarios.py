@@ -38,7 +38,8 @@ class Scenario:
     with_cases: bool | None = None
     is_mixable: bool = True
     """Whether what is arranged can be arranged beside something else."""
-    users: int = 3
+    places: int = 4
+    """How many member accounts there are."""
     share: int = 1
     """How often the scenario is played, against one that is played once."""
     runs_at_most: int | None = None
@@ -114,13 +115,20 @@ def _sessions_expire(stage: Stage, rng: Random) -> None:
 
 def _hub_expires(stage: Stage, rng: Random) -> None:
     stage.server.listing = AccountPages(size=2)
-    stage.server.happenings.append(at_call(rng.randint(3, 60), people_at_work.expire_hub(stage.server)))
+    code = rng.choice(["ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId"])
+    stage.server.happenings.append(at_call(rng.randint(3, 60), people_at_work.expire_hub(stage.server, code)))
 
 
 def _listing_fails(stage: Stage, rng: Random) -> None:
     stage.server.listing = AccountPages(size=1)
     code = rng.choice(["TooManyRequestsException", "AccessDeniedException", "ServiceException"])
     stage.server.troubles.append(troubles.failing_listing(rng.randint(1, 4), code))
+
+
+def _listing_fails_on_page_7(stage: Stage, rng: Random) -> None:
+    stage.server.listing = AccountPages(size=1)
+    code = rng.choice(["AccessDeniedException", "ServiceException", "ExpiredTokenException"])
+    stage.server.troubles.append(troubles.failing_listing(6, code))
 
 
 def _odd_pages(stage: Stage, rng: Random) -> None:
@@ -202,11 +210,12 @@ API: tuple[Scenario, ...] = (
     ),
     Scenario(name="clock skew", arrange=from_wire(lambda rng: troubles.skewed_clock(rng.uniform(0.02, 0.3)))),
     Scenario(name="sessions expire in mid-run", arrange=_sessions_expire),
-    Scenario(name="the hub's credentials expire", arrange=_hub_expires),
+    Scenario(name="the hub's credentials expire or are replaced", arrange=_hub_expires),
     Scenario(name="AssumeRole denied", arrange=_role_denied(None)),
     Scenario(name="AssumeRole denied at first", arrange=_role_denied(1)),
     Scenario(name="AssumeRole slow", arrange=_role_slow),
     Scenario(name="ListAccounts fails on a later page", arrange=_listing_fails),
+    Scenario(name="ListAccounts fails on page 7 of 12", arrange=_listing_fails_on_page_7, places=11, is_mixable=False),
     Scenario(name="empty pages with a marker", arrange=_odd_pages),
     Scenario(name="accounts twice across pages", arrange=_repeating_pages),
     Scenario(name="credential report hours old", arrange=_old_reports),

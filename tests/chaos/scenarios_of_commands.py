@@ -1,6 +1,8 @@
 """Scenarios of the command line as it ships: signals, a full disk, a missing archive, nothing to start with."""
 
 import signal
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from random import Random
 from threading import Timer
 
@@ -9,10 +11,22 @@ from tests.chaos import troubles
 from tests.chaos.commands import Command
 from tests.chaos.driving import Stage
 from tests.chaos.evidence import Evidence, FolderArchive
-from tests.chaos.happenings import at_call
+from tests.chaos.happenings import at_call, renew_hub
+from tests.chaos.invariants_of_ends import expected_code
 from tests.chaos.listing import AccountPages
 from tests.chaos.scenarios import Drive, Scenario, from_wire
 from tests.chaos.wire import Instead, Slow
+
+_NO_KEYS = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+_NEW_KEYS = """
+id=AKIAEXAMPLE$$
+printf '{{"Version": 1, "AccessKeyId": "%s", "SecretAccessKey": "chaos-secret-of-the-hub", ' "$id"
+printf '"SessionToken": "chaos-secret-token-of-the-hub", "Expiration": "{until}"}}'
+"""
+"""Prints credentials that botocore counts as about to expire, and so asks for anew before each call."""
+
+MOST_UNDER_WAY = 8
+"""Calls that can be on their way at one moment: one for each of six workers, the listing, and the run itself."""
 
 ROOM_FOR_A_LEASE = 400
 """Bytes that a file may have: the lease fits, a report does not."""
@@ -34,15 +48,36 @@ def _at_any_moment(stage: Stage, rng: Random) -> list[Evidence]:
 
 
 def _twice(stage: Stage, rng: Random) -> list[Evidence]:
-    command = Command(stage)
+    """Send a second signal right after the first: what was under way is all that AWS may still see."""
+    command, seen = Command(stage), []
+
+    def again() -> None:
+        seen.append(len(stage.server.book.entries))
+        command.send(signal.SIGINT)
 
     def act() -> None:
         command.send(signal.SIGINT)
-        Timer(rng.uniform(0.0, 0.2), command.send, (signal.SIGINT,)).start()
+        Timer(rng.uniform(0.0, 0.2), again).start()
 
     stage.server.happenings.append(at_call(rng.randint(1, 100), act))
     stage.server.troubles.append(troubles.slow_answers(9, Slow(0.3, is_lost=False)))
-    return [command.run()]
+    evidence = command.run()
+    went_on = len(stage.server.book.entries) - seen[0] if len(command.signalled) > 1 else 0
+    defect = f"{went_on} calls after the second signal" if went_on > MOST_UNDER_WAY else evidence.defect
+    return [replace(evidence, defect=defect)]
+
+
+def _renewed(stage: Stage, rng: Random) -> list[Evidence]:
+    """Have the program get new credentials all the time, as from a process of its own, and AWS take no old ones."""
+    script, config = stage.folder / "keys.sh", stage.folder / "aws-config"
+    script.write_text(_NEW_KEYS.format(until=f"{datetime.now(UTC) + timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}"))
+    config.write_text(f"[profile renewed]\ncredential_process = /bin/sh {script}\n")
+    keys: list[str] = []
+    stage.server.happenings.append(renew_hub(stage.server, keys, most=16))
+    variables = {"AWS_CONFIG_FILE": str(config), "AWS_PROFILE": "renewed"} | _NO_KEYS
+    evidence = Command(stage, environment=variables).run()
+    is_well = evidence.code == expected_code(stage.world) and len(keys) > 1
+    return [evidence if is_well else replace(evidence, defect=f"{len(keys)} keys, exit code {evidence.code}")]
 
 
 def _disk_full(stage: Stage, _: Random) -> list[Evidence]:
@@ -72,8 +107,7 @@ def _cannot_start(stage: Stage, rng: Random) -> list[Evidence]:
         stage.server.troubles.append(
             lambda call, _: Instead(json_error(code, "no")) if call.service == "organizations" else None
         )
-    none = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
-    return [Command(stage, environment={} if code else none).run()]
+    return [Command(stage, environment={} if code else _NO_KEYS).run()]
 
 
 def run_command(stage: Stage, _: Random) -> list[Evidence]:
@@ -91,6 +125,7 @@ COMMANDS: tuple[Scenario, ...] = (
     Scenario(name="SIGTERM at any call", drive=_signalled(signal.SIGTERM)),
     Scenario(name="a signal at any moment, start-up included", drive=_at_any_moment),
     Scenario(name="a second signal", drive=_twice),
+    Scenario(name="the hub's credentials are renewed all the time", drive=_renewed, with_cases=False),
     Scenario(name="disk full", drive=_disk_full),
     Scenario(name="archive not there from the start", drive=_no_archive),
     Scenario(name="nothing can start", drive=_cannot_start),

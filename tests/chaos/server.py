@@ -16,15 +16,18 @@ from time import sleep
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from tests.aws_server import Answer, AwsServer, Call, _read_call
+from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, _read_call
 from tests.chaos.book import Book, Entry, Fate, Session
 from tests.chaos.listing import AccountPages
+from tests.chaos.people import OWN
 from tests.chaos.wire import Cut, Dice, Disturbance, Instead, Reset, Served, Slow, Spoiled, Trouble
 from tests.chaos.world import World
 
 SECRET = "chaos-secret"
 """What every secret of the fake begins with: it must never be seen in anything that the program puts out."""
 _SESSION_NAME = "orgmfa-"
+_CALLER = re.compile(rb"(?<=<Arn>)[^<]*:user/moto")
+_OWN_ARN = f"arn:aws:iam::{MANAGEMENT}:user/{OWN.name}".encode()
 _ROLE = re.compile(r"arn:aws:iam::(?P<account_id>\d{12}):role/(?P<name>.+)")
 
 
@@ -94,6 +97,8 @@ class ChaosServer(AwsServer):
         served = self.listing.answer(call) or self._ask_moto(environ)
         if call.action == "AssumeRole":
             served = Served(served.status, served.headers, self._note_session(call, served.content))
+        if call.action == "GetCallerIdentity":
+            served = Served(served.status, served.headers, _CALLER.sub(_OWN_ARN, served.content))
         for edit in self.edits:
             served = Served(served.status, served.headers, edit(call, served.content))
         fate = Fate.LOST if is_lost else Fate.ANSWERED
@@ -161,7 +166,8 @@ def _send(
             raise ConnectionAbortedError
         case Cut(share, is_noticed):
             assert served is not None
-            return _send_part(served, int(len(served.content) * share), start_response, is_noticed=is_noticed)
+            whole = len(served.content.rstrip())  # at least the last sign that says anything is missing
+            return _send_part(served, max(0, int(whole * share) - 1), start_response, is_noticed=is_noticed)
         case Slow(seconds, _):
             sleep(seconds)
     assert served is not None

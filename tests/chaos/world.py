@@ -14,7 +14,7 @@ from orchestrator.enforcement_policy import render_enforcement_policy
 from tests.aws_server import MANAGEMENT, AwsServer
 from tests.chaos.book import PolicyState, UserState
 from tests.chaos.moto_iam import furnish_user, make_enforcement
-from tests.chaos.people import CASES, CROWDED, EXEMPTION, FIDO, LEFT_ALONE, PLAIN, PROTECTED, TARGETS, Kind
+from tests.chaos.people import CASES, CROWDED, EXEMPTION, FIDO, LEFT_ALONE, OWN, PLAIN, PROTECTED, TARGETS, Kind
 
 POLICY = "EnforceMFA"
 OURS = json.dumps(render_enforcement_policy(partition="aws", access_keys="deny"))
@@ -60,6 +60,9 @@ class World:
     """Accounts in which somebody else changed the policy, the group or the role during a run, or closed it."""
     closed: set[str] = field(default_factory=set)
     """Accounts that were closed during a run."""
+    most_per_run: int = 100
+    most_per_account: int = 100
+    """The limits on the number of changes."""
 
     def people(self) -> Iterator[Person]:
         """Yield everybody who was there before the first run."""
@@ -82,7 +85,7 @@ class World:
         return rng.choice(people)
 
     def config(self, **sections: Any) -> dict[str, Any]:
-        """Return the configuration under which the cast is what it is."""
+        """Return the configuration under which the cast is what it is, and take its limits for the world's."""
         until = f"{datetime.now(UTC) + timedelta(days=90):%Y-%m-%d}"
         settings: dict[str, Any] = {
             "organization": {"exclude_accounts": [place.id for place in self.places.values() if place.is_excluded]},
@@ -93,6 +96,9 @@ class World:
         }
         for name, section in sections.items():
             settings[name] = settings.get(name, {}) | section if isinstance(section, dict) else section
+        limits = settings.get("limits", {})
+        self.most_per_run = limits.get("max_changes_per_run", 100)
+        self.most_per_account = limits.get("max_changes_per_account", 100)
         return settings
 
     def releases(self) -> str:
@@ -172,6 +178,7 @@ def _draw_people(rng: Random, account_id: str, users: int, with_cases: bool) -> 
     kinds = [PLAIN, rng.choice(TARGETS), *(rng.choice(others) for _ in range(users - 2))]
     if account_id == MANAGEMENT:
         kinds += [CROWDED, FIDO]  # so that each world has them
+        yield Person(account_id, OWN, OWN.name)
     for number, kind in enumerate(kinds):
         yield Person(account_id, kind, f"{kind.name}-{number}")
 

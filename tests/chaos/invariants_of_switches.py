@@ -1,0 +1,37 @@
+"""Invariant 2 for what holds runs back: the limits of the gate, and the lease that lets one run write at a time.
+
+The stop switch and the looks before a write are in `invariants_of_writes`.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from tests.chaos.book import Book
+from tests.chaos.evidence import Evidence
+from tests.chaos.invariants import Violation
+from tests.chaos.world import World
+
+
+def check_limits(evidence: Evidence, book: Book, world: World) -> Iterator[Violation]:
+    """Yield where a run wrote to more users than its limits allow, in an account or in all."""
+    users = {(entry.call.account_id, entry.user_name) for entry in book.effects(evidence.run_id)}
+    if len(users) > world.most_per_run:
+        yield Violation(2, f"{len(users)} users were written to, and the limit of a run is {world.most_per_run}")
+    for account_id, count in Counter(account_id for account_id, _ in users).items():
+        if count > world.most_per_account:
+            limit = world.most_per_account
+            yield Violation(2, f"{account_id}: {count} users were written to, and the limit of an account is {limit}")
+
+
+def check_lease(book: Book) -> Iterator[Violation]:
+    """Yield the runs that used a session which can write while another run still did."""
+    spans: dict[str, tuple[int, int]] = {}
+    for entry in book.entries:
+        if entry.session is not None and entry.session.can_write:
+            first, _ = spans.get(entry.session.run_id, (entry.number, 0))
+            spans[entry.session.run_id] = (first, entry.number)
+    last = -1
+    for run_id, (first, until) in sorted(spans.items(), key=lambda span: span[1]):
+        if first < last:
+            yield Violation(2, f"run {run_id} wrote while another run did")
+        last = max(last, until)

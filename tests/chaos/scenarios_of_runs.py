@@ -1,0 +1,109 @@
+"""Scenarios of runs that something else than AWS starts, ends or crosses: the Lambda, its deadline, two at once."""
+
+from dataclasses import replace
+from random import Random
+from threading import Thread
+
+from orchestrator.aws import retrying
+from orchestrator.handler import lambda_handler
+from orchestrator.model import Mode
+from orchestrator.pool import Halt
+from tests.chaos import troubles
+from tests.chaos.driving import FakeContext, Outcome, Stage, take
+from tests.chaos.evidence import BucketArchive, Evidence
+from tests.chaos.happenings import at_call
+from tests.chaos.scenarios import Scenario
+from tests.onboarding_events import batch, stack_set_event
+
+SCHEDULE = {"trigger": "schedule", "scheduled_time": "2026-03-02T12:00:00Z"}
+
+
+def invoke(stage: Stage, _: Random) -> list[Evidence]:
+    """Have the Lambda make a scheduled run, with all the time it may have."""
+    return [stage.invoke(SCHEDULE)]
+
+
+def run_or_invoke(stage: Stage, rng: Random) -> list[Evidence]:
+    """Make a run as the command line does, or as the Lambda does."""
+    return invoke(stage, rng) if rng.random() < 0.5 else [stage.run()]
+
+
+def use_bucket(stage: Stage) -> None:
+    """Have the archive in a bucket instead of a folder."""
+    stage.archive = BucketArchive()
+    stage.configure()
+
+
+def _deadline(stage: Stage, rng: Random) -> list[Evidence]:
+    stage.server.troubles.append(troubles.slow_answers(2))
+    return [stage.invoke(SCHEDULE, remaining_seconds=60 + rng.uniform(0.05, 0.9))]
+
+
+def _deadline_while_writes_wait(stage: Stage, rng: Random) -> list[Evidence]:
+    """Have the deadline come while writes are throttled again and again, longer than the run has patience."""
+    before, retrying.MAX_WAIT_SECONDS = retrying.MAX_WAIT_SECONDS, 1.5
+    stage.undo.append(lambda: setattr(retrying, "MAX_WAIT_SECONDS", before))
+    stage.server.troubles.append(troubles.throttled_writes(9))
+    return [stage.invoke(SCHEDULE, remaining_seconds=60 + rng.uniform(0.5, 1.5))]
+
+
+def _same_event(stage: Stage, rng: Random) -> list[Evidence]:
+    """Deliver an event again after its run."""
+    event = SCHEDULE | {"scheduled_time": f"2026-03-{rng.randint(1, 28):02}T12:00:00Z"}
+    first = stage.invoke(event)
+    second = stage.invoke(event)
+    runs = stage.server.book.run_ids(0)
+    if second.code or len(runs) > 1 or second.until != second.since:
+        second = replace(second, defect=f"the second delivery was no repetition: runs {runs}")
+    return [first, replace(second, wants_digest=False)]
+
+
+def _same_event_meanwhile(stage: Stage, rng: Random) -> list[Evidence]:
+    """Deliver an event again while its run is under way, at the very moment of its first call included."""
+    if rng.random() < 0.5:
+        use_bucket(stage)
+    event = SCHEDULE | {"scheduled_time": f"2026-04-{rng.randint(1, 28):02}T12:00:00Z"}
+    others: list[Outcome] = []
+    second = Thread(target=lambda: others.append(take(lambda: lambda_handler(event, FakeContext(900)))))
+    stage.server.happenings.append(at_call(rng.randint(1, 80), second.start))
+    first = stage.invoke(event)
+    if second.ident is not None:
+        second.join()
+    runs = stage.server.book.run_ids(0)
+    is_repetition = all((other.result or {}).get("repeated") for other in others)
+    if len(runs) > 1 or not is_repetition:
+        first = replace(first, defect=f"the second delivery was no repetition: runs {runs}")
+    return [first]
+
+
+def _onboarding(stage: Stage, rng: Random) -> list[Evidence]:
+    """Tell of new accounts whose roles cannot be assumed yet."""
+    places = [place for place in list(stage.world.places.values())[1:] if place.is_entered]
+    for place in places:
+        stage.server.troubles.append(troubles.role_denied(place.id, times=rng.randint(0, 6)))
+    return [stage.invoke(batch(*(stack_set_event(place.id) for place in places)), wants_digest=False)]
+
+
+def _two_at_once(stage: Stage, rng: Random) -> list[Evidence]:
+    """Start a second run at a random call of the first."""
+    if rng.random() < 0.5:
+        use_bucket(stage)
+    others: list[Evidence] = []
+    second = Thread(target=lambda: others.append(stage.carry_out(Mode.APPLY, Halt())))
+    stage.server.happenings.append(at_call(rng.randint(1, 80), second.start))
+    first = stage.run()
+    if second.ident is not None:
+        second.join()
+    # Whose digest is whose cannot be told while both are under way.
+    return [replace(evidence, wants_digest=False) for evidence in (first, *others)]
+
+
+RUNS: tuple[Scenario, ...] = (
+    Scenario(name="Lambda, nothing goes wrong", drive=invoke, is_mixable=False),
+    Scenario(name="Lambda deadline", drive=_deadline, is_mixable=False),
+    Scenario(name="Lambda deadline while writes are throttled", drive=_deadline_while_writes_wait, is_mixable=False),
+    Scenario(name="the same event after its run", drive=_same_event, is_mixable=False),
+    Scenario(name="the same event during its run", drive=_same_event_meanwhile, is_mixable=False),
+    Scenario(name="onboarding before the roles exist", drive=_onboarding, is_mixable=False),
+    Scenario(name="two runs at once", drive=_two_at_once, is_mixable=False),
+)
