@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from traceback import walk_tb
 from typing import ParamSpec, TypeVar
 
 from botocore.exceptions import (
@@ -101,6 +102,7 @@ ERROR_BY_CODE: dict[str, type[AwsError]] = {
 }
 """AWS's error codes, by the error they mean here; a code that is not listed is a plain `AwsError`."""
 
+_UNREADABLE = "the answer of AWS was cut short or is not readable"
 _UNTAKEN_SIGNATURE = (
     "AWS does not take the signature of the request: check the secret access key, and the clock of this machine"
 )
@@ -129,8 +131,11 @@ def translated() -> Iterator[None]:
         raise NoCredentials(str(error), code=type(error).__name__) from error
     except ResponseParserError:
         # botocore puts the answer into its message, and the answer can hold credentials
-        message = "the answer of AWS was cut short or is not readable"
-        raise Garbled(message, code="UnreadableAnswer") from None
+        raise Garbled(_UNREADABLE, code="UnreadableAnswer") from None
+    except (AttributeError, TypeError) as error:
+        if not _is_raised_by_botocore(error):
+            raise
+        raise Garbled(_UNREADABLE, code="UnreadableAnswer") from None  # botocore trips over JSON that is no object
     except BotoCoreError as error:  # time-outs, endpoints, unreadable answers: not a ClientError
         raise _without_answer(error) from error
 
@@ -173,6 +178,11 @@ def _from_answer(error: ClientError) -> AwsError:
     if issubclass(kind, AccessDenied) and any(policy in message for policy in _ORGANIZATION_POLICIES):
         kind = DeniedByScp
     return kind(message, code=code, operation=error.operation_name)
+
+
+def _is_raised_by_botocore(error: Exception) -> bool:
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__")).startswith("botocore.")
 
 
 def _repeats_request(error: ClientError) -> bool:

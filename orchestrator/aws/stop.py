@@ -6,6 +6,7 @@ What cannot be read counts as stop; what does not exist does not.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.aws.errors import require
 from orchestrator.aws.retrying import Retrier
 from orchestrator.errors import AwsError, NotFound
 
@@ -34,5 +35,5 @@ def read_switch(switch: str, ssm: "Callable[[], SSMClient]", retrier: Retrier) -
     """Return what the switch holds. Raises OSError or ValueError for a file, AwsError for a parameter, that fails."""
     if switch.startswith("ssm:"):
         answer = retrier.call(ssm().get_parameter, Name=switch.removeprefix("ssm:"), WithDecryption=True)
-        return answer["Parameter"].get("Value", "")
+        return require(answer.get("Parameter", {}).get("Value"), "Parameter.Value", "GetParameter")
     return Path(switch).read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from orchestrator import errors
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.errors import ERROR_BY_CODE, reads_answers, require, translated
 from orchestrator.errors import AwsError
-from tests.aws_server import AwsServer, error_for
+from tests.aws_server import Answer, AwsServer, error_for
 
 CODES: dict[type[AwsError], str] = {
     errors.AccessDenied: (
@@ -183,7 +183,17 @@ def test_answer_that_cannot_be_parsed_is_not_repeated() -> None:
     assert error.__suppress_context__
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), KeyError("Users"), errors.ConfigError("x"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("x"),
+        KeyError("Users"),
+        TypeError("x"),
+        AttributeError("x"),
+        errors.ConfigError("x"),
+        KeyboardInterrupt(),
+    ],
+)
 def test_error_of_anything_else_passes_as_it_is(error: BaseException) -> None:
     with pytest.raises(type(error)) as caught, translated():
         raise error
@@ -250,6 +260,17 @@ def test_both_protocols_carry_code_and_operation(
     assert type(caught.value) is kind
     assert caught.value.code == code
     assert caught.value.operation == aws.calls[-1].action
+
+
+@pytest.mark.parametrize("status", [200, 400, 502])
+@pytest.mark.parametrize("body", ["null", "[]", '"x"', "5", '{"Organization": 5}', '{"Organization": [5]}'])
+def test_json_that_is_no_answer_is_garbled(aws: AwsServer, body: str, status: int) -> None:
+    aws.faults.append(lambda call: Answer(status, body, "application/x-amz-json-1.1"))
+
+    with pytest.raises(AwsError) as caught, translated():
+        SERVICES["organizations"](make_clients(connections=1))
+
+    assert isinstance(caught.value, errors.Garbled) or status != 200
 
 
 def test_nobody_at_the_endpoint_is_told_as_unreachable() -> None:

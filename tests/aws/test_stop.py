@@ -9,7 +9,7 @@ import pytest
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.retrying import Retrier
 from orchestrator.aws.stop import is_stopped
-from tests.aws_server import AwsServer, error_for
+from tests.aws_server import Answer, AwsServer, error_for
 
 WORDS = [
     ("stop", True),
@@ -83,6 +83,13 @@ def test_path_that_can_be_no_file_stops() -> None:
 )
 def test_parameter_that_cannot_be_read_stops(aws: AwsServer, code: str, status: int) -> None:
     aws.faults.append(lambda call: error_for(call, code, status=status))
+
+    assert look("ssm:/orgmfa/stop") is True
+
+
+@pytest.mark.parametrize("body", ["{}", '{"Parameter": {}}', '{"Parameter": {"Value": null}}', "null", "[]", " "])
+def test_answer_that_does_not_say_what_the_parameter_holds_stops(aws: AwsServer, body: str) -> None:
+    aws.faults.append(lambda call: Answer(200, body, "application/x-amz-json-1.1"))
 
     assert look("ssm:/orgmfa/stop") is True
 
