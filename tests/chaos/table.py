@@ -22,11 +22,11 @@ def make_table(played: Iterable[Played]) -> str:
     return "\n".join(["| scenario | runs | violations |", "|---|--:|--:|", *rows, total])
 
 
-def put_between_marks(text: str, content: str) -> str:
+def put_between_marks(text: str, content: str, *, begin: str = BEGIN, end: str = END) -> str:
     """Return a document with this content between its marks. Raises ValueError where it lacks them."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        message = f"the document has no {BEGIN} with an {END} behind it"
+    before, first, rest = text.partition(begin)
+    _, last, after = rest.partition(end)
+    if not first or not last:
+        message = f"the document has no {begin} with an {end} behind it"
         raise ValueError(message)
-    return f"{before}{BEGIN}\n{content}\n{END}{after}"
+    return f"{before}{begin}\n{content}\n{end}{after}"
