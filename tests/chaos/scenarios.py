@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from random import Random
 
 from orchestrator.pool import Halt
+from tests.aws_server import MANAGEMENT, xml_error
 from tests.chaos import happenings as people_at_work
 from tests.chaos import moto_iam, pages, troubles
 from tests.chaos.driving import Stage
@@ -12,7 +13,7 @@ from tests.chaos.evidence import Evidence
 from tests.chaos.happenings import Moment, at_call
 from tests.chaos.invariants import Violation
 from tests.chaos.listing import AccountPages
-from tests.chaos.wire import Slow, Trouble
+from tests.chaos.wire import Instead, Reset, Slow, Spoiled, Trouble
 
 Arrange = Callable[[Stage, Random], None]
 Drive = Callable[[Stage, Random], list[Evidence]]
@@ -153,6 +154,23 @@ def _reports_missing(stage: Stage, rng: Random) -> None:
     stage.server.troubles.append(refused if make == "refused" else troubles.report_never_ready(account_ids, make))
 
 
+def _devices_unreadable(stage: Stage, rng: Random) -> None:
+    account_id = rng.choice([MANAGEMENT, stage.world.pick(rng, "plain").account_id])
+    stage.server.troubles.append(troubles.unreadable_devices(account_id, rng.uniform(0.3, 1.0)))
+
+
+def _writes_fail(stage: Stage, rng: Random) -> None:
+    """Have all writes to somebody fail, in some way after which they may have been made or not."""
+    ways = (
+        Reset(after=False),
+        Instead(xml_error("Throttling", "Rate exceeded")),
+        Instead(xml_error("ServiceFailure", "no", 500)),
+        Spoiled(xml_error("ServiceFailure", "no", 500)),
+    )
+    person = stage.world.pick(rng, "plain", "crowded")
+    stage.server.troubles.append(troubles.failing_writes(person.name, rng.choice(ways)))
+
+
 def _role_denied(times: int | None) -> Arrange:
     def arrange(stage: Stage, rng: Random) -> None:
         stage.server.troubles.append(troubles.role_denied(rng.choice(list(stage.world.places)), times=times))
@@ -220,6 +238,8 @@ API: tuple[Scenario, ...] = (
     Scenario(name="accounts twice across pages", arrange=_repeating_pages),
     Scenario(name="credential report hours old", arrange=_old_reports),
     Scenario(name="credential report never ready", arrange=_reports_missing),
+    Scenario(name="devices of users cannot be read", arrange=_devices_unreadable),
+    Scenario(name="all writes to a user fail", arrange=_writes_fail),
     Scenario(name="a user enrols in mid-run", arrange=_enrols, share=2),
     Scenario(name="a user is deleted in mid-run", arrange=_user_deleted),
     Scenario(name="the policy quota fills in mid-run", arrange=_quota_reached),

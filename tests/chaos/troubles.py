@@ -171,6 +171,25 @@ def throttled_writes(times: int) -> Trouble:
     return _each_write(times, Instead(xml_error("Throttling", "Rate exceeded")))
 
 
+def failing_writes(user_name: str, disturbance: Disturbance) -> Trouble:
+    """Have this happen to each write to a user."""
+    write = _each_write(99, disturbance)
+    return lambda call, chance: write(call, chance) if call.parameters.get("UserName") == user_name else None
+
+
+def unreadable_devices(account_id: str, share: float) -> Trouble:
+    """Refuse to say which MFA devices some users of an account have; their credential report is never ready."""
+    never = report_never_ready(frozenset({account_id}), "ReportInProgress")
+
+    def trouble(call: Call, chance: Random) -> Disturbance | None:
+        is_look = call.account_id == account_id and call.action == "ListMFADevices"
+        if is_look and Random(call.parameters["UserName"]).random() < share:  # noqa: S311 - a die, no secret
+            return Instead(xml_error("AccessDenied", "is not authorized to perform: iam:ListMFADevices", 403))
+        return never(call, chance)
+
+    return trouble
+
+
 def _each_write(times: int, disturbance: Disturbance) -> Trouble:
     seen: Counter[str] = Counter()
 

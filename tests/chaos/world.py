@@ -14,7 +14,7 @@ from orchestrator.enforcement_policy import render_enforcement_policy
 from tests.aws_server import MANAGEMENT, AwsServer
 from tests.chaos.book import PolicyState, UserState
 from tests.chaos.moto_iam import furnish_user, make_enforcement
-from tests.chaos.people import CASES, CROWDED, EXEMPTION, FIDO, LEFT_ALONE, OWN, PLAIN, PROTECTED, TARGETS, Kind
+from tests.chaos.people import CASES, CROWDED, EXEMPTION, LEFT_ALONE, OWN, PLAIN, PROTECTED, TARGETS, Kind
 
 POLICY = "EnforceMFA"
 OURS = json.dumps(render_enforcement_policy(partition="aws", access_keys="deny"))
@@ -177,7 +177,7 @@ def _draw_people(rng: Random, account_id: str, users: int, with_cases: bool) -> 
     others = (*LEFT_ALONE, *CASES) if with_cases else LEFT_ALONE
     kinds = [PLAIN, rng.choice(TARGETS), *(rng.choice(others) for _ in range(users - 2))]
     if account_id == MANAGEMENT:
-        kinds += [CROWDED, FIDO]  # so that each world has them
+        kinds += [CROWDED, *others]  # so that each world has them
         yield Person(account_id, OWN, OWN.name)
     for number, kind in enumerate(kinds):
         yield Person(account_id, kind, f"{kind.name}-{number}")

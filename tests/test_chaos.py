@@ -1,0 +1,173 @@
+"""The matrix of faults itself: each invariant is violated by a doctored run, and the seed alone decides what is played.
+
+`make chaos` plays the matrix; here nothing is played.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.model import Mode, Outcome
+from tests.aws_server import AwsServer, Call
+from tests.chaos.__main__ import repeat_command
+from tests.chaos.book import Fate, Session
+from tests.chaos.doctored import DOCTORED, Doctored
+from tests.chaos.invariants_of_ends import check_end
+from tests.chaos.invariants_of_releases import check_released, check_releases
+from tests.chaos.invariants_of_switches import check_lease
+from tests.chaos.mutants import MUTATIONS, Mutation
+from tests.chaos.perfect import Case, make_case
+from tests.chaos.playing import Played, judge
+from tests.chaos.plays import ALL, plan_plays
+from tests.chaos.table import BEGIN, END, make_table, put_between_marks
+from tests.chaos.wire import Dice
+from tests.chaos.world import POLICY, backend, build_world, policy_arn
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def case() -> Case:
+    return make_case()
+
+
+def violations(case: Case) -> list[str]:
+    return [str(violation) for violation in judge(case.evidence, case.book, case.world)]
+
+
+def test_run_in_which_nothing_goes_wrong_violates_nothing(case: Case) -> None:
+    assert violations(case) == []
+    assert list(check_end(case.evidence, case.world)) == []
+    assert list(check_lease(case.book)) == []
+
+
+@pytest.mark.parametrize("doctored", DOCTORED, ids=lambda doctored: doctored.name)
+def test_doctored_run_violates_the_invariant(case: Case, doctored: Doctored) -> None:
+    doctored.doctor(case)
+
+    found = violations(case)
+
+    assert any(text.startswith(f"invariant {doctored.invariant}:") and doctored.words in text for text in found), found
+
+
+def test_write_whose_answer_was_lost_may_be_reported_as_failed_and_must_not_be_left_out(case: Case) -> None:
+    case.change_entries("AttachUserPolicy", lambda entry: replace(entry, fate=Fate.LOST))
+    case.change_user(case.target, outcome=Outcome.FAILED)
+    failed = violations(case)
+    case.change_user(case.target, outcome=Outcome.EXEMPT)
+
+    assert not [text for text in failed if "invariant 3" in text]
+    assert [text for text in violations(case) if "its answer was lost, and the user is exempt" in text]
+
+
+def test_user_who_ends_otherwise_than_without_faults_violates_the_fourth(case: Case) -> None:
+    backend(case.target.account_id).detach_user_policy(policy_arn(case.target.account_id), case.target.name)
+    backend(case.target.account_id).add_user_to_group(POLICY, case.target.name)
+
+    assert ["ends as group, not as user" in str(found) for found in check_end(case.evidence, case.world)] == [True]
+
+
+@pytest.mark.parametrize("changes", [{"code": 1}, {"report": None}])
+def test_run_after_the_fault_must_start_and_end_well(case: Case, changes: dict[str, Any]) -> None:
+    again = replace(case.evidence, **changes)
+
+    assert [found.invariant for found in check_end(again, case.world)] == [4]
+
+
+def test_two_runs_that_write_at_once_violate_the_second(case: Case) -> None:
+    middle = len(case.book.entries) - 3
+    other = replace(case.book.entries[middle], session=Session("run-2", "1", can_write=True))
+    case.book.entries.insert(middle, other)
+    case.number()
+
+    assert [found.invariant for found in check_lease(case.book)] == [2]
+
+
+@pytest.mark.parametrize(
+    ("action", "parameters", "words"),
+    [
+        ("DetachUserPolicy", {"PolicyArn": "arn:aws:iam::aws:policy/ReadOnlyAccess"}, "takes off"),
+        ("RemoveUserFromGroup", {"GroupName": "developers"}, "takes off"),
+        ("AttachUserPolicy", {}, "is no write that releasing makes"),
+        ("DetachUserPolicy", {"PolicyArn": POLICY}, "may not release"),
+    ],
+)
+def test_release_takes_off_nothing_else(case: Case, action: str, parameters: dict[str, str], words: str) -> None:
+    case.enter(action, case.target.account_id, can_write=True, UserName=case.target.name, **parameters)
+
+    assert [found for found in check_releases(case.evidence, case.book) if words in str(found)]
+
+
+def test_release_that_says_what_is_not_so_violates_the_third(case: Case) -> None:
+    case.evidence = replace(case.evidence, mode=Mode.RELEASE)
+    case.change_user(case.target, outcome=Outcome.RELEASED)
+
+    found = [str(violation) for violation in check_releases(case.evidence, case.book)]
+
+    assert any("reported as released, and is not" in text for text in found)
+
+
+def test_whoever_is_still_enforced_after_a_release_or_again_is_told(case: Case) -> None:
+    found = list(check_released(replace(case.evidence, code=1), case.evidence, case.book, case.world))
+
+    assert {violation.invariant for violation in found} == {2, 4}
+
+
+# -- what the seed decides
+
+
+def test_same_seed_plans_the_same_plays() -> None:
+    assert plan_plays(500, 1) == plan_plays(500, 1)
+    assert plan_plays(500, 1) != plan_plays(500, 2)
+
+
+def test_long_matrix_plays_each_scenario_and_the_short_one_leaves_out_what_takes_long() -> None:
+    assert {planned.number for planned in plan_plays(500, 1)} == set(range(len(ALL)))
+    assert not any(ALL[planned.number].is_for_long for planned in plan_plays(30, 1))
+
+
+def test_dice_fall_by_what_a_call_is_and_not_by_when_it_comes() -> None:
+    first, second = (Call("iam", "ListMFADevices", "1", {"UserName": name}, "AKIA") for name in ("alice", "bob"))
+    here, there = Dice("seed"), Dice("seed")
+
+    one_order = [here.throw(call).random() for call in (first, second, first)]
+    other_order = [there.throw(call).random() for call in (first, first, second)]
+
+    assert one_order == [other_order[0], other_order[2], other_order[1]]
+    assert Dice("another").throw(first).random() != one_order[0]
+
+
+def test_same_seed_builds_the_same_organization() -> None:
+    worlds = [build_world(AwsServer(), seed, with_cases=True) for seed in ("a", "a", "b")]
+
+    first, again, other = (list(world.people()) for world in worlds)
+    assert first == again
+    assert first != other
+
+
+# -- the table and the commands
+
+
+PLAYS = [Played("clock skew", "1-0", 1, (), 0.1), Played("clock skew", "1-1", 2, ("invariant 5: x",), 0.1)]
+
+
+def test_table_has_a_row_a_scenario_and_their_sum() -> None:
+    assert make_table(PLAYS).splitlines()[2:] == ["| clock skew | 3 | 1 |", "| **all** | **3** | **1** |"]
+
+
+def test_table_is_put_between_its_marks() -> None:
+    assert put_between_marks(f"a\n{BEGIN}\nold\n{END}\nb", "new") == f"a\n{BEGIN}\nnew\n{END}\nb"
+    with pytest.raises(ValueError, match="chaos: begin"):
+        put_between_marks("a", "new")
+
+
+def test_violation_comes_with_the_command_that_repeats_it() -> None:
+    assert repeat_command(PLAYS[1]) == "python -m tests.chaos --only 'clock skew' --play 1-1"
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_text_that_a_mutation_breaks_is_there_once(mutation: Mutation) -> None:
+    assert (ROOT / mutation.path).read_text(encoding="utf-8").count(mutation.before) == 1
+    assert [scenario.name for scenario in ALL if mutation.scenario in scenario.name]
