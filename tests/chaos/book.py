@@ -109,6 +109,8 @@ class Book:
     sessions: dict[str, Session] = field(default_factory=dict)
     ended_at: dict[str, int] = field(default_factory=dict)
     """The number of the first call after a run had returned, by run ID."""
+    stop_set_at: int | None = None
+    """The number of the call at which somebody set the stop switch, or had it answer nonsense from then on."""
 
     def end(self, run_id: str) -> None:
         """Note that a run is over: nothing that it started may write any more."""

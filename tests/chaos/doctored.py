@@ -94,6 +94,18 @@ def limit(**limits: int) -> Doctor:
     return doctor
 
 
+def _set_stop(*, workers: int) -> Doctor:
+    def doctor(case: Case) -> None:
+        case.book.stop_set_at, case.world.workers = 1, workers
+
+    return doctor
+
+
+def _see_stop(case: Case) -> None:
+    _set_stop(workers=1)(case)
+    entries("ListAccounts", stops=True)(case)
+
+
 def _attach_something_else(case: Case) -> None:
     case.change_entries("AttachUserPolicy", lambda entry: _naming(entry, PolicyArn=_ADMINISTRATOR))
 
@@ -193,7 +205,8 @@ DOCTORED: tuple[Doctored, ...] = (
     Doctored("policy edited", 2, "the policy was not ours", _edit_before_the_look),
     Doctored("no look at the group", 2, "the group was not ours", no_entries("ListAttachedGroupPolicies")),
     Doctored("group widened", 2, "the group was not ours", _edit_before_the_look),
-    Doctored("stop switch", 2, "after the stop switch was set", entries("ListAccounts", stops=True)),
+    Doctored("stop switch set", 2, "after the stop switch was set", _set_stop(workers=1)),
+    Doctored("stop switch seen", 2, "that did not say go", _see_stop),
     Doctored("limit of a run", 2, "the limit of a run is 1", limit(most_per_run=1)),
     Doctored("limit of an account", 2, "the limit of an account is 1", limit(most_per_account=1)),
     Doctored("write after the end", 3, "written after the run was over", _end_before_the_writes),
@@ -205,7 +218,7 @@ DOCTORED: tuple[Doctored, ...] = (
     Doctored("user left out", 3, "the user is left out", accounts(_without_users)),
     Doctored("writes and no report", 3, "exit code 0 and no report", left(report=None, archived=None)),
     Doctored("no report", 5, "exit code 0 without a report", left(report=None, archived=None)),
-    Doctored("traceback", 5, "an error that nobody foresaw", left(defect="Traceback")),
+    Doctored("traceback", 5, "what must not happen", left(defect="Traceback")),
     Doctored("session token", 5, "a secret was put out", left(said="... chaos-secret-token-of-AKIA ...")),
     Doctored("webhook", 5, "a secret was put out", left(said="https://hooks/abc", secret_texts=("abc",))),
     Doctored("failure hidden", 5, "the report says 1", accounts(_fail_first)),

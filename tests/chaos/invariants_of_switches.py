@@ -1,6 +1,6 @@
-"""Invariant 2 for what holds runs back: the limits of the gate, and the lease that lets one run write at a time.
+"""Invariant 2 for what holds runs back: the limits of the gate, the stop switch, and the lease.
 
-The stop switch and the looks before a write are in `invariants_of_writes`.
+The looks before a write are in `invariants_of_writes`.
 """
 
 from collections import Counter
@@ -21,6 +21,25 @@ def check_limits(evidence: Evidence, book: Book, world: World) -> Iterator[Viola
         if count > world.most_per_account:
             limit = world.most_per_account
             yield Violation(2, f"{account_id}: {count} users were written to, and the limit of an account is {limit}")
+
+
+def check_stop(evidence: Evidence, book: Book, world: World) -> Iterator[Violation]:
+    """Yield where a run went on writing after somebody had set the stop switch, or had it answer nonsense.
+
+    Who looked at the switch before that may still write: one user for each worker. Where there is one worker, nothing
+    may be written after a look that said stop, or that could not be read.
+    """
+    if book.stop_set_at is None:
+        return
+    late = [entry for entry in book.effects(evidence.run_id) if entry.number >= book.stop_set_at]
+    users = {(entry.call.account_id, entry.user_name) for entry in late}
+    if len(users) > world.workers:
+        text = f"{len(users)} users were written to after the stop switch was set, by {world.workers} workers"
+        yield Violation(2, text)
+    span = book.entries[evidence.since : evidence.until]
+    seen_at = min((entry.number for entry in span if entry.stops), default=None)
+    if world.workers == 1 and seen_at is not None and any(entry.number > seen_at for entry in late):
+        yield Violation(2, "written after a look at the stop switch that did not say go")
 
 
 def check_lease(book: Book) -> Iterator[Violation]:

@@ -20,7 +20,7 @@ def check_telling(evidence: Evidence, world: World) -> Iterator[Violation]:
     """Yield where a failure is not told, or a secret is."""
     yield from (Violation(5, text) for text in _secrets(evidence))
     if evidence.defect:
-        yield Violation(5, f"an error that nobody foresaw: {evidence.defect[-1500:]}")
+        yield Violation(5, f"what must not happen: {evidence.defect[-1500:]}")
     report = evidence.best_report
     if report is None:
         if evidence.code == 0 and evidence.kind != "lambda":

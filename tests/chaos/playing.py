@@ -15,7 +15,7 @@ from tests.chaos.evidence import Evidence, FolderArchive
 from tests.chaos.invariants import Violation, check_accounts
 from tests.chaos.invariants_of_ends import check_end
 from tests.chaos.invariants_of_releases import check_releases
-from tests.chaos.invariants_of_switches import check_lease, check_limits
+from tests.chaos.invariants_of_switches import check_lease, check_limits, check_stop
 from tests.chaos.invariants_of_telling import check_telling
 from tests.chaos.invariants_of_writes import check_truth, check_writes
 from tests.chaos.scenarios import Scenario
@@ -46,8 +46,8 @@ def play(scenario: Scenario, seed: str, server: ChaosServer, clients: Clients | 
         stage.configure()
         scenario.arrange(stage, rng)
         disturbed = scenario.drive(stage, rng)
-        stage.recover()
         found = [violation for evidence in disturbed for violation in judge(evidence, server.book, world)]
+        stage.recover()
         found += (scenario.finish or _run_again)(stage)
         found += check_lease(server.book)
     return Played(scenario.name, seed, len(disturbed), tuple(map(str, found)), monotonic() - began)
@@ -68,4 +68,5 @@ def judge(evidence: Evidence, book: Book, world: World) -> Iterator[Violation]:
         return
     yield from check_writes(evidence, book, world)
     yield from check_limits(evidence, book, world)
+    yield from check_stop(evidence, book, world)
     yield from check_truth(evidence, book)

@@ -19,8 +19,7 @@ from tests.chaos.world import World
 
 def _stop_set(stage: Stage, rng: Random) -> None:
     """Have somebody set the stop switch in SSM at a random call; or have it answer nonsense from then on."""
-    # One account at a time, so that each write has its own look at the switch right before it in the books.
-    stage.configure(enforcement={"stop": "ssm:/orgmfa/stop"}, concurrency={"workers": 1})
+    stage.configure(enforcement={"stop": "ssm:/orgmfa/stop"}, concurrency={"workers": rng.choice([1, 3])})
     ssm: Any = get_backend("ssm")[MANAGEMENT]["eu-central-1"]
 
     def put(value: str) -> None:
@@ -31,9 +30,22 @@ def _stop_set(stage: Stage, rng: Random) -> None:
         return Instead(Answer(200, words, troubles.JSON)) if call.action == "GetParameter" else None
 
     put("go")
-    act = rng.choice((lambda: put("stop"), lambda: stage.server.troubles.append(spoil)))
-    stage.server.happenings.append(at_call(rng.randint(1, 90), act))
-    stage.undo.append(lambda: put("go"))
+    is_set = rng.random() < 0.6
+
+    def act() -> None:
+        stage.server.book.stop_set_at = len(stage.server.book.entries)
+        if is_set:
+            put("stop")
+        else:
+            stage.server.troubles.append(spoil)
+
+    stage.server.happenings.append(at_call(rng.randint(60, 160), act))
+
+    def undo() -> None:
+        stage.server.book.stop_set_at = None
+        put("go")
+
+    stage.undo.append(undo)
 
 
 def due(world: World) -> Counter[str]:
@@ -49,7 +61,7 @@ def _at_the_gate(drive: Drive) -> Drive:
         wanted = due(stage.world)
         per_account = rng.choice([max(wanted.values()) - 1, max(wanted.values()), 100])
         fitting = {account_id: count for account_id, count in wanted.items() if count <= per_account}
-        per_run = max(0, sum(fitting.values()) + rng.choice([-1, 0, 1]))
+        per_run = rng.choice([100, max(0, sum(fitting.values()) + rng.choice([-1, 0, 1]))])
         stage.configure(limits={"max_changes_per_account": per_account, "max_changes_per_run": per_run})
         stage.undo.append(stage.configure)
         evidence = drive(stage, rng)

@@ -63,6 +63,7 @@ class World:
     most_per_run: int = 100
     most_per_account: int = 100
     """The limits on the number of changes."""
+    workers: int = 6
 
     def people(self) -> Iterator[Person]:
         """Yield everybody who was there before the first run."""
@@ -85,7 +86,7 @@ class World:
         return rng.choice(people)
 
     def config(self, **sections: Any) -> dict[str, Any]:
-        """Return the configuration under which the cast is what it is, and take its limits for the world's."""
+        """Return the configuration under which the cast is what it is, and note its limits."""
         until = f"{datetime.now(UTC) + timedelta(days=90):%Y-%m-%d}"
         settings: dict[str, Any] = {
             "organization": {"exclude_accounts": [place.id for place in self.places.values() if place.is_excluded]},
@@ -96,6 +97,7 @@ class World:
         }
         for name, section in sections.items():
             settings[name] = settings.get(name, {}) | section if isinstance(section, dict) else section
+        self.workers = settings["concurrency"]["workers"]
         limits = settings.get("limits", {})
         self.most_per_run = limits.get("max_changes_per_run", 100)
         self.most_per_account = limits.get("max_changes_per_account", 100)
