@@ -14,11 +14,12 @@ from typing import Any
 import structlog
 import yaml
 
-from orchestrator import handler
+from orchestrator import invocation
 from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.config import parse_config
 from orchestrator.errors import OrgmfaError
-from orchestrator.handler import RunFailed, lambda_handler
+from orchestrator.handler import lambda_handler
+from orchestrator.invocation import RunFailed
 from orchestrator.logs import configure_logs
 from orchestrator.model import Mode, RunRequest, Trigger
 from orchestrator.pool import Halt
@@ -118,11 +119,15 @@ class Stage:
 
     def invoke(self, event: object, *, remaining_seconds: float = 900, wants_digest: bool = True) -> Evidence:
         """Invoke the Lambda once, cold, and return what it left."""
+        return self.serve(lambda: lambda_handler(event, FakeContext(remaining_seconds)), wants_digest=wants_digest)
+
+    def serve(self, call: Callable[[], Any], *, wants_digest: bool = True) -> Evidence:
+        """Make a call, cold, that invokes the Lambda once or for each step of a run, and return what that left."""
         logs, since, before = io.StringIO(), len(self.server.book.entries), archived_run_ids(self.archive)
         messages = self._count_messages()
-        handler._warm.clear()
+        invocation._warm.clear()
         with variables(self.environment), _logging(logs, as_json=True):
-            outcome = take(lambda: lambda_handler(event, FakeContext(remaining_seconds)))
+            outcome = take(call)
             until, new = len(self.server.book.entries), archived_run_ids(self.archive) - before
             run_id = max(new | self.server.book.run_ids(since), default="")
             self.server.book.end(run_id)

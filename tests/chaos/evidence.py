@@ -130,7 +130,8 @@ def archived_report(archive: Archive, run_id: str) -> RunReport | None:
 
 def archived_run_ids(archive: Archive) -> set[str]:
     """Return the runs in the archive."""
-    return {name.rpartition("/")[2].removesuffix(".json.gz") for name in archive.files() if name.endswith(".json.gz")}
+    names = (name for name in archive.files() if name.startswith("runs/") and name.endswith(".json.gz"))
+    return {name.rpartition("/")[2].removesuffix(".json.gz") for name in names}
 
 
 def archived_texts(archive: Archive) -> str:

@@ -1,6 +1,7 @@
 """Scenarios of what holds a run back: the stop switch, and the gate at its very limits."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -54,7 +55,7 @@ def due(world: World) -> Counter[str]:
     return Counter(person.account_id for place in places for person in place.people if person.kind.wanted)
 
 
-def _at_the_gate(drive: Drive) -> Drive:
+def at_the_gate(drive: Drive) -> Drive:
     """Have a run meet limits that its plan just keeps, or just breaks."""
 
     def act(stage: Stage, rng: Random) -> list[Evidence]:
@@ -80,10 +81,11 @@ def _missed(evidence: Evidence, stage: Stage, expected: dict[str, int]) -> str:
     return f"the gate lets {expected} through, and written was {dict(written)}"
 
 
-def _run_calmly_or_not(stage: Stage, rng: Random) -> list[Evidence]:
+def run_calmly_or_not(stage: Stage, rng: Random, run: Callable[[], Evidence] | None = None) -> list[Evidence]:
+    """Make a run with or without calls that fail."""
     if rng.random() < 0.5:
         stage.server.troubles.append(rng.choice([troubles.throttling(0.3), troubles.resets(0.2, after=True)]))
-    return [stage.run()]
+    return [run() if run else stage.run()]
 
 
 def _ask_on_demand(stage: Stage, rng: Random) -> list[Evidence]:
@@ -102,6 +104,6 @@ def _ask_on_demand(stage: Stage, rng: Random) -> list[Evidence]:
 
 SWITCHES: tuple[Scenario, ...] = (
     Scenario(name="stop switch set or unreadable in mid-run", arrange=_stop_set, is_mixable=False, share=2),
-    Scenario(name="the gate at its limits", drive=_at_the_gate(_run_calmly_or_not), is_mixable=False, share=2),
+    Scenario(name="the gate at its limits", drive=at_the_gate(run_calmly_or_not), is_mixable=False, share=2),
     Scenario(name="the gate at the limit of an event", drive=_ask_on_demand, is_mixable=False),
 )
