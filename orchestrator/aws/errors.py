@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from traceback import walk_tb
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -153,6 +153,20 @@ def reads_answers(method: Callable[P, T]) -> Callable[P, T]:
         except KeyError as error:
             message = f"an answer of AWS lacks the field {error}"
             raise Malformed(message, code="MalformedAnswer", operation=method.__name__) from error
+
+    return wrapper
+
+
+def confirmed(method: Callable[P, Any]) -> Callable[P, None]:
+    """Return a client's method, for an action that answers nothing, that raises Garbled where the answer is not AWS's.
+
+    To botocore any well-formed XML with status 200 says that such an action was carried out, a proxy's page too; an
+    answer of AWS bears the ID of its request.
+    """
+
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        if not method(*args, **kwargs).get("ResponseMetadata", {}).get("RequestId"):
+            raise Garbled(_UNREADABLE, code="UnreadableAnswer")
 
     return wrapper
 

@@ -20,7 +20,7 @@ from tenacity import (
 
 from orchestrator.aws.credential_report import ROOT_ROW, ReportRow, read_credential_report
 from orchestrator.aws.devices import pick_newest, read_device
-from orchestrator.aws.errors import reads_answers
+from orchestrator.aws.errors import confirmed, reads_answers
 from orchestrator.aws.policies import EnforcementPolicies
 from orchestrator.aws.retrying import Retrier
 from orchestrator.errors import NotFound, NotReady, QuotaExceeded
@@ -117,13 +117,13 @@ class MemberIam:
         client, call = self._client, self._call
         match change:
             case AttachPolicy(user_name, policy_arn):
-                call(client.attach_user_policy, UserName=user_name, PolicyArn=policy_arn)
+                call(confirmed(client.attach_user_policy), UserName=user_name, PolicyArn=policy_arn)
             case AddToGroup(user_name, group_name):
-                call(client.add_user_to_group, UserName=user_name, GroupName=group_name)
+                call(confirmed(client.add_user_to_group), UserName=user_name, GroupName=group_name)
             case DetachPolicy(user_name, policy_arn):
-                call(client.detach_user_policy, UserName=user_name, PolicyArn=policy_arn)
+                call(confirmed(client.detach_user_policy), UserName=user_name, PolicyArn=policy_arn)
             case RemoveFromGroup(user_name, group_name):
-                call(client.remove_user_from_group, UserName=user_name, GroupName=group_name)
+                call(confirmed(client.remove_user_from_group), UserName=user_name, GroupName=group_name)
             case _:
                 assert_never(change)
 
@@ -174,10 +174,9 @@ class MemberIam:
 
     def _has_console_password(self, user_name: str) -> bool:
         try:
-            self._call(self._client.get_login_profile, UserName=user_name)
+            return bool(self._call(self._client.get_login_profile, UserName=user_name)["LoginProfile"])
         except NotFound:
             return False
-        return True
 
     def _active_keys(self, user_name: str) -> list[str]:
         pages = self._pages(self._client.list_access_keys, UserName=user_name)
@@ -186,7 +185,7 @@ class MemberIam:
 
     def _key_last_used(self, key_id: str) -> datetime | None:
         answer = self._call(self._client.get_access_key_last_used, AccessKeyId=key_id)
-        return answer.get("AccessKeyLastUsed", {}).get("LastUsedDate")
+        return answer["AccessKeyLastUsed"].get("LastUsedDate")
 
     def _pages(self, method: Callable[..., Any], **parameters: object) -> Iterator[dict[str, Any]]:
         """Yield the answers of a list call, page by page; a page may be empty and still be followed by another."""

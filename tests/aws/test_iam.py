@@ -7,11 +7,28 @@ from typing import Any
 import pytest
 
 from orchestrator.aws.devices import pick_newest, read_device
-from orchestrator.errors import AccessDenied, Malformed, NotFound, QuotaExceeded
-from orchestrator.model import AddToGroup, AttachPolicy, DetachPolicy, MfaDevice, RemoveFromGroup, RootUser, UserNow
+from orchestrator.errors import AccessDenied, Garbled, Malformed, NotFound, QuotaExceeded
+from orchestrator.model import (
+    AddToGroup,
+    AttachPolicy,
+    DetachPolicy,
+    MfaDevice,
+    RemoveFromGroup,
+    RootUser,
+    UserChange,
+    UserNow,
+)
 from tests.aws.member import entered
 from tests.aws_server import Answer, AwsServer, Call, xml_error
 from tests.organization import SampleOrganization
+
+PAGE = "<html><body><p>Sign in to the guest network</p></body></html>"
+CHANGES: tuple[UserChange, ...] = (
+    AttachPolicy("alice", "arn:aws:iam::111122223333:policy/EnforceMFA"),
+    AddToGroup("alice", "EnforceMFA"),
+    DetachPolicy("alice", "arn:aws:iam::111122223333:policy/EnforceMFA"),
+    RemoveFromGroup("alice", "EnforceMFA"),
+)
 
 
 @pytest.fixture
@@ -404,6 +421,17 @@ def test_live_look_costs_what_is_asked_for(aws: AwsServer, organization: SampleO
     assert aws.actions() == ["ListMFADevices", "GetLoginProfile", "ListAccessKeys", "GetAccessKeyLastUsed"]
 
 
+@pytest.mark.parametrize("action", ["ListMFADevices", "GetLoginProfile", "ListAccessKeys", "GetAccessKeyLastUsed"])
+def test_page_of_a_proxy_tells_a_live_look_nothing(
+    aws: AwsServer, organization: SampleOrganization, account_id: str, action: str
+) -> None:
+    organization.add_user(account_id, "alice", keys=1)
+    aws.faults.append(lambda call: Answer(200, PAGE) if call.action == action else None)
+
+    with entered(account_id) as member, pytest.raises(Malformed):
+        member.iam.look_at_user("alice", password=True, keys=True)
+
+
 def test_live_look_tells_a_missing_password_and_leaves_inactive_keys_out(
     aws: AwsServer, organization: SampleOrganization, account_id: str
 ) -> None:
@@ -468,3 +496,24 @@ def test_report_quota_of_iam_leaves_the_account_to_live_looks(
 
     assert facts.users[0].has_mfa is None
     assert "GetCredentialReport" not in aws.actions(account_id)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: type(change).__name__)
+def test_page_of_a_proxy_is_no_answer_to_a_write(aws: AwsServer, account_id: str, change: UserChange) -> None:
+    aws.faults.append(lambda call: Answer(200, PAGE) if "User" in call.action else None)
+
+    with entered(account_id) as member, pytest.raises(Garbled):
+        member.iam.carry_out(change)
+
+
+def test_write_that_a_proxy_answered_is_made_again(
+    aws: AwsServer, organization: SampleOrganization, account_id: str
+) -> None:
+    organization.add_user(account_id, "alice", password=False)
+    pages = [Answer(200, PAGE)]
+    aws.faults.append(lambda call: pages.pop() if call.action == "AddUserToGroup" and pages else None)
+
+    with entered(account_id) as member:
+        member.iam.carry_out(AddToGroup("alice", "EnforceMFA"))
+
+    assert organization.groups(account_id, "alice") == ["EnforceMFA"]
