@@ -17,7 +17,7 @@ COMPILE = env $(addprefix -u ,$(LOCAL)) UV_CUSTOM_COMPILE_COMMAND='make lock' $(
 export HYPOTHESIS_STORAGE_DIRECTORY := .cache/hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: bench bench-smoke e2e help setup demo check format lint types contracts templates test zip browser pictures chromium fmt lock clean
+.PHONY: bench bench-smoke chaos chaos-smoke e2e help setup demo check format lint types contracts templates test zip browser pictures chromium fmt lock clean
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,14 @@ zip: $(STAMP)  ## the Lambda's zip: build it, and carry out a scheduled run with
 e2e: $(STAMP) .cache/e2e/.installed  ## the whole of it deployed in an emulator: roles, stacks, schedule, zip, digest
 	@echo "check: e2e"
 	@$(BIN)/python -m pytest -p no:randomly $(ARGS) tests/e2e
+
+chaos: $(STAMP)  ## the program under faults: 500 plays from a seed; ARGS="--write docs/reliability.md" renews the table
+	@echo "check: chaos"
+	@$(BIN)/python -m tests.chaos --runs 500 --seed 1 $(ARGS)
+
+chaos-smoke: $(STAMP)  ## the same, 30 plays
+	@echo "check: chaos-smoke"
+	@$(BIN)/python -m tests.chaos --runs 30 --seed 1 $(ARGS)
 
 .cache/e2e/.installed: requirements/e2e.txt
 	@echo "setup: .cache/e2e, from requirements/e2e.txt"

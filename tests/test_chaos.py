@@ -164,7 +164,7 @@ def test_table_is_put_between_its_marks() -> None:
 
 
 def test_violation_comes_with_the_command_that_repeats_it() -> None:
-    assert repeat_command(PLAYS[1]) == "python -m tests.chaos --only 'clock skew' --play 1-1"
+    assert repeat_command(PLAYS[1]) == ".venv/bin/python -m tests.chaos --only 'clock skew' --play 1-1"
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)

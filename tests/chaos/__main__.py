@@ -20,7 +20,7 @@ from tests.chaos.table import make_table, put_between_marks
 
 def repeat_command(played: Played) -> str:
     """Return the command that plays a play again."""
-    return f"python -m tests.chaos --only {shlex.quote(played.scenario)} --play {played.seed}"
+    return f".venv/bin/python -m tests.chaos --only {shlex.quote(played.scenario)} --play {played.seed}"
 
 
 def parse_arguments() -> argparse.Namespace:

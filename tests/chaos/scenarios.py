@@ -166,6 +166,8 @@ def _writes_fail(stage: Stage, rng: Random) -> None:
         Instead(xml_error("Throttling", "Rate exceeded")),
         Instead(xml_error("ServiceFailure", "no", 500)),
         Spoiled(xml_error("ServiceFailure", "no", 500)),
+        Instead(troubles.GUEST_NETWORK),
+        Spoiled(troubles.GUEST_NETWORK),
     )
     person = stage.world.pick(rng, "plain", "crowded")
     stage.server.troubles.append(troubles.failing_writes(person.name, rng.choice(ways)))

@@ -11,6 +11,8 @@ from tests.chaos.wire import Cut, Disturbance, Instead, Reset, Slow, Spoiled, Tr
 XML, JSON = "text/xml", "application/x-amz-json-1.1"
 _FOREIGN_PAGE = "<html><head><title>Sign in to the guest network</title></head><body><p>Welcome<br></body></html>"
 _FOREIGN_XHTML = '<?xml version="1.0"?><html><body><p>Sign in to the guest network</p></body></html>'
+GUEST_NETWORK = Answer(200, _FOREIGN_XHTML, XML)
+"""A page that is well-formed XML, and says nothing of a request."""
 
 HALF = 0.5
 
@@ -84,7 +86,7 @@ def nonsense(rate: float) -> Trouble:
 
 def guest_network(rate: float) -> Trouble:
     """Answer in AWS's place with a page that is well-formed XML, and says nothing of a request."""
-    return at_rate(rate, lambda *_: Instead(Answer(200, _FOREIGN_XHTML, XML)))
+    return at_rate(rate, lambda *_: Instead(GUEST_NETWORK))
 
 
 def skewed_clock(rate: float) -> Trouble:
