@@ -17,7 +17,8 @@ from tests.chaos.doctored import DOCTORED, Doctored
 from tests.chaos.invariants_of_ends import check_end
 from tests.chaos.invariants_of_releases import check_released, check_releases
 from tests.chaos.invariants_of_switches import check_lease
-from tests.chaos.mutants import MUTATIONS, Mutation
+from tests.chaos.mutants import MUTATIONS
+from tests.chaos.mutation import Mutation
 from tests.chaos.perfect import Case, make_case
 from tests.chaos.playing import Played, judge
 from tests.chaos.plays import ALL, plan_plays

@@ -6,6 +6,7 @@ for each seed, whatever the threads do.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 from moto.backends import get_backend
@@ -33,6 +34,11 @@ class Moment:
         self.seen += 1
         if self.seen == self.count:
             self.act()
+
+
+def draw_moment(rng: Random, account_id: str, act: Callable[[], None]) -> Moment:
+    """Do something right before AWS works on one of the first calls in an account."""
+    return Moment(account_id, rng.randint(1, 22), act)
 
 
 def at_call(count: int, act: Callable[[], None]) -> Callable[[Call], None]:

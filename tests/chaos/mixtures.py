@@ -7,9 +7,11 @@ from tests.chaos import troubles
 from tests.chaos.driving import Stage
 from tests.chaos.evidence import Evidence
 from tests.chaos.happenings import at_call
-from tests.chaos.scenarios import API, Arrange, Scenario, from_wire
+from tests.chaos.scenarios import Arrange, Scenario, from_wire
 from tests.chaos.scenarios_around import AROUND
+from tests.chaos.scenarios_of_calls import CALLS
 from tests.chaos.scenarios_of_commands import run_command
+from tests.chaos.scenarios_of_people import PEOPLE
 from tests.chaos.scenarios_of_runs import SCHEDULE
 
 _WIRE: tuple[Arrange, ...] = (
@@ -24,7 +26,7 @@ _WIRE: tuple[Arrange, ...] = (
     from_wire(lambda rng: troubles.lost_writes(rng.choice([1, 2]))),
     from_wire(lambda _: troubles.slow_answers(1)),
 )
-_OTHERS: tuple[Arrange, ...] = tuple(scenario.arrange for scenario in (*API, *AROUND) if scenario.is_mixable)
+_OTHERS: tuple[Arrange, ...] = tuple(scenario.arrange for scenario in (*CALLS, *PEOPLE, *AROUND) if scenario.is_mixable)
 
 
 def _mix(stage: Stage, rng: Random) -> None:

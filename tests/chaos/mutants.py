@@ -1,23 +1,9 @@
-"""The ways in which the program is broken on purpose, and the scenario that must find each."""
+"""The mutations that are aimed at an invariant, and all of them: the scenario that must find each stands beside it."""
 
-from dataclasses import dataclass
+from tests.chaos.mutants_of_switches import OF_SWITCHES
+from tests.chaos.mutation import Mutation
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mutation:
-    """A text of the program, another in its place, and which invariant a scenario must then find violated."""
-
-    name: str
-    guards: str
-    path: str
-    before: str
-    after: str
-    scenario: str
-    invariant: int
-    runs: int = 3
-
-
-MUTATIONS: tuple[Mutation, ...] = (
+OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="a listing that broke off counts as complete",
         guards="invariant 1",
@@ -214,122 +200,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         invariant=5,
         runs=20,
     ),
-    Mutation(
-        name="the gate lets one change more through",
-        guards="gate",
-        path="orchestrator/planning.py",
-        before="planned > limits.max_changes_per_run:",
-        after="planned > limits.max_changes_per_run + 1:",
-        scenario="the gate at its limits",
-        invariant=2,
-        runs=20,
-    ),
-    Mutation(
-        name="the gate lets one change more through in an account",
-        guards="gate",
-        path="orchestrator/planning.py",
-        before="    if most is not None and planned > most:",
-        after="    if most is not None and planned > most + 1:",
-        scenario="the gate at its limits",
-        invariant=2,
-        runs=20,
-    ),
-    Mutation(
-        name="the gate counts the last batch alone",
-        guards="gate, in steps",
-        path="orchestrator/distributed/steps.py",
-        before="        planned += results.planned\n",
-        after="        planned = results.planned\n",
-        scenario="in steps, the gate at its limits",
-        invariant=2,
-        runs=12,
-    ),
-    Mutation(
-        name="a batch that was lost while it wrote is not looked at",
-        guards="invariant 3, in steps",
-        path="orchestrator/distributed/merging.py",
-        before="        done = _written(plan, now[account_id]) if account_id in now else []\n",
-        after="        done: list[Decision] = []\n",
-        scenario="in steps, results of batches lost",
-        invariant=3,
-        runs=8,
-    ),
-    Mutation(
-        name="a batch that did not come back is dropped",
-        guards="invariant 1, in steps",
-        path="orchestrator/distributed/merging.py",
-        before="            found = [_lose(account, desk) for account in accounts]\n",
-        after="            found = []\n",
-        scenario="in steps, results of batches lost",
-        invariant=1,
-        runs=8,
-    ),
-    Mutation(
-        name="the stop switch is not looked at before a write",
-        guards="stop switch",
-        path="orchestrator/application.py",
-        before="    if desk.is_stopped():\n        yield hold_decision",
-        after="    if decision is None:\n        yield hold_decision",
-        scenario="stop switch set or unreadable in mid-run",
-        invariant=2,
-        runs=20,
-    ),
-    Mutation(
-        name="a stop switch that cannot be read lets writes through",
-        guards="stop switch",
-        path="orchestrator/aws/stop.py",
-        before="    except (OSError, ValueError, AwsError):\n        return True",
-        after="    except (OSError, ValueError, AwsError):\n        return False",
-        scenario="stop switch set or unreadable in mid-run",
-        invariant=2,
-        runs=20,
-    ),
-    Mutation(
-        name="protected_users are not heeded",
-        guards="protected user",
-        path="orchestrator/assessment.py",
-        before="    if any(matches(pattern, user.name) for pattern in rules.protected_users):",
-        after="    if not user.name:",
-        scenario="nothing goes wrong",
-        invariant=2,
-        runs=8,
-    ),
-    Mutation(
-        name="the caller's own user is not protected",
-        guards="protected user",
-        path="orchestrator/assessment.py",
-        before="    if user.arn == rules.own_arn:",
-        after="    if not user.arn:",
-        scenario="nothing goes wrong",
-        invariant=2,
-    ),
-    Mutation(
-        name="a user who could not enrol is enforced",
-        guards="cannot_enrol",
-        path="orchestrator/inspection.py",
-        before="    if obstacle is None:\n",
-        after="    if obstacle != '':\n",
-        scenario="nothing goes wrong",
-        invariant=2,
-        runs=20,
-    ),
-    Mutation(
-        name="no lease is taken",
-        guards="lease",
-        path="orchestrator/wiring.py",
-        before="    with nullcontext() if request.mode is Mode.PLAN else make_lease",
-        after="    with nullcontext() if request.mode else make_lease",
-        scenario="two runs at once",
-        invariant=2,
-        runs=8,
-    ),
-    Mutation(
-        name="a release is not remembered",
-        guards="release",
-        path="orchestrator/run.py",
-        before="                _remember_release(plan, desk, ports)\n",
-        after="                pass\n",
-        scenario="release while calls fail",
-        invariant=2,
-    ),
 )
+
+MUTATIONS: tuple[Mutation, ...] = (*OF_INVARIANTS, *OF_SWITCHES)

@@ -15,7 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.mutants import MUTATIONS, Mutation
+from tests.chaos.mutants import MUTATIONS
+from tests.chaos.mutation import Mutation
 from tests.chaos.table import put_between_marks
 
 ROOT = Path(__file__).parents[2]

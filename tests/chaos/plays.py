@@ -12,17 +12,19 @@ from random import Random
 from orchestrator.aws.clients import Clients, make_clients
 from tests.chaos.mixtures import MIXTURES
 from tests.chaos.playing import Played, play
-from tests.chaos.scenarios import API, Scenario
+from tests.chaos.scenarios import Scenario
 from tests.chaos.scenarios_around import AROUND
 from tests.chaos.scenarios_in_steps import IN_STEPS
+from tests.chaos.scenarios_of_calls import CALLS
 from tests.chaos.scenarios_of_commands import COMMANDS
+from tests.chaos.scenarios_of_people import PEOPLE
 from tests.chaos.scenarios_of_releases import RELEASES
 from tests.chaos.scenarios_of_runs import RUNS
 from tests.chaos.scenarios_of_switches import SWITCHES
 from tests.chaos.server import SECRET, ChaosServer
 from tests.chaos.tempo import in_a_hurry
 
-ALL: tuple[Scenario, ...] = (*API, *AROUND, *SWITCHES, *RUNS, *IN_STEPS, *RELEASES, *COMMANDS, *MIXTURES)
+ALL: tuple[Scenario, ...] = (*CALLS, *PEOPLE, *AROUND, *SWITCHES, *RUNS, *IN_STEPS, *RELEASES, *COMMANDS, *MIXTURES)
 LONG = 200
 """From so many runs on, the scenarios are played that take long."""
 
