@@ -273,6 +273,13 @@ def test_json_that_is_no_answer_is_garbled(aws: AwsServer, body: str, status: in
     assert isinstance(caught.value, errors.Garbled) or status != 200
 
 
+def test_json_with_another_value_than_a_list_is_garbled(aws: AwsServer) -> None:
+    aws.faults.append(lambda call: Answer(200, '{"Accounts": 5}', "application/x-amz-json-1.1"))
+
+    with pytest.raises(errors.Garbled), translated():
+        make_clients(connections=1).organizations.list_accounts()
+
+
 def test_nobody_at_the_endpoint_is_told_as_unreachable() -> None:
     with pytest.raises(errors.Unreachable, match="Could not connect to the endpoint URL"), translated():
         make_clients(connections=1).sts.get_caller_identity()

@@ -421,12 +421,13 @@ def test_live_look_costs_what_is_asked_for(aws: AwsServer, organization: SampleO
     assert aws.actions() == ["ListMFADevices", "GetLoginProfile", "ListAccessKeys", "GetAccessKeyLastUsed"]
 
 
+@pytest.mark.parametrize("page", [PAGE, "<{0}Response><{0}Result></{0}Result></{0}Response>"], ids=["proxy", "empty"])
 @pytest.mark.parametrize("action", ["ListMFADevices", "GetLoginProfile", "ListAccessKeys", "GetAccessKeyLastUsed"])
-def test_page_of_a_proxy_tells_a_live_look_nothing(
-    aws: AwsServer, organization: SampleOrganization, account_id: str, action: str
+def test_answer_that_does_not_tell_what_a_live_look_asks_is_an_error(
+    aws: AwsServer, organization: SampleOrganization, account_id: str, action: str, page: str
 ) -> None:
     organization.add_user(account_id, "alice", keys=1)
-    aws.faults.append(lambda call: Answer(200, PAGE) if call.action == action else None)
+    aws.faults.append(lambda call: Answer(200, page.format(action)) if call.action == action else None)
 
     with entered(account_id) as member, pytest.raises(Malformed):
         member.iam.look_at_user("alice", password=True, keys=True)
