@@ -17,8 +17,9 @@ from orchestrator.model import Mode
 from orchestrator.reporting import RunReport
 from tests.chaos.driving import UNUSABLE, Stage
 from tests.chaos.evidence import Evidence, archived_report, archived_texts
+from tests.chaos.tempo import READ_TIMEOUT_IN_SERVICE
 
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 300
 MOST_SECONDS_AFTER_SIGNAL = 30
 """How long the program may take to end once it was told to; it is part of what the command line promises."""
 _LIMITED = (
@@ -100,6 +101,8 @@ class Command:
     def _started(self) -> Iterator[subprocess.Popen[str]]:
         start = ["-m", "orchestrator"] if self.most_bytes is None else ["-c", _LIMITED, str(self.most_bytes)]
         environment = {**os.environ, **self.stage.environment, "PYTHONPATH": str(Path.cwd()), **self.environment}
+        server = self.stage.server
+        patience_before, server.patience_seconds = server.patience_seconds, READ_TIMEOUT_IN_SERVICE
         self.process = subprocess.Popen(
             [sys.executable, *start, *self.arguments],
             cwd=self.stage.folder,
@@ -114,6 +117,7 @@ class Command:
         finally:
             self.process.kill()
             self.process.communicate()
+            server.patience_seconds = patience_before
 
 
 def _read(stdout: str) -> RunReport | None:

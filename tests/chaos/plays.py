@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from random import Random
+from subprocess import TimeoutExpired
 
 from orchestrator.aws.clients import Clients, make_clients
 from tests.chaos.mixtures import MIXTURES
@@ -79,7 +80,12 @@ def open_stage() -> None:
 def play_one(planned: Planned) -> Played:
     """Play one scenario on the stage of this process."""
     server, clients = _stage[0]
-    return play(ALL[planned.number], planned.seed, server, clients)
+    scenario = ALL[planned.number]
+    try:
+        return play(scenario, planned.seed, server, clients)
+    except TimeoutExpired as error:
+        text = f"the program did not end within {error.timeout:.0f} s"
+        return Played(scenario.name, planned.seed, 1, (text,), error.timeout)
 
 
 def play_all(plays: list[Planned], jobs: int) -> Iterator[Played]:

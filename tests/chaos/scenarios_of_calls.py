@@ -128,5 +128,5 @@ CALLS: tuple[Scenario, ...] = (
     Scenario(name="credential report hours old", arrange=_old_reports),
     Scenario(name="credential report never ready", arrange=_reports_missing),
     Scenario(name="devices of users cannot be read", arrange=_devices_unreadable),
-    Scenario(name="all writes to a user fail", arrange=_writes_fail),
+    Scenario(name="all writes to a user fail", arrange=_writes_fail, is_mixable=False),
 )

@@ -60,7 +60,7 @@ def _twice(stage: Stage, rng: Random) -> list[Evidence]:
         Timer(rng.uniform(0.0, 0.2), again).start()
 
     stage.server.happenings.append(at_call(rng.randint(1, 100), act))
-    stage.server.troubles.append(troubles.slow_answers(9, Slow(0.3, is_lost=False)))
+    stage.server.troubles.append(troubles.slow_answers(9, Slow(0.3)))
     evidence = command.run()
     went_on = len(stage.server.book.entries) - seen[0] if len(command.signalled) > 1 else 0
     defect = f"{went_on} calls after the second signal" if went_on > MOST_UNDER_WAY else evidence.defect

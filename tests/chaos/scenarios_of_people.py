@@ -13,7 +13,7 @@ from tests.chaos.listing import AccountPages
 from tests.chaos.scenarios import Arrange, Scenario
 from tests.chaos.wire import Slow
 
-SLOW_LOOK = Slow(1.7, is_lost=False)
+SLOW_LOOK = Slow(1.7)
 """An answer that comes in time for its call, and too late for the patience of a run that was told to end."""
 
 

@@ -20,6 +20,7 @@ from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, _read_call
 from tests.chaos.book import Book, Entry, Fate, Session
 from tests.chaos.listing import AccountPages
 from tests.chaos.people import OWN
+from tests.chaos.tempo import READ_TIMEOUT_SECONDS
 from tests.chaos.wire import Cut, Dice, Disturbance, Instead, Reset, Served, Slow, Spoiled, Trouble
 from tests.chaos.world import World
 
@@ -42,6 +43,8 @@ class ChaosServer(AwsServer):
     edits: list[Callable[[Call, bytes], bytes]] = field(default_factory=list)
     """What becomes of the content of AWS's answers before anything goes wrong with them: pages, old reports."""
     world: World | None = None
+    patience_seconds: float = READ_TIMEOUT_SECONDS
+    """How long the program that is served waits for an answer."""
     _dice: Dice = field(default_factory=lambda: Dice(""))
     _turn: Any = field(default_factory=RLock)
 
@@ -80,8 +83,8 @@ class ChaosServer(AwsServer):
                 self._enter(call, Fate.REFUSED)
                 served = None
             else:
-                is_late = isinstance(disturbance, Slow) and not disturbance.is_lost
-                served = self._work(call, environ, is_lost=disturbance is not None and not is_late)
+                is_in_time = isinstance(disturbance, Slow) and disturbance.seconds < self.patience_seconds
+                served = self._work(call, environ, is_lost=disturbance is not None and not is_in_time)
         return _send(served, disturbance, environ, start_response)
 
     def _meet(self, call: Call) -> Disturbance | None:
@@ -168,7 +171,7 @@ def _send(
             assert served is not None
             whole = len(served.content.rstrip())  # at least the last sign that says anything is missing
             return _send_part(served, max(0, int(whole * share) - 1), start_response, is_noticed=is_noticed)
-        case Slow(seconds, _):
+        case Slow(seconds):
             sleep(seconds)
     assert served is not None
     return _send_whole(served, start_response)

@@ -10,6 +10,7 @@ from typing import Any
 from orchestrator import pool, slack, wiring
 from orchestrator.aws import clients, iam, retrying, sessions
 
+READ_TIMEOUT_IN_SERVICE = float(clients.READ_TIMEOUT_SECONDS)
 READ_TIMEOUT_SECONDS = 2.0
 TOO_SLOW_SECONDS = 2.3
 """How late an answer comes that nobody waits for any more."""

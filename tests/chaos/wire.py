@@ -42,10 +42,9 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """AWS works, and answers late; `is_lost`: when the caller has given up."""
+    """AWS works, and answers late; where the caller has given up by then, its answer is lost."""
 
     seconds: float
-    is_lost: bool = True
 
 
 @dataclass(frozen=True, slots=True)
