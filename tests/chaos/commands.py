@@ -62,15 +62,15 @@ class Command:
             timer.cancel()
         ended_at = monotonic()
         report, defect = _read(stdout), "" if "Traceback" not in stderr or self.signalled else stderr
-        if report is None and stdout:
-            defect = f"standard output is no report: {stdout[:500]!r}"
         run_id = report.run_id if report else max(stage.server.book.run_ids(since), default="")
         stage.server.book.end(run_id)
         archived = archived_report(stage.archive, run_id)
         # A signal that comes while the report is being printed ends that: it is archived by then.
         is_killed = bool(self.signalled) and (
-            process.returncode not in {0, 1, 2} or (not stdout and archived is not None)
+            process.returncode not in {0, 1, 2} or (report is None and archived is not None)
         )
+        if report is None and stdout and not is_killed:
+            defect = f"standard output is no report: {stdout[:500]!r}"
         has_begun = len(stage.server.book.entries) > since
         if report is None and process.returncode != UNUSABLE and not is_killed and (has_begun or not self.signalled):
             defect = f"exit code {process.returncode} without a report: {stderr[-1500:]}"

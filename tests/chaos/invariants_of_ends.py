@@ -66,7 +66,8 @@ def _is_case(person: Person, place: Place, world: World) -> bool:
         return False
     if person.kind.is_case:
         return True
-    return person.kind.wanted is not None and (not can_enforce(place, world) or has_no_room(person, world))
+    is_due = person.kind.wanted is not None or person.kind.enforced is not None
+    return is_due and (not can_enforce(place, world) or has_no_room(person, world))
 
 
 def can_enforce(place: Place, world: World) -> bool:
