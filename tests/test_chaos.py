@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.model import Mode, Outcome
 from tests.aws_server import AwsServer, Call
+from tests.chaos import mutations
 from tests.chaos.__main__ import repeat_command
 from tests.chaos.book import Fate, Session
 from tests.chaos.doctored import DOCTORED, Doctored
@@ -172,3 +173,28 @@ def test_violation_comes_with_the_command_that_repeats_it() -> None:
 def test_text_that_a_mutation_breaks_is_there_once(mutation: Mutation) -> None:
     assert (ROOT / mutation.path).read_text(encoding="utf-8").count(mutation.before) == 1
     assert [scenario.name for scenario in ALL if mutation.scenario in scenario.name]
+
+
+# -- what docs/reliability.md tells
+
+
+def rows(begin: str, end: str) -> list[list[str]]:
+    """Return the cells of a table of the document, without its head."""
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    table = [line for line in text.partition(begin)[2].partition(end)[0].splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
+
+
+def test_document_tells_of_each_scenario_and_of_no_violation() -> None:
+    *scenarios, total = rows(BEGIN, END)
+
+    assert [name for name, _, _ in scenarios] == [scenario.name for scenario in ALL]
+    assert {violations for _, _, violations in scenarios} == {"0"}
+    assert int(total[1].strip("*")) >= 500
+
+
+def test_document_tells_of_each_mutation_as_caught() -> None:
+    found = rows(mutations.BEGIN, mutations.END)
+
+    assert [what for _, what, _, _ in found] == [f"{mutation.name} (`{mutation.path}`)" for mutation in MUTATIONS]
+    assert {caught for _, _, _, caught in found} == {"yes"}
