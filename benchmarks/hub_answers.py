@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from benchmarks.organization import HUB_ACCOUNT_ID, PAGE_OF_ACCOUNTS, Scenario, account_id
 from benchmarks.wire import PLACEHOLDER, json_answer, xml
 
+ROOT_ID = "r-bnch"
+
 
 def assume_role() -> bytes:
     """Return credentials whose access key names the account."""
@@ -51,8 +53,19 @@ def describe_organization() -> bytes:
     )
 
 
+def list_roots() -> bytes:
+    """Return the root, under which all accounts stand."""
+    arn = f"arn:aws:organizations::{account_id(0)}:root/o-benchmark01/{ROOT_ID}"
+    return json_answer({"Roots": [{"Id": ROOT_ID, "Arn": arn, "Name": "Root", "PolicyTypes": []}]})
+
+
+def list_units() -> bytes:
+    """Return the OUs under the root: none."""
+    return json_answer({"OrganizationalUnits": []})
+
+
 def list_accounts(scenario: Scenario, start: int) -> bytes:
-    """Return a page of the listing, from the account at this place."""
+    """Return a page of the listing, of all accounts or of those under the root, from the account at this place."""
     end = min(start + PAGE_OF_ACCOUNTS, scenario.accounts)
     page: dict[str, object] = {"Accounts": [_account(index) for index in range(start, end)]}
     return json_answer(page | ({"NextToken": str(end)} if end < scenario.accounts else {}))

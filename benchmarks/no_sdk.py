@@ -10,9 +10,10 @@ import csv
 import json
 import os
 import ssl
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
+from types import MappingProxyType
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
@@ -63,14 +64,25 @@ class Run:
         """Inspect every account, then write, and return how many users were written to."""
         await self.calls.sts("GetCallerIdentity", {})
         await self.calls.organizations("DescribeOrganization", {})
-        tasks = [asyncio.create_task(self._inspect(account)) async for account in self._accounts()]
+        survey = asyncio.create_task(self._survey())
+        tasks = [asyncio.create_task(self._inspect(account)) async for account in self._accounts("ListAccounts")]
         plans = await asyncio.gather(*tasks)
-        return sum(await asyncio.gather(*(self._apply(users) for users in plans if users)))
+        written = sum(await asyncio.gather(*(self._apply(users) for users in plans if users)))
+        await survey
+        return written
 
-    async def _accounts(self) -> AsyncIterator[str]:
+    async def _survey(self) -> None:
+        """Read the tree of OUs beside all else."""
+        for root in (await self.calls.organizations("ListRoots", {}))["Roots"]:
+            parent = {"ParentId": root["Id"]}
+            await self.calls.organizations("ListOrganizationalUnitsForParent", parent)
+            async for _ in self._accounts("ListAccountsForParent", parent):
+                pass
+
+    async def _accounts(self, action: str, parameters: Mapping[str, str] = MappingProxyType({})) -> AsyncIterator[str]:
         token: dict[str, str] = {}
         while True:
-            page = await self.calls.organizations("ListAccounts", token)
+            page = await self.calls.organizations(action, {**parameters, **token})
             for account in page["Accounts"]:
                 yield account["Id"]
             if "NextToken" not in page:

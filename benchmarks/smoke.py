@@ -7,13 +7,20 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.measuring import Measurement, certificates
-from benchmarks.organization import Scenario
+from benchmarks.organization import PAGE_OF_ACCOUNTS, Scenario
 from benchmarks.targets import MOST_STEADY_CALLS, QUICK, Bench
 from benchmarks.tools import NAIVE, NO_SDK, ORGMFA
 
 FIRST_RUN = Scenario(25, latency_ms=1, large_users=40)
 STEADY = Scenario(25, latency_ms=1, is_enforced=True)
-START_UP = {"sts:GetCallerIdentity": 1, "organizations:DescribeOrganization": 1}
+START_UP = {
+    "sts:GetCallerIdentity": 1,
+    "organizations:DescribeOrganization": 1,
+    "organizations:ListRoots": 1,
+    "organizations:ListOrganizationalUnitsForParent": 1,
+}
+LISTINGS = ("organizations:ListAccounts", "organizations:ListAccountsForParent")
+"""The accounts of the organization, and those of the root, which hold the OUs."""
 INSPECTION = (
     "sts:AssumeRole",
     "iam:GenerateCredentialReport",
@@ -63,7 +70,7 @@ def check(folder: Path) -> None:
 def _calls(scenario: Scenario) -> Counter[str]:
     """Return the calls that a run must make for a scenario, no more and no fewer."""
     calls = Counter(START_UP)
-    calls["organizations:ListAccounts"] = -(-scenario.accounts // 20)
+    calls.update(dict.fromkeys(LISTINGS, -(-scenario.accounts // PAGE_OF_ACCOUNTS)))
     for _ in range(scenario.accounts):
         calls.update(INSPECTION)
         if not scenario.is_enforced:
