@@ -1,8 +1,9 @@
 """Invariants 2 and 3: who was written to and with what, and whether the report and the books agree on it.
 
 The moment of a write cannot be guarded: IAM knows no conditional attach. So what is held is the look: the last answer
-about a user's devices before the write said none, and between that answer and the write the run did nothing else in the
-account. Somebody who enrols in that gap is enforced, and locked out of nothing: with MFA the policy denies nothing.
+about a user's devices before the write said none, and between that answer and the write the run did nothing else for
+that user; nor for any other, where the account has too few for several threads. Somebody who enrols in that gap is
+enforced, and locked out of nothing: with MFA the policy denies nothing.
 
 A write whose answer was lost, and of which no later answer told, is undetermined. The report must call it failed, or
 not reached where the run was told to end; it must never call it enforced, nor leave the user out.
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 
 from orchestrator.model import Outcome, Status
 from orchestrator.reporting import AccountReport, UserReport
+from orchestrator.sharing import ITEMS_PER_HELPER
 from tests.chaos.book import Book, Entry, Fate
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import Violation
@@ -29,7 +31,10 @@ def check_writes(evidence: Evidence, book: Book, world: World) -> Iterator[Viola
     for position, entry in enumerate(entries):
         if entry.changes_iam:
             before = [other for other in entries[:position] if other.call.account_id == entry.call.account_id]
-            yield from (Violation(2, f"{_name(entry)}: {text}") for text in _write(entry, before, world))
+            looked_at = {other.user_name for other in entries if other.action == _DEVICES and _is_with(other, entry)}
+            is_shared = len(looked_at) >= ITEMS_PER_HELPER
+            texts = _write(entry, before, world, is_shared=is_shared)
+            yield from (Violation(2, f"{_name(entry)}: {text}") for text in texts)
 
 
 def check_truth(evidence: Evidence, book: Book) -> Iterator[Violation]:
@@ -66,7 +71,7 @@ def _differences(
             yield Violation(3, f"{account.name}: {user.name} is reported as enforced, and nothing was written")
 
 
-def _write(entry: Entry, before: list[Entry], world: World) -> Iterator[str]:
+def _write(entry: Entry, before: list[Entry], world: World, *, is_shared: bool) -> Iterator[str]:
     """Yield what is wrong with one write, from the calls that the run made in its account before."""
     call = entry.call
     if entry.session is None or not entry.session.can_write or entry.session.role != "orgmfa-member":
@@ -83,12 +88,17 @@ def _write(entry: Entry, before: list[Entry], world: World) -> Iterator[str]:
         yield "in an account that is not to be entered"
     if person is None or person.kind.wanted is None:
         yield "to somebody who is to be left alone"
-    yield from _looks(entry, before)
+    yield from _looks(entry, before, is_shared=is_shared)
 
 
-def _looks(entry: Entry, before: list[Entry]) -> Iterator[str]:
+def _is_with(other: Entry, entry: Entry) -> bool:
+    """Return whether two calls were made in the same session."""
+    return other.session == entry.session and other.session is not None
+
+
+def _looks(entry: Entry, before: list[Entry], *, is_shared: bool) -> Iterator[str]:
     """Yield which look is missing before a write, came too early, or was not heeded."""
-    in_session = [other for other in before if other.session == entry.session and other.session is not None]
+    in_session = [other for other in before if _is_with(other, entry)]
     answered = [other for other in in_session if other.told]
     devices = _last(answered, _DEVICES, user_name=entry.user_name)
     if devices is None:
@@ -97,14 +107,15 @@ def _looks(entry: Entry, before: list[Entry]) -> Iterator[str]:
         if devices.user is not None and devices.user.devices:
             yield "the user had an MFA device when last looked at"
         between = [other for other in in_session if other.number > devices.number]
-        if strange := [other.action for other in between if other.user_name not in {"", entry.user_name}]:
+        own = {"", entry.user_name}
+        if not is_shared and (strange := [other.action for other in between if other.user_name not in own]):
             yield f"between the look at the user and the write: {strange}"
-        if strange := [other.action for other in between if other.action not in _LOOKS]:
+        if strange := [other.action for other in between if other.user_name in own and other.action not in _LOOKS]:
             yield f"between the look at the user and the write: {strange}"
-    # A look at the policy begins with GetPolicy, which tells the default version, and ends with the text of that.
-    text = _last(answered, _TEXT)
-    policy = _last([other for other in answered if text is not None and other.number < text.number], _POLICY)
-    if policy is None or policy.policy is None or not policy.policy.policy_is_ours:
+    # GetPolicy tells the default version. The text of a version never changes: it is read once a run.
+    policy = _last(answered, _POLICY)
+    was_read = _last([other for other in before if other.told], _TEXT) is not None
+    if policy is None or policy.policy is None or not policy.policy.policy_is_ours or not was_read:
         yield "the policy was not ours when last looked at, or was not looked at"
     if entry.action == "AddUserToGroup":
         group = _last(answered, _GROUP)
