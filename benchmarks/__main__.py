@@ -1,6 +1,7 @@
-"""Measures the targets and prints a table for each: `python -m benchmarks [--quick] [--only N ...] [--write FILE]`."""
+"""Measures the targets and prints a table for each: `python -m benchmarks --help` lists the options."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.measuring import certificates
@@ -14,22 +15,28 @@ def main() -> None:
     """Measure, print, and write where that is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few accounts: to try the benchmark, not to quote")
+    parser.add_argument("--spare-naive", action="store_true", help="try the naive tools on 500 accounts, not on more")
     parser.add_argument("--only", type=int, choices=TARGETS, nargs="+", default=TARGETS, help="these targets alone")
     parser.add_argument("--write", type=Path, metavar="FILE", help="renew the tables of this document")
     given = parser.parse_args()
     written = [render_conditions(_command(given))]
     print(written[0], flush=True)
     with certificates() as folder:
-        for section in run_targets(Bench(folder, QUICK if given.quick else Sizes()), frozenset(given.only)):
+        for section in run_targets(Bench(folder, _sizes(given)), frozenset(given.only)):
             written.append(render_section(section))
             print(f"\n{written[-1]}", flush=True)
     if given.write:
         write_document(given.write, written)
 
 
+def _sizes(given: argparse.Namespace) -> Sizes:
+    sizes = QUICK if given.quick else Sizes()
+    return replace(sizes, most_naive=500) if given.spare_naive else sizes
+
+
 def _command(given: argparse.Namespace) -> str:
     """Return the command that measures the same again."""
-    quick = ["--quick"] if given.quick else []
+    quick = [f"--{name}" for name in ("quick", "spare-naive") if getattr(given, name.replace("-", "_"))]
     only = ["--only", *map(str, given.only)] if given.only != TARGETS else []
     arguments = " ".join([*quick, *only])
     return f'make bench ARGS="{arguments}"' if arguments else "make bench"
