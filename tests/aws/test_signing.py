@@ -75,6 +75,9 @@ def fixed_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("botocore.auth", "orchestrator.aws.signing"):
         monkeypatch.setattr(f"{module}.get_current_datetime", lambda: moment)
     monkeypatch.delenv("AWS_ENDPOINT_URL")
+    # Powertools, once imported, has every session in the process add its own name to the user agent, by a handler of
+    # `request-created`. That handler is not called for plain requests (DECISIONS 32), and is no part of botocore.
+    monkeypatch.setattr("botocore._INITIALIZERS", [])
 
 
 def make_client(service: str, endpoint: str | None = None, **config: Any) -> Any:
