@@ -3,7 +3,7 @@
 The state machine passes on what a step returns: names of files and flags. What is large stands in the archive.
 """
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager
 from datetime import datetime
 from hashlib import sha256
 from typing import Annotated, Any, Literal
@@ -17,7 +17,6 @@ from orchestrator.distributed import Outline, Workroom, apply_batch, gate_plans,
 from orchestrator.errors import ArchiveError, ConfigError, RunUnderWay, StartError
 from orchestrator.events import EventBridgeSchedule, event_key
 from orchestrator.invocation import Invocation, LambdaContext, begin, conclude, limit
-from orchestrator.lease import Lease
 from orchestrator.model import Mode, RunRequest, Trigger
 from orchestrator.ports import Ports, Unobserved
 from orchestrator.wiring import Hub, furnish, make_lease
@@ -126,8 +125,7 @@ def _open(
     structlog.contextvars.bind_contextvars(run_id=request.run_id)
     desk, ports = _furnish(hub, request, invocation, sends_digest=True)
     room = Workroom(hub.store, request.run_id)
-    is_plan = request.mode is Mode.PLAN
-    with nullcontext() if is_plan else make_lease(hub, request.run_id, invocation.halt, leaves=True):
+    with make_lease(hub, request, invocation.halt, leaves=True):
         select(desk, ports, room, batch_size=batch_size(hub.environment), max_changes=max_changes)
     bucket, batches = room.place("batches.json")
     return {"repeated": False, "run_id": request.run_id, "bucket": bucket, "batches": batches}
@@ -135,7 +133,7 @@ def _open(
 
 def _work(asked: Batch, invocation: Invocation) -> dict[str, Any]:
     outline, desk, ports, room = _resume(asked.run_id, invocation)
-    with _joined(outline, invocation):
+    with make_lease(invocation.hub, outline.request, invocation.halt, joins=True, leaves=True):
         if asked.step == "plan":
             plan_batch(asked.batch, desk, ports, room=room)
         else:
@@ -145,7 +143,7 @@ def _work(asked: Batch, invocation: Invocation) -> dict[str, Any]:
 
 def _gate(run_id: str, invocation: Invocation) -> dict[str, Any]:
     outline, desk, _, room = _resume(run_id, invocation)
-    with _joined(outline, invocation):
+    with make_lease(invocation.hub, outline.request, invocation.halt, joins=True, leaves=True):
         numbers = gate_plans(outline, desk, room)
     bucket, batches = room.place("apply.json")
     return {"run_id": run_id, "bucket": bucket, "batches": batches, "go": bool(numbers)}
@@ -153,31 +151,20 @@ def _gate(run_id: str, invocation: Invocation) -> dict[str, Any]:
 
 def _merge(run_id: str, invocation: Invocation) -> dict[str, Any]:
     outline, desk, ports, room = _resume(run_id, invocation, sends_digest=True)
-    lease = (
-        None if outline.request.mode is Mode.PLAN else make_lease(invocation.hub, run_id, invocation.halt, joins=True)
-    )
     try:
         finished = merge(outline, desk, ports, room=room)
     finally:
-        if lease is not None:
-            _give_back(lease)
+        _give_back(make_lease(invocation.hub, outline.request, invocation.halt, joins=True))
     return conclude(finished)
 
 
-def _give_back(lease: Lease) -> None:
+def _give_back(lease: AbstractContextManager[object]) -> None:
     """Give the lease of a run back, if it is still the run's."""
     try:
         with lease:
             pass
     except (RunUnderWay, ArchiveError) as error:
         log.warning("lease_not_given_back", message=str(error))
-
-
-def _joined(outline: Outline, invocation: Invocation) -> Any:  # noqa: ANN401 - one of two context managers
-    """Return the lease that the first step of a run has taken, joined; a plan has none."""
-    if outline.request.mode is Mode.PLAN:
-        return nullcontext()
-    return make_lease(invocation.hub, outline.request.run_id, invocation.halt, joins=True, leaves=True)
 
 
 def _resume(

@@ -28,9 +28,7 @@ def plan_all(accounts: Iterable[Account], desk: Desk, ports: Ports, *, results: 
     """Put the plan of every account into the results, while accounts are still being listed."""
 
     def work(account: Account) -> AccountResult:
-        if problem := skip_account(account, desk.organization, desk.config.organization):
-            return AccountResult(account, Status.SKIPPED, problem=problem)
-        return inspect_account(account, desk)
+        return skip(account, desk) or inspect_account(account, desk)
 
     ports.observer.phase("inspecting", None)
     for worked in work_through(accounts, work, workers=desk.config.concurrency.workers, halt=ports.halt):
@@ -38,6 +36,12 @@ def plan_all(accounts: Iterable[Account], desk: Desk, ports: Ports, *, results: 
         results.put(result)
         ports.observer.found(results.listed)
         ports.observer.done(changes=count_planned(result), failed=result.status is Status.FAILED)
+
+
+def skip(account: Account, desk: Desk) -> AccountResult | None:
+    """Return the result of an account that is not to be entered, or None for any other."""
+    problem = skip_account(account, desk.organization, desk.config.organization)
+    return None if problem is None else AccountResult(account, Status.SKIPPED, problem=problem)
 
 
 def hold_all(results: Results, reason: Reason) -> None:

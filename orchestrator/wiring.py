@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -117,7 +117,7 @@ def run_once(
     Raises StartError or ConfigError where it could not start.
     """
     desk, ports = furnish(hub, request, halt=halt, observer=observer, confirm=confirm, sends_digest=sends_digest)
-    with nullcontext() if request.mode is Mode.PLAN else make_lease(hub, request.run_id, halt):
+    with make_lease(hub, request, halt):
         finished = run(desk, ports)
     return replace(finished, api_calls=ports.counter.calls, api_throttles=ports.counter.throttles)
 
@@ -149,9 +149,13 @@ def furnish(
     return desk, ports
 
 
-def make_lease(hub: Hub, run_id: str, halt: Halt, *, joins: bool = False, leaves: bool = False) -> Lease:
-    """Return the lease that a run which writes must hold; a plan holds none."""
-    return Lease(hub.store, run_id, now=hub.now, on_loss=halt.interrupted.set, joins=joins, leaves=leaves)
+def make_lease(
+    hub: Hub, request: RunRequest, halt: Halt, *, joins: bool = False, leaves: bool = False
+) -> AbstractContextManager[object]:
+    """Return the lease that a run which writes must hold, for all of it or for one of its steps; a plan holds none."""
+    if request.mode is Mode.PLAN:
+        return nullcontext()
+    return Lease(hub.store, request.run_id, now=hub.now, on_loss=halt.interrupted.set, joins=joins, leaves=leaves)
 
 
 def describe_organization(hub: Hub) -> Organization:

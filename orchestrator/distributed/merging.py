@@ -10,16 +10,15 @@ import structlog
 
 from orchestrator.application import unfinished
 from orchestrator.closing import close_run
-from orchestrator.desk import RUN_AGAIN, Desk
+from orchestrator.desk import Desk
 from orchestrator.distributed.workroom import Effort, Outline, Workroom
 from orchestrator.errors import ArchiveError
-from orchestrator.model import Account, AccountResult, Decision, Mode, Outcome, Problem, Stage, Status
+from orchestrator.model import AccountResult, Decision, Mode, Outcome
 from orchestrator.ports import Finished, Ports
 from orchestrator.remembering import history_problems, with_history
 from orchestrator.results import Results
-from orchestrator.selection import skip_account
 from orchestrator.survey import OuSurvey
-from orchestrator.sweep import explain_unreached, hold_all, plan_all
+from orchestrator.sweep import explain_unreached, hold_all, leave_out, plan_all, skip
 
 LOST = "lost"
 OU_PATIENCE_SECONDS = 240.0
@@ -35,6 +34,11 @@ class _Efforts:
     calls: int = 0
     throttles: int = 0
     ended: set[str] = field(default_factory=set)
+
+    @property
+    def reason(self) -> str | None:
+        """Why the run ended early, if it did: that something was lost is told before all else."""
+        return LOST if LOST in self.ended else next(iter(self.ended), None)
 
     def add(self, effort: Effort) -> None:
         self.calls += effort.calls
@@ -58,7 +62,7 @@ def merge(outline: Outline, desk: Desk, ports: Ports, *, room: Workroom) -> Fini
     errors = [
         *outline.problems,
         *history_problems(desk),
-        *explain_unreached(results, next(iter(sorted(efforts.ended, reverse=True)), None)),
+        *explain_unreached(results, efforts.reason),
     ]
     finished = close_run(results, desk, ports, errors=errors, is_complete=outline.is_complete)
     if finished.address is not None:
@@ -85,16 +89,9 @@ def _gather_plans(
         else:
             log.error("batch_lost", batch=number, accounts=len(accounts))
             efforts.ended.add(LOST)
-            found = [_lose(account, desk) for account in accounts]
+            found = [skip(account, desk) or leave_out(account, LOST) for account in accounts]
         for result in found:
             results.put(result)
-
-
-def _lose(account: Account, desk: Desk) -> AccountResult:
-    if problem := skip_account(account, desk.organization, desk.config.organization):
-        return AccountResult(account, Status.SKIPPED, problem=problem)
-    message = "the part of the run that was to inspect this account did not come back"
-    return AccountResult(account, Status.NOT_REACHED, problem=Problem(Stage.INSPECT, LOST, message, RUN_AGAIN[LOST]))
 
 
 def _gather_applied(room: Workroom, results: Results, efforts: _Efforts) -> list[str]:

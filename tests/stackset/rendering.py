@@ -36,6 +36,17 @@ REQUIRED = {
         "TemplateUrl": URL,
     },
 }
+# Step Functions developer guide, Logging: what sets up the delivery.
+TO_DELIVER_LOGS = {
+    "logs:CreateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "logs:GetLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:UpdateLogDelivery",
+}
 NO_VALUE = object()
 PSEUDO: dict[str, Any] = {
     "AWS::AccountId": SECURITY,

@@ -20,6 +20,7 @@ from tests.stackset.rendering import (
     MANAGEMENT,
     NAMES,
     REGION,
+    TO_DELIVER_LOGS,
     permissions_of,
     resources,
 )
@@ -295,15 +296,8 @@ def test_the_state_machine_has_these_permissions_and_no_more() -> None:
     without_keys = permissions_of("RunMachineRole", Scale="distributed")
 
     assert set(actions(*without_keys)) == {
+        *TO_DELIVER_LOGS,
         "lambda:InvokeFunction",
-        "logs:CreateLogDelivery",
-        "logs:DeleteLogDelivery",
-        "logs:DescribeLogGroups",
-        "logs:DescribeResourcePolicies",
-        "logs:GetLogDelivery",
-        "logs:ListLogDeliveries",
-        "logs:PutResourcePolicy",
-        "logs:UpdateLogDelivery",
         "s3:GetObject",
         "states:DescribeExecution",
         "states:StartExecution",

@@ -9,7 +9,7 @@ import pytest
 
 from tests.iam_evaluator import Decision, Request, decide
 from tests.member_role.rendering import SECURITY
-from tests.stackset.rendering import BUCKET, REGION, definition, permissions_of, resources
+from tests.stackset.rendering import BUCKET, REGION, TO_DELIVER_LOGS, definition, permissions_of, resources
 from tests.stackset.test_calls import cut_up
 
 FUNCTIONS = f"arn:aws:lambda:{REGION}:{SECURITY}:function"
@@ -23,17 +23,6 @@ TRANSIENT = {
 }
 LONGEST_FUNCTION_SECONDS = 900
 WORK = f"arn:aws:s3:::{BUCKET}/archive/work/20260302T120000Z-0a1b2c3d/batches.json"
-# Step Functions developer guide, Logging: what sets up the delivery.
-TO_DELIVER_LOGS = {
-    "logs:CreateLogDelivery",
-    "logs:DeleteLogDelivery",
-    "logs:DescribeLogGroups",
-    "logs:DescribeResourcePolicies",
-    "logs:GetLogDelivery",
-    "logs:ListLogDeliveries",
-    "logs:PutResourcePolicy",
-    "logs:UpdateLogDelivery",
-}
 # How the guide writes the executions of batches; their ARNs bear the label of the map.
 BY_THE_GUIDE = f"arn:aws:states:{REGION}:{SECURITY}:execution:orgmfa-run:*"
 
