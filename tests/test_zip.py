@@ -185,7 +185,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runtime") / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "--quiet"]
-    subprocess.run([*pip, "--require-hashes", "--only-binary=:all:", "--requirement", LOCK], check=True)
+    subprocess.run([*pip, "--no-deps", "--require-hashes", "--only-binary=:all:", "--requirement", LOCK], check=True)
     return folder / "bin" / "python"
 
 
