@@ -3,7 +3,7 @@
 `python -m benchmarks.cpu_of_an_account [LEVER]...`
 
 Prints milliseconds an account (minimum and median of 59) and the calls made. A LEVER named on the command line is
-switched off: `signing`, `repeats`, `bundle`, `dates`, `quoting`.
+switched off: `signing`, `repeats`, `bundle`, `wire`, `dates`, `quoting`.
 """
 
 import os
@@ -25,7 +25,12 @@ def switch_off(levers: list[str]) -> None:
 
     from orchestrator.aws import clients, signing  # noqa: PLC0415 - as above
 
-    names = {"signing": "signing_plainly", "repeats": "keeping_repeats", "bundle": "reading_bundle_once"}
+    names = {
+        "signing": "signing_plainly",
+        "repeats": "keeping_repeats",
+        "bundle": "reading_bundle_once",
+        "wire": "sending_lightly",
+    }
     for lever in levers:
         if lever == "dates":
             vars(clients)["read_timestamp"] = parse_timestamp

@@ -9,8 +9,10 @@ import hmac
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
+from random import getrandbits
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote_plus, urlsplit
+from uuid import UUID
 
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.compat import get_current_datetime
@@ -47,6 +49,11 @@ class _PlainEndpoint(Endpoint):
     """botocore's endpoint, with a way of its own to make a plain request."""
 
     signer: Any
+
+    def _update_retries_context(self, context: dict[str, Any], attempt: int, success_response: object = None) -> None:
+        """Name the call, at random; the operating system's random numbers, which botocore takes, make threads wait."""
+        context.setdefault("retries", {}).setdefault("invocation-id", str(UUID(int=getrandbits(128), version=4)))
+        super()._update_retries_context(context, attempt, success_response)  # type: ignore[misc]  # told by no stub
 
     def create_request(
         self, params: Mapping[str, Any], operation_model: "OperationModel | None" = None
@@ -108,8 +115,8 @@ def sign(
     text = f"AWS4-HMAC-SHA256\n{headers['X-Amz-Date']}\n{whole_scope}\n{digest}"
     key = f"AWS4{credentials.secret_key}".encode()
     for part in (*scope, "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    signature = hmac.digest(key, text.encode(), "sha256").hex()
+        key = hmac.new(key, part.encode(), "sha256").digest()
+    signature = hmac.new(key, text.encode(), "sha256").hexdigest()
     return (
         f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{whole_scope}, "
         f"SignedHeaders={';'.join(names)}, Signature={signature}"

@@ -40,7 +40,7 @@ class _ReadsOnce(SSLContext):
                 loaded.append(named)
 
 
-class _Session(URLLib3Session):
+class BundleOnceSession(URLLib3Session):
     """botocore's HTTP session, with such contexts also for the proxies it connects to later."""
 
     def _get_ssl_context(self) -> SSLContext:
@@ -56,7 +56,7 @@ def reading_bundle_once(client: C) -> C:
     manager = getattr(session, "_manager", None)
     context = getattr(manager, "connection_pool_kw", {}).get("ssl_context")
     if type(session) is URLLib3Session and hasattr(session, "_get_ssl_context") and isinstance(context, SSLContext):
-        session.__class__ = _Session
+        session.__class__ = BundleOnceSession
         _reading_once(context)
     return client
 

@@ -1,0 +1,275 @@
+"""What is sent on an open connection, and what comes back, is what it is with botocore's own session."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Thread
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    HTTPClientError,
+    ReadTimeoutError,
+)
+from botocore.parsers import ResponseParserError
+
+from orchestrator.aws.signing import signing_plainly
+from orchestrator.aws.trust import reading_bundle_once
+from orchestrator.aws.wire import sending_lightly
+from tests.tls import CALLER
+
+FORBIDDEN = b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"
+CHUNKED = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (CALLER[:7], CALLER[7:])) + b"0\r\n"
+
+
+def answer(content: bytes, *lines: bytes, status: bytes = b"200 OK", version: bytes = b"HTTP/1.1") -> bytes:
+    return b"\r\n".join((version + b" " + status, b"x-amzn-RequestId: 7", *lines, b"", content))
+
+
+def sized(content: bytes, *lines: bytes, status: bytes = b"200 OK", version: bytes = b"HTTP/1.1") -> bytes:
+    return answer(content, b"Content-Length: %d" % len(content), *lines, status=status, version=version)
+
+
+USUAL = sized(CALLER)
+
+
+@dataclass
+class Script:
+    """A server that answers each request with the next of its answers, and keeps what it was sent."""
+
+    listener: socket.socket
+    answers: list[list[bytes]] = field(default_factory=list)
+    """Each in pieces; the connection is closed after one that ends with an empty piece."""
+    requests: list[bytes] = field(default_factory=list)
+    connections: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                self.connections += 1
+                Thread(target=self.converse, args=(connection,), daemon=True).start()
+
+    def converse(self, connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            while request := read_request(connection):
+                self.requests.append(request)
+                for piece in self.answers.pop(0) if self.answers else [USUAL]:
+                    if not piece:
+                        return
+                    connection.sendall(piece)
+
+
+def read_request(connection: socket.socket) -> bytes:
+    """Return one whole request, or nothing where the other end has closed."""
+    received = b""
+    while b"\r\n\r\n" not in received or len(received.partition(b"\r\n\r\n")[2]) < length_of(received):
+        piece = connection.recv(65_536)
+        if not piece:
+            return b""
+        received += piece
+    return received
+
+
+def length_of(request: bytes) -> int:
+    head = request.partition(b"\r\n\r\n")[0].lower()
+    return int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+
+
+@pytest.fixture
+def script() -> Iterator[Script]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        # Small pieces are to arrive as they were sent.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        made = Script(listener)
+        Thread(target=made.serve, daemon=True).start()
+        yield made
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+
+
+def make_client(script: Script, *, ours: bool, read_timeout: float = 20, connections: int = 10) -> Any:
+    config = Config(
+        retries={"mode": "standard", "total_max_attempts": 1},
+        read_timeout=read_timeout,
+        max_pool_connections=connections,
+    )
+    client = boto3.client("sts", region_name="us-east-1", endpoint_url=script.url, config=config)
+    return signing_plainly(sending_lightly(reading_bundle_once(client))) if ours else client
+
+
+def call(client: Any) -> Any:
+    """Return the answer to a call, but for what is drawn anew for each, or the error it raised."""
+    try:
+        found = client.get_caller_identity()
+    except (ClientError, BotoCoreError, ResponseParserError) as error:
+        return type(error), getattr(error, "response", None)
+    return found
+
+
+@pytest.fixture
+def light(script: Script) -> Any:
+    """A client with one open connection."""
+    client = make_client(script, ours=True)
+    client.get_caller_identity()
+    assert script.connections == 1
+    return client
+
+
+USUAL_FORMS = {
+    "one piece": [USUAL],
+    "byte by byte": [bytes([byte]) for byte in USUAL],
+    "an error": [sized(FORBIDDEN, status=b"403 Forbidden")],
+    "an error of the server": [sized(b"<html>busy</html>", status=b"503 Slow Down")],
+    "keep-alive said": [sized(CALLER, b"Connection: Keep-Alive")],
+    "no reason": [sized(CALLER, status=b"200 ")],
+    "no space after the colon": [sized(CALLER, b"x-a:b")],
+    "an empty header": [sized(CALLER, b"x-a:")],
+    "no content": [sized(b"")],
+    "latin letters": [sized(CALLER, b"x-a: gr\xfc\xdfe")],
+}
+OTHER_FORMS = {
+    "in chunks": [answer(CHUNKED + b"\r\n", b"Transfer-Encoding: chunked")],
+    "in chunks, piece by piece": [answer(b"", b"Transfer-Encoding: chunked"), CHUNKED, b"\r\n"],
+    "in chunks, with a trailer": [answer(CHUNKED + b"x-a: b\r\n\r\n", b"Transfer-Encoding: chunked")],
+    "in chunks, whatever the length": [sized(CHUNKED + b"\r\n", b"Transfer-Encoding: chunked")],
+    "a header of two lines": [sized(CALLER, b"x-a: b", b"  c")],
+    "a header twice": [sized(CALLER, b"x-a: b", b"x-a: c")],
+    "continue first": [b"HTTP/1.1 100 Continue\r\n\r\n", USUAL],
+    "nothing to read": [answer(b"", status=b"204 No Content")],
+    "not modified, with a length": [answer(b"", b"Content-Length: 7", status=b"304 Not Modified")],
+}
+CLOSING_FORMS = {
+    "said": [sized(CALLER, b"Connection: close")],
+    "no length": [answer(CALLER), b""],
+    "an older version": [sized(CALLER, version=b"HTTP/1.0")],
+    "more than its length": [USUAL + b"more"],
+}
+
+
+@pytest.mark.parametrize("form", USUAL_FORMS | OTHER_FORMS)
+def test_answer_is_the_one_that_botocore_finds(script: Script, light: Any, form: str) -> None:
+    pieces = (USUAL_FORMS | OTHER_FORMS)[form]
+    script.answers = [pieces]
+    found = call(light)
+    assert call(light)["Account"] == "123456789012"
+    assert script.connections == 1, "the connection is kept"
+
+    script.answers = [[USUAL], pieces]
+    theirs = make_client(script, ours=False)
+    call(theirs)
+    assert found == call(theirs)
+
+
+@pytest.mark.parametrize("form", CLOSING_FORMS)
+def test_connection_that_cannot_be_kept_is_closed(script: Script, light: Any, form: str) -> None:
+    script.answers = [CLOSING_FORMS[form]]
+
+    assert call(light)["Account"] == "123456789012"
+    assert call(light)["Account"] == "123456789012"
+    assert script.connections == 2
+
+
+BROKEN = {
+    "nothing": [b""],
+    "half a head": [USUAL[:20], b""],
+    "half the content": [USUAL[:-9], b""],
+    "half a chunk": [answer(CHUNKED[:-9], b"Transfer-Encoding: chunked"), b""],
+    "no HTTP": [b"220 mail ESMTP\r\n\r\n", b""],
+    "a status that is none": [sized(CALLER, status=b"2xx OK"), b""],
+    "a head without end": [b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 30_000, b""],
+}
+
+
+@pytest.mark.parametrize("form", BROKEN)
+def test_answer_that_breaks_off_or_is_none_is_a_closed_connection(script: Script, light: Any, form: str) -> None:
+    script.answers = [BROKEN[form]]
+
+    with pytest.raises(ConnectionClosedError):
+        light.get_caller_identity()
+    assert call(light)["Account"] == "123456789012"
+    assert script.connections == 2
+    assert len(script.requests) == 3, "nothing is sent twice"
+
+
+def test_silence_is_a_timeout_and_the_late_answer_is_nobodys(script: Script) -> None:
+    client = make_client(script, ours=True, read_timeout=0.2)
+    client.get_caller_identity()
+    script.answers = [[]]
+
+    with pytest.raises(ReadTimeoutError):
+        client.get_caller_identity()
+    assert call(client)["Account"] == "123456789012"
+    assert script.connections == 2
+
+
+def test_connection_that_the_server_closed_meanwhile_is_not_used(script: Script, light: Any) -> None:
+    script.answers = [[USUAL, b""]]
+    light.get_caller_identity()
+    while light._endpoint.http_session.lines[f"{script.url}/"][-1].connection.is_connected:
+        pass
+
+    assert call(light)["Account"] == "123456789012"
+    assert script.connections == 2
+
+
+def test_request_is_the_one_that_botocore_sends(script: Script, light: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = {}
+    for name, client in (("ours", light), ("theirs", make_client(script, ours=False))):
+        call(client)
+        call(client)
+        head, _, body = script.requests[-1].partition(b"\r\n\r\n")
+        changing = (b"authorization:", b"x-amz-date:", b"amz-sdk-invocation-id:", b"user-agent:")
+        lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(changing)]
+        sent[name] = (lines[0], sorted(lines[1:]), len(head.split(b"\r\n")), body)
+
+    assert sent["ours"] == sent["theirs"]
+
+
+def test_header_that_could_end_the_head_is_not_written(script: Script, light: Any) -> None:
+    def smuggle(request: Any, **_: Any) -> None:
+        request.headers["x-a"] = "b\r\nx-c: d"
+
+    light.meta.events.register("before-send", smuggle)
+    with pytest.raises(HTTPClientError, match="Invalid header value"):
+        light.get_caller_identity()
+    assert len(script.requests) == 1
+
+
+def test_pool_is_not_filled_beyond_its_size(script: Script) -> None:
+    client = make_client(script, ours=True, connections=1)
+    for _ in range(5):
+        client.get_caller_identity()
+
+    assert script.connections == 1
+
+
+def test_pool_that_urllib3_has_put_away_is_asked_for_again(script: Script, light: Any) -> None:
+    light._endpoint.http_session.close()
+
+    assert call(light)["Account"] == "123456789012"
+    assert call(light)["Account"] == "123456789012"
+    assert script.connections == 2
+
+
+def test_client_behind_a_proxy_is_left_as_it_is(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+
+    assert not hasattr(make_client(script, ours=True)._endpoint.http_session, "lines")
+
+
+def test_client_of_another_make_is_left_as_it_is() -> None:
+    stranger = object()
+
+    assert sending_lightly(stranger) is stranger
