@@ -63,7 +63,7 @@ def _run(
         targets=targets,
     )
     structlog.contextvars.bind_contextvars(run_id=request.run_id)
-    finished = run_once(hub, request, halt=halt, observer=Unobserved(), confirm=lambda _: True, sends_digest=True)
+    finished = run_once(hub, request, halt=halt, observer=Unobserved(), confirm=None, sends_digest=True)
     return conclude(finished)
 
 

@@ -59,6 +59,10 @@ class SecurityHub(Protocol):
         ...
 
 
+INSPECTING = "inspecting"
+APPLYING = "applying"
+
+
 class Observer(Protocol):
     """Is told how the run goes on, for a progress bar."""
 
@@ -66,12 +70,12 @@ class Observer(Protocol):
         """A phase begins, over so many accounts where that is known."""
         ...
 
-    def found(self, count: int) -> None:
-        """So many accounts are known by now."""
+    def found(self, name: str, count: int) -> None:
+        """So many accounts of a phase are known by now."""
         ...
 
-    def done(self, *, changes: int, failed: bool) -> None:
-        """One account is done."""
+    def done(self, name: str, *, changes: int, failed: bool) -> None:
+        """One account of a phase is done; the phase before can go on for a while beside the latest."""
         ...
 
 
@@ -96,10 +100,10 @@ class Unobserved:
     def phase(self, name: str, total: int | None) -> None:
         """Do nothing."""
 
-    def found(self, count: int) -> None:
+    def found(self, name: str, count: int) -> None:
         """Do nothing."""
 
-    def done(self, *, changes: int, failed: bool) -> None:
+    def done(self, name: str, *, changes: int, failed: bool) -> None:
         """Do nothing."""
 
 
@@ -111,7 +115,8 @@ class Ports:
     archive: RunArchive
     notifier: Notifier | None
     observer: Observer
-    confirm: Callable[[RunReport], bool]
+    confirm: Callable[[RunReport], bool] | None
+    """Asks a person whether a plan may be carried out; None where nobody is to be asked."""
     halt: Halt
     securityhub: SecurityHub | None = None
     counter: Counter = field(default_factory=NotCounted)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,9 +23,7 @@ class ProgressView:
     def __init__(self, console: Console, mode: Mode | None = None, *, wanted: bool = True) -> None:
         """Take the console of standard error, and the mode of the run for the word of what is done to users."""
         self._changed = "changed" if mode is None else _CHANGED[mode]
-        self._task: TaskID | None = None
-        self._total: int | None = None
-        self._done, self._changes, self._failures = 0, 0, 0
+        self._phases: dict[str, _Phase] = {}
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=12),
@@ -60,27 +59,39 @@ class ProgressView:
     def phase(self, name: str, total: int | None) -> None:
         """Begin a phase of so many accounts, or of a number not known yet; the phase before it stays in sight."""
         word = "planned" if name == "inspecting" else self._changed
-        self._done, self._changes, self._failures = 0, 0, 0
-        self._total = total
-        self._task = self._progress.add_task(name, total=total, word=word, **self._fields())
+        phase = _Phase(total)
+        phase.task = self._progress.add_task(name, total=total, word=word, **phase.fields())
+        self._phases[name] = phase
 
-    def found(self, count: int) -> None:
-        """Take note of how many accounts of this phase are known so far."""
-        self._total = count
-        self._show()
+    def found(self, name: str, count: int) -> None:
+        """Take note of how many accounts of a phase are known so far."""
+        if phase := self._phases.get(name):
+            phase.total = count
+            self._show(name)
 
-    def done(self, *, changes: int, failed: bool) -> None:
+    def done(self, name: str, *, changes: int, failed: bool) -> None:
         """Count one account as finished, with the number of users planned, enforced or released in it."""
-        self._done += 1
-        self._changes += changes
-        self._failures += failed
-        self._show()
+        if phase := self._phases.get(name):
+            phase.done += 1
+            phase.changes += changes
+            phase.failures += failed
+            self._show(name)
 
-    def _show(self) -> None:
-        if self._task is not None:
-            self._progress.update(self._task, total=self._total, completed=self._done, **self._fields())
+    def _show(self, name: str) -> None:
+        phase = self._phases[name]
+        self._progress.update(phase.task, total=phase.total, completed=phase.done, **phase.fields())
 
-    def _fields(self) -> dict[str, Any]:
-        of = "" if self._total is None else f"/{self._total:,}"
-        accounts = f"{self._done:,}{of} accounts"
-        return {"accounts": accounts, "changes": self._changes, "failures": self._failures}
+
+@dataclass(slots=True)
+class _Phase:
+    """One line of the bar."""
+
+    total: int | None
+    task: TaskID = field(init=False)
+    done: int = 0
+    changes: int = 0
+    failures: int = 0
+
+    def fields(self) -> dict[str, Any]:
+        of = "" if self.total is None else f"/{self.total:,}"
+        return {"accounts": f"{self.done:,}{of} accounts", "changes": self.changes, "failures": self.failures}

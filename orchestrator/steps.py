@@ -184,6 +184,6 @@ def _furnish(hub: Hub, request: RunRequest, invocation: Invocation, *, sends_dig
         request,
         halt=invocation.halt,
         observer=Unobserved(),
-        confirm=lambda _: True,
+        confirm=None,
         sends_digest=sends_digest,
     )

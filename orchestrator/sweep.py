@@ -3,8 +3,10 @@
 Serves a run in one process, and each part of one that is spread over many.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 
 import structlog
 
@@ -14,28 +16,175 @@ from orchestrator.inspection import inspect_account
 from orchestrator.model import Account, AccountResult, Decision, Outcome, Problem, Reason, Stage, Status
 from orchestrator.planning import count_planned, hold
 from orchestrator.pool import Halt, Worked, work_through
-from orchestrator.ports import Ports
+from orchestrator.ports import APPLYING, INSPECTING, Ports
 from orchestrator.remedies import explain_defect
 from orchestrator.results import Results
 from orchestrator.selection import skip_account
 
+T = TypeVar("T")
+
+_TICK_SECONDS = 0.2
 _WRITTEN = frozenset({Outcome.ENFORCED, Outcome.RELEASED})
 
 log = structlog.get_logger(__name__)
 
 
-def plan_all(accounts: Iterable[Account], desk: Desk, ports: Ports, *, results: Results) -> None:
-    """Put the plan of every account into the results, while accounts are still being listed."""
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """An account on its way through apply, and the decisions settled so far."""
 
-    def work(account: Account) -> AccountResult:
-        return skip(account, desk) or inspect_account(account, desk)
+    account_id: str
+    done: list[Decision] = field(default_factory=list)
 
-    ports.observer.phase("inspecting", None)
-    for worked in work_through(accounts, work, workers=desk.config.concurrency.workers, halt=ports.halt):
-        result = worked.result or _uninspected(worked, ports.halt)
-        results.put(result)
-        ports.observer.found(results.listed)
-        ports.observer.done(changes=count_planned(result), failed=result.status is Status.FAILED)
+
+class Sweep:
+    """What is done to the accounts of a run, with what becomes of each put into the results."""
+
+    def __init__(self, desk: Desk, ports: Ports, results: Results) -> None:
+        """Take what the run works with, and where its results go."""
+        self._desk = desk
+        self._ports = ports
+        self._results = results
+        self._unsettled: dict[str, _Work] = {}
+
+    def plan_all(self, accounts: Iterable[Account]) -> None:
+        """Plan every account, while accounts are still being listed."""
+        self._ports.observer.phase(INSPECTING, None)
+        for worked in self._work_through(accounts, self._plan):
+            self._put_plan(worked.item, worked)
+
+    def apply_all(self) -> None:
+        """Carry out the plan of every account that changes something."""
+        work = [self._take_up(account_id) for account_id in self._results.with_changes]
+        self._ports.observer.phase(APPLYING, len(work))
+        for worked in self._work_through(work, self._apply):
+            self._settle(worked.item, worked)
+        self._leave_unfinished()
+
+    def plan_and_apply(self, accounts: Iterable[Account], opens: Callable[[int], bool]) -> bool:
+        """Plan every account, and carry the plans out once `opens` allows it.
+
+        That is asked when all accounts have been begun, and again after each plan that still comes, with the number of
+        those that are outstanding. Returns whether it said yes before they were all there; then everything is applied.
+        """
+        relay = _Relay(accounts, self._ports.halt)
+        self._ports.observer.phase(INSPECTING, None)
+        try:
+            is_open = self._relay(relay, opens)
+        finally:
+            relay.end()  # whatever happened, or its thread would wait for ever
+        self._leave_unfinished()
+        return is_open
+
+    def _relay(self, relay: "_Relay", opens: Callable[[int], bool]) -> bool:
+        outstanding, are_begun, is_open = 0, False, False
+        for worked in self._work_through(relay, self._do):
+            if isinstance(worked.item, _Work):
+                self._settle(worked.item, worked)
+            elif worked.item is None:
+                outstanding, are_begun = outstanding + relay.listed, True
+            else:
+                outstanding -= 1
+                self._put_plan(worked.item, worked)
+                if is_open and self._results.has_changes(worked.item.id):
+                    self._ports.observer.found(APPLYING, relay.give(self._take_up(worked.item.id)))
+            if are_begun and outstanding and not is_open and not self._ports.halt.reason and opens(outstanding):
+                is_open = True
+                planned = [self._take_up(account_id) for account_id in self._results.with_changes]
+                self._ports.observer.phase(APPLYING, relay.give(*planned))
+            if are_begun and not outstanding and not self._unsettled:
+                relay.end()
+        return is_open
+
+    def _work_through(
+        self, items: Iterable[T], work: Callable[[T], AccountResult | None]
+    ) -> Iterator[Worked[T, AccountResult | None]]:
+        return work_through(items, work, workers=self._desk.config.concurrency.workers, halt=self._ports.halt)
+
+    def _do(self, item: Account | _Work | None) -> AccountResult | None:
+        if isinstance(item, _Work):
+            return self._apply(item)
+        return None if item is None else self._plan(item)
+
+    def _plan(self, account: Account) -> AccountResult:
+        return skip(account, self._desk) or inspect_account(account, self._desk)
+
+    def _put_plan(self, account: Account, worked: Worked[Any, AccountResult | None]) -> None:
+        result = worked.result or self._uninspected(account, worked.error)
+        self._results.put(result)
+        self._ports.observer.found(INSPECTING, self._results.listed)
+        self._ports.observer.done(INSPECTING, changes=count_planned(result), failed=result.status is Status.FAILED)
+
+    def _take_up(self, account_id: str) -> _Work:
+        work = self._unsettled[account_id] = _Work(account_id)
+        return work
+
+    def _apply(self, work: _Work) -> AccountResult:
+        return apply_account(self._results[work.account_id], self._desk, work.done)
+
+    def _settle(self, work: _Work, worked: Worked[Any, AccountResult | None]) -> None:
+        result = worked.result or self._unapplied(work, worked.error)
+        self._results.put(result)
+        del self._unsettled[work.account_id]
+        written = sum(decision.outcome in _WRITTEN for decision in result.decisions)
+        self._ports.observer.done(APPLYING, changes=written, failed=result.status is Status.FAILED)
+
+    def _leave_unfinished(self) -> None:
+        """Say of the plans that a halt cut short, or left untouched, what became of them."""
+        for work in self._unsettled.values():
+            self._results.put(self._unapplied(work, None))
+
+    def _uninspected(self, account: Account, error: BaseException | None) -> AccountResult:
+        """Return the result of an account whose inspection never returned one."""
+        if error is not None:
+            _log_defect(error, account)
+            return AccountResult(account, Status.FAILED, problem=explain_defect(error, Stage.INSPECT, account))
+        return leave_out(account, self._ports.halt.reason or "interrupted")
+
+    def _unapplied(self, work: _Work, error: BaseException | None) -> AccountResult:
+        """Return the result of an account whose changes never came to an end."""
+        plan = self._results[work.account_id]
+        if error is None:
+            return unfinished(plan, work.done, self._ports.halt.reason or "interrupted")
+        _log_defect(error, plan.account)
+        return failed(plan, work.done, explain_defect(error, Stage.APPLY, plan.account))
+
+
+class _Relay:
+    """All accounts, then None when each has been begun, then the work that is given meanwhile, to its end."""
+
+    def __init__(self, accounts: Iterable[Account], halt: Halt) -> None:
+        self._accounts = accounts
+        self._halt = halt
+        self._later: SimpleQueue[_Work | None] = SimpleQueue()
+        self._given = 0
+        self.listed = 0
+        """How many accounts have been drawn."""
+
+    def give(self, *work: _Work) -> int:
+        """Add work, and return how much has been given by now."""
+        for item in work:
+            self._later.put(item)
+        self._given += len(work)
+        return self._given
+
+    def end(self) -> None:
+        """Say that no more work comes."""
+        self._later.put(None)
+
+    def __iter__(self) -> Iterator[Account | _Work | None]:
+        for account in self._accounts:
+            self.listed += 1
+            yield account
+        yield None  # items are begun in the order in which they are drawn
+        while not self._halt.reason:
+            try:
+                item = self._later.get(timeout=_TICK_SECONDS)
+            except Empty:
+                continue
+            if item is None:
+                return
+            yield item
 
 
 def skip(account: Account, desk: Desk) -> AccountResult | None:
@@ -50,34 +199,6 @@ def hold_all(results: Results, reason: Reason) -> None:
         results.put(hold(results[account_id], reason))
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """An account on its way through apply, and the decisions settled so far."""
-
-    account_id: str
-    done: list[Decision] = field(default_factory=list)
-
-
-def apply_all(results: Results, desk: Desk, ports: Ports) -> None:
-    """Carry out the plan of every account that changes something, and put what became of it into the results."""
-    work = [_Work(account_id) for account_id in results.with_changes]
-    unsettled = {item.account_id: item for item in work}
-    ports.observer.phase("applying", len(work))
-    for worked in work_through(
-        work,
-        lambda item: apply_account(results[item.account_id], desk, item.done),
-        workers=desk.config.concurrency.workers,
-        halt=ports.halt,
-    ):
-        result = worked.result or _unapplied(worked, results, ports.halt)
-        results.put(result)
-        del unsettled[worked.item.account_id]
-        written = sum(decision.outcome in _WRITTEN for decision in result.decisions)
-        ports.observer.done(changes=written, failed=result.status is Status.FAILED)
-    for account_id, item in unsettled.items():
-        results.put(unfinished(results[account_id], item.done, ports.halt.reason or "interrupted"))
-
-
 def explain_unreached(results: Results, reason: str | None) -> list[Problem]:
     """Return the problem of a run that ended early, if it did."""
     left = results.not_reached
@@ -87,29 +208,10 @@ def explain_unreached(results: Results, reason: str | None) -> list[Problem]:
     return [Problem(stage, reason, f"the run ended early; {left} accounts were not reached", RUN_AGAIN[reason])]
 
 
-def _uninspected(worked: Worked[Account, AccountResult], halt: Halt) -> AccountResult:
-    """Return the result of an account whose inspection never returned one."""
-    account, reason = worked.item, halt.reason or "interrupted"
-    if worked.error is not None:
-        _log_defect(worked.error, account)
-        problem = explain_defect(worked.error, Stage.INSPECT, account)
-        return AccountResult(account, Status.FAILED, problem=problem)
-    return leave_out(account, reason)
-
-
 def leave_out(account: Account, reason: str) -> AccountResult:
     """Return the result of an account that a run did not come to."""
     problem = Problem(Stage.INSPECT, reason, "the run ended before the account was inspected", RUN_AGAIN[reason])
     return AccountResult(account, Status.NOT_REACHED, problem=problem)
-
-
-def _unapplied(worked: Worked[_Work, AccountResult], results: Results, halt: Halt) -> AccountResult:
-    """Return the result of an account whose changes never came to an end."""
-    plan, done = results[worked.item.account_id], worked.item.done
-    if worked.error is None:
-        return unfinished(plan, done, halt.reason or "interrupted")
-    _log_defect(worked.error, plan.account)
-    return failed(plan, done, explain_defect(worked.error, Stage.APPLY, plan.account))
 
 
 def _log_defect(error: BaseException, account: Account) -> None:

@@ -70,8 +70,6 @@ def run_command(mode: Mode, options: RunOptions) -> int:
         with Interrupts(halt) as interrupts, ProgressView(Console(stderr=True), mode) as progress:
 
             def confirm(plan: RunReport) -> bool:
-                if not asks:
-                    return True
                 with progress.paused(), interrupts.prompting():
                     return _ask(plan, options, hub.config)
 
@@ -80,7 +78,7 @@ def run_command(mode: Mode, options: RunOptions) -> int:
                 request,
                 halt=halt,
                 observer=progress,
-                confirm=confirm,
+                confirm=confirm if asks else None,
                 sends_digest=options.sends_digest and not options.sandbox,
             )
         if finished.was_declined:

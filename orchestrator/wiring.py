@@ -109,7 +109,7 @@ def run_once(
     *,
     halt: Halt,
     observer: Observer,
-    confirm: Callable[[RunReport], bool],
+    confirm: Callable[[RunReport], bool] | None,
     sends_digest: bool,
 ) -> Finished:
     """Carry out one run against AWS and return what it ended in.
@@ -128,7 +128,7 @@ def furnish(
     *,
     halt: Halt,
     observer: Observer,
-    confirm: Callable[[RunReport], bool],
+    confirm: Callable[[RunReport], bool] | None,
     sends_digest: bool,
 ) -> tuple[Desk, Ports]:
     """Return what a run, or one step of it, works with. Raises StartError or ConfigError where it could not start."""

@@ -295,6 +295,7 @@ class FakeObserver:
     """Counts what a progress bar would show."""
 
     phases: list[tuple[str, int | None]] = field(default_factory=list)
+    known: dict[str, int] = field(default_factory=dict)
     accounts_done: int = 0
     changes: int = 0
     failures: int = 0
@@ -302,10 +303,12 @@ class FakeObserver:
     def phase(self, name: str, total: int | None) -> None:
         self.phases.append((name, total))
 
-    def found(self, count: int) -> None:
-        pass
+    def found(self, name: str, count: int) -> None:
+        assert name in dict(self.phases), "a phase that has begun"
+        self.known[name] = count
 
-    def done(self, *, changes: int, failed: bool) -> None:
+    def done(self, name: str, *, changes: int, failed: bool) -> None:
+        assert name in dict(self.phases), "a phase that has begun"
         self.accounts_done += 1
         self.changes += changes
         self.failures += failed

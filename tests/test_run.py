@@ -43,6 +43,7 @@ class Stage:
     securityhub: FakeSecurityHub | None = None
     halt: Halt = field(default_factory=Halt)
     is_stopped: Callable[[], bool] = lambda: False
+    asks: bool = True
     answers: bool = True
     asked: list[RunReport] = field(default_factory=list)
 
@@ -67,7 +68,7 @@ class Stage:
             archive=archive,
             notifier=self.notifier,
             observer=self.observer,
-            confirm=self._confirm,
+            confirm=self._confirm if self.asks else None,
             halt=self.halt,
             securityhub=self.securityhub,
         )
@@ -1055,8 +1056,8 @@ def test_run_interrupted_between_its_plan_and_the_first_write_says_that_nothing_
     stage.aws.add(make_user("bob", has_mfa=True))
 
     class Interrupts(FakeObserver):
-        def done(self, *, changes: int, failed: bool) -> None:
-            super().done(changes=changes, failed=failed)
+        def done(self, name: str, *, changes: int, failed: bool) -> None:
+            super().done(name, changes=changes, failed=failed)
             if self.accounts_done == 2:
                 stage.halt.interrupted.set()
 

@@ -80,10 +80,10 @@ class Silent:
     def phase(self, name: str, total: int | None) -> None:
         pass
 
-    def found(self, count: int) -> None:
+    def found(self, name: str, count: int) -> None:
         pass
 
-    def done(self, *, changes: int, failed: bool) -> None:
+    def done(self, name: str, *, changes: int, failed: bool) -> None:
         pass
 
 
@@ -105,7 +105,7 @@ class Workbench:
             started_at=hub.now(),
             ou_ids=ou_ids,
         )
-        return run_once(hub, request, halt=Halt(), observer=Silent(), confirm=lambda _: True, sends_digest=False).report
+        return run_once(hub, request, halt=Halt(), observer=Silent(), confirm=None, sends_digest=False).report
 
 
 @dataclass(frozen=True)

@@ -737,11 +737,11 @@ def test_progress_counts_accounts_changes_and_failures() -> None:
 
     with ProgressView(console, Mode.APPLY) as progress:
         progress.phase("inspecting", None)
-        progress.done(changes=1000, failed=False)
-        progress.found(20)
-        progress.done(changes=234, failed=True)
+        progress.done("inspecting", changes=1000, failed=False)
+        progress.found("inspecting", 20)
+        progress.done("inspecting", changes=234, failed=True)
         progress.phase("applying", 7)
-        progress.done(changes=5, failed=False)
+        progress.done("applying", changes=5, failed=False)
         progress._progress.refresh()
 
     drawn = list(screens(console))
@@ -756,7 +756,7 @@ def test_progress_total_grows_while_accounts_are_found() -> None:
     with ProgressView(console) as progress:
         progress.phase("inspecting", None)
         for number in (20, 40):
-            progress.found(number)
+            progress.found("inspecting", number)
             progress._progress.refresh()
 
     drawn = [line for line in screens(console) if "0/" in line]
@@ -791,7 +791,7 @@ def test_paused_progress_draws_nothing_until_it_goes_on() -> None:
         progress.phase("inspecting", 3)
         with progress.paused():
             before = written(console)
-            progress.done(changes=1, failed=False)
+            progress.done("inspecting", changes=1, failed=False)
             during = written(console)
 
     assert during == before
@@ -801,8 +801,8 @@ def test_paused_progress_draws_nothing_until_it_goes_on() -> None:
 def drive(progress: ProgressView) -> None:
     with progress:
         progress.phase("inspecting", None)
-        progress.found(1)
-        progress.done(changes=1, failed=True)
+        progress.found("inspecting", 1)
+        progress.done("inspecting", changes=1, failed=True)
         with progress.paused():
             pass
         progress.phase("applying", 1)
@@ -826,8 +826,8 @@ def test_progress_before_the_first_phase_is_passed_over() -> None:
     console = on_terminal()
 
     with ProgressView(console) as progress:
-        progress.found(3)
-        progress.done(changes=1, failed=False)
+        progress.found("inspecting", 3)
+        progress.done("inspecting", changes=1, failed=False)
 
     assert "accounts" not in written(console)
 

@@ -18,7 +18,7 @@ from orchestrator.ports import Finished, Ports
 from orchestrator.remembering import history_problems, with_history
 from orchestrator.results import Results
 from orchestrator.survey import OuSurvey
-from orchestrator.sweep import explain_unreached, hold_all, leave_out, plan_all, skip
+from orchestrator.sweep import Sweep, explain_unreached, hold_all, leave_out, skip
 
 LOST = "lost"
 OU_PATIENCE_SECONDS = 240.0
@@ -116,7 +116,7 @@ def _settle(account_ids: list[str], desk: Desk, ports: Ports, *, results: Result
     """
     seen = Results({account_id: index for index, account_id in enumerate(account_ids)})
     if was_let_go and account_ids:
-        plan_all([results[account_id].account for account_id in account_ids], desk, ports, results=seen)
+        Sweep(desk, ports, seen).plan_all([results[account_id].account for account_id in account_ids])
     now = {result.account.id: result for result in seen}
     for account_id in account_ids:
         plan = results[account_id]

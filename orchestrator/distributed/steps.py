@@ -14,7 +14,7 @@ from orchestrator.ports import Ports
 from orchestrator.remembering import recall_earlier_runs, with_history
 from orchestrator.results import Results
 from orchestrator.run import gate
-from orchestrator.sweep import apply_all, leave_out, plan_all
+from orchestrator.sweep import Sweep, leave_out
 
 
 def select(
@@ -47,7 +47,7 @@ def plan_batch(number: int, desk: Desk, ports: Ports, *, room: Workroom) -> None
     entries = room.batch(number)
     desk = with_history(desk, _share(entries, desk))
     results = Results({entry.account.id: index for index, entry in enumerate(entries)})
-    plan_all((entry.account for entry in entries), desk, ports, results=results)
+    Sweep(desk, ports, results).plan_all(entry.account for entry in entries)
     for entry in entries:  # after a halt accounts are no longer drawn
         if entry.account.id not in results:
             results.put(leave_out(entry.account, ports.halt.reason or "interrupted"))
@@ -79,7 +79,7 @@ def apply_batch(number: int, desk: Desk, ports: Ports, *, room: Workroom) -> Non
         raise StartError(f"batch {number} may not be applied: the gate has not let this run go")
     results = _results(room.part("plans", number).results)
     changed = results.with_changes
-    apply_all(results, desk, ports)
+    Sweep(desk, ports, results).apply_all()
     room.put_part("applied", number, Part(_effort(ports), (results[account_id] for account_id in changed)))
 
 

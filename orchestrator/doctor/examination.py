@@ -142,7 +142,9 @@ def _examine_accounts(
     tools.observer.phase("looking", len(accounts))
     for worked in work_through(accounts, work, workers=tools.config.concurrency.workers, halt=tools.halt):
         examined = found[worked.item.id] = worked.result or _unexamined(worked, tools)
-        tools.observer.done(changes=0, failed=any(check.status is CheckStatus.PROBLEM for check in examined.checks))
+        tools.observer.done(
+            "looking", changes=0, failed=any(check.status is CheckStatus.PROBLEM for check in examined.checks)
+        )
     return [(account, found.get(account.id) or _unexamined(Worked(account), tools)) for account in accounts]
 
 

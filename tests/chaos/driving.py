@@ -38,8 +38,8 @@ class Silent:
     """Watches a run and says nothing."""
 
     def phase(self, name: str, total: int | None) -> None: ...
-    def found(self, count: int) -> None: ...
-    def done(self, *, changes: int, failed: bool) -> None: ...
+    def found(self, name: str, count: int) -> None: ...
+    def done(self, name: str, *, changes: int, failed: bool) -> None: ...
 
 
 @dataclass
@@ -149,7 +149,7 @@ class Stage:
         config = parse_config(yaml.safe_dump(self.settings), source="config.yaml")
         hub = Hub(config, self.environment, self.clients or make_clients(connections=config.concurrency.workers))
         return run_once(
-            hub, request, halt=halt, observer=Silent(), confirm=lambda _: True, sends_digest=self.slack is not None
+            hub, request, halt=halt, observer=Silent(), confirm=None, sends_digest=self.slack is not None
         ).report
 
     def _count_messages(self) -> int:

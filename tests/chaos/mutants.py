@@ -17,9 +17,9 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
         name="an account that failed is left out",
         guards="invariant 1",
         path="orchestrator/sweep.py",
-        before="        results.put(result)\n        ports.observer.found",
-        after="        if result.status is Status.FAILED:\n            continue\n"
-        "        results.put(result)\n        ports.observer.found",
+        before="        self._results.put(result)\n        self._ports.observer.found",
+        after="        if result.status is Status.FAILED:\n            return\n"
+        "        self._results.put(result)\n        self._ports.observer.found",
         scenario="AssumeRole denied",
         invariant=1,
     ),
@@ -164,8 +164,8 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
         name="a run that was told to end before it wrote ends well",
         guards="invariant 5",
         path="orchestrator/run.py",
-        before="    if request.mode is not Mode.PLAN and results.with_changes:\n",
-        after="    if request.mode is not Mode.PLAN and results.with_changes and not ports.halt.reason:\n",
+        before="    if not is_applied and request.mode is not Mode.PLAN and results.with_changes:\n",
+        after="    if not is_applied and not ports.halt.reason and results.with_changes:\n",
         scenario="Ctrl-C at any call",
         invariant=5,
         runs=12,

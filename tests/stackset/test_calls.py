@@ -178,8 +178,8 @@ class Quiet:
     """Observes nothing."""
 
     def phase(self, name: str, total: int | None) -> None: ...
-    def found(self, count: int) -> None: ...
-    def done(self, *, changes: int, failed: bool) -> None: ...
+    def found(self, name: str, count: int) -> None: ...
+    def done(self, name: str, *, changes: int, failed: bool) -> None: ...
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ def run(hub: Hub, mode: Mode, *, targets: tuple[str, ...] = (), ou_ids: tuple[st
         targets=targets,
         ou_ids=ou_ids,
     )
-    run_once(hub, request, halt=Halt(), observer=Quiet(), confirm=lambda _: True, sends_digest=True)
+    run_once(hub, request, halt=Halt(), observer=Quiet(), confirm=None, sends_digest=True)
 
 
 def run_in_steps(deployment: Deployment) -> None:
