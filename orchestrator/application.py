@@ -58,6 +58,7 @@ def apply_account(plan: AccountResult, desk: Desk, done: list[Decision]) -> Acco
     is_release = desk.request.mode is Mode.RELEASE
     access = Access.RELEASE if is_release else Access.ENFORCE
     gone: set[str] = set()
+    made: list[PolicyChange] = []
 
     def settle(decision: Decision) -> None:
         settled = _release(decision, desk) if is_release else _enforce(decision, plan.account, desk)
@@ -70,21 +71,28 @@ def apply_account(plan: AccountResult, desk: Desk, done: list[Decision]) -> Acco
         try:
             with desk.sessions.enter(plan.account.id, access) as pace:
                 if not is_release:
-                    plan = _settle_policy(plan, desk)
+                    settled = _settle_policy(plan, desk, made)
+                    if settled is None:
+                        return unfinished(replace(plan, policy_changes=()), done, desk.halt_reason() or "interrupted")
+                    plan = settled
                 done.extend(decision for decision in plan.decisions if decision.outcome is not Outcome.PLANNED)
                 share_out(_planned(plan), settle, pace)
         except AwsError as error:
-            roles = desk.config.member_role
-            role = roles.release_name if is_release else roles.name
-            problem = explain_account_error(
-                error, Stage.APPLY, plan.account, organization=desk.organization, role_name=role
-            )
-            log.warning("account_failed", stage=problem.stage.value, code=problem.code, message=problem.message)
-            return failed(_without(plan, gone), done, problem)
-        plan = _without(plan, gone)
+            problem = _explain(error, plan.account, desk)
+            return failed(replace(_without(plan, gone), policy_changes=tuple(made)), done, problem)
+        plan = replace(_without(plan, gone), policy_changes=tuple(made))
         if len(done) < len(plan.decisions):
             return unfinished(plan, done, desk.halt_reason() or "interrupted")
         return replace(plan, decisions=_in_order(plan, done))
+
+
+def _explain(error: AwsError, account: Account, desk: Desk) -> Problem:
+    """Return the problem of an account that could not be entered, or whose policy could not be settled."""
+    roles, is_release = desk.config.member_role, desk.request.mode is Mode.RELEASE
+    role = roles.release_name if is_release else roles.name
+    problem = explain_account_error(error, Stage.APPLY, account, organization=desk.organization, role_name=role)
+    log.warning("account_failed", stage=problem.stage.value, code=problem.code, message=problem.message)
+    return problem
 
 
 def failed(plan: AccountResult, done: Sequence[Decision], problem: Problem) -> AccountResult:
@@ -112,18 +120,22 @@ class _Unsettled(Enum):
     HALTED = auto()
 
 
-def _settle_policy(plan: AccountResult, desk: Desk) -> AccountResult:
-    """Return a plan after a live look at policy and group; where the program owns them, they are made or updated."""
+def _settle_policy(plan: AccountResult, desk: Desk, made: list[PolicyChange]) -> AccountResult | None:
+    """Return a plan after a live look at policy and group; where the program owns them, they are made or updated.
+
+    `made` is filled with the changes as they are made. None where a halt came before any of those that are planned.
+    """
     account_id = plan.account.id
     needs_group = any(decision.via is Via.GROUP for decision in _planned(plan))
     changes = plan.policy_changes
     now = desk.policies.look(account_id, group=needs_group)
     if changes and desk.halt_reason():
-        return plan
+        return None
     if changes and not desk.is_stopped():
         for change in changes:
             if _is_called_for(change, now):
                 desk.policies.change(account_id, change)
+                made.append(change)
                 log.info(change.value, policy_arn=now.policy_arn, group_name=now.group_name)
         now = desk.policies.look(account_id, group=needs_group)
     held = (_hold_unless_ours(decision, now) for decision in plan.decisions)

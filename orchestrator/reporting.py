@@ -113,7 +113,7 @@ class AccountReport(_Model):
     users: tuple[UserReport, ...]
     policy_changes: tuple[PolicyChange, ...] = Field(
         default=(),
-        description="changes to the policy or group themselves; only with policy.managed_by: orchestrator",
+        description="changes to policy or group themselves, planned or made; with policy.managed_by: orchestrator",
     )
     failing_runs: int = Field(default=0, description="how many runs in a row, this one included, the account failed")
     unread_open_since: dict[str, UtcTime] = Field(

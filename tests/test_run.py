@@ -723,6 +723,51 @@ def test_plan_shows_changes_to_the_policy_and_makes_none(stage: Stage) -> None:
     assert stage.aws.writes() == []
 
 
+def test_update_that_a_halt_forestalled_is_not_reported_as_made(stage: Stage) -> None:
+    stage.aws.add(make_user("bob", has_mfa=True), policy=PolicyState.OUTDATED)
+
+    def halt(action: str, _: str, subject: str) -> None:
+        if (action, subject) == ("enter", Access.ENFORCE.value):
+            stage.halt.interrupted.set()
+
+    stage.aws.before = halt
+
+    report = stage.play(config=make_config(**OWNED))
+
+    assert stage.aws.writes() == []
+    assert (report.accounts[0].status, report.accounts[0].policy_changes) == ("not_reached", ())
+    assert exit_code(report) == 1
+
+
+def test_update_that_the_stop_switch_forestalled_is_not_reported_as_made(stage: Stage) -> None:
+    stage.aws.add(make_user("bob", has_mfa=True), policy=PolicyState.OUTDATED)
+    answers = iter([False])
+    stage.is_stopped = lambda: next(answers, True)
+
+    report = stage.play(config=make_config(**OWNED))
+
+    assert stage.aws.writes() == []
+    assert report.accounts[0].policy_changes == ()
+
+
+def test_changes_to_the_policy_are_reported_as_far_as_they_were_made(stage: Stage) -> None:
+    policies = frozenset(f"arn:aws:iam::aws:policy/{number}" for number in range(10))
+    stage.aws.add(
+        make_user("bob", attached_policy_arns=policies), policy=PolicyState.MISSING, group=PolicyState.MISSING
+    )
+
+    def deny(action: str, *_: str) -> None:
+        if action == "create_group":
+            raise fail(AccessDenied)
+
+    stage.aws.before = deny
+
+    report = stage.play(config=make_config(**OWNED))
+
+    assert stage.aws.writes()[0][0] == "create_policy"
+    assert (report.accounts[0].status, report.accounts[0].policy_changes) == ("failed", ("create_policy",))
+
+
 def test_without_ownership_nothing_is_made(stage: Stage) -> None:
     stage.aws.add(make_user("alice"), policy=PolicyState.MISSING)
 
