@@ -23,6 +23,7 @@ from orchestrator.logs import configure_logs
 from orchestrator.model import Mode, Outcome, RunRequest, Trigger
 from orchestrator.notes import exemption_notes
 from orchestrator.pool import Halt
+from orchestrator.ports import Finished
 from orchestrator.reporting import RunReport, exit_code
 from orchestrator.tables import ProgressView, print_notes, print_report
 from orchestrator.tabular import write_csv
@@ -67,29 +68,35 @@ def run_command(mode: Mode, options: RunOptions) -> int:
         request = _make_request(mode, options, hub)
         structlog.contextvars.bind_contextvars(run_id=request.run_id)
         halt = Halt()
-        with Interrupts(halt) as interrupts, ProgressView(Console(stderr=True), mode) as progress:
+        with Interrupts(halt) as interrupts:  # also while the report is written: it is to come out whole
+            with ProgressView(Console(stderr=True), mode) as progress:
 
-            def confirm(plan: RunReport) -> bool:
-                with progress.paused(), interrupts.prompting():
-                    return _ask(plan, options, hub.config)
+                def confirm(plan: RunReport) -> bool:
+                    with progress.paused(), interrupts.prompting():
+                        return _ask(plan, options, hub.config)
 
-            finished = run_once(
-                hub,
-                request,
-                halt=halt,
-                observer=progress,
-                confirm=confirm if asks else None,
-                sends_digest=options.sends_digest and not options.sandbox,
-            )
-        if finished.was_declined:
-            click.echo("Nothing was written.", err=True)
-            if options.output == "json":
-                show_report(finished.report, options.output, hub.config)
-            return 1
-        show_report(finished.report, options.output, hub.config, address=finished.address)
-        if options.sandbox and options.output == "table" and mode is not Mode.PLAN:
-            _show_digest(finished.report, hub.config)
-        return exit_code(finished.report)
+                finished = run_once(
+                    hub,
+                    request,
+                    halt=halt,
+                    observer=progress,
+                    confirm=confirm if asks else None,
+                    sends_digest=options.sends_digest and not options.sandbox,
+                )
+            return _show(finished, options, hub.config, mode=mode)
+
+
+def _show(finished: Finished, options: RunOptions, config: Config, *, mode: Mode) -> int:
+    """Write what a run ended in to standard output, and return the exit code."""
+    if finished.was_declined:
+        click.echo("Nothing was written.", err=True)
+        if options.output == "json":
+            show_report(finished.report, options.output, config)
+        return 1
+    show_report(finished.report, options.output, config, address=finished.address)
+    if options.sandbox and options.output == "table" and mode is not Mode.PLAN:
+        _show_digest(finished.report, config)
+    return exit_code(finished.report)
 
 
 def show_report(report: RunReport, output: str, config: Config, *, address: str | None = None) -> None:

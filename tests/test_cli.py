@@ -535,6 +535,44 @@ def test_signal_ends_the_run_with_a_report_of_what_was_done(
     assert list((cli.folder / "orgmfa-runs" / "runs").rglob("*.json.gz"))
 
 
+INTERRUPTED_WHILE_WRITING = """
+import os, signal
+import orchestrator.terminal as terminal
+from orchestrator.cli import main
+
+write = terminal.write_indented
+
+def interrupted(report):
+    for number, text in enumerate(write(report)):
+        if number == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        yield text
+
+terminal.write_indented = interrupted
+main()
+"""
+
+
+@pytest.mark.usefixtures("sample")
+def test_signal_while_the_report_is_written_leaves_it_whole(cli: Cli) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_WHILE_WRITING, "plan", "--output", "json"],
+        cwd=cli.folder,
+        env=cli.environment(),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+
+    assert outcomes(RunReport.model_validate_json(done.stdout)) == {
+        "alice": "planned",
+        "bob": "none",
+        "carol": "planned",
+    }
+    assert "Interrupted" in done.stderr
+
+
 def test_second_signal_ends_at_once(aws: AwsServer, cli: Cli, sample: Sample) -> None:
     signalled: list[Any] = []
 
