@@ -166,14 +166,14 @@ class _Line:
     connection: HTTPConnection
     head: str
     """What all its requests begin with, as http.client writes it."""
-    timeout: int
-    """Milliseconds that each wait may take."""
+    timeout: int | None
+    """Milliseconds that each wait may take; None: as long as it takes."""
     incoming: "select.poll"
     outgoing: "select.poll"
 
     @classmethod
-    def over(cls, connection: HTTPConnection, timeout: float) -> "_Line":
-        """Return a line over a connection, with the seconds that each wait may take."""
+    def over(cls, connection: HTTPConnection, timeout: float | None) -> "_Line":
+        """Return a line over a connection, with the seconds that each wait may take, if there is an end to it."""
         host = f"[{connection.host}]" if ":" in connection.host else connection.host
         if connection.port != connection.default_port:
             host = f"{host}:{connection.port}"
@@ -182,7 +182,7 @@ class _Line:
         incoming.register(connection.sock, select.POLLIN)
         outgoing.register(connection.sock, select.POLLOUT)
         head = f"POST / HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: identity\r\n"
-        return cls(connection, head, int(1000 * timeout), incoming, outgoing)
+        return cls(connection, head, None if timeout is None else int(1000 * timeout), incoming, outgoing)
 
     def is_dropped(self) -> bool:
         """Return whether there is something to read though nothing was asked: that the server closes, most often."""
@@ -245,7 +245,7 @@ class _Line:
 
     def _wait(self, poll: "select.poll") -> None:
         if not poll.poll(self.timeout):
-            message = f"nothing came or went for {self.timeout / 1000:g} s"
+            message = f"nothing came or went for {self.timeout} ms"
             raise TimeoutError(message)
 
 

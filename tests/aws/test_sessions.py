@@ -94,12 +94,13 @@ def calls_from_many_threads(aws_clients: Clients, aws: AwsServer) -> dict[str, s
     sessions = make_sessions(aws_clients)
     at_once = Barrier(len(ACCOUNTS))
     iam, _ = aws_clients.iam, aws_clients.sts
+    no_such_user = iam.exceptions.NoSuchEntityException  # threads that ask first would each make classes of their own
 
     def work(account_id: str) -> None:
         with sessions.enter(account_id, Access.INSPECT):
             for turn in range(3):
                 at_once.wait(timeout=60)
-                with pytest.raises(iam.exceptions.NoSuchEntityException):
+                with pytest.raises(no_such_user):
                     iam.get_user(UserName=f"of-{account_id}-{turn}")
 
     with ThreadPoolExecutor(len(ACCOUNTS)) as pool:

@@ -1,9 +1,11 @@
 """What is sent on an open connection, and what comes back, is what it is with botocore's own session."""
 
 import socket
+import ssl
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -22,7 +24,7 @@ from botocore.parsers import ResponseParserError
 from orchestrator.aws.signing import signing_plainly
 from orchestrator.aws.trust import reading_bundle_once
 from orchestrator.aws.wire import sending_lightly
-from tests.tls import CALLER
+from tests.tls import CALLER, Authority
 
 FORBIDDEN = b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"
 CHUNKED = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (CALLER[:7], CALLER[7:])) + b"0\r\n"
@@ -44,6 +46,7 @@ class Script:
     """A server that answers each request with the next of its answers, and keeps what it was sent."""
 
     listener: socket.socket
+    context: ssl.SSLContext | None = None
     answers: list[list[bytes]] = field(default_factory=list)
     """Each in pieces; the connection is closed after one that ends with an empty piece."""
     requests: list[bytes] = field(default_factory=list)
@@ -51,7 +54,8 @@ class Script:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        host, port = self.listener.getsockname()[:2]
+        return f"{'https' if self.context else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
     def serve(self) -> None:
         with suppress(OSError):
@@ -61,6 +65,8 @@ class Script:
                 Thread(target=self.converse, args=(connection,), daemon=True).start()
 
     def converse(self, connection: socket.socket) -> None:
+        if self.context is not None:
+            connection = self.context.wrap_socket(connection, server_side=True)
         with connection, suppress(OSError):
             while request := read_request(connection):
                 self.requests.append(request)
@@ -86,19 +92,37 @@ def length_of(request: bytes) -> int:
     return int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
 
 
-@pytest.fixture
-def script() -> Iterator[Script]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+@contextmanager
+def served(host: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> Iterator[Script]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener:
         # Small pieces are to arrive as they were sent.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        made = Script(listener)
+        made = Script(listener, context)
         Thread(target=made.serve, daemon=True).start()
         yield made
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
 
 
-def make_client(script: Script, *, ours: bool, read_timeout: float = 20, connections: int = 10) -> Any:
+@pytest.fixture
+def script() -> Iterator[Script]:
+    with served() as made:
+        yield made
+
+
+@pytest.fixture
+def secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
+    """The same over TLS."""
+    authority = Authority(tmp_path, "authority")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.issue())
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.bundle))
+    with served(context=context) as made:
+        yield made
+
+
+def make_client(script: Script, *, ours: bool, read_timeout: float | None = 20, connections: int = 10) -> Any:
     config = Config(
         retries={"mode": "standard", "total_max_attempts": 1},
         read_timeout=read_timeout,
@@ -131,6 +155,7 @@ USUAL_FORMS = {
     "byte by byte": [bytes([byte]) for byte in USUAL],
     "an error": [sized(FORBIDDEN, status=b"403 Forbidden")],
     "an error of the server": [sized(b"<html>busy</html>", status=b"503 Slow Down")],
+    "elsewhere": [sized(b"<html/>", b"Location: http://127.0.0.1:9/", status=b"307 Temporary Redirect")],
     "keep-alive said": [sized(CALLER, b"Connection: Keep-Alive")],
     "no reason": [sized(CALLER, status=b"200 ")],
     "no space after the colon": [sized(CALLER, b"x-a:b")],
@@ -213,6 +238,13 @@ def test_silence_is_a_timeout_and_the_late_answer_is_nobodys(script: Script) -> 
     assert script.connections == 2
 
 
+def test_client_without_a_timeout_waits_for_as_long_as_it_takes(script: Script) -> None:
+    client = make_client(script, ours=True, read_timeout=None)
+
+    assert [call(client)["Account"] for _ in range(3)] == 3 * ["123456789012"]
+    assert script.connections == 1
+
+
 def test_connection_that_the_server_closed_meanwhile_is_not_used(script: Script, light: Any) -> None:
     script.answers = [[USUAL, b""]]
     light.get_caller_identity()
@@ -244,6 +276,71 @@ def test_header_that_could_end_the_head_is_not_written(script: Script, light: An
     with pytest.raises(HTTPClientError, match="Invalid header value"):
         light.get_caller_identity()
     assert len(script.requests) == 1
+
+
+LARGE = CALLER.replace(b"AIDAEXAMPLE", b"A" * 300_000)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [USUAL],
+        [bytes([byte]) for byte in USUAL],
+        [sized(LARGE)],
+        [answer(b"", b"Transfer-Encoding: chunked"), CHUNKED, b"\r\n"],
+    ],
+    ids=["one piece", "byte by byte", "large", "in chunks"],
+)
+def test_answer_over_tls_is_read_whole(secret: Script, pieces: list[bytes]) -> None:
+    client = make_client(secret, ours=True)
+    client.get_caller_identity()
+    secret.answers = [pieces]
+
+    found = call(client)
+
+    assert found["UserId"] in {"AIDAEXAMPLE", "A" * 300_000}
+    assert call(client)["Account"] == "123456789012"
+    assert (secret.connections, len(secret.requests)) == (1, 3)
+
+
+@pytest.mark.parametrize("kind", ["script", "secret"])
+def test_request_larger_than_any_buffer_arrives_whole(kind: str, request: pytest.FixtureRequest) -> None:
+    script: Script = request.getfixturevalue(kind)
+    client = make_client(script, ours=True)
+    client.get_caller_identity()
+    message = "x" * 12_000_000
+    script.answers = [[sized(FORBIDDEN, status=b"403 Forbidden")]]
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.decode_authorization_message(EncodedMessage=message)
+
+    assert script.requests[-1].endswith(b"EncodedMessage=" + message.encode())
+    assert script.connections == 1
+
+
+def test_host_of_six_is_named_in_brackets() -> None:
+    with served("::1") as script:
+        client = make_client(script, ours=True)
+        for _ in range(2):
+            client.get_caller_identity()
+        expected = [f"Host: {script.url.removeprefix('http://')}".encode()]
+
+    first, second = ([line for line in sent.split(b"\r\n") if line.startswith(b"Host:")] for sent in script.requests)
+    assert first == second == expected
+
+
+def test_more_connections_than_the_pool_may_keep_are_closed(script: Script) -> None:
+    client = make_client(script, ours=True, connections=1)
+    session = client._endpoint.http_session
+    client.get_caller_identity()
+    (line,) = session.lines[f"{script.url}/"]
+    session.lines.clear()
+    client.get_caller_identity()
+
+    session._keep(f"{script.url}/", line)
+
+    assert line.connection.sock is None
+    assert script.connections == 2
 
 
 def test_pool_is_not_filled_beyond_its_size(script: Script) -> None:
