@@ -3,19 +3,40 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from orchestrator.model import AccountResult, Status
+from orchestrator.model import AccountResult, Outcome, Status
 from orchestrator.packed import Packer
 from orchestrator.planning import count_planned
 
 RESULTS: Packer[AccountResult] = Packer(AccountResult)
 
+_WRITTEN = frozenset({Outcome.ENFORCED, Outcome.RELEASED})
 
-class _Entry(NamedTuple):
+
+class PackedResult(NamedTuple):
+    """The result of an account, and what a run asks of all of them without unpacking any."""
+
+    account_id: str
     packed: bytes
     status: Status
     planned: int
+    written: int
+    """How many users were enforced or released."""
     has_changes: bool
     was_decided: bool
+
+
+def pack_result(result: AccountResult) -> PackedResult:
+    """Return a result packed; for the thread that has it, so that none waits as objects for another thread."""
+    planned = count_planned(result)
+    return PackedResult(
+        account_id=result.account.id,
+        packed=RESULTS.pack(result),
+        status=result.status,
+        planned=planned,
+        written=sum(decision.outcome in _WRITTEN for decision in result.decisions),
+        has_changes=bool(planned or result.policy_changes),
+        was_decided=bool(result.decisions),
+    )
 
 
 class Results:
@@ -24,18 +45,12 @@ class Results:
     def __init__(self, order: Mapping[str, int]) -> None:
         """Take the order in which the accounts are listed; it may still grow."""
         self._order = order
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, PackedResult] = {}
 
-    def put(self, result: AccountResult) -> None:
+    def put(self, result: AccountResult | PackedResult) -> None:
         """Add the result of an account, or put it in the place of an earlier one."""
-        planned = count_planned(result)
-        self._entries[result.account.id] = _Entry(
-            packed=RESULTS.pack(result),
-            status=result.status,
-            planned=planned,
-            has_changes=bool(planned or result.policy_changes),
-            was_decided=bool(result.decisions),
-        )
+        packed = pack_result(result) if isinstance(result, AccountResult) else result
+        self._entries[packed.account_id] = packed
 
     def __contains__(self, account_id: str) -> bool:
         """Return whether there is a result of an account."""

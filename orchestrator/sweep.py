@@ -13,18 +13,17 @@ import structlog
 from orchestrator.application import apply_account, failed, unfinished
 from orchestrator.desk import RUN_AGAIN, Desk
 from orchestrator.inspection import inspect_account
-from orchestrator.model import Account, AccountResult, Decision, Outcome, Problem, Reason, Stage, Status
-from orchestrator.planning import count_planned, hold
+from orchestrator.model import Account, AccountResult, Decision, Problem, Reason, Stage, Status
+from orchestrator.planning import hold
 from orchestrator.pool import Halt, Worked, work_through
 from orchestrator.ports import APPLYING, INSPECTING, Ports
 from orchestrator.remedies import explain_defect
-from orchestrator.results import Results
+from orchestrator.results import PackedResult, Results, pack_result
 from orchestrator.selection import skip_account
 
 T = TypeVar("T")
 
 _TICK_SECONDS = 0.2
-_WRITTEN = frozenset({Outcome.ENFORCED, Outcome.RELEASED})
 
 log = structlog.get_logger(__name__)
 
@@ -97,37 +96,36 @@ class Sweep:
         return is_open
 
     def _work_through(
-        self, items: Iterable[T], work: Callable[[T], AccountResult | None]
-    ) -> Iterator[Worked[T, AccountResult | None]]:
+        self, items: Iterable[T], work: Callable[[T], PackedResult | None]
+    ) -> Iterator[Worked[T, PackedResult | None]]:
         return work_through(items, work, workers=self._desk.config.concurrency.workers, halt=self._ports.halt)
 
-    def _do(self, item: Account | _Work | None) -> AccountResult | None:
+    def _do(self, item: Account | _Work | None) -> PackedResult | None:
         if isinstance(item, _Work):
             return self._apply(item)
         return None if item is None else self._plan(item)
 
-    def _plan(self, account: Account) -> AccountResult:
-        return skip(account, self._desk) or inspect_account(account, self._desk)
+    def _plan(self, account: Account) -> PackedResult:
+        return pack_result(skip(account, self._desk) or inspect_account(account, self._desk))
 
-    def _put_plan(self, account: Account, worked: Worked[Any, AccountResult | None]) -> None:
-        result = worked.result or self._uninspected(account, worked.error)
+    def _put_plan(self, account: Account, worked: Worked[Any, PackedResult | None]) -> None:
+        result = worked.result or pack_result(self._uninspected(account, worked.error))
         self._results.put(result)
         self._ports.observer.found(INSPECTING, self._results.listed)
-        self._ports.observer.done(INSPECTING, changes=count_planned(result), failed=result.status is Status.FAILED)
+        self._ports.observer.done(INSPECTING, changes=result.planned, failed=result.status is Status.FAILED)
 
     def _take_up(self, account_id: str) -> _Work:
         work = self._unsettled[account_id] = _Work(account_id)
         return work
 
-    def _apply(self, work: _Work) -> AccountResult:
-        return apply_account(self._results[work.account_id], self._desk, work.done)
+    def _apply(self, work: _Work) -> PackedResult:
+        return pack_result(apply_account(self._results[work.account_id], self._desk, work.done))
 
-    def _settle(self, work: _Work, worked: Worked[Any, AccountResult | None]) -> None:
-        result = worked.result or self._unapplied(work, worked.error)
+    def _settle(self, work: _Work, worked: Worked[Any, PackedResult | None]) -> None:
+        result = worked.result or pack_result(self._unapplied(work, worked.error))
         self._results.put(result)
         del self._unsettled[work.account_id]
-        written = sum(decision.outcome in _WRITTEN for decision in result.decisions)
-        self._ports.observer.done(APPLYING, changes=written, failed=result.status is Status.FAILED)
+        self._ports.observer.done(APPLYING, changes=result.written, failed=result.status is Status.FAILED)
 
     def _leave_unfinished(self) -> None:
         """Say of the plans that a halt cut short, or left untouched, what became of them."""
