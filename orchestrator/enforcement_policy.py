@@ -76,7 +76,11 @@ def normalised(document: Mapping[str, Any] | str) -> str:
     return _text({key: value for key, value in canonical.items() if key != "Id"})
 
 
-class _TemplateLoader(yaml.SafeLoader):
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's, where PyYAML comes with it: a tenth of the time, which counts at a cold start."""
+
+
+class _TemplateLoader(_SafeLoader):  # type: ignore[misc]  # either is a SafeLoader
     """Reads YAML with CloudFormation's short tags: `!Sub text` becomes `{"Fn::Sub": "text"}`."""
 
 

@@ -12,7 +12,6 @@ from hashlib import sha256
 from random import getrandbits
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote_plus, urlsplit
-from uuid import UUID
 
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.compat import get_current_datetime
@@ -52,7 +51,7 @@ class _PlainEndpoint(Endpoint):
 
     def _update_retries_context(self, context: dict[str, Any], attempt: int, success_response: object = None) -> None:
         """Name the call, at random; the operating system's random numbers, which botocore takes, make threads wait."""
-        context.setdefault("retries", {}).setdefault("invocation-id", str(UUID(int=getrandbits(128), version=4)))
+        context.setdefault("retries", {}).setdefault("invocation-id", _random_id())
         super()._update_retries_context(context, attempt, success_response)  # type: ignore[misc]  # told by no stub
 
     def create_request(
@@ -97,7 +96,10 @@ def sign(
     scope: tuple[str, str, str],
 ) -> str:
     """Return the Authorization header of a POST; the scope is the day of `X-Amz-Date`, the Region and the service."""
-    lines = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
+    lines = {
+        name.lower(): " ".join(value.split()) if " " in value or "\t" in value else value
+        for name, value in headers.items()
+    }
     names = sorted(lines.keys() - _UNSIGNED_HEADERS)
     canonical = "\n".join(
         (
@@ -121,6 +123,12 @@ def sign(
         f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{whole_scope}, "
         f"SignedHeaders={';'.join(names)}, Signature={signature}"
     )
+
+
+def _random_id() -> str:
+    """Return a random UUID of version 4, of the variant of RFC 9562."""
+    digits = f"{getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[getrandbits(2)]}{digits[17:20]}-{digits[20:]}"
 
 
 def _encode(parameters: Mapping[str, Any]) -> bytes:

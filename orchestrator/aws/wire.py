@@ -48,10 +48,6 @@ class Answer(NamedTuple):
     keeps_open: bool
     """Whether the connection can be used again."""
 
-    def stream(self) -> tuple[bytes]:
-        """Return the content in pieces, of which there is one; botocore's responses ask for them."""
-        return (self.content,)
-
 
 def sending_lightly(client: C) -> C:
     """Return a botocore client as it is, but for how it sends plain requests on connections that are open.
@@ -72,6 +68,32 @@ def _close(lines: "dict[str, deque[_Line]]") -> None:
     while lines:
         for line in lines.popitem()[1]:
             line.connection.close()
+
+
+class _Headers(dict[str, str]):
+    """Headers by lower-case name, which may be asked for in any case, as botocore's may."""
+
+    def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - as dict.get
+        """Return a header, or the default."""
+        return super().get(name.lower(), default)
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(name.lower())
+
+
+class _LightResponse(AWSResponse):
+    """botocore's response, without its mapping of headers, whose keys are objects of their own."""
+
+    def __init__(self, url: str, answer: Answer) -> None:
+        """Take an answer that is read whole."""
+        self.url = url
+        self.status_code = answer.status
+        self.headers = _Headers(answer.headers)  # type: ignore[assignment]  # all that botocore asks of it
+        self.raw = answer
+        self._content = answer.content
 
 
 class _LightSession(BundleOnceSession):
@@ -105,8 +127,7 @@ class _LightSession(BundleOnceSession):
                 self._keep(request.url, line)
             else:
                 line.connection.close()
-        headers: Any = answer.headers
-        return AWSResponse(request.url, answer.status, headers, answer)
+        return _LightResponse(request.url, answer)
 
     def close(self) -> None:
         """Close the connections, as botocore does."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from uuid import RFC_4122, UUID
 
 import boto3
 import botocore.loaders
@@ -188,3 +189,20 @@ def test_error_of_aws_comes_through_as_ever(aws: AwsServer) -> None:
         client.get_user(UserName=ODD.replace("/", ""))
 
     assert [call.action for call in aws.calls] == ["GetUser"]
+
+
+def test_each_call_has_a_random_id_of_its_own() -> None:
+    found: list[UUID] = []
+    client = signing_plainly(make_client("iam"))
+
+    def keep(request: AWSPreparedRequest, **_: Any) -> None:
+        found.append(UUID(dict(request.headers)["amz-sdk-invocation-id"]))
+        raise Captured
+
+    client.meta.events.register("before-send", keep)
+    for _ in range(50):
+        with pytest.raises(Captured):
+            client.get_account_summary()
+
+    assert len(set(found)) == 50
+    assert {(one.version, one.variant) for one in found} == {(4, RFC_4122)}

@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -194,6 +195,22 @@ def test_answer_is_the_one_that_botocore_finds(script: Script, light: Any, form:
     theirs = make_client(script, ours=False)
     call(theirs)
     assert found == call(theirs)
+
+
+def test_headers_of_an_answer_may_be_asked_for_in_any_case(script: Script, light: Any) -> None:
+    script.answers = [[sized(CALLER, b"Date: today")]]
+    found: list[Any] = []
+    light.meta.events.register("after-call", lambda http_response, **_: found.append(http_response))
+
+    light.get_caller_identity()
+
+    (response,) = found
+    assert isinstance(response, AWSResponse)
+    assert response.headers["DATE"] == response.headers.get("Date") == "today"
+    assert "X-Amzn-RequestId" in response.headers
+    assert "Age" not in response.headers
+    assert response.headers.get("Age", "none") == "none"
+    assert (response.content, response.text) == (CALLER, CALLER.decode())
 
 
 @pytest.mark.parametrize("form", CLOSING_FORMS)
