@@ -20,7 +20,7 @@ from botocore.credentials import Credentials, ReadOnlyCredentials
 
 from orchestrator import __version__
 from orchestrator.aws.errors import translated
-from orchestrator.aws.repeats import keeping_repeats, read_timestamp
+from orchestrator.aws.repeats import keeping_repeats, read_timestamp, trying_once
 from orchestrator.aws.signing import signing_plainly
 from orchestrator.aws.trust import reading_bundle_once
 from orchestrator.aws.wire import sending_lightly
@@ -158,7 +158,7 @@ class Clients:
 
 def _lightened(client: C) -> C:
     """Return a client that does the same for less CPU."""
-    return keeping_repeats(signing_plainly(sending_lightly(reading_bundle_once(client))))
+    return trying_once(keeping_repeats(signing_plainly(sending_lightly(reading_bundle_once(client)))))
 
 
 def make_clients(*, connections: int) -> Clients:

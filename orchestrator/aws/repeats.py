@@ -34,6 +34,15 @@ def keeping_repeats(client: C) -> C:
     return client
 
 
+def trying_once(client: C) -> C:
+    """Return a botocore client that does not ask itself after each call whether to try again, where it never may."""
+    meta: Any = getattr(client, "meta", None)
+    if meta is not None and (meta.config.retries or {}).get("total_max_attempts") == 1:
+        name = meta.service_model.service_id.hyphenize()
+        meta.events.unregister(f"needs-retry.{name}", unique_id=f"retry-config-{name}")
+    return client
+
+
 class _KeptUserAgent(UserAgentString):
     """The user agent of a client."""
 

@@ -3,12 +3,16 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+from botocore.exceptions import ClientError
 from botocore.regions import EndpointRulesetResolver
 from botocore.utils import parse_timestamp
 
 from orchestrator.aws.clients import make_clients
-from orchestrator.aws.repeats import keeping_repeats, read_timestamp
+from orchestrator.aws.repeats import keeping_repeats, read_timestamp, trying_once
 
 
 @pytest.fixture(autouse=True)
@@ -111,3 +115,29 @@ def test_dates_of_all_clients_are_read_so() -> None:
         assert client._endpoint._response_parser_factory.create_parser("query")._timestamp_parser is read_timestamp
     assert read_timestamp("2026-03-02T12:00:07Z") == datetime(2026, 3, 2, 12, 0, 7, tzinfo=UTC)
     assert read_timestamp("2026-03-02T12:00:07Z").utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize(("attempts", "tries"), [(1, 1), (2, 2)])
+def test_botocore_tries_as_often_as_it_may(monkeypatch: pytest.MonkeyPatch, attempts: int, tries: int) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    config = Config(retries={"mode": "standard", "total_max_attempts": attempts})
+    client = trying_once(boto3.client("iam", region_name="us-east-1", config=config))
+    sent: list[Any] = []
+
+    def throttle(request: Any, **_: Any) -> Any:
+        sent.append(request)
+        response: Any = AWSResponse(request.url, 400, {}, None)  # type: ignore[arg-type]  # any mapping
+        response._content = b"<ErrorResponse><Error><Code>Throttling</Code></Error></ErrorResponse>"
+        return response
+
+    client.meta.events.register("before-send", throttle)
+
+    with pytest.raises(ClientError, match="Throttling"):
+        client.get_account_summary()
+    assert len(sent) == tries
+
+
+def test_client_of_another_make_is_not_asked_how_often_it_tries() -> None:
+    stranger = object()
+
+    assert trying_once(stranger) is stranger
