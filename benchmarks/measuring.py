@@ -24,6 +24,7 @@ from benchmarks.organization import HUB_ACCOUNT_ID, Scenario
 ROOT = Path(__file__).resolve().parent.parent
 MOST_SECONDS = 3600.0
 _HUB_SERVICE = "organizations:"
+_WORKERS = "ORGMFA_CONCURRENCY_WORKERS"
 _START_UP = "sts:GetCallerIdentity"
 
 
@@ -74,7 +75,6 @@ class Measurement:
     cpu: float
     peak_mb: float
     books: Books
-    output: str
 
     @property
     def calls(self) -> int:
@@ -123,7 +123,7 @@ def read_books(port: int, folder: Path) -> Books:
 def measure(tool: Tool, scenario: Scenario, folder: Path, *, may_fail: bool = False) -> Measurement:
     """Return what a tool takes for a scenario. Raises ToolFailed where it does not end well, unless it may fail."""
     with serving(scenario, folder) as port, TemporaryDirectory(prefix="orgmfa-bench-run-") as name:
-        wall, usage, output = run_tool(tool, port, folder, place=Path(name), may_fail=may_fail)
+        wall, usage = run_tool(tool, port, folder, place=Path(name), may_fail=may_fail)
         books = read_books(port, folder)
     return Measurement(
         tool=tool.name,
@@ -132,12 +132,11 @@ def measure(tool: Tool, scenario: Scenario, folder: Path, *, may_fail: bool = Fa
         cpu=usage.ru_utime + usage.ru_stime,
         peak_mb=usage.ru_maxrss * 1024 / 1e6,
         books=books,
-        output=output,
     )
 
 
-def run_tool(tool: Tool, port: int, folder: Path, *, place: Path, may_fail: bool) -> tuple[float, Any, str]:
-    """Return the seconds that a tool took, its use of the machine, and its standard output."""
+def run_tool(tool: Tool, port: int, folder: Path, *, place: Path, may_fail: bool) -> tuple[float, Any]:
+    """Return the seconds that a tool took, and its use of the machine."""
     with (place / "stdout").open("wb") as stdout, (place / "stderr").open("wb") as stderr:
         began_at = monotonic()
         process = subprocess.Popen(  # noqa: S603 - the commands of `tools`
@@ -157,12 +156,19 @@ def run_tool(tool: Tool, port: int, folder: Path, *, place: Path, may_fail: bool
     if process.returncode and not may_fail:
         said = (place / "stderr").read_text(errors="replace")[-2000:]
         raise ToolFailed(f"{tool.name} ended with {process.returncode}: {said}")
-    return wall, usage, (place / "stdout").read_text()
+    return wall, usage
 
 
 def make_environment(port: int, folder: Path) -> dict[str, str]:
-    """Return the environment of a tool: the endpoint's, and nothing of the machine's own AWS settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ORGMFA_", "BOTO_"))}
+    """Return the environment of a tool: the endpoint's, and nothing of the machine's own AWS settings.
+
+    Of orgmfa's own, the number of accounts worked on at once is passed on.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name == _WORKERS or not name.startswith(("AWS_", "ORGMFA_", "BOTO_"))
+    }
     return {
         **kept,
         "PYTHONPATH": str(ROOT),

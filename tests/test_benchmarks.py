@@ -65,7 +65,7 @@ def make_call(action: str, account: str = ACCOUNT, body: str = "") -> Call:
 
 def make_measurement(books: Books, **given: Any) -> Measurement:
     values: dict[str, Any] = {"tool": "orgmfa", "scenario": SMALL, "wall": 2.0, "cpu": 1.0, "peak_mb": 80.0}
-    return Measurement(**{**values, **given}, books=books, output="")
+    return Measurement(**{**values, **given}, books=books)
 
 
 def make_books(attached: dict[str, list[str]]) -> Books:
