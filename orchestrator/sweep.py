@@ -76,21 +76,23 @@ class Sweep:
         return is_open
 
     def _relay(self, relay: "_Relay", opens: Callable[[int], bool]) -> bool:
-        outstanding, are_begun, is_open = 0, False, False
+        """Work through what a relay holds, feed it, and return whether the gate was opened early."""
+        planned, are_begun, is_open = 0, False, False
         for worked in self._work_through(relay, self._do):
             if isinstance(worked.item, _Work):
                 self._settle(worked.item, worked)
             elif worked.item is None:
-                outstanding, are_begun = outstanding + relay.listed, True
+                are_begun = True
             else:
-                outstanding -= 1
+                planned += 1
                 self._put_plan(worked.item, worked)
                 if is_open and self._results.has_changes(worked.item.id):
                     self._ports.observer.found(APPLYING, relay.give(self._take_up(worked.item.id)))
+            outstanding = relay.listed - planned
             if are_begun and outstanding and not is_open and not self._ports.halt.reason and opens(outstanding):
                 is_open = True
-                planned = [self._take_up(account_id) for account_id in self._results.with_changes]
-                self._ports.observer.phase(APPLYING, relay.give(*planned))
+                work = [self._take_up(account_id) for account_id in self._results.with_changes]
+                self._ports.observer.phase(APPLYING, relay.give(*work))
             if are_begun and not outstanding and not self._unsettled:
                 relay.end()
         return is_open

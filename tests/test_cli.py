@@ -30,8 +30,11 @@ class Cli:
     folder: Path
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return self.run(*ORGMFA, *arguments, **environment)
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*ORGMFA, *arguments],
+            command,
             cwd=self.folder,
             env=self.environment(**environment),
             capture_output=True,
@@ -555,15 +558,7 @@ main()
 
 @pytest.mark.usefixtures("sample")
 def test_signal_while_the_report_is_written_leaves_it_whole(cli: Cli) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED_WHILE_WRITING, "plan", "--output", "json"],
-        cwd=cli.folder,
-        env=cli.environment(),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
+    done = cli.run(sys.executable, "-c", INTERRUPTED_WHILE_WRITING, "plan", "--output", "json")
 
     assert outcomes(RunReport.model_validate_json(done.stdout)) == {
         "alice": "planned",
@@ -610,15 +605,7 @@ def test_sandbox_needs_nothing_and_enforces(cli: Cli) -> None:
 
 
 def test_demonstration_ends_in_zero_and_says_what_is_next(cli: Cli) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestrator.demo"],
-        cwd=cli.folder,
-        env=cli.environment(),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
+    done = cli.run(sys.executable, "-m", "orchestrator.demo")
 
     assert done.returncode == 0, done.stderr
     assert "as it should be" in done.stdout

@@ -116,7 +116,7 @@ def sign(
     digest = sha256(canonical.encode()).hexdigest()
     text = f"AWS4-HMAC-SHA256\n{headers['X-Amz-Date']}\n{whole_scope}\n{digest}"
     key = f"AWS4{credentials.secret_key}".encode()
-    for part in (*scope, "aws4_request"):
+    for part in (*scope, "aws4_request"):  # not hmac.digest, which lets other threads run meanwhile
         key = hmac.new(key, part.encode(), "sha256").digest()
     signature = hmac.new(key, text.encode(), "sha256").hexdigest()
     return (

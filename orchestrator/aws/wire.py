@@ -2,8 +2,8 @@
 
 urllib3 opens and verifies connections, goes through proxies, and makes the first call on each. Then they are kept here,
 and later plain calls (a POST whose whole body is at hand) are written in one piece and their answers read in as few as
-they come in. That spares botocore two fifths of a call's CPU, and a thread half of its waiting for the others, which
-run whenever it turns to the network. An answer of another form is http.client's to read.
+they come in. That spares two fifths of a call's CPU, and waiting: other threads run whenever one turns to the network,
+and a call turns to it less often. An answer of another form is http.client's to read.
 """
 
 import io
