@@ -91,6 +91,10 @@ def work_through(
         pool.close()
 
 
+class _EndOfListing:
+    """Tells that there are no more items, so that the last result is not followed by a wait for another."""
+
+
 class _Pool(Generic[T, R]):
     """The threads of one `work_through`; every public method but `call` is for the calling thread."""
 
@@ -98,7 +102,7 @@ class _Pool(Generic[T, R]):
         self._work = work
         self._halt = halt
         self._halted_at: float | None = None
-        self._events: SimpleQueue[T | Future[Worked[T, R]]] = SimpleQueue()
+        self._events: SimpleQueue[T | Future[Worked[T, R]] | _EndOfListing] = SimpleQueue()
         self._under_way: dict[Future[Worked[T, R]], T] = {}
         self._jobs: deque[Callable[[], object]] = deque()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="account")
@@ -115,6 +119,7 @@ class _Pool(Generic[T, R]):
                     return
 
         self._listing = self._lister.submit(copy_context().run, announce)
+        self._listing.add_done_callback(lambda _: self._events.put(_EndOfListing()))
 
     def is_busy(self) -> bool:
         is_listing = not self._listing.done() and self._halted_at is None
@@ -132,6 +137,8 @@ class _Pool(Generic[T, R]):
         try:
             event = self._events.get(timeout=_TICK_SECONDS)
         except Empty:
+            return
+        if isinstance(event, _EndOfListing):
             return
         if isinstance(event, Future):
             yield _worked(self._under_way.pop(event), event)

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from contextvars import ContextVar
-from threading import Barrier, Event, current_thread
+from threading import Barrier, Event, Thread, current_thread
+from time import sleep
 from typing import Any
 
 import pytest
@@ -70,6 +71,26 @@ def test_results_are_given_while_others_are_under_way() -> None:
     assert next(worked).item == "quick"
     go_on.set()
     assert [one.result for one in worked] == ["slow"]
+
+
+def test_listing_that_ends_after_the_last_result_is_not_waited_for_any_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.pool._TICK_SECONDS", 2 * LONG)
+    last_is_told = Event()
+
+    def items() -> Iterator[str]:
+        yield "last"
+        wait_for(last_is_told)
+        sleep(0.1)  # so that the caller has begun to wait for what comes next
+
+    def listen() -> None:
+        for _ in work_through(items(), str, workers=1, halt=Halt()):
+            last_is_told.set()
+
+    listener = Thread(target=listen, daemon=True)
+    listener.start()
+    listener.join(LONG)
+
+    assert not listener.is_alive()
 
 
 def test_as_many_items_are_worked_on_at_once_as_there_are_workers() -> None:
