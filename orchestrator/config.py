@@ -204,7 +204,7 @@ class LimitsConfig(_Section):
 class ConcurrencyConfig(_Section):
     """How many accounts are worked on at once."""
 
-    workers: Annotated[StrictInt, Field(ge=1, le=256)] = 72
+    workers: Annotated[StrictInt, Field(ge=1, le=256)] = 80
 
 
 class SlackConfig(_Section):

@@ -1,7 +1,7 @@
 """Threads for a run: work that starts while its items are still being listed, results collected on the calling thread.
 
 Knows nothing of AWS or accounts. Each piece of work runs in a copy of the caller's context. A piece that has many items
-of its own can be helped with by threads of the same pool (`sharing`).
+of its own can be helped with by threads of the same pool (`sharing`). All of these run on one core (`cores`).
 """
 
 from collections import deque
@@ -15,6 +15,7 @@ from threading import Event, Lock
 from time import monotonic
 from typing import Generic, Literal, TypeVar
 
+from orchestrator.cores import one_core
 from orchestrator.sharing import crew
 
 T = TypeVar("T")
@@ -105,8 +106,9 @@ class _Pool(Generic[T, R]):
         self._events: SimpleQueue[T | Future[Worked[T, R]] | _EndOfListing] = SimpleQueue()
         self._under_way: dict[Future[Worked[T, R]], T] = {}
         self._jobs: deque[Callable[[], object]] = deque()
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="account")
-        self._lister = ThreadPoolExecutor(1, thread_name_prefix="listing")
+        bind = one_core()
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="account", initializer=bind)
+        self._lister = ThreadPoolExecutor(1, thread_name_prefix="listing", initializer=bind)
         self._listing: Future[None]
 
     def draw(self, items: Iterable[T]) -> None:

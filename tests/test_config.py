@@ -90,7 +90,7 @@ DEFAULTS = {
     "limits.max_changes_per_run": 100,
     "limits.max_share_per_account": 1.0,
     "limits.hold_keys_used_within": timedelta(days=90),
-    "concurrency.workers": 72,
+    "concurrency.workers": 80,
     "slack.channel": None,
     "slack.secret": None,
     "slack.when": "always",
@@ -167,7 +167,7 @@ def write_config(path: Path, workers: int) -> Path:
         ({"variable", "fallback"}, 2),
         ({"variable"}, 2),
         ({"fallback"}, 3),
-        (set(), 72),
+        (set(), 80),
     ],
 )
 def test_first_of_option_variable_and_fallback_is_read(tmp_path: Path, there: set[str], workers: int) -> None:

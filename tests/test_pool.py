@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from contextvars import ContextVar
-from threading import Barrier, Event, Thread, current_thread
+from threading import Barrier, Event, Thread, current_thread, get_ident
 from time import sleep
 from typing import Any
 
@@ -91,6 +91,27 @@ def test_listing_that_ends_after_the_last_result_is_not_waited_for_any_longer(mo
     listener.join(LONG)
 
     assert not listener.is_alive()
+
+
+def test_workers_and_listing_run_on_the_core_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    bound: dict[int, object] = {}
+    monkeypatch.setattr("os.sched_setaffinity", lambda _, cores: bound.update({get_ident(): cores}), raising=False)
+    monkeypatch.setattr("orchestrator.cores._find_core", lambda: 7)
+    at_once = Barrier(3)
+
+    def items() -> Iterator[int]:
+        for _ in range(3):
+            yield get_ident()
+
+    def work(_: int) -> int:
+        at_once.wait(LONG)
+        return get_ident()
+
+    threads = {ident for one in work_through(items(), work, workers=3, halt=Halt()) for ident in (one.item, one.result)}
+
+    assert len(threads) == 4
+    assert bound.keys() == threads
+    assert all(cores == {7} for cores in bound.values())
 
 
 def test_as_many_items_are_worked_on_at_once_as_there_are_workers() -> None:
