@@ -45,7 +45,7 @@ def work() -> None:
     import structlog  # noqa: PLC0415 - in the child alone
 
     from orchestrator import wiring  # noqa: PLC0415 - as above
-    from orchestrator.application import apply_account  # noqa: PLC0415 - as above
+    from orchestrator.application import Settled, apply_account  # noqa: PLC0415 - as above
     from orchestrator.aws.organizations import Directory  # noqa: PLC0415 - as above
     from orchestrator.aws.retrying import Retrier  # noqa: PLC0415 - as above
     from orchestrator.config import Config  # noqa: PLC0415 - as above
@@ -63,7 +63,7 @@ def work() -> None:
     took: list[float] = []
     for account in Directory(hub.clients.organizations, retrier).list_accounts():
         began_at = process_time()
-        apply_account(inspect_account(account, desk), desk, [])
+        apply_account(inspect_account(account, desk), desk, Settled())
         took.append(1000 * (process_time() - began_at))
     took = took[1:]  # the first opens connections and reads service models
     print(f"{min(took):.1f} ms at least, {median(took):.1f} ms in the median, {retrier.calls / ACCOUNTS:.0f} calls")

@@ -3,9 +3,8 @@
 A failure of AWS ends here as an outcome; an unexpected exception is left to `run`, which books it on the account.
 """
 
-from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 import structlog
@@ -49,41 +48,46 @@ _EVENTS: dict[type[UserChange], str] = {
 }
 
 
-def apply_account(plan: AccountResult, desk: Desk, done: list[Decision]) -> AccountResult:
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What has become of an account's plan so far: filled as it is carried out, by several threads in any order."""
+
+    decisions: list[Decision] = field(default_factory=list)
+    policy_changes: list[PolicyChange] = field(default_factory=list)
+
+
+def apply_account(plan: AccountResult, desk: Desk, settled: Settled) -> AccountResult:
     """Return an account's result after its plan was carried out: what was written, and what was not and why.
 
-    `done` is filled as decisions are settled, by several threads in any order, so that what was written is known even
-    where this function never returns.
+    `settled` is filled meanwhile, so that what was written is known even where this function never returns.
     """
     is_release = desk.request.mode is Mode.RELEASE
     access = Access.RELEASE if is_release else Access.ENFORCE
     gone: set[str] = set()
-    made: list[PolicyChange] = []
 
     def settle(decision: Decision) -> None:
-        settled = _release(decision, desk) if is_release else _enforce(decision, plan.account, desk)
-        if settled is _Unsettled.GONE:
+        outcome = _release(decision, desk) if is_release else _enforce(decision, plan.account, desk)
+        if outcome is _Unsettled.GONE:
             gone.add(decision.user.name)
-        elif settled is not _Unsettled.HALTED:
-            done.append(settled)
+        elif outcome is not _Unsettled.HALTED:
+            settled.decisions.append(outcome)
 
     with structlog.contextvars.bound_contextvars(account_id=plan.account.id):
         try:
             with desk.sessions.enter(plan.account.id, access) as pace:
                 if not is_release:
-                    settled = _settle_policy(plan, desk, made)
-                    if settled is None:
-                        return unfinished(replace(plan, policy_changes=()), done, desk.halt_reason() or "interrupted")
-                    plan = settled
-                done.extend(decision for decision in plan.decisions if decision.outcome is not Outcome.PLANNED)
+                    looked_at = _settle_policy(plan, desk, settled.policy_changes)
+                    if looked_at is None:
+                        return unfinished(plan, settled, desk.halt_reason() or "interrupted")
+                    plan = looked_at
+                settled.decisions.extend(one for one in plan.decisions if one.outcome is not Outcome.PLANNED)
                 share_out(_planned(plan), settle, pace)
         except AwsError as error:
-            problem = _explain(error, plan.account, desk)
-            return failed(replace(_without(plan, gone), policy_changes=tuple(made)), done, problem)
-        plan = replace(_without(plan, gone), policy_changes=tuple(made))
-        if len(done) < len(plan.decisions):
-            return unfinished(plan, done, desk.halt_reason() or "interrupted")
-        return replace(plan, decisions=_in_order(plan, done))
+            return failed(_without(plan, gone), settled, _explain(error, plan.account, desk))
+        plan = _without(plan, gone)
+        if len(settled.decisions) < len(plan.decisions):
+            return unfinished(plan, settled, desk.halt_reason() or "interrupted")
+        return _as_settled(plan, settled)
 
 
 def _explain(error: AwsError, account: Account, desk: Desk) -> Problem:
@@ -95,22 +99,22 @@ def _explain(error: AwsError, account: Account, desk: Desk) -> Problem:
     return problem
 
 
-def failed(plan: AccountResult, done: Sequence[Decision], problem: Problem) -> AccountResult:
-    """Return the result of an account whose plan broke off after these decisions: what was still planned failed."""
-    reason = Reason(problem.code, problem.message)
+def failed(plan: AccountResult, settled: Settled, problem: Problem) -> AccountResult:
+    """Return the result of an account whose plan broke off where this was settled: what was still planned failed."""
+    reason, result = Reason(problem.code, problem.message), _as_settled(plan, settled)
     decisions = tuple(
         replace(decision, outcome=Outcome.FAILED, via=None, changes=(), reason=reason)
         if decision.outcome is Outcome.PLANNED
         else decision
-        for decision in _in_order(plan, done)
+        for decision in result.decisions
     )
-    return replace(plan, status=Status.FAILED, problem=problem, decisions=decisions)
+    return replace(result, status=Status.FAILED, problem=problem, decisions=decisions)
 
 
-def unfinished(plan: AccountResult, done: Sequence[Decision], reason: str) -> AccountResult:
+def unfinished(plan: AccountResult, settled: Settled, reason: str) -> AccountResult:
     """Return the result of an account whose changes were not all made when the run had to end."""
     problem = Problem(Stage.APPLY, reason, "the planned changes of this account were not all made", RUN_AGAIN[reason])
-    return replace(plan, status=Status.NOT_REACHED, problem=problem, decisions=_in_order(plan, done))
+    return replace(_as_settled(plan, settled), status=Status.NOT_REACHED, problem=problem)
 
 
 class _Unsettled(Enum):
@@ -264,13 +268,14 @@ def _fail(decision: Decision, error: AwsError) -> Decision:
     return replace(decision, outcome=Outcome.FAILED, via=None, changes=(), reason=reason)
 
 
-def _in_order(plan: AccountResult, done: Sequence[Decision]) -> tuple[Decision, ...]:
-    """Return the decisions of a plan in its order, those that are settled as they were settled.
+def _as_settled(plan: AccountResult, settled: Settled) -> AccountResult:
+    """Return a plan with what was settled, its decisions in their order, and no change to policy that was not made.
 
-    `done` is read once: threads that are not waited for any longer may still add to it.
+    What is settled is read once: threads that are not waited for any longer may still add to it.
     """
-    settled = {decision.user.name: decision for decision in tuple(done)}
-    return tuple(settled.get(decision.user.name, decision) for decision in plan.decisions)
+    by_name = {decision.user.name: decision for decision in tuple(settled.decisions)}
+    decisions = tuple(by_name.get(decision.user.name, decision) for decision in plan.decisions)
+    return replace(plan, decisions=decisions, policy_changes=tuple(settled.policy_changes))
 
 
 def _without(plan: AccountResult, gone: AbstractSet[str]) -> AccountResult:

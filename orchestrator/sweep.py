@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 import structlog
 
-from orchestrator.application import apply_account, failed, unfinished
+from orchestrator.application import Settled, apply_account, failed, unfinished
 from orchestrator.desk import RUN_AGAIN, Desk
 from orchestrator.inspection import inspect_account
-from orchestrator.model import Account, AccountResult, Decision, Problem, Reason, Stage, Status
+from orchestrator.model import Account, AccountResult, Problem, Reason, Stage, Status
 from orchestrator.planning import hold
 from orchestrator.pool import Halt, Worked, work_through
 from orchestrator.ports import APPLYING, INSPECTING, Ports
@@ -30,10 +30,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """An account on its way through apply, and the decisions settled so far."""
+    """An account on its way through apply, and what is settled so far."""
 
     account_id: str
-    done: list[Decision] = field(default_factory=list)
+    settled: Settled = field(default_factory=Settled)
 
 
 class Sweep:
@@ -121,7 +121,7 @@ class Sweep:
         return work
 
     def _apply(self, work: _Work) -> PackedResult:
-        return pack_result(apply_account(self._results[work.account_id], self._desk, work.done))
+        return pack_result(apply_account(self._results[work.account_id], self._desk, work.settled))
 
     def _settle(self, work: _Work, worked: Worked[Any, PackedResult | None]) -> None:
         result = worked.result or pack_result(self._unapplied(work, worked.error))
@@ -145,9 +145,9 @@ class Sweep:
         """Return the result of an account whose changes never came to an end."""
         plan = self._results[work.account_id]
         if error is None:
-            return unfinished(plan, work.done, self._ports.halt.reason or "interrupted")
+            return unfinished(plan, work.settled, self._ports.halt.reason or "interrupted")
         _log_defect(error, plan.account)
-        return failed(plan, work.done, explain_defect(error, Stage.APPLY, plan.account))
+        return failed(plan, work.settled, explain_defect(error, Stage.APPLY, plan.account))
 
 
 class _Relay:

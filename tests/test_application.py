@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.application import apply_account, failed, unfinished
+from orchestrator.application import Settled, apply_account, failed, unfinished
 from orchestrator.assessment import make_rules
 from orchestrator.config import Config
 from orchestrator.desk import Desk
@@ -33,7 +33,7 @@ class Office:
     aws: FakeAws = field(default_factory=FakeAws)
     halt: Halt = field(default_factory=Halt)
     is_stopped: Callable[[], bool] = lambda: False
-    done: list[Decision] = field(default_factory=list)
+    settled: Settled = field(default_factory=Settled)
 
     def __post_init__(self) -> None:
         self.account = self.aws.add(*map(make_user, NAMES))
@@ -57,7 +57,7 @@ class Office:
         return self.in_a_pool(lambda: inspect_account(self.account.account, self.desk(mode)))
 
     def apply(self, plan: AccountResult, mode: Mode = Mode.APPLY) -> AccountResult:
-        return self.in_a_pool(lambda: apply_account(plan, self.desk(mode), self.done))
+        return self.in_a_pool(lambda: apply_account(plan, self.desk(mode), self.settled))
 
     def in_a_pool(self, job: Callable[[], AccountResult]) -> AccountResult:
         """Return what a job returns on a thread of a pool with more threads than may be at work in one account."""
@@ -206,7 +206,7 @@ def test_halt_and_stop_switch_are_asked_before_each_write(office: Office) -> Non
 
     office.aws.before = before
     apply_account(
-        plan, replace(office.desk(Mode.APPLY), is_stopped=note("stop"), halt_reason=note("halt")), office.done
+        plan, replace(office.desk(Mode.APPLY), is_stopped=note("stop"), halt_reason=note("halt")), office.settled
     )
 
     before_writes = [asked[index - 2 : index] for index, what in enumerate(asked) if what == "write"]
@@ -230,7 +230,7 @@ def test_unexpected_exception_fails_the_account_and_no_write_is_lost_from_the_bo
     with pytest.raises(RuntimeError, match="a defect"):
         office.apply(plan)
 
-    result = failed(plan, office.done, PROBLEM)
+    result = failed(plan, office.settled, PROBLEM)
     enforced = {name for name, outcome in outcomes(result).items() if outcome == "enforced"}
     assert enforced == set(written(office))
     assert len(enforced) >= AT_ONCE - 1
@@ -242,8 +242,8 @@ def test_what_is_written_is_known_while_the_account_is_still_under_way(office: O
     plan, seen = office.plan(), list[dict[str, str]]()
 
     def before(action: str, account_id: str, subject: str) -> None:
-        if action == "attach" and len(office.done) >= USERS - AT_ONCE - 1:
-            seen.append(outcomes(unfinished(plan, office.done, "interrupted")))
+        if action == "attach" and len(office.settled.decisions) >= USERS - AT_ONCE - 1:
+            seen.append(outcomes(unfinished(plan, office.settled, "interrupted")))
 
     office.aws.before = before
 
@@ -264,7 +264,7 @@ def test_decision_settled_while_the_books_are_read_is_neither_lost_nor_told_twic
             yield from list(super().__iter__())
             self.append(plan.decisions[len(self)])
 
-    for summed_up in (unfinished(plan, Growing(), "interrupted"), failed(plan, Growing(), PROBLEM)):
+    for summed_up in (unfinished(plan, Settled(Growing()), "interrupted"), failed(plan, Settled(Growing()), PROBLEM)):
         assert list(outcomes(summed_up)) == NAMES
 
 
@@ -288,7 +288,7 @@ def test_users_gone_meanwhile_come_in_no_list(office: Office, ends: str) -> None
 
 def test_release_is_made_at_once_and_stops_at_a_halt(office: Office) -> None:
     office.apply(office.plan())
-    office.done.clear()
+    office.settled.decisions.clear()
     plan = office.plan(Mode.RELEASE)
     office.at_first("detach", office.halt.interrupted.set)
 

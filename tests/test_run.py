@@ -739,6 +739,28 @@ def test_update_that_a_halt_forestalled_is_not_reported_as_made(stage: Stage) ->
     assert exit_code(report) == 1
 
 
+def test_change_to_a_policy_that_a_halt_left_undone_is_not_reported_as_made(stage: Stage) -> None:
+    for _ in range(2):
+        stage.aws.add(make_user("alice"), policy=PolicyState.MISSING)
+
+    def halt(action: str, *_: str) -> None:
+        if action == "attach":
+            stage.halt.interrupted.set()
+
+    stage.aws.before = halt
+
+    report = stage.play(config=make_config(concurrency={"workers": 1}, **OWNED))
+
+    assert [write[:2] for write in stage.aws.writes()] == [
+        ("create_policy", "000000000001"),
+        ("attach", "000000000001"),
+    ]
+    assert [(account.status, account.policy_changes) for account in report.accounts] == [
+        ("inspected", ("create_policy",)),
+        ("not_reached", ()),
+    ]
+
+
 def test_update_that_the_stop_switch_forestalled_is_not_reported_as_made(stage: Stage) -> None:
     stage.aws.add(make_user("bob", has_mfa=True), policy=PolicyState.OUTDATED)
     answers = iter([False])

@@ -242,6 +242,34 @@ def test_of_a_batch_lost_while_it_was_applied_what_was_written_is_told(machine: 
     assert outcomes(report)["dave"] == "enforced"
 
 
+@pytest.mark.parametrize(
+    ("found", "told"), [("the policy", ("create_policy",)), ("no policy", ()), ("no way into the account", ())]
+)
+def test_of_a_batch_lost_while_it_was_applied_the_policy_that_was_made_is_told(
+    machine: Machine, found: str, told: tuple[str, ...]
+) -> None:
+    account_id = machine.accounts[0]
+    iam, arn = machine.aws.client("iam", account_id), f"arn:aws:iam::{account_id}:policy/EnforceMFA"
+    iam.delete_policy(PolicyArn=arn)
+    machine.configure(enforcement={"mode": "apply"}, policy={"managed_by": "orchestrator"})
+    selected = machine.select(**SCHEDULE)
+    machine.map("plan", selected)
+    gated = machine.step("gate", run_id=selected["run_id"])
+    machine.map("apply", gated)
+    machine.store.delete(f"work/{selected['run_id']}/applied/00000.json.gz")
+    if found == "no policy":
+        iam.detach_user_policy(UserName="alice", PolicyArn=arn)
+        iam.delete_policy(PolicyArn=arn)
+    elif found == "no way into the account":
+        machine.aws.missing_roles.add((account_id, "orgmfa-member"))
+
+    machine.step("merge", run_id=selected["run_id"])
+
+    account = next(account for account in machine.report().accounts if account.id == account_id)
+    assert account.status.value == "not_reached"
+    assert account.policy_changes == told
+
+
 def test_run_whose_gate_was_lost_writes_nothing_and_says_so(machine: Machine) -> None:
     machine.configure(enforcement={"mode": "apply"})
     selected = machine.select(**SCHEDULE)

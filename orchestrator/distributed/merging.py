@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from orchestrator.application import unfinished
+from orchestrator.application import Settled, unfinished
 from orchestrator.closing import close_run
 from orchestrator.desk import Desk
 from orchestrator.distributed.workroom import Effort, Outline, Workroom
 from orchestrator.errors import ArchiveError
-from orchestrator.model import AccountResult, Decision, Mode, Outcome
+from orchestrator.model import AccountResult, Mode, Outcome, Status
 from orchestrator.ports import Finished, Ports
 from orchestrator.remembering import history_problems, with_history
 from orchestrator.results import Results
@@ -120,20 +120,22 @@ def _settle(account_ids: list[str], desk: Desk, ports: Ports, *, results: Result
     now = {result.account.id: result for result in seen}
     for account_id in account_ids:
         plan = results[account_id]
-        done = _written(plan, now[account_id]) if account_id in now else []
-        results.put(unfinished(plan, done, LOST))
+        settled = _written(plan, now[account_id]) if account_id in now else Settled()
+        results.put(unfinished(plan, settled, LOST))
 
 
-def _written(plan: AccountResult, now: AccountResult) -> list[Decision]:
-    """Return the planned decisions of an account that stand now."""
+def _written(plan: AccountResult, now: AccountResult) -> Settled:
+    """Return what was planned for an account and stands now."""
     via_by_name = {
         decision.user.name: decision.via for decision in now.decisions if decision.outcome is Outcome.ALREADY_ENFORCED
     }
-    return [
+    enforced = [
         replace(decision, outcome=Outcome.ENFORCED, via=via_by_name[decision.user.name], changes=())
         for decision in plan.decisions
         if decision.outcome is Outcome.PLANNED and decision.user.name in via_by_name
     ]
+    is_known = now.status is Status.INSPECTED
+    return Settled(enforced, [one for one in plan.policy_changes if is_known and one not in now.policy_changes])
 
 
 def _clear(room: Workroom) -> None:
