@@ -429,18 +429,28 @@ def _read(path: Path) -> str:
 
 
 def _explain(error: ValidationError, source: str, variables: Mapping[str, str]) -> Iterator[str]:
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    for detail in details:
+        if detail["type"] == "too_short" and any(_is_inside(other["loc"], detail["loc"]) for other in details):
+            continue  # too short only because what is wrong in it does not count
         key = ".".join(str(part) for part in detail["loc"])
         variable = _variable(*map(str, detail["loc"][:2])) if len(detail["loc"]) > 1 else ""
         place = variable if variables.get(variable) else source
         match detail["type"]:
             case "extra_forbidden":
                 text = f"unknown key; known here: {', '.join(_known_keys(detail['loc'][:-1]))}"
+            case "missing":
+                text = "a value is needed here"
             case "value_error":
                 text = str(detail["ctx"]["error"])
             case _:
                 text = f"{detail['msg']}{_found(detail)}"
         yield f"{place}: {key}: {text}"
+
+
+def _is_inside(location: Sequence[str | int], other: Sequence[str | int]) -> bool:
+    """Return whether a location lies within the value at another."""
+    return len(location) > len(other) and location[: len(other)] == other
 
 
 def _found(detail: "ErrorDetails") -> str:

@@ -286,6 +286,18 @@ def test_unknown_key_is_named_with_the_known_ones(text: str, key: str, known: st
     assert refusal(text).startswith(f"config.yaml: {key}: unknown key; known here: {known}")
 
 
+def test_what_is_wrong_in_a_list_is_told_once() -> None:
+    told = refusal("exemptions: [{user: a, accounts: ['123'], reason: r}]")
+
+    assert told.startswith("config.yaml: exemptions.0.accounts.0: ")
+    assert "found '123'" in told
+    assert len(told.splitlines()) == 1
+
+
+def test_key_that_is_missing_is_named_without_its_section() -> None:
+    assert refusal("exemptions: [{user: a}]") == "config.yaml: exemptions.0.reason: a value is needed here"
+
+
 @pytest.mark.parametrize(
     ("text", "key", "words"),
     [
