@@ -137,6 +137,8 @@ def _settle_policy(plan: AccountResult, desk: Desk, made: list[PolicyChange]) ->
         return None
     if changes and not desk.is_stopped():
         for change in changes:
+            if change is PolicyChange.ATTACH_GROUP_POLICY:  # it may be somebody else who made the group meanwhile
+                now = desk.policies.look(account_id, group=True)
             if _is_called_for(change, now):
                 desk.policies.change(account_id, change)
                 made.append(change)

@@ -705,6 +705,23 @@ def test_missing_policy_and_group_are_made_before_anybody_is_enforced(stage: Sta
     assert report.accounts[0].policy_changes == ("create_policy", "create_group", "attach_group_policy")
 
 
+def test_group_that_somebody_else_made_meanwhile_is_given_no_policy(stage: Stage) -> None:
+    policies = frozenset(f"arn:aws:iam::aws:policy/{number}" for number in range(10))
+    made = stage.aws.add(make_user("bob", attached_policy_arns=policies), group=PolicyState.MISSING)
+
+    def fill(action: str, *_: str) -> None:
+        if action == "look_at_policy" and any(write[0] == "create_group" for write in stage.aws.writes()):
+            made.group = PolicyState.DRIFTED
+
+    stage.aws.before = fill
+
+    report = stage.play(config=make_config(**OWNED))
+
+    assert [write[0] for write in stage.aws.writes()] == ["create_group"]
+    assert report.accounts[0].policy_changes == ("create_group",)
+    assert outcomes(report) == {"bob": "held"}
+
+
 def test_old_policy_of_our_own_is_updated_also_where_nobody_is_to_be_enforced(stage: Stage) -> None:
     stage.aws.add(make_user("bob", has_mfa=True), policy=PolicyState.OUTDATED)
 
