@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.model import Mode, Outcome
+from orchestrator.model import Mode, Outcome, PolicyChange
 from tests.aws_server import AwsServer, Call
 from tests.chaos import mutations
 from tests.chaos.__main__ import repeat_command
@@ -18,14 +18,15 @@ from tests.chaos.doctored import DOCTORED, Doctored
 from tests.chaos.invariants_of_ends import check_end
 from tests.chaos.invariants_of_releases import check_released, check_releases
 from tests.chaos.invariants_of_switches import check_lease
+from tests.chaos.moto_iam import delete_group, replace_policy_text, widen_group
 from tests.chaos.mutants import MUTATIONS
 from tests.chaos.mutation import Mutation
-from tests.chaos.perfect import Case, make_case
+from tests.chaos.perfect import RUN_ID, Case, make_case
 from tests.chaos.playing import Played, judge
 from tests.chaos.plays import ALL, plan_plays
 from tests.chaos.table import BEGIN, END, make_table, put_between_marks
 from tests.chaos.wire import Dice
-from tests.chaos.world import POLICY, backend, build_world, policy_arn
+from tests.chaos.world import OURS, POLICY, backend, build_world, policy_arn
 
 ROOT = Path(__file__).parents[1]
 
@@ -115,6 +116,104 @@ def test_whoever_is_still_enforced_after_a_release_or_again_is_told(case: Case) 
     found = list(check_released(replace(case.evidence, code=1), case.evidence, case.book, case.world))
 
     assert {violation.invariant for violation in found} == {2, 4}
+
+
+# -- policy and group, where the program owns them
+
+
+VERSION = {"PolicyArn": policy_arn("{}"), "PolicyDocument": OURS, "SetAsDefault": "true"}
+
+
+def change_policy(case: Case, action: str, **parameters: str) -> None:
+    """Have the run make a change to policy or group in the account of its target."""
+    account_id = case.target.account_id
+    given = {name: value.replace("{}", account_id) for name, value in parameters.items() if value}
+    case.enter(action, account_id, can_write=True, **given)
+
+
+@pytest.fixture
+def owner(case: Case) -> Case:
+    case.world.owns_policy = True
+    return case
+
+
+def test_change_that_is_right_and_reported_violates_nothing(owner: Case) -> None:
+    change_policy(owner, "CreatePolicyVersion", **VERSION)
+    owner.book.end(RUN_ID)
+    owner.change_account(owner.target, policy_changes=(PolicyChange.UPDATE_POLICY,))
+
+    assert violations(owner) == []
+
+
+@pytest.mark.parametrize(
+    ("action", "parameters", "words"),
+    [
+        ("CreatePolicy", {"PolicyName": POLICY, "PolicyDocument": "{}"}, "with another text"),
+        ("CreatePolicy", {"PolicyName": "Other", "PolicyDocument": OURS}, "of Other"),
+        ("CreatePolicyVersion", VERSION | {"PolicyArn": "arn:aws:iam::aws:policy/Other"}, "of arn:aws:iam::aws"),
+        ("CreatePolicyVersion", VERSION | {"SetAsDefault": ""}, "not made the default"),
+        ("CreateGroup", {"GroupName": "admins"}, "of admins"),
+        ("AttachGroupPolicy", {"GroupName": POLICY, "PolicyArn": policy_arn("{}")}, "members or policies"),
+        ("DeletePolicyVersion", {"PolicyArn": "arn:aws:iam::1:policy/Other"}, "of arn:aws:iam::1:policy/Other"),
+        ("DeletePolicy", {"PolicyArn": policy_arn("{}")}, "is no write that enforcing makes"),
+    ],
+)
+def test_nothing_else_is_made_of_policy_and_group(
+    owner: Case, action: str, parameters: dict[str, str], words: str
+) -> None:
+    widen_group(backend(owner.target.account_id))
+
+    change_policy(owner, action, **parameters)
+
+    assert [text for text in violations(owner) if words in text and text.startswith("invariant 2")]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [({"has_policy": False}, "the policy is somebody else's"), ({"is_excluded": True}, "not to be entered")],
+)
+def test_policy_is_changed_where_it_is_the_program_s_alone(owner: Case, spoil: dict[str, bool], words: str) -> None:
+    (name,) = spoil
+    setattr(owner.world.places[owner.target.account_id], name, spoil[name])
+
+    change_policy(owner, "CreatePolicyVersion", **VERSION)
+
+    assert [text for text in violations(owner) if words in text]
+
+
+def test_policy_that_the_stackset_owns_is_not_changed(case: Case) -> None:
+    change_policy(case, "CreatePolicyVersion", **VERSION)
+
+    assert [text for text in violations(case) if "is no write that enforcing makes" in text]
+
+
+def test_change_that_the_report_is_wrong_about_violates_the_third(owner: Case) -> None:
+    change_policy(owner, "CreatePolicyVersion", **VERSION)
+    owner.change_account(owner.target, policy_changes=(PolicyChange.CREATE_GROUP,))
+
+    found = [text for text in violations(owner) if text.startswith("invariant 3")]
+
+    assert [text for text in found if "made, and not in the report: update_policy" in text]
+    assert [text for text in found if "in the report, and not made: create_group" in text]
+    assert [text for text in found if "made after the run was over" in text]
+
+
+def test_change_whose_answer_was_lost_may_be_missing_from_the_report(owner: Case) -> None:
+    change_policy(owner, "CreatePolicyVersion", **VERSION)
+    owner.change_entries("CreatePolicyVersion", lambda entry: replace(entry, fate=Fate.LOST))
+    owner.book.end(RUN_ID)
+
+    assert violations(owner) == []
+
+
+@pytest.mark.parametrize(("spoil", "words"), [(replace_policy_text, "the policy"), (delete_group, "the group")])
+def test_policy_and_group_end_as_the_program_makes_them(owner: Case, spoil: Any, words: str) -> None:
+    person = next(person for person in owner.world.people() if person.kind.wanted == "group")
+    spoil(backend(person.account_id))
+
+    found = [str(violation) for violation in check_end(owner.evidence, owner.world)]
+
+    assert [text for text in found if f"{words} is not as orgmfa makes it" in text]
 
 
 # -- what the seed decides

@@ -50,6 +50,9 @@ class PolicyState:
 
     policy_is_ours: bool = True
     group_is_ours: bool = True
+    has_policy: bool = True
+    group_is_bare: bool = False
+    """Whether the group is there, without any policy or member."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,24 @@ def check_end(again: Evidence, world: World) -> Iterator[Violation]:
         if reached not in allowed:
             text = f"{person.account_id}/{person.name} ends as {reached}, not as {' or '.join(map(str, allowed))}"
             yield Violation(4, text)
+    for place in world.places.values():
+        if text := _policy_left(place, world):
+            yield Violation(4, f"{place.id}: {text}")
     if again.report is not None and again.code != expected_code(world):
         yield Violation(4, f"the run after the fault ends with {again.code}, not with {expected_code(world)}")
     if again.report is None:
         yield Violation(4, f"the run after the fault did not start: {again.said[-600:]}")
+
+
+def _policy_left(place: Place, world: World) -> str:
+    """Return what is not as the program makes it in an account where it owns policy and group, if anything is."""
+    is_its_own = world.owns_policy and place.is_entered and place.has_role and place.has_policy
+    if not is_its_own or place.id in world.touched_places:
+        return ""
+    state, wanted = world.policy_state(place.id), {person.kind.wanted for person in place.people}
+    if not state.policy_is_ours and (state.has_policy or wanted != {None}):
+        return "the policy is not as orgmfa makes it"
+    return "" if state.group_is_ours or "group" not in wanted else "the group is not as orgmfa makes it"
 
 
 def allowed_ends(person: Person, state: UserState, world: World) -> tuple[Way | None, ...]:

@@ -14,7 +14,8 @@ from tests.chaos.world import World
 
 def check_limits(evidence: Evidence, book: Book, world: World) -> Iterator[Violation]:
     """Yield where a run wrote to more users than its limits allow, in an account or in all."""
-    users = {(entry.call.account_id, entry.user_name) for entry in book.effects(evidence.run_id)}
+    effects = [entry for entry in book.effects(evidence.run_id) if entry.user_name]
+    users = {(entry.call.account_id, entry.user_name) for entry in effects}
     if len(users) > world.most_per_run:
         yield Violation(2, f"{len(users)} users were written to, and the limit of a run is {world.most_per_run}")
     for account_id, count in Counter(account_id for account_id, _ in users).items():

@@ -17,6 +17,7 @@ from orchestrator.sharing import ITEMS_PER_HELPER
 from tests.chaos.book import Book, Entry, Fate
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import Violation
+from tests.chaos.invariants_of_policies import POLICY_ACTIONS
 from tests.chaos.world import POLICY, World, policy_arn
 
 WAY = {"AttachUserPolicy": "user", "AddUserToGroup": "group"}
@@ -77,7 +78,8 @@ def _write(entry: Entry, before: list[Entry], world: World, *, is_shared: bool) 
     if entry.session is None or not entry.session.can_write or entry.session.role != "orgmfa-member":
         yield "made in a session that may not write"
     if entry.action not in WAY:
-        yield "is no write that enforcing makes"
+        if not world.owns_policy or entry.action not in POLICY_ACTIONS:
+            yield "is no write that enforcing makes"
         return
     if entry.action == "AttachUserPolicy" and call.parameters.get("PolicyArn") != policy_arn(call.account_id):
         yield f"attaches {call.parameters.get('PolicyArn')}"
@@ -86,7 +88,9 @@ def _write(entry: Entry, before: list[Entry], world: World, *, is_shared: bool) 
     place, person = world.places.get(call.account_id), world.find(call.account_id, entry.user_name)
     if place is None or not place.is_entered:
         yield "in an account that is not to be entered"
-    if person is None or person.kind.wanted is None:
+    was_deleted = world.owns_policy and call.account_id in world.touched_places
+    is_freed = was_deleted and person is not None and person.kind.enforced is not None
+    if person is None or (person.kind.wanted is None and not is_freed):
         yield "to somebody who is to be left alone"
     yield from _looks(entry, before, is_shared=is_shared)
 

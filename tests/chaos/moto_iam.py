@@ -5,6 +5,7 @@ from typing import Any
 
 from moto.iam.models import AccessKeyLastUsed
 
+from orchestrator.aws.policies import OWNER_TAG, OWNER_TAG_VALUE
 from tests.chaos.people import Kind
 
 POLICY = "EnforceMFA"
@@ -96,6 +97,26 @@ def delete_policy(iam: Any) -> None:
     for holder in (*iam.users.values(), *iam.groups.values()):
         if policy is not None and policy.arn in holder.managed_policies:
             del holder.managed_policies[policy.arn]
+
+
+def delete_group(iam: Any) -> None:
+    """Delete the group, whoever is in it."""
+    iam.groups.pop(POLICY, None)
+
+
+def empty_group(iam: Any) -> None:
+    """Take its policy off the group, as a run leaves it that broke off before it attached one."""
+    group = iam.groups[POLICY]
+    for policy in list(group.managed_policies.values()):
+        policy.detach_from(group)
+
+
+def age_policy(iam: Any, versions: int) -> None:
+    """Have EnforceMFA be one of orgmfa's from long ago: with its mark, other texts, and so many versions."""
+    arn = f"arn:aws:iam::{iam.account_id}:policy/{POLICY}"
+    iam.tag_policy(arn, [{"Key": OWNER_TAG, "Value": OWNER_TAG_VALUE}])
+    for _ in range(1, versions):
+        iam.create_policy_version(arn, _HARMLESS, True)
 
 
 def widen_group(iam: Any) -> None:

@@ -1,4 +1,4 @@
-"""The mutations that are aimed at what holds a run back, and at a run in steps."""
+"""The mutations that are aimed at what holds a run back, at a run in steps, and at policy and group of our own."""
 
 from tests.chaos.mutation import Mutation
 
@@ -130,5 +130,25 @@ OF_SWITCHES: tuple[Mutation, ...] = (
         after="                pass\n",
         scenario="release while calls fail",
         invariant=2,
+    ),
+    Mutation(
+        name="a change to the policy is not booked",
+        guards="invariant 3, policy and group",
+        path="orchestrator/application.py",
+        before="                made.append(change)\n",
+        after="",
+        scenario="policy and group of our own, calls fail",
+        invariant=3,
+        runs=8,
+    ),
+    Mutation(
+        name="somebody else's policy is taken for an old one of our own",
+        guards="invariant 2, policy and group",
+        path="orchestrator/aws/policies.py",
+        before="PolicyState.OUTDATED if is_marked and self._manages else",
+        after="PolicyState.OUTDATED if self._manages else",
+        scenario="policy and group of our own, calls fail",
+        invariant=2,
+        runs=30,
     ),
 )

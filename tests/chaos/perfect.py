@@ -62,6 +62,11 @@ class Case:
         """Have the report say something else of a user."""
         self.report(*(_change(account, person, changes) for account in self.accounts))
 
+    def change_account(self, person: Person, **changes: Any) -> None:
+        """Have the report say something else of a user's account."""
+        accounts = self.accounts
+        self.report(*(one.model_copy(update=changes) if one.id == person.account_id else one for one in accounts))
+
     @property
     def target(self) -> Person:
         """Somebody whom the run enforced by attaching the policy."""

@@ -14,6 +14,7 @@ from tests.chaos.driving import Stage
 from tests.chaos.evidence import Evidence, FolderArchive
 from tests.chaos.invariants import Violation, check_accounts
 from tests.chaos.invariants_of_ends import check_end
+from tests.chaos.invariants_of_policies import check_policy_changes
 from tests.chaos.invariants_of_releases import check_releases
 from tests.chaos.invariants_of_switches import check_lease, check_limits, check_stop
 from tests.chaos.invariants_of_telling import check_telling
@@ -67,6 +68,7 @@ def judge(evidence: Evidence, book: Book, world: World) -> Iterator[Violation]:
         yield from check_releases(evidence, book)
         return
     yield from check_writes(evidence, book, world)
+    yield from check_policy_changes(evidence, book, world)
     yield from check_limits(evidence, book, world)
     yield from check_stop(evidence, book, world)
     yield from check_truth(evidence, book)

@@ -19,13 +19,25 @@ from tests.chaos.scenarios_in_steps import IN_STEPS
 from tests.chaos.scenarios_of_calls import CALLS
 from tests.chaos.scenarios_of_commands import COMMANDS
 from tests.chaos.scenarios_of_people import PEOPLE
+from tests.chaos.scenarios_of_policies import POLICIES
 from tests.chaos.scenarios_of_releases import RELEASES
 from tests.chaos.scenarios_of_runs import RUNS
 from tests.chaos.scenarios_of_switches import SWITCHES
 from tests.chaos.server import SECRET, ChaosServer
 from tests.chaos.tempo import in_a_hurry
 
-ALL: tuple[Scenario, ...] = (*CALLS, *PEOPLE, *AROUND, *SWITCHES, *RUNS, *IN_STEPS, *RELEASES, *COMMANDS, *MIXTURES)
+ALL: tuple[Scenario, ...] = (
+    *CALLS,
+    *PEOPLE,
+    *AROUND,
+    *SWITCHES,
+    *POLICIES,
+    *RUNS,
+    *IN_STEPS,
+    *RELEASES,
+    *COMMANDS,
+    *MIXTURES,
+)
 LONG = 200
 """From so many runs on, the scenarios are played that take long."""
 

@@ -64,6 +64,8 @@ class World:
     most_per_account: int = 100
     """The limits on the number of changes."""
     workers: int = 6
+    owns_policy: bool = False
+    """Whether the program makes and updates policy and group, where they are not somebody else's."""
 
     def people(self) -> Iterator[Person]:
         """Yield everybody who was there before the first run."""
@@ -98,6 +100,7 @@ class World:
         for name, section in sections.items():
             settings[name] = settings.get(name, {}) | section if isinstance(section, dict) else section
         self.workers = settings["concurrency"]["workers"]
+        self.owns_policy = settings.get("policy", {}).get("managed_by") == "orchestrator"
         limits = settings.get("limits", {})
         self.most_per_run = limits.get("max_changes_per_run", 100)
         self.most_per_account = limits.get("max_changes_per_account", 100)
@@ -138,9 +141,15 @@ class World:
         iam, arn = backend(account_id), policy_arn(account_id)
         policy, group = iam.managed_policies.get(arn), iam.groups.get(POLICY)
         is_ours = policy is not None and any(
-            version.version_id == policy.default_version_id and version.document == OURS for version in policy.versions
+            version.version_id == policy.default_version_id and json.loads(version.document) == json.loads(OURS)
+            for version in policy.versions
         )
-        return PolicyState(is_ours, group is not None and set(group.managed_policies) == {arn} and not group.policies)
+        return PolicyState(
+            policy_is_ours=is_ours,
+            group_is_ours=group is not None and set(group.managed_policies) == {arn} and not group.policies,
+            has_policy=policy is not None,
+            group_is_bare=group is not None and not (group.managed_policies or group.policies or group.users),
+        )
 
 
 def policy_arn(account_id: str) -> str:
