@@ -16,7 +16,7 @@ from benchmarks.tools import ORGMFA
 WHOLE = Scenario(accounts=500)
 HALF = replace(WHOLE, accounts=250)
 PROCESSES = 2
-ON_ANY_CORE = Tool("orgmfa", (sys.executable, "-m", "benchmarks.spread", *ORGMFA.command[1:]))
+ON_ANY_CORE = Tool("orgmfa", (sys.executable, "-m", "benchmarks.spread", "--child", *ORGMFA.command[1:]))
 
 
 def main() -> None:
@@ -42,11 +42,12 @@ def run_on_any_core() -> None:
     from orchestrator.cli import main as run  # noqa: PLC0415 - as above
 
     vars(pool)["one_core"] = lambda: None
+    sys.argv.remove("--child")
     run()
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if sys.argv[1:2] == ["--child"]:
         run_on_any_core()
     else:
         main()
