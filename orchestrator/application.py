@@ -135,7 +135,7 @@ def _settle_policy(plan: AccountResult, desk: Desk, made: list[PolicyChange]) ->
     now = desk.policies.look(account_id, group=needs_group)
     if changes and desk.halt_reason():
         return None
-    if changes and not desk.is_stopped():
+    if changes and desk.stop_reason() is None:
         for change in changes:
             if change is PolicyChange.ATTACH_GROUP_POLICY:  # it may be somebody else who made the group meanwhile
                 now = desk.policies.look(account_id, group=True)
@@ -202,8 +202,8 @@ def _forbid(decision: Decision, desk: Desk) -> Decision | _Unsettled | None:
     """Return what becomes of a decision where a halt or the stop switch forbids its write, else None."""
     if desk.halt_reason():
         return _Unsettled.HALTED
-    if desk.is_stopped():
-        return hold_decision(decision, Reason("stopped", "enforcement.stop was set during the run"))
+    if (why := desk.stop_reason()) is not None:
+        return hold_decision(decision, Reason("stopped", f"enforcement.stop was set during the run: {why}"))
     return None
 
 

@@ -100,7 +100,7 @@ class Desk:
     simulator: Simulator
     rules: Rules
     now: Callable[[], datetime]
-    is_stopped: Callable[[], bool]
+    stop_reason: Callable[[], str | None]
     halt_reason: Callable[[], str | None]
     history: History = field(default_factory=History)
     find_ous: Callable[[], OuPath] = lambda: _know_no_ou

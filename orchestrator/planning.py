@@ -127,10 +127,10 @@ def count_planned(result: AccountResult) -> int:
     return sum(decision.outcome is Outcome.PLANNED for decision in result.decisions)
 
 
-def hold_at_gate(planned: int, limits: LimitsConfig, *, is_stopped: bool) -> Reason | None:
+def hold_at_gate(planned: int, limits: LimitsConfig, *, stop_reason: str | None) -> Reason | None:
     """Return why a run with so many planned changes must write nothing at all, or None where it may go on."""
-    if is_stopped:
-        return Reason("stopped", "enforcement.stop is set, or could not be read; nothing is written")
+    if stop_reason is not None:
+        return Reason("stopped", f"enforcement.stop: {stop_reason}")
     if limits.max_changes_per_run is not None and planned > limits.max_changes_per_run:
         return Reason(
             "over_limit",

@@ -67,7 +67,7 @@ def gate(planned: int, desk: Desk, *, has_changes: bool) -> Reason | None:
     """Return why a run must write nothing at all, or None where it may go on; a release passes."""
     if desk.request.mode is Mode.RELEASE or not has_changes:
         return None
-    reason = hold_at_gate(planned, desk.config.limits, is_stopped=desk.is_stopped())
+    reason = hold_at_gate(planned, desk.config.limits, stop_reason=desk.stop_reason())
     if reason is not None:
         log.warning("run_held", code=reason.code, message=reason.message, planned=planned)
     return reason

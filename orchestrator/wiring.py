@@ -24,7 +24,7 @@ from orchestrator.aws.secrets import read_secret
 from orchestrator.aws.securityhub import FindingImporter
 from orchestrator.aws.sessions import MemberSessions, RoleNames, get_caller
 from orchestrator.aws.simulator import EnrolmentSimulator
-from orchestrator.aws.stop import is_stopped
+from orchestrator.aws.stop import look_at_switch
 from orchestrator.aws.store import Store, make_store
 from orchestrator.config import Config, SlackCredentials, parse_slack_secret, slack_credentials
 from orchestrator.desk import Desk
@@ -38,6 +38,7 @@ from orchestrator.remedies import select_remedy
 from orchestrator.reporting import RunReport
 from orchestrator.run import run
 from orchestrator.slack import SlackNotifier
+from orchestrator.switch import NO_SWITCH, Reading
 
 if TYPE_CHECKING:
     from orchestrator.doctor import Examination, Question
@@ -258,7 +259,7 @@ def _desk(
         simulator=EnrolmentSimulator(clients.iam, retrier, settings.document),
         rules=make_rules(config, released_until, caller.arn),
         now=hub.now,
-        is_stopped=_remembering(partial(is_stopped, config.enforcement.stop, lambda: clients.ssm, retrier)),
+        stop_reason=_remembering(partial(look_at_switch, config.enforcement.stop, lambda: clients.ssm, retrier)),
         halt_reason=lambda: halt.reason,
     )
 
@@ -304,17 +305,17 @@ def _secret(hub: Hub, retrier: Retrier) -> SlackCredentials | None:
         raise StartError(_explain(f"slack.secret: cannot read the secret {name}", error)) from error
 
 
-def _remembering(look: Callable[[], bool]) -> Callable[[], bool]:
-    """Return a look that counts for a moment, for all threads alike."""
-    lock, seen = Lock(), [(float("-inf"), False)]
+def _remembering(look: Callable[[], Reading]) -> Callable[[], str | None]:
+    """Return what tells why nothing may be written, if so: a look that counts for a moment, for all threads alike."""
+    lock, seen = Lock(), [(float("-inf"), NO_SWITCH)]
 
-    def remembered() -> bool:
+    def remembered() -> str | None:
         with lock:
-            looked_at, answer = seen[0]
+            looked_at, reading = seen[0]
             if monotonic() - looked_at >= STOP_FRESH_SECONDS:
-                answer = look()
-                seen[0] = (monotonic(), answer)
-            return answer
+                reading = look()
+                seen[0] = (monotonic(), reading)
+            return reading.words if reading.is_stopped else None
 
     return remembered
 

@@ -49,7 +49,7 @@ class Office:
             simulator=self.aws,
             rules=make_rules(Config(), {}, "arn:aws:iam::999999999999:user/operator"),
             now=lambda: NOW,
-            is_stopped=self.is_stopped,
+            stop_reason=lambda: "because" if self.is_stopped() else None,
             halt_reason=lambda: self.halt.reason,
         )
 
@@ -206,7 +206,7 @@ def test_halt_and_stop_switch_are_asked_before_each_write(office: Office) -> Non
 
     office.aws.before = before
     apply_account(
-        plan, replace(office.desk(Mode.APPLY), is_stopped=note("stop"), halt_reason=note("halt")), office.settled
+        plan, replace(office.desk(Mode.APPLY), stop_reason=note("stop"), halt_reason=note("halt")), office.settled
     )
 
     before_writes = [asked[index - 2 : index] for index, what in enumerate(asked) if what == "write"]

@@ -294,6 +294,30 @@ def test_limit_holds_and_is_lifted_for_one_run(aws: AwsServer, cli: Cli, sample:
     assert (code, outcomes(lifted)["alice"]) == (0, "enforced")
 
 
+@pytest.mark.parametrize(
+    ("content", "enforced"),
+    [
+        (b"stop # incident 12\n", 0),
+        (b'"stop"', 0),
+        ("stop\r\n".encode("utf-8-sig"), 0),
+        ("stop\r\n".encode("utf-16"), 0),
+        ("go\r\n".encode("utf-8-sig"), 2),
+    ],
+)
+def test_stop_switch_that_is_not_understood_holds_everybody(
+    aws: AwsServer, cli: Cli, sample: Sample, content: bytes, enforced: int
+) -> None:
+    (cli.folder / "stop").write_bytes(content)
+    cli.configure("enforcement: {stop: ./stop}\n")
+
+    _, report = cli.report("apply", "--yes")
+
+    assert (report.totals.enforced, len(aws.writes())) == (enforced, enforced)
+    errors = {user.error.message for account in report.accounts for user in account.users if user.error}
+    assert all(str(cli.folder / "stop") in error for error in errors)
+    assert bool(errors) is (enforced == 0)
+
+
 def test_archive_can_be_a_bucket(aws: AwsServer, cli: Cli, sample: Sample) -> None:
     aws.client("s3").create_bucket(Bucket="acme-archive")
     cli.configure("archive: {location: 's3://acme-archive/orgmfa'}\n")

@@ -55,6 +55,7 @@ from orchestrator.member_roles import (
 from orchestrator.model import Account, AccountState, Caller, Organization, PolicyState
 from orchestrator.pool import Halt
 from orchestrator.slack import SlackNotifier
+from orchestrator.switch import NO_SWITCH, Reading, absent, read_content, unreadable
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, Fault, error_for
 from tests.builders import NOW, ORGANIZATION, make_config
 from tests.fake_slack import Answer as SlackAnswer
@@ -595,7 +596,7 @@ class Ward:
     function: Function = field(default_factory=Function)
     is_enabled: bool = True
     secret: str = "https://hooks.slack.example/services/T/B/x"
-    is_set: bool | None = False
+    reading: Reading = NO_SWITCH
     slack: str | DigestError = "Slack accepts the webhook"
     aliases_fail: bool = False
 
@@ -669,9 +670,9 @@ class Ward:
         self.aws._note("function", "", name)
         return self.function
 
-    def is_stop_set(self, switch: str) -> bool | None:
-        self.aws._note("stop", "", switch)
-        return self.is_set
+    def look_at_switch(self, switch: str | None) -> Reading:
+        self.aws._note("stop", "", switch or "")
+        return self.reading
 
     def read_secret(self, name: str) -> str:
         self.aws._note("secret", "", name)
@@ -915,29 +916,48 @@ def test_function_is_judged_by_its_settings(ward: Ward, function: Function, stat
     assert words in told.message
 
 
-@pytest.mark.parametrize(("is_set", "words"), [(False, "does not hold stop"), (None, "does not exist")])
-def test_stop_switch_that_is_not_set_is_ok(ward: Ward, is_set: bool | None, words: str) -> None:
+@pytest.mark.parametrize(
+    ("reading", "words"),
+    [
+        (read_content("go", "ssm:/orgmfa/stop"), 'ssm:/orgmfa/stop holds "go": lets writes through'),
+        (read_content("", "ssm:/orgmfa/stop"), "ssm:/orgmfa/stop is empty: lets writes through"),
+        (absent("ssm:/orgmfa/stop"), "ssm:/orgmfa/stop does not exist: lets writes through"),
+    ],
+)
+def test_stop_switch_that_is_not_set_is_ok(ward: Ward, reading: Reading, words: str) -> None:
     ward.config = make_config(enforcement={"stop": "ssm:/orgmfa/stop"})
-    ward.is_set = is_set
+    ward.reading = reading
 
     told = line(ward.examine(), CheckName.STOP_SWITCH)
 
     assert told.status is OK
-    assert words in told.message
+    assert told.message == words
 
 
 @pytest.mark.parametrize(
-    "error", [fail(AccessDenied), PermissionError("not yours"), UnicodeDecodeError("utf-8", b"", 0, 1, "not text")]
+    ("reading", "words", "remedy"),
+    [
+        (read_content("stop", "/var/orgmfa/stop"), 'holds "stop": nothing is written', "Write go into"),
+        (
+            read_content("stop # incident 12", "/var/orgmfa/stop"),
+            'holds "stop # incident 12", which is not one of go, run, off, false, no: nothing is written',
+            "Write go into",
+        ),
+        (unreadable("/var/orgmfa/stop", "not yours"), "counts as stop: nothing is written (not yours)", "read"),
+    ],
 )
-def test_stop_switch_that_is_set_or_unreadable_is_a_problem(ward: Ward, error: Exception) -> None:
+def test_stop_switch_that_is_set_or_unreadable_is_a_problem(
+    ward: Ward, reading: Reading, words: str, remedy: str
+) -> None:
     ward.config = make_config(enforcement={"stop": "/var/orgmfa/stop"})
-    ward.is_set = True
-    assert states(ward.examine()) == {"stop_switch": "problem"}
+    ward.reading = reading
 
-    ward.aws.before = breaks("stop", error)
-    told = line(ward.examine(), CheckName.STOP_SWITCH)
-    assert told.status is PROBLEM
-    assert "counts as stop" in told.message
+    report = ward.examine()
+
+    assert states(report) == {"stop_switch": "problem"}
+    told = line(report, CheckName.STOP_SWITCH)
+    assert words in told.message
+    assert remedy in told.remedy
 
 
 def test_schedule_that_is_disabled_is_a_problem(ward: Ward) -> None:

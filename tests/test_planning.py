@@ -173,11 +173,11 @@ def test_limit_of_none_holds_nothing_and_zero_holds_all() -> None:
 def test_gate_holds_a_run_over_its_limit_or_stopped() -> None:
     limits = make_config(limits={"max_changes_per_run": 5}).limits
 
-    assert hold_at_gate(5, limits, is_stopped=False) is None
-    assert (hold_at_gate(6, limits, is_stopped=False) or Reason("", "")).code == "over_limit"
-    assert "--max-changes 6" in (hold_at_gate(6, limits, is_stopped=False) or Reason("", "")).message
-    assert (hold_at_gate(1, limits, is_stopped=True) or Reason("", "")).code == "stopped"
-    assert hold_at_gate(10**6, limits.with_max_changes(None), is_stopped=False) is None
+    assert hold_at_gate(5, limits, stop_reason=None) is None
+    assert (hold_at_gate(6, limits, stop_reason=None) or Reason("", "")).code == "over_limit"
+    assert "--max-changes 6" in (hold_at_gate(6, limits, stop_reason=None) or Reason("", "")).message
+    assert (hold_at_gate(1, limits, stop_reason="because") or Reason("", "")).code == "stopped"
+    assert hold_at_gate(10**6, limits.with_max_changes(None), stop_reason=None) is None
 
 
 def test_holding_leaves_no_change_behind() -> None:

@@ -60,7 +60,7 @@ class Stage:
             simulator=self.aws,
             rules=make_rules(config, archive.released_until(NOW), "arn:aws:iam::999999999999:user/operator"),
             now=lambda: NOW,
-            is_stopped=self.is_stopped,
+            stop_reason=lambda: "because" if self.is_stopped() else None,
             halt_reason=lambda: self.halt.reason,
         )
         ports = Ports(
@@ -643,6 +643,7 @@ def test_stop_switch_holds_a_run_at_the_gate(stage: Stage) -> None:
 
     assert user_of(report).error is not None
     assert (user_of(report).outcome, user_of(report).error.code) == ("held", "stopped")  # type: ignore[union-attr]
+    assert user_of(report).error.message == "enforcement.stop: because"  # type: ignore[union-attr]
     assert stage.aws.writes() == []
 
 

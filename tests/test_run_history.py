@@ -68,7 +68,7 @@ class Days:
             simulator=self.aws,
             rules=make_rules(config, archive.released_until(now)),
             now=lambda: now,
-            is_stopped=lambda: stop,
+            stop_reason=lambda: "because" if stop else None,
             halt_reason=lambda: self.halt.reason,
         )
         ports = Ports(

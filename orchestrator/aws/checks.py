@@ -15,9 +15,9 @@ from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retrying import Retrier
 from orchestrator.aws.secrets import read_secret
 from orchestrator.aws.sessions import READ_ACTIONS
-from orchestrator.aws.stop import STOP_WORD, read_switch
-from orchestrator.errors import NotFound
+from orchestrator.aws.stop import look_at_switch
 from orchestrator.member_roles import DeployedRole
+from orchestrator.switch import Reading
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -135,16 +135,9 @@ class HubChecks:
             environment=answer.get("Environment", {}).get("Variables", {}),
         )
 
-    def is_stop_set(self, switch: str) -> bool | None:
-        """Return whether the stop switch holds the word, or None where it does not exist.
-
-        Raises AwsError, OSError or ValueError where it cannot be read.
-        """
-        try:
-            text = read_switch(switch, lambda: self._clients.ssm, self._retrier)
-        except (FileNotFoundError, NotFound):
-            return None
-        return text.strip().lower() == STOP_WORD
+    def look_at_switch(self, switch: str | None) -> Reading:
+        """Return what the stop switch says, as a run reads it."""
+        return look_at_switch(switch, lambda: self._clients.ssm, self._retrier)
 
     def read_secret(self, name: str) -> str:
         """Return the text of a secret. Raises AwsError."""

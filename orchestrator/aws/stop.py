@@ -1,39 +1,71 @@
-"""The stop switch: a file or a parameter that holds `stop` while nothing may be written.
+"""The look at the stop switch, a file or an SSM parameter: the only place where it is read.
 
-What cannot be read counts as stop; what does not exist does not.
+What it says is decided in `switch`. Only what surely does not exist lets writes through unread: a file whose folder is
+there, and a parameter that SSM does not know.
 """
 
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from orchestrator.aws.errors import require
 from orchestrator.aws.retrying import Retrier
-from orchestrator.errors import AwsError, NotFound
+from orchestrator.errors import AwsError
+from orchestrator.switch import NO_SWITCH, Reading, absent, read_content, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mypy_boto3_ssm import SSMClient
 
-STOP_WORD = "stop"
+MAX_BYTES = 4096
+PARAMETER_NOT_FOUND = "ParameterNotFound"
 
 
-def is_stopped(switch: str | None, ssm: "Callable[[], SSMClient]", retrier: Retrier) -> bool:
-    """Return whether the switch (`enforcement.stop`: a path, `ssm:/name`, or None) forbids writing right now."""
+def look_at_switch(switch: str | None, ssm: "Callable[[], SSMClient]", retrier: Retrier) -> Reading:
+    """Return what the switch (`enforcement.stop`: a path, `ssm:/name`, or None) says right now."""
     if switch is None:
-        return False
-    try:
-        text = read_switch(switch, ssm, retrier)
-    except (FileNotFoundError, NotFound):
-        return False
-    except (OSError, ValueError, AwsError):
-        return True
-    return text.strip().lower() == STOP_WORD
-
-
-def read_switch(switch: str, ssm: "Callable[[], SSMClient]", retrier: Retrier) -> str:
-    """Return what the switch holds. Raises OSError or ValueError for a file, AwsError for a parameter, that fails."""
+        return NO_SWITCH
     if switch.startswith("ssm:"):
+        return _look_at_parameter(switch, ssm, retrier)
+    return _look_at_file(Path(switch))
+
+
+def _look_at_parameter(switch: str, ssm: "Callable[[], SSMClient]", retrier: Retrier) -> Reading:
+    try:
         answer = retrier.call(ssm().get_parameter, Name=switch.removeprefix("ssm:"), WithDecryption=True)
-        return require(answer.get("Parameter", {}).get("Value"), "Parameter.Value", "GetParameter")
-    return Path(switch).read_text(encoding="utf-8")
+        parameter = answer.get("Parameter", {})
+        value = require(parameter.get("Value"), "Parameter.Value", "GetParameter")
+    except AwsError as error:
+        is_absent = error.code == PARAMETER_NOT_FOUND
+        return absent(switch) if is_absent else unreadable(switch, f"{error} ({error.code})")
+    return read_content(value, switch, is_secret=parameter.get("Type") == "SecureString")
+
+
+def _look_at_file(path: Path) -> Reading:
+    place = str(path)
+    try:
+        place = str(path.absolute())
+        return absent(place) if _is_absent(path) else read_content(_read(path), place)
+    except (OSError, ValueError) as error:
+        return unreadable(place, getattr(error, "strerror", None) or str(error))
+
+
+def _is_absent(path: Path) -> bool:
+    """Return whether a folder that is there holds nothing of this name; a link to nowhere is something."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return path.parent.is_dir()
+    return False
+
+
+def _read(path: Path) -> bytes:
+    """Return what a file holds. Raises OSError or ValueError where it cannot be read, or is no file of that size."""
+    if not S_ISREG(path.stat().st_mode):  # to open a pipe would wait for whoever writes to it
+        raise ValueError("it is no file")
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES} bytes")
+    return content

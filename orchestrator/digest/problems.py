@@ -43,7 +43,7 @@ _WORDS = {
     "over_limit": "A limit of the configuration is exceeded: read the plan, then allow one run with --max-changes.",
     "policy_drifted": "Policy or group is missing, or not as orgmfa made it: compare with orgmfa policy.",
     "quota_exceeded": "No further policy and no further group fits: detach one, or have the quota raised.",
-    "stopped": "enforcement.stop is set, or could not be read: nothing is written.",
+    "stopped": "enforcement.stop is set, or was not understood: nothing is written.",
 }
 """For reasons whose messages differ from user to user, or may not be shown because they can name users."""
 

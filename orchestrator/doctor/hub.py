@@ -10,6 +10,7 @@ from orchestrator.doctor.report import Check, CheckName, CheckStatus, fine, in_w
 from orchestrator.errors import AccessDenied, ArchiveError, AwsError, ConfigError, DigestError
 from orchestrator.model import Product
 from orchestrator.remedies import explain_findings_error
+from orchestrator.switch import SwitchState
 
 PROBE_FOLDER = "probe"
 PROBE = b"orgmfa doctor was here: this file can be deleted\n"
@@ -45,19 +46,14 @@ def _check_archive(tools: Instruments) -> Check:
 
 def _check_stop(tools: Instruments) -> Check:
     name, switch = CheckName.STOP_SWITCH, tools.config.enforcement.stop
-    if switch is None:
-        return fine(name, "enforcement.stop names none")
-    try:
-        is_set = tools.hub.is_stop_set(switch)
-    except (AwsError, OSError, ValueError) as error:
-        remedy = f"Let the caller read {switch}, or correct enforcement.stop."
-        message = f"{switch} cannot be read, which counts as stop: nothing is written ({in_words(error)})"
-        return problem(name, message, remedy)
-    if is_set:
-        remedy = f"Write another word, such as go, into {switch} when runs may write again."
-        return problem(name, f"{switch} holds stop: nothing is written", remedy)
-    words = "does not exist, so it stops nothing" if is_set is None else "can be read, and does not hold stop"
-    return fine(name, f"{switch} {words}")
+    reading = tools.hub.look_at_switch(switch)
+    match reading.state:
+        case SwitchState.OPEN:
+            return fine(name, reading.words)
+        case SwitchState.STOP:
+            return problem(name, reading.words, f"Write go into {switch} when runs may write again.")
+        case SwitchState.UNREADABLE:
+            return problem(name, reading.words, f"Let the caller read {switch}, or correct enforcement.stop.")
 
 
 def _check_slack(tools: Instruments) -> Iterator[Check]:

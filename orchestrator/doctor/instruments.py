@@ -12,6 +12,7 @@ from orchestrator.member_roles import DeployedRole
 from orchestrator.model import Caller, Organization
 from orchestrator.pool import Halt
 from orchestrator.ports import Accounts, Observer
+from orchestrator.switch import Reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +116,8 @@ class HubReader(Protocol):
         """Return a Lambda function."""
         ...
 
-    def is_stop_set(self, switch: str) -> bool | None:
-        """Return whether the stop switch holds stop; None: it does not exist."""
+    def look_at_switch(self, switch: str | None) -> Reading:
+        """Return what the stop switch says."""
         ...
 
     def read_secret(self, name: str) -> str:

@@ -16,6 +16,7 @@ from orchestrator.aws.checks import RUN_ACTIONS, HubChecks, MemberChecks
 from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.retrying import Retrier
 from orchestrator.errors import Malformed, NotFound
+from orchestrator.switch import SwitchState
 
 RETRIER = Retrier(Event(), sleep=lambda _: None)
 
@@ -158,26 +159,31 @@ def test_function_that_does_not_exist_is_not_found(hub: HubChecks) -> None:
         hub.get_function("orgmfa-schedule")
 
 
-@pytest.mark.parametrize(("text", "expected"), [("stop", True), (" STOP\n", True), ("go", False), (None, None)])
-def test_stop_switch_in_a_file(hub: HubChecks, tmp_path: Path, text: str | None, expected: bool | None) -> None:
+@pytest.mark.parametrize(("text", "expected"), [("stop", True), (" STOP\n", True), ("go", False), (None, False)])
+def test_stop_switch_in_a_file(hub: HubChecks, tmp_path: Path, text: str | None, *, expected: bool) -> None:
     switch = tmp_path / "stop"
     if text is not None:
         switch.write_text(text, encoding="utf-8")
 
-    assert hub.is_stop_set(str(switch)) is expected
+    reading = hub.look_at_switch(str(switch))
+
+    assert reading.is_stopped is expected
+    assert ("does not exist" in reading.words) is (text is None)
 
 
-@pytest.mark.parametrize(("text", "expected"), [("stop", True), ("go", False), (None, None)])
-def test_stop_switch_in_a_parameter(hub: HubChecks, text: str | None, expected: bool | None) -> None:
+@pytest.mark.parametrize(("text", "expected"), [("stop", True), ("go", False), (None, False)])
+def test_stop_switch_in_a_parameter(hub: HubChecks, text: str | None, *, expected: bool) -> None:
     if text is not None:
         boto3.client("ssm", region_name="eu-central-1").put_parameter(Name="/stop", Value=text, Type="String")
 
-    assert hub.is_stop_set("ssm:/stop") is expected
+    reading = hub.look_at_switch("ssm:/stop")
+
+    assert reading.is_stopped is expected
+    assert ("does not exist" in reading.words) is (text is None)
 
 
-def test_stop_switch_that_cannot_be_read_is_an_error(hub: HubChecks, tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="directory"):
-        hub.is_stop_set(str(tmp_path))
+def test_stop_switch_that_cannot_be_read_counts_as_stop(hub: HubChecks, tmp_path: Path) -> None:
+    assert hub.look_at_switch(str(tmp_path)).state is SwitchState.UNREADABLE
 
 
 def test_secret_is_read(hub: HubChecks) -> None:

@@ -1,0 +1,70 @@
+"""What the stop switch says: the closed list of words that let writes through, and a reading in words.
+
+Pure: `aws.stop` reads file and parameter. Whatever is there and is not on the list counts as stop.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+STOP_WORD = "stop"
+WORDS_THAT_LET_THROUGH = ("go", "run", "off", "false", "no")
+MOST_SHOWN = 40
+"""How many characters of what the switch holds are shown."""
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+class SwitchState(StrEnum):
+    """Whether the switch lets writes through, holds stop (or what nobody knows), or could not be read."""
+
+    OPEN = "open"
+    STOP = "stop"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one look at the stop switch found."""
+
+    state: SwitchState
+    words: str
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing may be written."""
+        return self.state is not SwitchState.OPEN
+
+
+NO_SWITCH = Reading(SwitchState.OPEN, "enforcement.stop names none")
+
+
+def read_content(content: bytes | str, place: str, *, is_secret: bool = False) -> Reading:
+    """Return what the content of a switch says; `is_secret`: it is not repeated."""
+    try:
+        text = content if isinstance(content, str) else content.decode()
+    except UnicodeDecodeError:
+        return unreadable(place, "it is no UTF-8 text")
+    word = text.removeprefix(_BYTE_ORDER_MARK).strip()
+    if not word:
+        return Reading(SwitchState.OPEN, f"{place} is empty: lets writes through")
+    found = "a secret text" if is_secret else f'"{_shown(word)}"'
+    if word.lower() in WORDS_THAT_LET_THROUGH:
+        return Reading(SwitchState.OPEN, f"{place} holds {found}: lets writes through")
+    unknown = "" if word.lower() == STOP_WORD else f", which is not one of {', '.join(WORDS_THAT_LET_THROUGH)}"
+    return Reading(SwitchState.STOP, f"{place} holds {found}{unknown}: nothing is written")
+
+
+def absent(place: str) -> Reading:
+    """Return the reading of a switch that does not exist."""
+    return Reading(SwitchState.OPEN, f"{place} does not exist: lets writes through")
+
+
+def unreadable(place: str, why: str) -> Reading:
+    """Return the reading of a switch that cannot be read."""
+    words = f"{place} cannot be read, which counts as stop: nothing is written ({why})"
+    return Reading(SwitchState.UNREADABLE, words)
+
+
+def _shown(word: str) -> str:
+    """Return a word fit for one line of a terminal."""
+    line = "".join(sign if sign.isprintable() else " " for sign in word[: MOST_SHOWN + 1])
+    return line if len(line) <= MOST_SHOWN else f"{line[:MOST_SHOWN]}..."
