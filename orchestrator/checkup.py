@@ -6,7 +6,7 @@ from dataclasses import replace
 import click
 from rich.console import Console
 
-from orchestrator.config import CONFIG_VARIABLE
+from orchestrator.config import find_config
 from orchestrator.doctor import Question
 from orchestrator.doctor.table import print_examination
 from orchestrator.interrupts import Interrupts
@@ -43,9 +43,8 @@ def doctor_command(options: RunOptions) -> int:
 def _config_source(options: RunOptions) -> str:
     """Return where the configuration comes from, in the order in which it is looked for."""
     if options.config_path is not None:
-        return str(options.config_path)
+        return str(options.config_path.absolute())
     if options.sandbox:
         return "the sandbox"
-    if named := os.environ.get(CONFIG_VARIABLE):
-        return named
-    return str(CONFIG_FILE) if CONFIG_FILE.is_file() else "the defaults and the environment"
+    found = find_config(None, os.environ, fallback=CONFIG_FILE)
+    return "the defaults and the environment" if found is None else str(found.absolute())

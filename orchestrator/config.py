@@ -6,7 +6,7 @@ the key and what to write instead.
 
 import json
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -28,12 +28,15 @@ from pydantic import (
 
 from orchestrator.errors import ConfigError
 from orchestrator.model import Mode
+from orchestrator.paths import expand_path, has_folder
+from orchestrator.switch import SWITCH_WORDS, UNUSABLE
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 MAX_CONFIG_BYTES = 256 * 1024
 CONFIG_VARIABLE = "ORGMFA_CONFIG"
+STOP_VARIABLE = "ORGMFA_ENFORCEMENT_STOP"
 WEBHOOK_VARIABLE = "ORGMFA_SLACK_WEBHOOK_URL"
 STACK_SET_VARIABLE = "ORGMFA_STACKSET_NAME"
 BATCH_SIZE_VARIABLE = "ORGMFA_BATCH_SIZE"
@@ -45,6 +48,9 @@ _SAFE_LOADER_STUMBLES = (ValueError, TypeError, KeyError, IndexError, AttributeE
 
 _DURATION = re.compile(r"(?P<count>\d{1,5})(?P<unit>[dhm])")
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_FILE = re.compile(r"[\w./~$](.*[^\s/])?")
+_NULLS = frozenset({"null", "Null", "NULL"})  # not ~, which is a folder
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
@@ -99,8 +105,13 @@ def _plan_or_apply(value: object) -> object:
 
 
 def _known_stop(value: str | None) -> str | None:
-    if value is not None and value.startswith("ssm:") and not value.startswith("ssm:/"):
-        message = "write ssm:/name for a parameter, or a path for a file"
+    if value is None or value.startswith("ssm:/"):
+        return value
+    if _SCHEME.match(value) or not value.isprintable() or " #" in value or not _FILE.fullmatch(value):
+        message = f"{value!r} is no switch: write ssm:/name for a parameter, or a path for a file"
+        raise ValueError(message)
+    if value.lower() in SWITCH_WORDS:
+        message = f"{value!r} is what a switch holds, and here its name is expected: a path (./{value}), or ssm:/name"
         raise ValueError(message)
     return value
 
@@ -263,24 +274,48 @@ class SlackCredentials:
     bot_token: str | None = field(default=None, repr=False)
 
 
-def load_config(path: Path | None, environment: Mapping[str, str], *, fallback: Path | None = None) -> Config:
+def load_config(
+    path: Path | None,
+    environment: Mapping[str, str],
+    *,
+    fallback: Path | None = None,
+    tolerates_switch: bool = False,
+) -> Config:
     """Return the configuration of `path`, else of ORGMFA_CONFIG, else of `fallback` where it exists, else the defaults.
 
     A variable ORGMFA_<SECTION>_<KEY>, such as ORGMFA_ENFORCEMENT_MODE, wins over its key in the file: a stack sets what
-    it knows better, the operator's file says the rest. Raises ConfigError where a file that was named cannot be read,
-    or where file or variable says what the program cannot use.
+    it knows better, the operator's file says the rest. Paths are expanded. Raises ConfigError where a file that was
+    named cannot be read, or where file or variable says what the program cannot use. With `tolerates_switch` a stop
+    switch whose path cannot be used becomes one that always reads as stop.
     """
-    source = find_config(path, environment, fallback=fallback)
-    document = _parse_yaml(_read(source), source=str(source)) if source else {}
-    return _validated(
-        _overridden(document, environment), source=str(source or "the environment"), variables=environment
-    )
+    found = find_config(path, environment, fallback=fallback)
+    document = _parse_yaml(_read(found), source=str(found)) if found else {}
+    source = str(found or "the environment")
+    config = _validated(_overridden(document, environment), source=source, variables=environment)
+    config = _with_archive(config, environment, source)
+    try:
+        return _with_switch(config, environment, source, checks_folder=not tolerates_switch)
+    except ConfigError as error:
+        if not tolerates_switch:
+            raise
+        return _replaced(config, "enforcement.stop", f"{UNUSABLE}{error}")
+
+
+def load_file(path: Path) -> Config:
+    """Return the configuration of a file alone, its paths as written: another machine will read them."""
+    return parse_config(_read(path), source=str(path))
 
 
 def find_config(path: Path | None, environment: Mapping[str, str], *, fallback: Path | None = None) -> Path | None:
-    """Return which file the configuration is read from, or None where there is none and the defaults hold."""
-    named = path or (Path(environment[CONFIG_VARIABLE]) if environment.get(CONFIG_VARIABLE) else None)
-    return named or (fallback if fallback is not None and fallback.is_file() else None)
+    """Return which file the configuration is read from, or None where there is none and the defaults hold.
+
+    Raises ConfigError where ORGMFA_CONFIG is a path that cannot be expanded.
+    """
+    if path is not None:
+        return path
+    if named := environment.get(CONFIG_VARIABLE):
+        return Path(_expanded(named, environment, CONFIG_VARIABLE))
+    return fallback if fallback is not None and fallback.is_file() else None
 
 
 def parse_config(text: str, *, source: str) -> Config:
@@ -289,6 +324,56 @@ def parse_config(text: str, *, source: str) -> Config:
     Raises ConfigError for YAML that is broken, ambiguous or too large, for unknown keys and for values out of range.
     """
     return _validated(_parse_yaml(text, source=source), source=source)
+
+
+def _with_archive(config: Config, environment: Mapping[str, str], source: str) -> Config:
+    """Return the configuration with the folder of the archive expanded. Raises ConfigError where it cannot be."""
+    location = config.archive.location
+    if "://" in location:
+        return config
+    place = _place("archive.location", environment, source)
+    return _replaced(config, "archive.location", _expanded(location, environment, place, check=_known_location))
+
+
+def _with_switch(config: Config, environment: Mapping[str, str], source: str, *, checks_folder: bool) -> Config:
+    """Return the configuration with the file of the stop switch expanded.
+
+    Raises ConfigError where that cannot be done, and for a folder that is not there: who put a switch into it would not
+    be heard. An empty variable is an error too: no stack passes one, and nobody can tell whether a switch was meant.
+    """
+    place, stop = _place("enforcement.stop", environment, source), config.enforcement.stop
+    if not environment.get(STOP_VARIABLE, "given").strip():
+        raise ConfigError(f"{STOP_VARIABLE} is empty: name a file or ssm:/name, write null for no switch, or unset it")
+    if stop is None or stop.startswith("ssm:"):
+        return config
+    path = _expanded(stop, environment, place, check=_known_stop)
+    if checks_folder and not path.startswith("ssm:") and not has_folder(path):
+        folder = Path(path).parent.absolute()
+        message = f"{place}: {stop!r}: no folder {folder} is there: make it, mount what holds it, or correct the path"
+        raise ConfigError(message)
+    return _replaced(config, "enforcement.stop", path)
+
+
+def _place(key: str, environment: Mapping[str, str], source: str) -> str:
+    variable = _variable(*key.split("."))
+    return f"{variable if environment.get(variable) else source}: {key}"
+
+
+def _expanded(
+    text: str, environment: Mapping[str, str], place: str, *, check: Callable[[str], object] = lambda _: None
+) -> str:
+    try:
+        path = expand_path(text, environment)
+        check(path)
+    except ValueError as error:
+        raise ConfigError(f"{place}: {text!r}: {error}") from error
+    return path
+
+
+def _replaced(config: Config, key: str, value: str) -> Config:
+    section, name = key.split(".")
+    changed = getattr(config, section).model_copy(update={name: value})
+    return config.model_copy(update={section: changed})
 
 
 def _parse_yaml(text: str, *, source: str) -> dict[str, Any]:
@@ -324,7 +409,7 @@ def _overridden(document: dict[str, Any], environment: Mapping[str, str]) -> dic
     for section, field_info in Config.model_fields.items():
         keys = getattr(field_info.annotation, "model_fields", {})
         given = {key: environment.get(_variable(section, key)) for key in keys}
-        values = {key: _scalar(text) for key, text in given.items() if text}
+        values = {key: _scalar(text) for key, text in given.items() if text and text.strip()}
         written = document.get(section) or {}
         if values and isinstance(written, dict):
             document = document | {section: written | values}
@@ -336,13 +421,18 @@ def _variable(section: str, key: str) -> str:
 
 
 def _scalar(text: str) -> object:
-    """Return what a text means in YAML, except that digits alone can be an account ID and stay a text."""
+    """Return what a text means in YAML, except for what YAML would take from it: of a text, what follows a `#`.
+
+    Digits alone can be an account ID and stay a text.
+    """
     if re.fullmatch(r"\d{12}", text):
         return text
     try:
-        return yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a SafeLoader, made stricter
+        value = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a SafeLoader, made stricter
     except (yaml.YAMLError, RecursionError, *_SAFE_LOADER_STUMBLES):
         return text
+    is_plain = isinstance(value, str) and text.strip()[0] not in "'\""
+    return text.strip() if is_plain or (value is None and text.strip() not in _NULLS) else value
 
 
 def slack_credentials(environment: Mapping[str, str]) -> SlackCredentials | None:

@@ -54,7 +54,9 @@ def begin(context: LambdaContext) -> Invocation:
     structlog.contextvars.clear_contextvars()
     configure_logs(as_json=True)
     if "hub" not in _warm:
-        _warm["hub"] = make_hub(load_config(None, os.environ, fallback=PACKAGED_CONFIG), os.environ)
+        _warm["hub"] = make_hub(
+            load_config(None, os.environ, fallback=PACKAGED_CONFIG, tolerates_switch=True), os.environ
+        )
     return Invocation(
         hub=_warm["hub"],
         halt=Halt.after(context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS),

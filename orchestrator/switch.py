@@ -8,6 +8,10 @@ from enum import StrEnum
 
 STOP_WORD = "stop"
 WORDS_THAT_LET_THROUGH = ("go", "run", "off", "false", "no")
+SWITCH_WORDS = frozenset({STOP_WORD, *WORDS_THAT_LET_THROUGH, "on", "true", "yes", "none", "null"})
+"""What people write into a switch: where its name is expected, it is a mistake."""
+UNUSABLE = "unusable:"
+"""How a switch begins that the Lambda found in its configuration and cannot use; why follows. It reads as stop."""
 MOST_SHOWN = 40
 """How many characters of what the switch holds are shown."""
 _BYTE_ORDER_MARK = "\ufeff"
@@ -51,6 +55,12 @@ def read_content(content: bytes | str, place: str, *, is_secret: bool = False) -
         return Reading(SwitchState.OPEN, f"{place} holds {found}: lets writes through")
     unknown = "" if word.lower() == STOP_WORD else f", which is not one of {', '.join(WORDS_THAT_LET_THROUGH)}"
     return Reading(SwitchState.STOP, f"{place} holds {found}{unknown}: nothing is written")
+
+
+def unusable(switch: str) -> Reading:
+    """Return the reading of a switch whose name begins with `unusable:`."""
+    words = f"{switch.removeprefix(UNUSABLE)}; this counts as stop: nothing is written"
+    return Reading(SwitchState.UNREADABLE, words)
 
 
 def absent(place: str) -> Reading:

@@ -318,6 +318,21 @@ def test_stop_switch_that_is_not_understood_holds_everybody(
     assert bool(errors) is (enforced == 0)
 
 
+def test_switch_and_archive_in_the_home_folder_are_there(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+    home = cli.folder / "home"
+    home.mkdir()
+    (home / "stop").write_text("stop\n", encoding="utf-8")
+    settings = "{enforcement: {stop: ~/stop}, archive: {location: $HOME/runs}}"
+    (home / "orgmfa.yaml").write_text(settings, encoding="utf-8")
+
+    _, report = cli.report("apply", "--yes", HOME=str(home), ORGMFA_CONFIG="~/orgmfa.yaml")
+
+    assert aws.writes() == []
+    assert report.totals.held == 2
+    assert list((home / "runs").iterdir()) != []
+    assert [path.name for path in cli.folder.iterdir()] == ["home"]
+
+
 def test_archive_can_be_a_bucket(aws: AwsServer, cli: Cli, sample: Sample) -> None:
     aws.client("s3").create_bucket(Bucket="acme-archive")
     cli.configure("archive: {location: 's3://acme-archive/orgmfa'}\n")
@@ -422,6 +437,12 @@ def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
         ("organization: {exclude_accounts: [011111111111]}\n", ("exclude_accounts", "quotes")),
         ("enforcement: [\n", ("config.yaml", "line")),
         ("archive: {location: 'ftp://x'}\n", ("archive.location",)),
+        ("enforcement: {stop: ''}\n", ("config.yaml", "enforcement.stop")),
+        ("enforcement: {stop: no}\n", ("config.yaml", "enforcement.stop", "False")),
+        ("enforcement: {stop: $NOT_SET/stop}\n", ("enforcement.stop", "$NOT_SET/stop", "NOT_SET is not set")),
+        ("enforcement: {stop: ~nobody-of-this-name/stop}\n", ("enforcement.stop", "~nobody-of-this-name")),
+        ("enforcement: {stop: /nowhere/stop}\n", ("enforcement.stop", "/nowhere/stop", "no folder /nowhere is there")),
+        ("archive: {location: $NOT_SET/runs}\n", ("archive.location", "$NOT_SET/runs", "NOT_SET is not set")),
         ("organization: {id: o-someoneelse1}\n", ("organization.id", "o-someoneelse1")),
     ],
 )

@@ -2,6 +2,7 @@ import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any, get_args
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
+from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.stop import look_at_switch
 from orchestrator.config import (
     MAX_CONFIG_BYTES,
     Config,
@@ -17,6 +20,7 @@ from orchestrator.config import (
     LimitsConfig,
     SlackCredentials,
     load_config,
+    load_file,
     parse_config,
     parse_duration,
     parse_slack_secret,
@@ -805,3 +809,156 @@ def test_variable_that_cannot_be_used_is_named_and_not_the_file(tmp_path: Path) 
 def test_unquoted_account_id_in_a_variable_is_a_text() -> None:
     with pytest.raises(ConfigError, match=r"organization\.id"):
         load_config(None, {"ORGMFA_ORGANIZATION_ID": "011111111111"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "value"),
+    [
+        ("ORGMFA_SLACK_CHANNEL", "#alerts", "#alerts"),
+        ("ORGMFA_ARCHIVE_LOCATION", " /srv/runs #1\n", "/srv/runs #1"),
+        ("ORGMFA_ARCHIVE_LOCATION", "'/srv/runs'", "/srv/runs"),
+    ],
+)
+def test_variable_that_is_a_text_is_taken_whole(variable: str, text: str, value: str) -> None:
+    config = load_config(None, {variable: text})
+
+    assert value in {config.slack.channel, config.archive.location}
+
+
+# -- paths -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by_variable", [True, False])
+def test_paths_are_expanded(tmp_path: Path, *, by_variable: bool) -> None:
+    path = tmp_path / "config.yaml"
+    variables = {"HOME": str(tmp_path), "DIR": str(tmp_path), "ORGMFA_CONFIG": "$DIR/config.yaml"}
+    if by_variable:
+        variables |= {"ORGMFA_ENFORCEMENT_STOP": "${DIR}/stop", "ORGMFA_ARCHIVE_LOCATION": "~/runs"}
+        path.write_text("", encoding="utf-8")
+    else:
+        path.write_text("{enforcement: {stop: '${DIR}/stop'}, archive: {location: ~/runs}}", encoding="utf-8")
+
+    config = load_config(None, variables)
+
+    assert config.enforcement.stop == f"{tmp_path}/stop"
+    assert config.archive.location == f"{tmp_path}/runs"
+
+
+def test_parameter_and_bucket_are_never_expanded() -> None:
+    config = load_config(
+        None, {"ORGMFA_ENFORCEMENT_STOP": "ssm:/$A/~", "ORGMFA_ARCHIVE_LOCATION": "s3://bucket/$A/~", "A": "x"}
+    )
+
+    assert (config.enforcement.stop, config.archive.location) == ("ssm:/$A/~", "s3://bucket/$A/~")
+
+
+def test_variable_may_hold_a_parameter_or_a_bucket() -> None:
+    config = load_config(
+        None,
+        {
+            "ORGMFA_ENFORCEMENT_STOP": "$SWITCH",
+            "SWITCH": "ssm:/orgmfa/stop",
+            "ORGMFA_ARCHIVE_LOCATION": "$RUNS",
+            "RUNS": "s3://bucket/runs",
+        },
+    )
+
+    assert (config.enforcement.stop, config.archive.location) == ("ssm:/orgmfa/stop", "s3://bucket/runs")
+
+
+BAD_PATHS = [
+    ("$NOT_SET/x", "the variable NOT_SET is not set"),
+    ("$NOT_SET", "the variable NOT_SET is not set"),
+    ("$EMPTY/x", "the variable EMPTY is not set, or empty"),
+    ("~nobody-of-this-name/x", "no such user"),
+    ("${NOT_SET", "a variable is written"),
+]
+BAD_SWITCHES = [
+    ("/nowhere/at/all/stop", "no folder /nowhere/at/all is there"),
+    ("/dev/null/stop", "no folder /dev/null is there"),
+    ("$SPOILT", "'stop' is what a switch holds"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), BAD_PATHS)
+@pytest.mark.parametrize("key", ["ENFORCEMENT_STOP", "ARCHIVE_LOCATION", "CONFIG"])
+def test_path_that_cannot_be_expanded_is_told_with_key_and_value(key: str, text: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, {f"ORGMFA_{key}": text, "EMPTY": ""})
+
+    told = str(caught.value)
+    assert told.startswith(f"ORGMFA_{key}: ")
+    assert repr(text) in told
+    assert words in told
+
+
+def test_path_of_the_file_is_told_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("enforcement: {stop: $NOT_SET/stop}", encoding="utf-8")
+
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, {})
+
+    assert str(caught.value).startswith(f"{path}: enforcement.stop: '$NOT_SET/stop': the variable NOT_SET is not set")
+
+
+@pytest.mark.parametrize(("text", "words"), BAD_SWITCHES)
+def test_switch_that_nobody_could_set_is_refused(text: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=r"^ORGMFA_ENFORCEMENT_STOP: enforcement\.stop: ") as caught:
+        load_config(None, {"ORGMFA_ENFORCEMENT_STOP": text, "SPOILT": "stop"})
+
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n"])
+def test_variable_of_the_switch_that_is_empty_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="ORGMFA_ENFORCEMENT_STOP is empty"):
+        load_config(None, {"ORGMFA_ENFORCEMENT_STOP": text})
+
+
+NO_SWITCHES = [
+    *("false", "no", "off", "0", "2026", "[]", "{}", "go", "'stop'", "'No'", "stop", "''", "'null'", "!!str"),
+    *("ssm:stop", "SSM:/stop", "arn:aws:ssm:x", "C:\\stop", "unusable:x", "file:///stop", '" x"', '"a\\0"', "x/"),
+]
+
+
+@pytest.mark.parametrize("text", [*NO_SWITCHES, "# x", "x # y", "null # y", "---", "!!null"])
+def test_variable_that_names_no_switch_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"ORGMFA_ENFORCEMENT_STOP: enforcement\.stop"):
+        load_config(None, {"ORGMFA_ENFORCEMENT_STOP": text})
+
+
+@pytest.mark.parametrize("text", NO_SWITCHES)
+def test_key_that_names_no_switch_is_refused(text: str) -> None:
+    assert refusal(f"enforcement:\n  stop: {text}\n").startswith("config.yaml: enforcement.stop: ")
+
+
+@given(st.sampled_from(BAD_PATHS + BAD_SWITCHES[2:]) | st.just(("", "is empty")))
+def test_switch_that_cannot_be_used_always_reads_as_stop_where_it_is_tolerated(bad: tuple[str, str]) -> None:
+    text, words = bad
+
+    config = load_config(None, {"ORGMFA_ENFORCEMENT_STOP": text, "EMPTY": "", "SPOILT": "stop"}, tolerates_switch=True)
+
+    reading = look_at_switch(config.enforcement.stop, pytest.fail, Retrier(Event()))
+    assert reading.is_stopped
+    assert words in reading.words
+
+
+def test_folder_that_is_not_there_reads_as_stop_only_as_long_as_it_is_tolerated_and_missing(tmp_path: Path) -> None:
+    folder = tmp_path / "share"
+    config = load_config(None, {"ORGMFA_ENFORCEMENT_STOP": f"{folder}/stop"}, tolerates_switch=True)
+    before = look_at_switch(config.enforcement.stop, pytest.fail, Retrier(Event()))
+    folder.mkdir()
+
+    after = look_at_switch(config.enforcement.stop, pytest.fail, Retrier(Event()))
+
+    assert (before.is_stopped, after.is_stopped) == (True, False)
+
+
+def test_file_alone_keeps_its_paths_for_the_machine_that_will_read_them(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("{enforcement: {stop: $EFS/stop}, archive: {location: ~/runs}}", encoding="utf-8")
+
+    config = load_file(path)
+
+    assert (config.enforcement.stop, config.archive.location) == ("$EFS/stop", "~/runs")

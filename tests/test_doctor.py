@@ -372,6 +372,24 @@ def test_stop_that_is_set_is_a_problem(aws: AwsServer, doctor: Doctor, sample: S
     assert "does not exist" in line(absent, CheckName.STOP_SWITCH).message
     assert faults(report) == [("stop_switch", None)]
     assert switch in line(report, CheckName.STOP_SWITCH).remedy
+    shown = str(doctor.folder / "stop") if place == "file" else switch
+    word = "STOP" if place == "file" else "stop"
+    assert line(report, CheckName.STOP_SWITCH).message == f'{shown} holds "{word}": nothing is written'
+
+
+def test_paths_are_shown_as_they_are_used(aws: AwsServer, doctor: Doctor, sample: Sample) -> None:
+    doctor.configure("{enforcement: {stop: ~/stop}, archive: {location: ./runs}}")
+    (doctor.folder / "stop").write_text("stop # incident 12", encoding="utf-8")
+
+    code, report = doctor.report(HOME=str(doctor.folder), ORGMFA_CONFIG="$HOME/config.yaml")
+
+    assert code == 1
+    assert f"read from {doctor.folder}/config.yaml;" in line(report, CheckName.CONFIGURATION).message
+    assert line(report, CheckName.ARCHIVE).message.startswith(f"{doctor.folder}/runs can be written")
+    assert line(report, CheckName.STOP_SWITCH).message == (
+        f'{doctor.folder}/stop holds "stop # incident 12", which is not one of go, run, off, false, no: '
+        "nothing is written"
+    )
 
 
 def test_stop_that_cannot_be_read_is_a_problem(aws: AwsServer, doctor: Doctor, sample: Sample) -> None:

@@ -126,6 +126,27 @@ def deny_second_page(call: Call) -> Answer | None:
 # -- scheduled runs --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("switch", "words"),
+    [
+        ("$NOT_SET/stop", "the variable NOT_SET is not set"),
+        ("$NOT_SET", "the variable NOT_SET is not set"),
+        ("~nobody-of-this-name/stop", "no such user"),
+        ("/nowhere/stop", "/nowhere/stop cannot be read"),
+    ],
+)
+def test_stop_switch_that_cannot_be_used_holds_the_run_and_is_told(function: Function, switch: str, words: str) -> None:
+    function.configure(enforcement={"mode": "apply", "stop": switch})
+
+    result = function.invoke(SCHEDULE)
+
+    assert result["totals"]["held"] == 2
+    assert function.aws.writes() == []
+    errors = [user.error for account in function.reports()[0].accounts for user in account.users if user.error]
+    assert {error.code for error in errors} == {"stopped"}
+    assert all(words in error.message for error in errors)
+
+
 @pytest.mark.parametrize("event", [RULE, SCHEDULE])
 def test_scheduled_run_is_over_every_account_in_the_mode_of_the_configuration(
     function: Function, event: dict[str, Any]

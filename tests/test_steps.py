@@ -395,6 +395,19 @@ def test_stop_switch_set_after_the_gate_stops_the_writing(machine: Machine) -> N
     assert machine.report().totals.held == 4
 
 
+def test_stop_switch_that_cannot_be_used_holds_the_run(machine: Machine) -> None:
+    machine.configure(enforcement={"mode": "apply", "stop": "$NOT_SET"})
+    selected = machine.select(**SCHEDULE)
+    machine.map("plan", selected)
+
+    gated = machine.step("gate", run_id=selected["run_id"])
+    machine.step("merge", run_id=selected["run_id"])
+
+    assert gated["go"] is False
+    assert machine.enforced() == []
+    assert machine.report().totals.held == 4
+
+
 # -- one run at a time, once
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from orchestrator.aws.errors import require
 from orchestrator.aws.retrying import Retrier
 from orchestrator.errors import AwsError
-from orchestrator.switch import NO_SWITCH, Reading, absent, read_content, unreadable
+from orchestrator.switch import NO_SWITCH, UNUSABLE, Reading, absent, read_content, unreadable, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +23,11 @@ PARAMETER_NOT_FOUND = "ParameterNotFound"
 
 
 def look_at_switch(switch: str | None, ssm: "Callable[[], SSMClient]", retrier: Retrier) -> Reading:
-    """Return what the switch (`enforcement.stop`: a path, `ssm:/name`, or None) says right now."""
+    """Return what the switch (`enforcement.stop`: a path, `ssm:/name`, `unusable:why`, or None) says right now."""
     if switch is None:
         return NO_SWITCH
+    if switch.startswith(UNUSABLE):
+        return unusable(switch)
     if switch.startswith("ssm:"):
         return _look_at_parameter(switch, ssm, retrier)
     return _look_at_file(Path(switch))

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from orchestrator.config import Config, find_config, load_config
+from orchestrator.config import Config, find_config, load_file
 from orchestrator.deploying.census import explain_census, take_census
 from orchestrator.deploying.changing import PreparedChange, changes_of
 from orchestrator.deploying.code import Code, build_code, read_code, read_packed_config
@@ -180,4 +180,4 @@ def _packed_config(source: Path | None, package_path: Path | None) -> Config:
     """Return the configuration that the functions will have: without the variables of this machine."""
     if package_path is not None:
         return read_packed_config(package_path)
-    return Config() if source is None else load_config(source, {})
+    return Config() if source is None else load_file(source)

@@ -9,6 +9,7 @@ from orchestrator.doctor.instruments import ControlPolicy, Function, Instruments
 from orchestrator.doctor.report import Check, CheckName, fine, in_words, problem, unknown
 from orchestrator.doctor.scp import list_denied
 from orchestrator.errors import AccessDenied, AwsError, NotFound
+from orchestrator.paths import show_path
 from orchestrator.remedies import select_remedy
 
 SCHEDULE_GROUP, SCHEDULE = "orgmfa", "orgmfa-daily"
@@ -66,7 +67,8 @@ def _compare_with_function(function: Function, tools: Instruments) -> Check:
     theirs, ours = function.environment.get(ARCHIVE_VARIABLE, ""), tools.config.archive.location
     if theirs and theirs.rstrip("/") != ours.rstrip("/"):
         message = (
-            f"{FUNCTION} keeps its archive in {theirs}, this configuration in {ours}: it would undo releases made here"
+            f"{FUNCTION} keeps its archive in {theirs}, this configuration in {show_path(ours)}: "
+            "it would undo releases made here"
         )
         return problem(CheckName.FUNCTION, message, f"Set archive.location to {theirs}.")
     return fine(CheckName.FUNCTION, f"{FUNCTION} is deployed: {does}")

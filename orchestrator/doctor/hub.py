@@ -9,6 +9,7 @@ from orchestrator.doctor.instruments import Instruments
 from orchestrator.doctor.report import Check, CheckName, CheckStatus, fine, in_words, problem, unknown
 from orchestrator.errors import AccessDenied, ArchiveError, AwsError, ConfigError, DigestError
 from orchestrator.model import Product
+from orchestrator.paths import show_path
 from orchestrator.remedies import explain_findings_error
 from orchestrator.switch import SwitchState
 
@@ -26,7 +27,7 @@ def check_hub(tools: Instruments) -> Iterator[Check]:
 
 def _check_archive(tools: Instruments) -> Check:
     """Return whether the archive can be used as a run uses it: by one file, gone afterwards."""
-    store, location = tools.store, tools.config.archive.location
+    store, location = tools.store, show_path(tools.config.archive.location)
     name = f"{PROBE_FOLDER}/{tools.question.examination_id}"
     try:
         store.write(name, PROBE)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from orchestrator import __version__
-from orchestrator.config import load_config
+from orchestrator.config import load_file
 from orchestrator.packaging.bill import Component, render_bill
 from orchestrator.packaging.bytecode import compile_folder, find_interpreter
 from orchestrator.packaging.contents import PACKAGE, is_needed, select_modules
@@ -68,7 +68,7 @@ def _read_config(path: Path | None) -> bytes | None:
     """Return the configuration to pack, once it is known to be usable."""
     if path is None:
         return None
-    load_config(path, {})
+    load_file(path)
     return path.read_bytes()
 
 
