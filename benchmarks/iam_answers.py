@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from benchmarks.organization import POLICY_NAME, has_mfa, has_virtual_device, policy_arn, user_name
 from benchmarks.wire import PLACEHOLDER, xml
-from orchestrator.enforcement_policy import render_enforcement_policy
+from orchestrator.domain.policy_document import render_enforcement_policy
 
 _CREATED = "2024-03-01T09:00:00Z"
 _COLUMNS = (

@@ -21,7 +21,7 @@ from benchmarks.calls import Calls
 from benchmarks.connections import CallFailed, Connections
 from benchmarks.organization import ROLE_NAME, policy_arn
 from benchmarks.sigv4 import Signer
-from orchestrator.enforcement_policy import render_enforcement_policy
+from orchestrator.domain.policy_document import render_enforcement_policy
 
 CONNECTIONS = 64
 _READS = (

@@ -10,9 +10,8 @@ from enum import Enum, auto
 import structlog
 
 from orchestrator.desk import RUN_AGAIN, Desk
-from orchestrator.errors import AwsError, NotFound, QuotaExceeded, Throttled, Unavailable
-from orchestrator.inspection import look_again
-from orchestrator.model import (
+from orchestrator.domain.errors import AwsError, NotFound, QuotaExceeded, Throttled, Unavailable
+from orchestrator.domain.model import (
     Access,
     Account,
     AccountResult,
@@ -34,8 +33,9 @@ from orchestrator.model import (
     UserChange,
     Via,
 )
-from orchestrator.planning import hold_decision, policy_not_ours, quota_exceeded
-from orchestrator.remedies import explain_account_error
+from orchestrator.domain.planning import hold_decision, policy_not_ours, quota_exceeded
+from orchestrator.domain.remedies import explain_account_error
+from orchestrator.inspection import look_again
 from orchestrator.sharing import share_out
 
 log = structlog.get_logger(__name__)

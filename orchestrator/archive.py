@@ -23,9 +23,9 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from orchestrator.errors import ArchiveError, ConfigError
+from orchestrator.domain.errors import ArchiveError, ConfigError
+from orchestrator.domain.model import Mode, Outcome
 from orchestrator.history import History, is_of, is_whole, recall
-from orchestrator.model import Mode, Outcome
 from orchestrator.reporting import RunReport, UtcTime
 from orchestrator.runs import RUNS, ArchivedRun, Runs, RunStore
 from orchestrator.written import write_lines

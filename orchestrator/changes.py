@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Literal, TypeVar
 
+from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Verdict
 from orchestrator.history import Base, History
-from orchestrator.model import Mode, Outcome, RunRequest, Status, Verdict
 from orchestrator.past import PastAccount, PastUser, was_read
 from orchestrator.reporting import (
     AccountReport,

@@ -6,9 +6,9 @@ from dataclasses import replace
 import click
 from rich.console import Console
 
-from orchestrator.config import find_config
 from orchestrator.doctor import Question
 from orchestrator.doctor.table import print_examination
+from orchestrator.domain.config import find_config
 from orchestrator.interrupts import Interrupts
 from orchestrator.pool import Halt
 from orchestrator.tables import ProgressView

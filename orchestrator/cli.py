@@ -19,11 +19,11 @@ from rich.console import Console
 
 from orchestrator import __version__
 from orchestrator.checkup import doctor_command
-from orchestrator.config import find_config, parse_duration
-from orchestrator.enforcement_policy import render_enforcement_policy
-from orchestrator.errors import OrgmfaError
+from orchestrator.domain.config import find_config, parse_duration
+from orchestrator.domain.errors import OrgmfaError
+from orchestrator.domain.model import Mode
+from orchestrator.domain.policy_document import render_enforcement_policy
 from orchestrator.logs import configure_logs
-from orchestrator.model import Mode
 from orchestrator.tables import print_runs
 from orchestrator.terminal import CONFIG_FILE, RunOptions, export_report, read_config, run_command, show_report
 from orchestrator.wiring import make_hub

@@ -10,12 +10,12 @@ import structlog
 from orchestrator.changes import carry_on, compare
 from orchestrator.desk import Desk
 from orchestrator.digest import render_digest
-from orchestrator.errors import ArchiveError, AwsError, DigestError
+from orchestrator.domain.errors import ArchiveError, AwsError, DigestError
+from orchestrator.domain.model import Mode, Problem, Stage, Trigger
+from orchestrator.domain.remedies import explain_findings, explain_findings_error
 from orchestrator.findings import render_findings
-from orchestrator.model import Mode, Problem, Stage, Trigger
 from orchestrator.notes import exemption_notes
 from orchestrator.ports import Finished, Ports
-from orchestrator.remedies import explain_findings, explain_findings_error
 from orchestrator.reporting import RunReport, amend_report, build_report, report_account
 from orchestrator.results import Results
 

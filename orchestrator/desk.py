@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from orchestrator.assessment import Rules
-from orchestrator.config import Config
-from orchestrator.history import History
-from orchestrator.model import (
+from orchestrator.domain.assessment import Rules
+from orchestrator.domain.config import Config
+from orchestrator.domain.model import (
     Access,
     AccountFacts,
     AddToGroup,
@@ -21,6 +20,7 @@ from orchestrator.model import (
     UserChange,
     UserNow,
 )
+from orchestrator.history import History
 from orchestrator.pace import Pace
 
 RUN_AGAIN = {

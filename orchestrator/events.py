@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
-from orchestrator.config import AccountId
-from orchestrator.errors import ConfigError
-from orchestrator.model import Mode
+from orchestrator.domain.config import AccountId
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.model import Mode
 
 SCHEDULED = "Scheduled Event"
 SCHEDULED_SOURCE = "aws.events"

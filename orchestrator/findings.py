@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from orchestrator.domain.model import Mode, Outcome, Product, Verdict
 from orchestrator.history import History
-from orchestrator.model import Mode, Outcome, Product, Verdict
 from orchestrator.past import was_read
 from orchestrator.reporting import AccountReport, RunReport, UserReport
 

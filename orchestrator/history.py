@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from orchestrator.model import Mode, Problem, Verdict
+from orchestrator.domain.model import Mode, Problem, Verdict
 from orchestrator.past import PastAccount, PastRun
 from orchestrator.reporting import RunReport
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 import structlog
 
 from orchestrator.desk import Desk
-from orchestrator.errors import AwsError, NotFound
-from orchestrator.model import (
+from orchestrator.domain.errors import AwsError, NotFound
+from orchestrator.domain.model import (
     Access,
     Account,
     AccountFacts,
@@ -25,8 +25,7 @@ from orchestrator.model import (
     Status,
     Verdict,
 )
-from orchestrator.pace import Pace
-from orchestrator.planning import (
+from orchestrator.domain.planning import (
     count_planned,
     decide_user,
     hold_decision,
@@ -35,7 +34,8 @@ from orchestrator.planning import (
     update_decision,
     update_user,
 )
-from orchestrator.remedies import explain_account_error
+from orchestrator.domain.remedies import explain_account_error
+from orchestrator.pace import Pace
 from orchestrator.sharing import share_out
 
 T = TypeVar("T")

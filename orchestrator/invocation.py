@@ -7,11 +7,11 @@ from typing import Any, Literal, Protocol
 
 import structlog
 
-from orchestrator.config import load_config
-from orchestrator.errors import OrgmfaError
+from orchestrator.domain.config import load_config
+from orchestrator.domain.errors import OrgmfaError
+from orchestrator.domain.model import Stage
 from orchestrator.logs import configure_logs
 from orchestrator.metrics import emit_metrics
-from orchestrator.model import Stage
 from orchestrator.pool import Halt
 from orchestrator.ports import Finished
 from orchestrator.reporting import RunReport

@@ -16,7 +16,7 @@ from typing import Protocol, Self
 import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from orchestrator.errors import ArchiveError, RunUnderWay
+from orchestrator.domain.errors import ArchiveError, RunUnderWay
 from orchestrator.reporting import UtcTime
 
 LEASE_FILE = "locks/run"

@@ -9,11 +9,11 @@ from itertools import chain
 import structlog
 
 from orchestrator.desk import Desk
-from orchestrator.errors import AwsError, ConfigError, NotFound, NothingToDo, StartError
-from orchestrator.model import Account, Problem, Trigger
+from orchestrator.domain.errors import AwsError, ConfigError, NotFound, NothingToDo, StartError
+from orchestrator.domain.model import Account, Problem, Trigger
+from orchestrator.domain.remedies import explain_select_error, select_remedy
+from orchestrator.domain.selection import is_in_ous, resolve_targets
 from orchestrator.ports import Ports
-from orchestrator.remedies import explain_select_error, select_remedy
-from orchestrator.selection import is_in_ous, resolve_targets
 
 log = structlog.get_logger(__name__)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from orchestrator.model import Outcome
+from orchestrator.domain.model import Outcome
 from orchestrator.reporting import ChangedUser, Changes, EnrolledUser, RunReport, UserReport
 
 _LEFT_ALONE = frozenset({Outcome.EXEMPT, Outcome.OUT_OF_SCOPE})

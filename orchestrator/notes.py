@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from orchestrator.assessment import find_exemption
-from orchestrator.config import Exemption
-from orchestrator.model import Mode, Outcome
+from orchestrator.domain.assessment import find_exemption
+from orchestrator.domain.config import Exemption
+from orchestrator.domain.model import Mode, Outcome
 from orchestrator.reporting import RunReport
 
 ANNOUNCED_AROUND_END = timedelta(days=14)

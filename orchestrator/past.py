@@ -11,7 +11,7 @@ from functools import cache
 
 from pydantic import TypeAdapter
 
-from orchestrator.model import Outcome, Status, Verdict, Via
+from orchestrator.domain.model import Outcome, Status, Verdict, Via
 from orchestrator.reporting import AccountReport, RunReport, UtcTime
 from orchestrator.written import END
 

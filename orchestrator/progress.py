@@ -9,7 +9,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from orchestrator.model import Mode
+from orchestrator.domain.model import Mode
 
 _CHANGED = {Mode.PLAN: "planned", Mode.APPLY: "enforced", Mode.RELEASE: "released"}
 

@@ -6,9 +6,9 @@ import structlog
 
 from orchestrator.archive import RunArchive
 from orchestrator.desk import Desk
-from orchestrator.errors import ArchiveError, StartError
+from orchestrator.domain.errors import ArchiveError, StartError
+from orchestrator.domain.model import Mode, Problem, Stage
 from orchestrator.history import HISTORY_UNREADABLE, History
-from orchestrator.model import Mode, Problem, Stage
 
 log = structlog.get_logger(__name__)
 

@@ -20,7 +20,7 @@ from pydantic import (
     WrapValidator,
 )
 
-from orchestrator.model import (
+from orchestrator.domain.model import (
     AccountResult,
     Decision,
     DeviceKind,

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from orchestrator.model import AccountResult, Outcome, Status
+from orchestrator.domain.model import AccountResult, Outcome, Status
+from orchestrator.domain.planning import count_planned
 from orchestrator.packed import Packer
-from orchestrator.planning import count_planned
 
 RESULTS: Packer[AccountResult] = Packer(AccountResult)
 

@@ -16,10 +16,10 @@ import structlog
 
 from orchestrator.closing import close_run, report_run
 from orchestrator.desk import Desk
-from orchestrator.errors import ArchiveError, StartError
+from orchestrator.domain.errors import ArchiveError, StartError
+from orchestrator.domain.model import Mode, Problem, Reason, RunRequest, Stage
+from orchestrator.domain.planning import hold_at_gate, is_within_limits
 from orchestrator.listing import list_accounts
-from orchestrator.model import Mode, Problem, Reason, RunRequest, Stage
-from orchestrator.planning import hold_at_gate, is_within_limits
 from orchestrator.ports import Finished, Ports
 from orchestrator.remembering import history_problems, recall_earlier_runs
 from orchestrator.reporting import RunReport

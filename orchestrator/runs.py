@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from orchestrator.errors import ArchiveError, BrokenRun
+from orchestrator.domain.errors import ArchiveError, BrokenRun
 from orchestrator.past import PastRun, read_head, read_past
 from orchestrator.reporting import RunReport, pack_accounts
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
-from orchestrator.config import SlackCredentials
-from orchestrator.errors import ConfigError, DigestError
+from orchestrator.domain.config import SlackCredentials
+from orchestrator.domain.errors import ConfigError, DigestError
 
 if TYPE_CHECKING:
     from slack_sdk.http_retry import HttpResponse, RetryHandler, RetryState

@@ -12,14 +12,14 @@ import structlog
 
 from orchestrator.application import Settled, apply_account, failed, unfinished
 from orchestrator.desk import RUN_AGAIN, Desk
+from orchestrator.domain.model import Account, AccountResult, Problem, Reason, Stage, Status
+from orchestrator.domain.planning import hold
+from orchestrator.domain.remedies import explain_defect
+from orchestrator.domain.selection import skip_account
 from orchestrator.inspection import inspect_account
-from orchestrator.model import Account, AccountResult, Problem, Reason, Stage, Status
-from orchestrator.planning import hold
 from orchestrator.pool import Halt, Worked, work_through
 from orchestrator.ports import APPLYING, INSPECTING, Ports
-from orchestrator.remedies import explain_defect
 from orchestrator.results import PackedResult, Results, pack_result
-from orchestrator.selection import skip_account
 
 T = TypeVar("T")
 

@@ -15,12 +15,12 @@ import structlog
 from rich.console import Console
 
 from orchestrator.archive import RunArchive
-from orchestrator.config import Config, load_config
 from orchestrator.digest import render_digest, render_text
-from orchestrator.errors import ConfigError
+from orchestrator.domain.config import Config, load_config
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.model import Mode, Outcome, RunRequest, Trigger
 from orchestrator.interrupts import Interrupts
 from orchestrator.logs import configure_logs
-from orchestrator.model import Mode, Outcome, RunRequest, Trigger
 from orchestrator.notes import exemption_notes
 from orchestrator.pool import Halt
 from orchestrator.ports import Finished

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from tenacity import sleep_using_event
 
 from orchestrator.archive import RunArchive
-from orchestrator.assessment import make_rules
 from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.iam import MemberIam
 from orchestrator.aws.organizations import Directory
@@ -26,19 +25,20 @@ from orchestrator.aws.sessions import MemberSessions, RoleNames, get_caller
 from orchestrator.aws.simulator import EnrolmentSimulator
 from orchestrator.aws.stop import look_at_switch
 from orchestrator.aws.store import Store, make_store
-from orchestrator.config import Config, SlackCredentials, parse_slack_secret, slack_credentials
 from orchestrator.desk import Desk
-from orchestrator.enforcement_policy import is_same_policy, render_enforcement_policy
-from orchestrator.errors import ArchiveError, AwsError, ConfigError, StartError
+from orchestrator.domain.assessment import make_rules
+from orchestrator.domain.config import Config, SlackCredentials, parse_slack_secret, slack_credentials
+from orchestrator.domain.errors import ArchiveError, AwsError, ConfigError, StartError
+from orchestrator.domain.model import Caller, Mode, Organization, Product, RunRequest, Trigger
+from orchestrator.domain.policy_document import is_same_policy, render_enforcement_policy
+from orchestrator.domain.remedies import select_remedy
+from orchestrator.domain.stop_switch import NO_SWITCH, Reading
 from orchestrator.lease import Lease
-from orchestrator.model import Caller, Mode, Organization, Product, RunRequest, Trigger
 from orchestrator.pool import Halt
 from orchestrator.ports import Finished, Observer, Ports
-from orchestrator.remedies import select_remedy
 from orchestrator.reporting import RunReport
 from orchestrator.run import run
 from orchestrator.slack import SlackNotifier
-from orchestrator.switch import NO_SWITCH, Reading
 
 if TYPE_CHECKING:
     from orchestrator.doctor import Examination, Question

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from orchestrator.config import Config
-from orchestrator.model import (
+from orchestrator.domain.config import Config
+from orchestrator.domain.model import (
     Account,
     AccountFacts,
     AccountState,

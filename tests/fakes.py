@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.aws.store import StoredFile
-from orchestrator.errors import AwsError, DigestError, NotFound, QuotaExceeded
-from orchestrator.model import (
+from orchestrator.domain.errors import AwsError, DigestError, NotFound, QuotaExceeded
+from orchestrator.domain.model import (
     Access,
     Account,
     AccountFacts,

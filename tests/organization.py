@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.enforcement_policy import render_enforcement_policy
+from orchestrator.domain.policy_document import render_enforcement_policy
 from tests.aws_server import MANAGEMENT, AwsServer
 
 

@@ -15,9 +15,9 @@ from moto.backends import get_backend
 
 from orchestrator.archive import ALIASES_FROM_RUNS, RunArchive
 from orchestrator.aws.store import make_store
-from orchestrator.errors import ArchiveError, ConfigError
+from orchestrator.domain.errors import ArchiveError, ConfigError
+from orchestrator.domain.model import AccountResult, Decision, Outcome, Status, Verdict, Via
 from orchestrator.logs import configure_logs
-from orchestrator.model import AccountResult, Decision, Outcome, Status, Verdict, Via
 from orchestrator.reporting import RunReport, build_report, report_account
 from tests.aws_server import MANAGEMENT, AwsServer
 from tests.builders import NOW, days_ago, make_account, make_request, make_user

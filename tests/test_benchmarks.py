@@ -21,7 +21,7 @@ from benchmarks.sigv4 import Signer
 from benchmarks.tables import BEGIN, END, render_section, write_document
 from benchmarks.targets import Claim, Section, check_result
 from benchmarks.tools import NO_SDK, ORGMFA
-from orchestrator.enforcement_policy import is_same_policy, render_enforcement_policy
+from orchestrator.domain.policy_document import is_same_policy, render_enforcement_policy
 
 ACCOUNT = account_id(1)
 SMALL = Scenario(3, latency_ms=0)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.changes import carry_on, compare
+from orchestrator.domain.model import Mode, Outcome, Problem, Stage, Status, Verdict, Via
 from orchestrator.history import History, recall
-from orchestrator.model import Mode, Outcome, Problem, Stage, Status, Verdict, Via
 from orchestrator.past import PastRun, read_past
 from orchestrator.reporting import AccountReport, Changes, ProblemReport, RunReport, UserReport, pack_accounts
 from orchestrator.written import write_lines

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.model import Mode, Outcome, PolicyChange
+from orchestrator.domain.model import Mode, Outcome, PolicyChange
 from tests.aws_server import AwsServer, Call
 from tests.chaos import mutations
 from tests.chaos.__main__ import repeat_command

@@ -20,7 +20,6 @@ import click
 import pytest
 
 from orchestrator.cli import cli
-from orchestrator.config import Config, parse_config
 from orchestrator.deploying.census import Census, _is_unseen, explain_census
 from orchestrator.deploying.code import read_code, read_packed_config
 from orchestrator.deploying.opening import Place
@@ -33,10 +32,11 @@ from orchestrator.deploying.parameters import (
 )
 from orchestrator.deploying.templates import STACKS, Template, read_template
 from orchestrator.deploying.words import explain_failure
-from orchestrator.errors import ConfigError, OrgmfaError
-from orchestrator.model import Caller, Organization, Stage, Status
+from orchestrator.domain.cloudformation import ParameterValue, Stack, StackEvent
+from orchestrator.domain.config import Config, parse_config
+from orchestrator.domain.errors import ConfigError, OrgmfaError
+from orchestrator.domain.model import Caller, Organization, Stage, Status
 from orchestrator.reporting import ProblemReport
-from orchestrator.stacks import ParameterValue, Stack, StackEvent
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, xml_error
 from tests.builders import make_seen, make_seen_account
 from tests.fake_cloudformation import FakeCloudFormation

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.config import SlackConfig, SlackCredentials
 from orchestrator.digest import Digest, render_digest, render_text
 from orchestrator.digest.blocks import BUDGET, share_out, size_of_blocks
 from orchestrator.digest.mrkdwn import code, literal, plain, prose, size
 from orchestrator.digest.words import MAX_NAMES
-from orchestrator.model import Mode, Outcome, PolicyChange, Stage, Status, Trigger, Verdict
+from orchestrator.domain.config import SlackConfig, SlackCredentials
+from orchestrator.domain.model import Mode, Outcome, PolicyChange, Stage, Status, Trigger, Verdict
 from orchestrator.reporting import (
     AccountReport,
     ProblemReport,

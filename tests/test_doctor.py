@@ -17,7 +17,6 @@ from moto.backends import get_backend
 from rich.console import Console
 
 from orchestrator.aws.sessions import READ_ACTIONS
-from orchestrator.config import Config, SlackCredentials
 from orchestrator.doctor import (
     Check,
     CheckName,
@@ -32,7 +31,8 @@ from orchestrator.doctor.report import build_doctor_report, fine, group_checks, 
 from orchestrator.doctor.scp import list_denied
 from orchestrator.doctor.settings import check_exemptions, check_limits
 from orchestrator.doctor.table import MOST_ACCOUNTS, print_examination
-from orchestrator.errors import (
+from orchestrator.domain.config import Config, SlackCredentials
+from orchestrator.domain.errors import (
     AccessDenied,
     ArchiveError,
     AssumeRoleDenied,
@@ -43,7 +43,7 @@ from orchestrator.errors import (
     NotSubscribed,
     Throttled,
 )
-from orchestrator.member_roles import (
+from orchestrator.domain.member_roles import (
     MEMBER_ROLE,
     RELEASE_ROLE,
     DeployedRole,
@@ -52,10 +52,10 @@ from orchestrator.member_roles import (
     default_trusted,
     render_role,
 )
-from orchestrator.model import Account, AccountState, Caller, Organization, PolicyState
+from orchestrator.domain.model import Account, AccountState, Caller, Organization, PolicyState
+from orchestrator.domain.stop_switch import NO_SWITCH, Reading, absent, read_content, unreadable
 from orchestrator.pool import Halt
 from orchestrator.slack import SlackNotifier
-from orchestrator.switch import NO_SWITCH, Reading, absent, read_content, unreadable
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, Fault, error_for
 from tests.builders import NOW, ORGANIZATION, make_config
 from tests.fake_slack import Answer as SlackAnswer

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.config import Config
-from orchestrator.errors import Throttled
-from orchestrator.planning import is_within_limits
+from orchestrator.domain.config import Config
+from orchestrator.domain.errors import Throttled
+from orchestrator.domain.planning import is_within_limits
 from orchestrator.reporting import exit_code
 from tests.builders import make_config, make_user
 from tests.fakes import fail

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.errors import ConfigError
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.model import Mode
 from orchestrator.events import EventBridgeRule, EventBridgeSchedule, Onboarding, OnDemand, event_key, parse_event
-from orchestrator.model import Mode
 from tests.onboarding_events import batch, stack_set_event
 
 HUB = "999988887777"

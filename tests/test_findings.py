@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator.domain.model import Mode, Outcome, Product, Status, Verdict
 from orchestrator.findings import Finding, render_findings
 from orchestrator.history import Base, History
-from orchestrator.model import Mode, Outcome, Product, Status, Verdict
 from orchestrator.past import PastAccount, PastUser
 from orchestrator.reporting import RunReport
 from tests.builders import ACCOUNT_ID, NOW, ORGANIZATION, days_ago, make_run_report, make_seen, make_seen_account

@@ -14,7 +14,7 @@ from moto.backends import get_backend
 from orchestrator import invocation
 from orchestrator.archive import RunArchive
 from orchestrator.aws.store import make_store
-from orchestrator.errors import ArchiveError, ConfigError, StartError
+from orchestrator.domain.errors import ArchiveError, ConfigError, StartError
 from orchestrator.handler import lambda_handler
 from orchestrator.invocation import RunFailed
 from orchestrator.reporting import RunReport

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from orchestrator.domain.model import Mode, Stage, Status
 from orchestrator.history import History, recall
-from orchestrator.model import Mode, Stage, Status
 from orchestrator.past import PastRun, read_past
 from orchestrator.reporting import AccountReport, ProblemReport, RunReport
 from orchestrator.written import write_lines

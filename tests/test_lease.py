@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.store import BucketStore, FolderStore, Store
-from orchestrator.errors import ArchiveError, RunUnderWay
+from orchestrator.domain.errors import ArchiveError, RunUnderWay
 from orchestrator.lease import LEASE_FILE, LEASE_TIME, Lease
 from tests.builders import NOW
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.domain.model import AccountResult, Decision, Outcome, Status, Verdict
 from orchestrator.metrics import count_metrics, emit_metrics
-from orchestrator.model import AccountResult, Decision, Outcome, Status, Verdict
 from orchestrator.ports import Finished
 from orchestrator.reporting import RunReport, build_report, report_account
 from tests.builders import NOW, make_account, make_request, make_user

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.config import Exemption
-from orchestrator.model import AccountResult, Decision, Mode, Outcome, Reason, Status, Verdict
+from orchestrator.domain.config import Exemption
+from orchestrator.domain.model import AccountResult, Decision, Mode, Outcome, Reason, Status, Verdict
 from orchestrator.notes import exemption_notes
 from orchestrator.reporting import RunReport, build_report, report_account
 from tests.builders import NOW, make_account, make_request, make_user

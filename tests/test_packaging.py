@@ -26,7 +26,8 @@ from packaging.metadata import RawMetadata
 
 import orchestrator
 from orchestrator.aws.clients import Clients
-from orchestrator.errors import ConfigError, OrgmfaError, StartError
+from orchestrator.domain.bundled_files import read_shipped
+from orchestrator.domain.errors import ConfigError, OrgmfaError, StartError
 from orchestrator.packaging import Package, build_package
 from orchestrator.packaging.bill import Component, render_bill
 from orchestrator.packaging.building import LOCK as LOCK_FILE
@@ -37,7 +38,6 @@ from orchestrator.packaging.lock import Pin, select_pins
 from orchestrator.packaging.target import MACHINES, Target
 from orchestrator.packaging.wheels import Wheel, fetch_wheels
 from orchestrator.packaging.zipping import replacing, write_zip
-from orchestrator.shipped import read_shipped
 
 OURS = Path(orchestrator.__file__).parent
 ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
@@ -159,8 +159,8 @@ def test_botocore_knows_the_services_used_and_no_other(names: list[str]) -> None
 def test_template_and_configuration_are_where_the_handler_looks(unpacked: Path) -> None:
     script = """
 import os
-from orchestrator.config import load_config
-from orchestrator.enforcement_policy import render_enforcement_policy
+from orchestrator.domain.config import load_config
+from orchestrator.domain.policy_document import render_enforcement_policy
 from orchestrator.invocation import PACKAGED_CONFIG
 mode = load_config(None, {}, fallback=PACKAGED_CONFIG).enforcement.mode
 statements = render_enforcement_policy(partition="aws", access_keys="deny")["Statement"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.model import AddToGroup, AttachPolicy, DetachPolicy, RemoveFromGroup, UserChange
+from orchestrator.domain.model import AddToGroup, AttachPolicy, DetachPolicy, RemoveFromGroup, UserChange
 from orchestrator.packed import Packed, Packer
 
 

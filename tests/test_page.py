@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.model import Mode, Outcome, PolicyChange, Stage, Status, Verdict, Via
+from orchestrator.domain.model import Mode, Outcome, PolicyChange, Stage, Status, Verdict, Via
 from orchestrator.page import MAX_RUNS, TrendPoint, render_page, trend_point
 from orchestrator.page.accounts import MAX_ACCOUNTS, MAX_USERS, order_users, worst_first
 from orchestrator.page.changes import MAX_NAMED

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.model import Outcome, Status, Verdict
+from orchestrator.domain.model import Outcome, Status, Verdict
 from orchestrator.past import read_head, read_past
 from orchestrator.reporting import ChangedAccount, Changes, ProblemReport, RunReport
 from orchestrator.written import write_lines

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
-from orchestrator.model import (
+from orchestrator.domain.model import (
     AccountResult,
     Decision,
     Outcome,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from orchestrator.model import AccountResult, AttachPolicy, Decision, Outcome, PolicyChange, Status, Verdict, Via
+from orchestrator.domain.model import AccountResult, AttachPolicy, Decision, Outcome, PolicyChange, Status, Verdict, Via
 from orchestrator.results import Results
 from tests.builders import POLICY_ARN, make_account, make_user
 

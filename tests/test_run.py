@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from orchestrator.archive import RunArchive
-from orchestrator.assessment import make_rules
-from orchestrator.config import Config
 from orchestrator.desk import Desk
-from orchestrator.errors import (
+from orchestrator.domain.assessment import make_rules
+from orchestrator.domain.config import Config
+from orchestrator.domain.errors import (
     AccessDenied,
     ArchiveError,
     AssumeRoleDenied,
@@ -23,7 +23,7 @@ from orchestrator.errors import (
     Throttled,
     Unreachable,
 )
-from orchestrator.model import Access, Account, AccountState, Mode, PolicyState, Refused, Trigger, UserNow
+from orchestrator.domain.model import Access, Account, AccountState, Mode, PolicyState, Refused, Trigger, UserNow
 from orchestrator.pool import Halt
 from orchestrator.ports import Finished, Ports
 from orchestrator.reporting import AccountReport, RunReport, UserReport, exit_code

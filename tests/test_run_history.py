@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from orchestrator.archive import RunArchive
-from orchestrator.assessment import make_rules
 from orchestrator.aws.store import StoredFile
-from orchestrator.config import Config
 from orchestrator.desk import Desk
-from orchestrator.errors import AccessDenied, ArchiveError, AssumeRoleDenied, NotFound, StartError, Throttled
-from orchestrator.model import AccountState, MfaDevice, Mode, UserNow
+from orchestrator.domain.assessment import make_rules
+from orchestrator.domain.config import Config
+from orchestrator.domain.errors import AccessDenied, ArchiveError, AssumeRoleDenied, NotFound, StartError, Throttled
+from orchestrator.domain.model import AccountState, MfaDevice, Mode, UserNow
 from orchestrator.pool import Halt
 from orchestrator.ports import Ports
 from orchestrator.reporting import AccountReport, Changes, RunReport, UserReport, exit_code

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from orchestrator.archive import MOST_RUNS_BACK, RunArchive
-from orchestrator.errors import ArchiveError
+from orchestrator.domain.errors import ArchiveError
+from orchestrator.domain.model import Mode, Outcome, Stage
 from orchestrator.logs import configure_logs
-from orchestrator.model import Mode, Outcome, Stage
 from orchestrator.reporting import ProblemReport, RunReport
 from orchestrator.runs import HEAD_BYTES
 from tests.builders import ACCOUNT_ID, NOW, ORGANIZATION, days_ago, make_run_report, make_seen, make_seen_account

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from moto.iam.models import iam_backends
 
 from orchestrator.aws.credential_report import read_credential_report
-from orchestrator.model import Mode, Outcome, RunRequest, Status, Trigger, Verdict, Via
+from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Trigger, Verdict, Via
 from orchestrator.pool import Halt
 from orchestrator.reporting import AccountReport, RunReport, UserReport, exit_code
 from orchestrator.sandbox import LARKSPUR, Sandbox, sandbox_config, sandbox_organization
@@ -463,7 +463,7 @@ def test_command_shows_the_sandbox_whatever_the_environment_says(tmp_path: Path)
 def test_missing_moto_is_named_with_the_way_to_install_it() -> None:
     script = (
         "import sys, json; sys.modules['moto'] = None\n"
-        "from orchestrator.errors import StartError\n"
+        "from orchestrator.domain.errors import StartError\n"
         "try:\n    import orchestrator.sandbox\n"
         "except StartError as error:\n    print(json.dumps(str(error)))"
     )

@@ -12,8 +12,8 @@ from urllib.error import URLError
 import pytest
 from slack_sdk.http_retry import HttpResponse
 
-from orchestrator.config import SlackCredentials
-from orchestrator.errors import ConfigError, DigestError
+from orchestrator.domain.config import SlackCredentials
+from orchestrator.domain.errors import ConfigError, DigestError
 from orchestrator.slack import MAX_TRIES, SlackNotifier, seconds_to_wait
 from tests.fake_slack import (
     MAX_BLOCKS,

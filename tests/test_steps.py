@@ -20,7 +20,7 @@ from benchmarks.capacity import BATCH_GETS, BATCH_PUTS, FIXED_GETS, FIXED_PUTS
 from orchestrator import invocation
 from orchestrator.archive import RunArchive
 from orchestrator.aws.store import BucketStore, Store
-from orchestrator.errors import ArchiveError, ConfigError, RunUnderWay, StartError
+from orchestrator.domain.errors import ArchiveError, ConfigError, RunUnderWay, StartError
 from orchestrator.handler import lambda_handler as handle
 from orchestrator.invocation import RunFailed
 from orchestrator.lease import LEASE_FILE

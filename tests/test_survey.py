@@ -9,7 +9,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from orchestrator.errors import AccessDenied
+from orchestrator.domain.errors import AccessDenied
 from orchestrator.pool import Halt
 from orchestrator.survey import FEW_ACCOUNTS, OuSurvey
 from tests.builders import make_request

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from orchestrator.model import Mode, Outcome, PolicyChange, Stage, Status, Trigger, Verdict, Via
+from orchestrator.domain.model import Mode, Outcome, PolicyChange, Stage, Status, Trigger, Verdict, Via
 from orchestrator.reporting import (
     AccountReport,
     ProblemReport,

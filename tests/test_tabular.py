@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.model import Outcome, Stage, Status, Verdict, Via
+from orchestrator.domain.model import Outcome, Stage, Status, Verdict, Via
 from orchestrator.reporting import ProblemReport, ReasonReport, RunReport
 from orchestrator.tabular import COLUMNS, write_csv
 from tests.browser.samples import (

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.aws.errors import reads_answers, translated
-from orchestrator.errors import AwsError, NotFound
+from orchestrator.domain.errors import AwsError, NotFound
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -16,8 +16,8 @@ from orchestrator.aws.retrying import Retrier
 from orchestrator.aws.secrets import read_secret
 from orchestrator.aws.sessions import READ_ACTIONS
 from orchestrator.aws.stop import look_at_switch
-from orchestrator.member_roles import DeployedRole
-from orchestrator.switch import Reading
+from orchestrator.domain.member_roles import DeployedRole
+from orchestrator.domain.stop_switch import Reading
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient

@@ -24,7 +24,7 @@ from orchestrator.aws.repeats import keeping_repeats, read_timestamp, trying_onc
 from orchestrator.aws.signing import signing_plainly
 from orchestrator.aws.trust import reading_bundle_once
 from orchestrator.aws.wire import sending_lightly
-from orchestrator.errors import NoCredentials
+from orchestrator.domain.errors import NoCredentials
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient

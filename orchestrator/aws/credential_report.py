@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from io import StringIO
 
-from orchestrator.errors import Malformed
+from orchestrator.domain.errors import Malformed
 
 ROOT_ROW = "<root_account>"
 _KEYS = ("1", "2")

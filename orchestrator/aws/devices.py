@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from orchestrator.model import DeviceKind, MfaDevice
+from orchestrator.domain.model import DeviceKind, MfaDevice
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 

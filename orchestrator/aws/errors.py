@@ -21,7 +21,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from orchestrator.errors import (
+from orchestrator.domain.errors import (
     AccessDenied,
     AlreadyExists,
     AwsError,

@@ -23,8 +23,8 @@ from orchestrator.aws.devices import pick_newest, read_device
 from orchestrator.aws.errors import confirmed, reads_answers
 from orchestrator.aws.policies import EnforcementPolicies
 from orchestrator.aws.retrying import Retrier
-from orchestrator.errors import NotFound, NotReady, QuotaExceeded
-from orchestrator.model import (
+from orchestrator.domain.errors import NotFound, NotReady, QuotaExceeded
+from orchestrator.domain.model import (
     AccountFacts,
     AddToGroup,
     AttachPolicy,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.aws.errors import reads_answers, require
 from orchestrator.aws.retrying import Retrier, own_retries
 from orchestrator.aws.units import UnitTree, ids_in, list_pages
-from orchestrator.errors import Malformed, NotFound
-from orchestrator.model import Account, AccountState, Organization
+from orchestrator.domain.errors import Malformed, NotFound
+from orchestrator.domain.model import Account, AccountState, Organization
 
 if TYPE_CHECKING:
     from mypy_boto3_organizations import OrganizationsClient

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retrying import Retrier
-from orchestrator.errors import AlreadyExists, NotFound
-from orchestrator.model import Enforcement, PolicyChange, PolicyState
+from orchestrator.domain.errors import AlreadyExists, NotFound
+from orchestrator.domain.model import Enforcement, PolicyChange, PolicyState
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient

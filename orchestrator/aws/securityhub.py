@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retrying import Retrier
-from orchestrator.model import Imported, Product, Refused
+from orchestrator.domain.model import Imported, Product, Refused
 
 if TYPE_CHECKING:
     from mypy_boto3_securityhub import SecurityHubClient

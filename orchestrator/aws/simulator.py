@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retrying import Retrier
-from orchestrator.errors import Malformed
+from orchestrator.domain.errors import Malformed
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient

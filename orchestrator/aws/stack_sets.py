@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retrying import Retrier
-from orchestrator.errors import AwsError
-from orchestrator.stacks import InstanceFailure, StackInstance
+from orchestrator.domain.cloudformation import InstanceFailure, StackInstance
+from orchestrator.domain.errors import AwsError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient

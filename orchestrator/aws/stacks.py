@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retrying import Retrier
-from orchestrator.errors import AwsError
-from orchestrator.stacks import ChangeSet, ChangeSetRequest, ParameterValue, ResourceChange, Stack, StackEvent
+from orchestrator.domain.cloudformation import (
+    ChangeSet,
+    ChangeSetRequest,
+    ParameterValue,
+    ResourceChange,
+    Stack,
+    StackEvent,
+)
+from orchestrator.domain.errors import AwsError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from orchestrator.aws.errors import require
 from orchestrator.aws.retrying import Retrier
-from orchestrator.errors import AwsError
-from orchestrator.switch import NO_SWITCH, UNUSABLE, Reading, absent, read_content, unreadable, unusable
+from orchestrator.domain.errors import AwsError
+from orchestrator.domain.stop_switch import NO_SWITCH, UNUSABLE, Reading, absent, read_content, unreadable, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from orchestrator.aws.errors import translated
-from orchestrator.errors import AlreadyExists, ArchiveError, AwsError, NotFound
+from orchestrator.domain.errors import AlreadyExists, ArchiveError, AwsError, NotFound
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

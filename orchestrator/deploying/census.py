@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
 
 from orchestrator.deploying.watching import Interrupted
-from orchestrator.model import Mode, Outcome, RunRequest, Status, Trigger
+from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Trigger
 from orchestrator.pool import Halt
 from orchestrator.ports import Observer
 from orchestrator.reporting import AccountReport, RunReport

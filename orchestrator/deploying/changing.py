@@ -9,8 +9,8 @@ from orchestrator.deploying.ports import Tools
 from orchestrator.deploying.templates import Template
 from orchestrator.deploying.watching import wait_for_others, wait_until, watch_stack
 from orchestrator.deploying.words import DeploymentFailed, explain_failure, remedy
-from orchestrator.errors import AwsError
-from orchestrator.stacks import IN_REVIEW, ChangeSet, ChangeSetRequest, ParameterValue, Stack, Standing
+from orchestrator.domain.cloudformation import IN_REVIEW, ChangeSet, ChangeSetRequest, ParameterValue, Stack, Standing
+from orchestrator.domain.errors import AwsError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import BadZipFile, ZipFile
 
-from orchestrator.config import Config, parse_config
-from orchestrator.errors import ConfigError
+from orchestrator.domain.config import Config, parse_config
+from orchestrator.domain.errors import ConfigError
 from orchestrator.packaging import build_package
 from orchestrator.packaging.building import BILL
 

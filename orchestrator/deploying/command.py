@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from orchestrator.config import Config, find_config, load_file
 from orchestrator.deploying.census import explain_census, take_census
 from orchestrator.deploying.changing import PreparedChange, changes_of
 from orchestrator.deploying.code import Code, build_code, read_code, read_packed_config
@@ -28,12 +27,13 @@ from orchestrator.deploying.templates import (
 from orchestrator.deploying.view import DeploymentView
 from orchestrator.deploying.watching import Interrupted
 from orchestrator.deploying.words import DeploymentFailed, explain_refusal
-from orchestrator.errors import AwsError
+from orchestrator.domain.bundled_files import read_shipped
+from orchestrator.domain.cloudformation import Stack
+from orchestrator.domain.config import Config, find_config, load_file
+from orchestrator.domain.errors import AwsError
+from orchestrator.domain.model import Mode
 from orchestrator.interrupts import Interrupts
-from orchestrator.model import Mode
 from orchestrator.pool import Halt
-from orchestrator.shipped import read_shipped
-from orchestrator.stacks import Stack
 from orchestrator.tables import ProgressView
 from orchestrator.terminal import CONFIG_FILE, configure_command_logs, read_config
 from orchestrator.wiring import Hub, make_hub

@@ -3,11 +3,11 @@
 import shlex
 from collections.abc import Iterator, Mapping
 
-from orchestrator.config import Config
 from orchestrator.deploying.removal import Inventory
 from orchestrator.deploying.rollout import Deployed
 from orchestrator.deploying.templates import BOOTSTRAP, CENTRAL, STACK_SET, Template
-from orchestrator.model import Organization
+from orchestrator.domain.config import Config
+from orchestrator.domain.model import Organization
 
 MANAGEMENT_STACK = "orgmfa-management"
 

@@ -10,8 +10,8 @@ from orchestrator.aws.stack_sets import CallAs, StackSets
 from orchestrator.aws.stacks import Stacks
 from orchestrator.deploying.parameters import Known
 from orchestrator.deploying.ports import Tools, View
-from orchestrator.errors import AwsError, StartError
-from orchestrator.model import Caller, Organization
+from orchestrator.domain.errors import AwsError, StartError
+from orchestrator.domain.model import Caller, Organization
 from orchestrator.pool import Halt
 from orchestrator.wiring import Hub, describe_organization, make_run_id
 

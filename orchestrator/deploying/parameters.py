@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.config import Config
 from orchestrator.deploying.templates import Parameter, Template
-from orchestrator.errors import ConfigError
-from orchestrator.stacks import ParameterValue
+from orchestrator.domain.cloudformation import ParameterValue
+from orchestrator.domain.config import Config
+from orchestrator.domain.errors import ConfigError
 
 _GIVEN = re.compile(r"(?:(?P<stack>[a-z]+)\.)?(?P<name>[A-Za-z0-9]+)=(?P<value>.*)", re.DOTALL)
 

@@ -5,8 +5,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from orchestrator.domain.cloudformation import (
+    ChangeSet,
+    ChangeSetRequest,
+    InstanceFailure,
+    Stack,
+    StackEvent,
+    StackInstance,
+)
 from orchestrator.pool import Halt
-from orchestrator.stacks import ChangeSet, ChangeSetRequest, InstanceFailure, Stack, StackEvent, StackInstance
 
 
 class Stacks(Protocol):

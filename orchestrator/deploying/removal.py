@@ -15,8 +15,8 @@ from orchestrator.deploying.rollout import BUCKET_OUTPUT
 from orchestrator.deploying.templates import BOOTSTRAP, CENTRAL, STACK_SET, STACKS, Template
 from orchestrator.deploying.watching import Interrupted, wait_for_others, wait_until
 from orchestrator.deploying.words import MOST_REASONS, DeploymentFailed
-from orchestrator.errors import AwsError, StartError
-from orchestrator.stacks import InstanceFailure, Stack, StackInstance, Standing
+from orchestrator.domain.cloudformation import InstanceFailure, Stack, StackInstance, Standing
+from orchestrator.domain.errors import AwsError, StartError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,8 +29,8 @@ from orchestrator.deploying.parameters import (
 from orchestrator.deploying.ports import Tools
 from orchestrator.deploying.templates import BOOTSTRAP, CENTRAL, STACK_SET, STACKS, Template
 from orchestrator.deploying.words import DeploymentFailed
-from orchestrator.errors import AwsError, ConfigError, StartError
-from orchestrator.stacks import Stack, Standing
+from orchestrator.domain.cloudformation import Stack, Standing
+from orchestrator.domain.errors import AwsError, ConfigError, StartError
 
 BUCKET_OUTPUT = "BucketName"
 

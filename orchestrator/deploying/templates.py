@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from orchestrator.shipped import read_shipped
+from orchestrator.domain.bundled_files import read_shipped
 
 BOOTSTRAP, CENTRAL, STACK_SET, MANAGEMENT = "bootstrap", "central", "stackset", "management"
 STACKS = (BOOTSTRAP, CENTRAL, STACK_SET)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from orchestrator.deploying.changing import PreparedChange
 from orchestrator.deploying.removal import Inventory
-from orchestrator.stacks import STACK_TYPE, ChangeSet, StackEvent
+from orchestrator.domain.cloudformation import STACK_TYPE, ChangeSet, StackEvent
 from orchestrator.tables import plain, tidy
 
 _REPLACED = {"True": "yes", "False": "no", "Conditional": "maybe", "": ""}

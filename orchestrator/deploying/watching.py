@@ -6,9 +6,9 @@ from typing import TypeVar
 from tenacity import Retrying, retry_if_result, sleep_using_event, wait_exponential
 
 from orchestrator.deploying.ports import Tools
-from orchestrator.errors import OrgmfaError
+from orchestrator.domain.cloudformation import STACK_TYPE, Stack, StackEvent
+from orchestrator.domain.errors import OrgmfaError
 from orchestrator.pool import Halt
-from orchestrator.stacks import STACK_TYPE, Stack, StackEvent
 
 FIRST_WAIT_SECONDS = 0.25
 MOST_WAIT_SECONDS = 5.0

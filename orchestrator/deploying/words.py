@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from orchestrator.errors import AwsError, NoCredentials, OrgmfaError, Throttled, Unavailable
-from orchestrator.remedies import select_remedy
-from orchestrator.stacks import STACK_TYPE, Stack, StackEvent
+from orchestrator.domain.cloudformation import STACK_TYPE, Stack, StackEvent
+from orchestrator.domain.errors import AwsError, NoCredentials, OrgmfaError, Throttled, Unavailable
+from orchestrator.domain.remedies import select_remedy
 
 MOST_REASONS = 20
 _REMEDIES = {

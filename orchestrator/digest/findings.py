@@ -11,7 +11,7 @@ from heapq import nsmallest
 from orchestrator.digest.blocks import MAX_ENTRIES, Group
 from orchestrator.digest.problems import has_root_finding, needs_hand
 from orchestrator.digest.words import MAX_NAMES, count, label, name_users
-from orchestrator.model import Mode, Outcome, Status, Verdict
+from orchestrator.domain.model import Mode, Outcome, Status, Verdict
 from orchestrator.reporting import AccountReport, UserReport
 
 STATES = {

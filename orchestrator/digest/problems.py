@@ -21,7 +21,7 @@ from orchestrator.digest.words import (
     say,
     say_remedy,
 )
-from orchestrator.model import Outcome, Stage, Status, Verdict
+from orchestrator.domain.model import Outcome, Stage, Status, Verdict
 from orchestrator.reporting import NEEDS_A_HAND, AccountReport, UserReport
 
 MAX_FAILURES = 4

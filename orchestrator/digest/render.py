@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.config import SlackConfig
 from orchestrator.digest.blocks import BUDGET, context, fit, header, section, size_of_blocks
 from orchestrator.digest.changed import account_change_groups, user_change_groups
 from orchestrator.digest.findings import finding_groups
@@ -25,6 +24,7 @@ from orchestrator.digest.summary import (
     total_lines,
 )
 from orchestrator.digest.words import label_order
+from orchestrator.domain.config import SlackConfig
 from orchestrator.reporting import RunReport
 
 TEXT_WIDTH = 80

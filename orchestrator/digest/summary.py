@@ -8,7 +8,7 @@ from orchestrator.digest.findings import STATES, describe_state, is_clean
 from orchestrator.digest.mrkdwn import code, link_to, literal, size
 from orchestrator.digest.problems import has_root_finding, needs_hand
 from orchestrator.digest.words import MAX_CODE, MAX_NAME, count, say_problem
-from orchestrator.model import Mode, Outcome, Status
+from orchestrator.domain.model import Mode, Outcome, Status
 from orchestrator.news import count_changes, count_open
 from orchestrator.reporting import RunReport, Totals
 

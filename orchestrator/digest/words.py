@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from orchestrator.digest.mrkdwn import code, literal, prose
-from orchestrator.model import Stage
+from orchestrator.domain.model import Stage
 from orchestrator.news import age
 from orchestrator.reporting import AccountReport, ChangedAccount, ProblemReport, UserReport
 

@@ -12,8 +12,8 @@ from orchestrator.application import Settled, unfinished
 from orchestrator.closing import close_run
 from orchestrator.desk import Desk
 from orchestrator.distributed.workroom import Effort, Outline, Workroom
-from orchestrator.errors import ArchiveError
-from orchestrator.model import AccountResult, Mode, Outcome, Status
+from orchestrator.domain.errors import ArchiveError
+from orchestrator.domain.model import AccountResult, Mode, Outcome, Status
 from orchestrator.ports import Finished, Ports
 from orchestrator.remembering import history_problems, with_history
 from orchestrator.results import Results

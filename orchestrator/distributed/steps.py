@@ -6,10 +6,10 @@ from typing import Literal
 
 from orchestrator.desk import RUN_AGAIN, Desk
 from orchestrator.distributed.workroom import Effort, Entry, Outline, Part, Verdict, Workroom
-from orchestrator.errors import StartError
+from orchestrator.domain.errors import StartError
+from orchestrator.domain.model import Account, AccountResult, Mode, Problem, Stage
 from orchestrator.history import Base, History
 from orchestrator.listing import list_accounts
-from orchestrator.model import Account, AccountResult, Mode, Problem, Stage
 from orchestrator.ports import Ports
 from orchestrator.remembering import recall_earlier_runs, with_history
 from orchestrator.results import Results

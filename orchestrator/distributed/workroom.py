@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
 from orchestrator.archive import WORK
-from orchestrator.errors import ArchiveError
+from orchestrator.domain.errors import ArchiveError
+from orchestrator.domain.model import Account, AccountResult, Problem, Reason, RunRequest
 from orchestrator.history import History
-from orchestrator.model import Account, AccountResult, Problem, Reason, RunRequest
 from orchestrator.packed import Packer
 from orchestrator.past import PastAccount
 from orchestrator.reporting import UtcTime

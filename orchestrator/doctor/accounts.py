@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from orchestrator.doctor.instruments import Instruments
 from orchestrator.doctor.report import Check, CheckName, fine, problem, unknown
-from orchestrator.errors import AssumeRoleDenied, AwsError, DeniedByScp, NoCredentials, Throttled, Unavailable
-from orchestrator.member_roles import (
+from orchestrator.domain.errors import AssumeRoleDenied, AwsError, DeniedByScp, NoCredentials, Throttled, Unavailable
+from orchestrator.domain.member_roles import (
     MEMBER_ROLE,
     RELEASE_ROLE,
     DeployedRole,
@@ -17,9 +17,9 @@ from orchestrator.member_roles import (
     read_trusted,
     render_role,
 )
-from orchestrator.model import Access, Account, Organization, PolicyState, Stage
-from orchestrator.planning import policy_not_ours
-from orchestrator.remedies import explain_account_error
+from orchestrator.domain.model import Access, Account, Organization, PolicyState, Stage
+from orchestrator.domain.planning import policy_not_ours
+from orchestrator.domain.remedies import explain_account_error
 
 _DEPLOY = "Have the StackSet deploy this version's member_role/template.yaml there"
 _HOPELESS = (DeniedByScp, NoCredentials, Throttled, Unavailable)

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from orchestrator.doctor.instruments import ControlPolicy, Function, Instruments
 from orchestrator.doctor.report import Check, CheckName, fine, in_words, problem, unknown
 from orchestrator.doctor.scp import list_denied
-from orchestrator.errors import AccessDenied, AwsError, NotFound
-from orchestrator.paths import show_path
-from orchestrator.remedies import select_remedy
+from orchestrator.domain.errors import AccessDenied, AwsError, NotFound
+from orchestrator.domain.paths import show_path
+from orchestrator.domain.remedies import select_remedy
 
 SCHEDULE_GROUP, SCHEDULE = "orgmfa", "orgmfa-daily"
 FUNCTION = "orgmfa-schedule"

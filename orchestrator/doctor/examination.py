@@ -24,11 +24,11 @@ from orchestrator.doctor.report import (
     unknown,
 )
 from orchestrator.doctor.settings import check_configuration, check_exemptions, check_limits
-from orchestrator.errors import ArchiveError, AwsError, ConfigError, NotFound
-from orchestrator.model import Account, Organization, Stage
+from orchestrator.domain.errors import ArchiveError, AwsError, ConfigError, NotFound
+from orchestrator.domain.model import Account, Organization, Stage
+from orchestrator.domain.remedies import explain_defect, select_remedy
+from orchestrator.domain.selection import is_in_ous, resolve_targets, skip_account
 from orchestrator.pool import Worked, work_through
-from orchestrator.remedies import explain_defect, select_remedy
-from orchestrator.selection import is_in_ous, resolve_targets, skip_account
 
 log = structlog.get_logger(__name__)
 

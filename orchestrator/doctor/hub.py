@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from itertools import islice
 
 from orchestrator.archive import RELEASES
-from orchestrator.config import SlackCredentials, parse_slack_secret
 from orchestrator.doctor.instruments import Instruments
 from orchestrator.doctor.report import Check, CheckName, CheckStatus, fine, in_words, problem, unknown
-from orchestrator.errors import AccessDenied, ArchiveError, AwsError, ConfigError, DigestError
-from orchestrator.model import Product
-from orchestrator.paths import show_path
-from orchestrator.remedies import explain_findings_error
-from orchestrator.switch import SwitchState
+from orchestrator.domain.config import SlackCredentials, parse_slack_secret
+from orchestrator.domain.errors import AccessDenied, ArchiveError, AwsError, ConfigError, DigestError
+from orchestrator.domain.model import Product
+from orchestrator.domain.paths import show_path
+from orchestrator.domain.remedies import explain_findings_error
+from orchestrator.domain.stop_switch import SwitchState
 
 PROBE_FOLDER = "probe"
 PROBE = b"orgmfa doctor was here: this file can be deleted\n"

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Protocol
 
 from orchestrator.archive import Store
-from orchestrator.config import Config, SlackCredentials
 from orchestrator.desk import Policies, Sessions
-from orchestrator.member_roles import DeployedRole
-from orchestrator.model import Caller, Organization
+from orchestrator.domain.config import Config, SlackCredentials
+from orchestrator.domain.member_roles import DeployedRole
+from orchestrator.domain.model import Caller, Organization
+from orchestrator.domain.stop_switch import Reading
 from orchestrator.pool import Halt
 from orchestrator.ports import Accounts, Observer
-from orchestrator.switch import Reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.errors import AwsError
+from orchestrator.domain.errors import AwsError
 
 ANY_ACCOUNT = "ACCOUNT"
 """Stands for the account's ID in what is said of several accounts at once."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from orchestrator.config import Config
 from orchestrator.doctor.report import Check, CheckName, fine, problem
+from orchestrator.domain.config import Config
 
 
 def check_configuration(config: Config, source: str) -> Check:

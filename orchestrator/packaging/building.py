@@ -7,7 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from orchestrator import __version__
-from orchestrator.config import load_file
+from orchestrator.domain.bundled_files import read_shipped
+from orchestrator.domain.config import load_file
 from orchestrator.packaging.bill import Component, render_bill
 from orchestrator.packaging.bytecode import compile_folder, find_interpreter
 from orchestrator.packaging.contents import PACKAGE, is_needed, select_modules
@@ -15,7 +16,6 @@ from orchestrator.packaging.lock import select_pins
 from orchestrator.packaging.target import Target, make_target
 from orchestrator.packaging.wheels import Wheel, fetch_wheels
 from orchestrator.packaging.zipping import replacing, write_zip
-from orchestrator.shipped import read_shipped
 
 LOCK = "requirements/lambda.txt"
 TEMPLATE = "member_role/template.yaml"

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from orchestrator.errors import StartError
+from orchestrator.domain.errors import StartError
 
 LAMBDA_FOLDER = "/var/task"
 """Where the zip is unpacked in the Lambda, and so the paths in its tracebacks."""

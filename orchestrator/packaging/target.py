@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from orchestrator.errors import ConfigError
+from orchestrator.domain.errors import ConfigError
 
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 """The architectures as Lambda names them, and as wheels do."""

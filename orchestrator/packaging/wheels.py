@@ -12,7 +12,7 @@ from zipfile import ZipFile
 from packaging.metadata import RawMetadata, parse_email
 from packaging.utils import parse_wheel_filename
 
-from orchestrator.errors import StartError
+from orchestrator.domain.errors import StartError
 from orchestrator.packaging.lock import Pin
 from orchestrator.packaging.target import Target
 

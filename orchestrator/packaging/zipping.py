@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from orchestrator.errors import ConfigError
+from orchestrator.domain.errors import ConfigError
 
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
 _UNIX = 3

@@ -6,7 +6,7 @@ The script replaces this list by its own, made from `data`, with all accounts; t
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from orchestrator.model import Outcome, Status, Verdict
+from orchestrator.domain.model import Outcome, Status, Verdict
 from orchestrator.packed import Packed
 from orchestrator.page.markup import Html, element, escape, join
 from orchestrator.page.words import (

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from orchestrator.model import Mode, Outcome, Verdict
+from orchestrator.domain.model import Mode, Outcome, Verdict
 from orchestrator.page.markup import Html, element, join
 from orchestrator.page.words import (
     STAGES,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from orchestrator.model import DeviceKind, Mode, Outcome, Stage, Status, Verdict, Via
+from orchestrator.domain.model import DeviceKind, Mode, Outcome, Stage, Status, Verdict, Via
 from orchestrator.reporting import NEEDS_A_HAND, AccountReport, UserReport
 
 

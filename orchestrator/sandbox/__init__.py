@@ -5,7 +5,7 @@ make it in moto; `injection` adds what moto lacks, and lists it; `opening` is th
 it is in here: it makes its own clients, and runs as it does against AWS.
 """
 
-from orchestrator.errors import StartError
+from orchestrator.domain.errors import StartError
 
 try:
     from orchestrator.sandbox.larkspur import LARKSPUR

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from moto.iam.models import AccessKeyLastUsed, iam_backends
 
-from orchestrator.config import Config
-from orchestrator.enforcement_policy import render_enforcement_policy
-from orchestrator.member_roles import MEMBER_ROLE, RELEASE_ROLE, RoleSettings, default_trusted, render_role
-from orchestrator.model import Via
+from orchestrator.domain.config import Config
+from orchestrator.domain.member_roles import MEMBER_ROLE, RELEASE_ROLE, RoleSettings, default_trusted, render_role
+from orchestrator.domain.model import Via
+from orchestrator.domain.policy_document import render_enforcement_policy
 from orchestrator.sandbox.sample import Mfa, SampleAccount, SampleUser
 
 if TYPE_CHECKING:

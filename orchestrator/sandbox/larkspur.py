@@ -28,7 +28,7 @@ root
 
 from datetime import timedelta
 
-from orchestrator.model import Via
+from orchestrator.domain.model import Via
 from orchestrator.sandbox.sample import (
     Mfa,
     RootSignIn,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from moto import mock_aws
 
-from orchestrator.config import (
+from orchestrator.domain.config import (
     ArchiveConfig,
     ConcurrencyConfig,
     Config,

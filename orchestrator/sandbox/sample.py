@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from orchestrator.model import Via
+from orchestrator.domain.model import Via
 
 
 class Mfa(StrEnum):

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from orchestrator.model import Mode, Outcome, Status, Verdict, Via
+from orchestrator.domain.model import Mode, Outcome, Status, Verdict, Via
 from orchestrator.news import age
 from orchestrator.reporting import AccountReport, UserReport
 from orchestrator.tables.levels import CHANGES, Level, kind_of, level_of_account, level_of_user, list_shown_users

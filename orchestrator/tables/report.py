@@ -8,7 +8,7 @@ from datetime import UTC
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from orchestrator.model import Mode, Outcome, Status, Verdict
+from orchestrator.domain.model import Mode, Outcome, Status, Verdict
 from orchestrator.news import count_changes, count_open, describe_user, list_user_news
 from orchestrator.reporting import AccountReport, ChangedUser, Changes, RunReport, UserReport
 from orchestrator.tables.accounts import View, list_accounts, number_shared_reasons

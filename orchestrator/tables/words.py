@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from orchestrator.model import Mode, Outcome
+from orchestrator.domain.model import Mode, Outcome
 from orchestrator.reporting import AccountReport, ChangedAccount
 
 _PLANNED = {

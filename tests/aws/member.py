@@ -14,8 +14,8 @@ from orchestrator.aws.iam import MemberIam
 from orchestrator.aws.policies import EnforcementPolicies, PolicySettings
 from orchestrator.aws.retrying import Retrier
 from orchestrator.aws.sessions import MemberSessions, RoleNames
-from orchestrator.enforcement_policy import is_same_policy, render_enforcement_policy
-from orchestrator.model import Access
+from orchestrator.domain.model import Access
+from orchestrator.domain.policy_document import is_same_policy, render_enforcement_policy
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from moto import mock_aws
 from orchestrator.aws.checks import RUN_ACTIONS, HubChecks, MemberChecks
 from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.retrying import Retrier
-from orchestrator.errors import Malformed, NotFound
-from orchestrator.switch import SwitchState
+from orchestrator.domain.errors import Malformed, NotFound
+from orchestrator.domain.stop_switch import SwitchState
 
 RETRIER = Retrier(Event(), sleep=lambda _: None)
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.aws.credential_report import ROOT_ROW, ReportRow, read_credential_report
-from orchestrator.errors import Malformed
+from orchestrator.domain.errors import Malformed
 
 COLUMNS = (
     "user,arn,user_creation_time,password_enabled,password_last_used,password_last_changed,password_next_rotation,"

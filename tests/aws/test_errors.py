@@ -7,10 +7,10 @@ from botocore import exceptions as botocore_errors
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from orchestrator import errors
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.errors import ERROR_BY_CODE, reads_answers, require, translated
-from orchestrator.errors import AwsError
+from orchestrator.domain import errors
+from orchestrator.domain.errors import AwsError
 from tests.aws_server import Answer, AwsServer, error_for
 
 CODES: dict[type[AwsError], str] = {

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from orchestrator.aws.devices import pick_newest, read_device
-from orchestrator.errors import AccessDenied, Garbled, Malformed, NotFound, QuotaExceeded
-from orchestrator.model import (
+from orchestrator.domain.errors import AccessDenied, Garbled, Malformed, NotFound, QuotaExceeded
+from orchestrator.domain.model import (
     AddToGroup,
     AttachPolicy,
     DetachPolicy,

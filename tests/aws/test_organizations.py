@@ -11,8 +11,8 @@ import pytest
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.organizations import Directory, read_account
 from orchestrator.aws.retrying import Retrier
-from orchestrator.errors import AccessDenied, Malformed, NotFound
-from orchestrator.model import AccountState
+from orchestrator.domain.errors import AccessDenied, Malformed, NotFound
+from orchestrator.domain.model import AccountState
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, json_error
 from tests.organization import SampleOrganization
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.enforcement_policy import render_enforcement_policy
-from orchestrator.model import PolicyChange, PolicyState
+from orchestrator.domain.model import PolicyChange, PolicyState
+from orchestrator.domain.policy_document import render_enforcement_policy
 from tests.aws.member import entered
 from tests.aws_server import AwsServer
 from tests.organization import SampleOrganization

@@ -14,8 +14,8 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.retrying import MAX_ATTEMPTS, QUOTA, Retrier, own_retries
 from orchestrator.aws.sessions import MemberSessions, RoleNames
-from orchestrator.errors import AccessDenied, AwsError, Garbled, Throttled, Unavailable, Unreachable
-from orchestrator.model import Access
+from orchestrator.domain.errors import AccessDenied, AwsError, Garbled, Throttled, Unavailable, Unreachable
+from orchestrator.domain.model import Access
 from tests.aws_server import Answer, AwsServer, Call, xml_error
 
 

@@ -5,7 +5,7 @@ import pytest
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.retrying import Retrier
 from orchestrator.aws.secrets import read_secret
-from orchestrator.errors import AccessDenied, AwsError, Malformed, NotFound, Throttled, Unavailable
+from orchestrator.domain.errors import AccessDenied, AwsError, Malformed, NotFound, Throttled, Unavailable
 from tests.aws_server import AwsServer, error_for
 
 WEBHOOK = "https://hooks.example.com/T/B/s3cret"

@@ -8,10 +8,10 @@ import pytest
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.retrying import Retrier
 from orchestrator.aws.securityhub import FindingImporter
-from orchestrator.errors import AccessDenied, AwsError, Malformed, NotSubscribed, Throttled, Unavailable
+from orchestrator.domain.errors import AccessDenied, AwsError, Malformed, NotSubscribed, Throttled, Unavailable
+from orchestrator.domain.model import Imported, Product, Refused
 from orchestrator.findings import render_findings
 from orchestrator.history import History
-from orchestrator.model import Imported, Product, Refused
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, error_for
 from tests.builders import ACCOUNT_ID, days_ago, make_run_report, make_seen, make_seen_account
 

@@ -9,8 +9,8 @@ from orchestrator.aws.clients import make_clients
 from orchestrator.aws.retrying import Retrier
 from orchestrator.aws.sessions import MemberSessions, RoleNames
 from orchestrator.aws.simulator import EnrolmentSimulator
-from orchestrator.errors import AccessDenied, Malformed
-from orchestrator.model import Access
+from orchestrator.domain.errors import AccessDenied, Malformed
+from orchestrator.domain.model import Access
 from orchestrator.wiring import utc_now
 from tests.aws_server import Answer, AwsServer, xml_error
 

@@ -17,8 +17,7 @@ from orchestrator.aws.retrying import Retrier
 from orchestrator.aws.sessions import get_caller
 from orchestrator.aws.stack_sets import StackSets
 from orchestrator.aws.stacks import Stacks
-from orchestrator.errors import AccessDenied, AwsError, Malformed
-from orchestrator.stacks import (
+from orchestrator.domain.cloudformation import (
     ChangeSet,
     ChangeSetRequest,
     InstanceFailure,
@@ -27,6 +26,7 @@ from orchestrator.stacks import (
     StackInstance,
     Standing,
 )
+from orchestrator.domain.errors import AccessDenied, AwsError, Malformed
 from tests.aws_server import Answer, AwsServer, Call, xml_error
 
 TEMPLATE = """

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.retrying import Retrier
 from orchestrator.aws.stop import look_at_switch
-from orchestrator.switch import MOST_SHOWN, Reading
+from orchestrator.domain.stop_switch import MOST_SHOWN, Reading
 from tests.aws_server import Answer, AwsServer, error_for
 
 WORDS = [

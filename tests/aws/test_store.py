@@ -14,7 +14,7 @@ from botocore.config import Config as ClientConfig
 
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.store import BucketStore, FolderStore, Store, make_store
-from orchestrator.errors import ArchiveError
+from orchestrator.domain.errors import ArchiveError
 from tests.aws_server import Answer, AwsServer, Call
 
 KINDS = ["folder", "s3"]

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from orchestrator.config import SlackConfig
 from orchestrator.digest import render_digest
-from orchestrator.model import Outcome, Status
+from orchestrator.domain.config import SlackConfig
+from orchestrator.domain.model import Outcome, Status
 from orchestrator.page import TrendPoint, render_page, trend_point
 from orchestrator.reporting import ChangedUser, Changes, EnrolledUser, RunReport
 from tests.browser.block_kit import draw_message

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from orchestrator.model import Mode, Outcome, Stage, Status, Trigger, Verdict, Via
+from orchestrator.domain.model import Mode, Outcome, Stage, Status, Trigger, Verdict, Via
 from orchestrator.page import TrendPoint
 from orchestrator.reporting import (
     AccountReport,

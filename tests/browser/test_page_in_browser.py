@@ -12,7 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from orchestrator.model import Outcome
+from orchestrator.domain.model import Outcome
 from orchestrator.page import render_page
 from orchestrator.page.markup import visible
 from orchestrator.reporting import RunReport

@@ -13,7 +13,7 @@ from time import monotonic
 
 from pydantic import ValidationError
 
-from orchestrator.model import Mode
+from orchestrator.domain.model import Mode
 from orchestrator.reporting import RunReport
 from tests.chaos.driving import UNUSABLE, Stage
 from tests.chaos.evidence import Evidence, archived_report, archived_texts

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orchestrator.model import Outcome, Stage, Status, Verdict, Via
+from orchestrator.domain.model import Outcome, Stage, Status, Verdict, Via
 from orchestrator.reporting import AccountReport, ProblemReport
 from tests.chaos.book import Entry, Fate, Page, Session
 from tests.chaos.perfect import RUN_ID, Case

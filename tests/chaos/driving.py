@@ -16,12 +16,12 @@ import yaml
 
 from orchestrator import invocation
 from orchestrator.aws.clients import Clients, make_clients
-from orchestrator.config import parse_config
-from orchestrator.errors import OrgmfaError
+from orchestrator.domain.config import parse_config
+from orchestrator.domain.errors import OrgmfaError
+from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.handler import lambda_handler
 from orchestrator.invocation import RunFailed
 from orchestrator.logs import configure_logs
-from orchestrator.model import Mode, RunRequest, Trigger
 from orchestrator.pool import Halt
 from orchestrator.reporting import RunReport, exit_code
 from orchestrator.wiring import Hub, make_run_id, run_once, utc_now

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 from moto.backends import get_backend
 
-from orchestrator.model import Mode
+from orchestrator.domain.model import Mode
 from orchestrator.reporting import RunReport
 from tests.aws_server import MANAGEMENT
 from tests.chaos.book import UserState

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from orchestrator.model import Status, Verdict
+from orchestrator.domain.model import Status, Verdict
 from orchestrator.reporting import AccountReport, RunReport
 from tests.chaos.book import Book, Entry, Page
 from tests.chaos.evidence import Evidence

@@ -8,7 +8,7 @@ was not made.
 import json
 from collections.abc import Iterator
 
-from orchestrator.model import PolicyChange
+from orchestrator.domain.model import PolicyChange
 from tests.chaos.book import Book, Entry
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import Violation

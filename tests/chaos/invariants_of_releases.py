@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from orchestrator.model import Outcome, Status
+from orchestrator.domain.model import Outcome, Status
 from tests.chaos.book import Book, Entry, UserState
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import Violation

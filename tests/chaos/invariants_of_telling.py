@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from orchestrator.model import Outcome, Status
+from orchestrator.domain.model import Outcome, Status
 from orchestrator.reporting import RunReport
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import Violation

@@ -11,7 +11,7 @@ not reached where the run was told to end; it must never call it enforced, nor l
 
 from collections.abc import Iterator
 
-from orchestrator.model import Outcome, Status
+from orchestrator.domain.model import Outcome, Status
 from orchestrator.reporting import AccountReport, UserReport
 from orchestrator.sharing import ITEMS_PER_HELPER
 from tests.chaos.book import Book, Entry, Fate

@@ -54,7 +54,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="the look at the user is not heeded",
         guards="invariant 2, live look at the user",
-        path="orchestrator/planning.py",
+        path="orchestrator/domain/planning.py",
         before="    if seen.has_mfa:\n        return Decision(user, Verdict.COMPLIANT, Outcome.NONE)\n",
         after="",
         scenario="a user enrols in mid-run",
@@ -84,7 +84,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="a user in grace is enforced",
         guards="invariant 2",
-        path="orchestrator/assessment.py",
+        path="orchestrator/domain/assessment.py",
         before="    ends_at = user.created_at + rules.grace_period\n",
         after="    ends_at = user.created_at\n",
         scenario="nothing goes wrong",
@@ -154,7 +154,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="the policy of a crowded user is tried, and the group never",
         guards="invariant 4",
-        path="orchestrator/planning.py",
+        path="orchestrator/domain/planning.py",
         before="        changes.append(AddToGroup(user.name, enforcement.group_name))\n",
         after="        pass\n",
         scenario="throttling, 1 to 60 %",

@@ -6,7 +6,7 @@ OF_SWITCHES: tuple[Mutation, ...] = (
     Mutation(
         name="the gate lets one change more through",
         guards="gate",
-        path="orchestrator/planning.py",
+        path="orchestrator/domain/planning.py",
         before="planned > limits.max_changes_per_run:",
         after="planned > limits.max_changes_per_run + 1:",
         scenario="the gate at its limits",
@@ -16,7 +16,7 @@ OF_SWITCHES: tuple[Mutation, ...] = (
     Mutation(
         name="the gate lets one change more through in an account",
         guards="gate",
-        path="orchestrator/planning.py",
+        path="orchestrator/domain/planning.py",
         before="    if most is not None and planned > most:",
         after="    if most is not None and planned > most + 1:",
         scenario="the gate at its limits",
@@ -26,7 +26,7 @@ OF_SWITCHES: tuple[Mutation, ...] = (
     Mutation(
         name="the gate opens early though plans that are outstanding could exceed the limit",
         guards="gate",
-        path="orchestrator/planning.py",
+        path="orchestrator/domain/planning.py",
         before="planned + outstanding * of_account <= of_run",
         after="planned <= of_run",
         scenario="the gate at its limits",
@@ -76,7 +76,7 @@ OF_SWITCHES: tuple[Mutation, ...] = (
     Mutation(
         name="a stop switch that cannot be read lets writes through",
         guards="stop switch",
-        path="orchestrator/switch.py",
+        path="orchestrator/domain/stop_switch.py",
         before='({why})"\n    return Reading(SwitchState.UNREADABLE, words)',
         after='({why})"\n    return Reading(SwitchState.OPEN, words)',
         scenario="stop switch set or unreadable in mid-run",
@@ -86,7 +86,7 @@ OF_SWITCHES: tuple[Mutation, ...] = (
     Mutation(
         name="protected_users are not heeded",
         guards="protected user",
-        path="orchestrator/assessment.py",
+        path="orchestrator/domain/assessment.py",
         before="    if any(matches(pattern, user.name) for pattern in rules.protected_users):",
         after="    if not user.name:",
         scenario="nothing goes wrong",
@@ -96,7 +96,7 @@ OF_SWITCHES: tuple[Mutation, ...] = (
     Mutation(
         name="the caller's own user is not protected",
         guards="protected user",
-        path="orchestrator/assessment.py",
+        path="orchestrator/domain/assessment.py",
         before="    if user.arn == rules.own_arn:",
         after="    if not user.arn:",
         scenario="nothing goes wrong",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from orchestrator.model import Mode, Via
+from orchestrator.domain.model import Mode, Via
 from orchestrator.reporting import AccountReport, UserReport, count_totals
 from tests.aws_server import MANAGEMENT, AwsServer, Call
 from tests.builders import make_run_report, make_seen, make_seen_account

@@ -8,7 +8,7 @@ from random import Random
 from time import monotonic
 
 from orchestrator.aws.clients import Clients
-from orchestrator.model import Mode
+from orchestrator.domain.model import Mode
 from tests.chaos.book import Book
 from tests.chaos.driving import Stage
 from tests.chaos.evidence import Evidence, FolderArchive

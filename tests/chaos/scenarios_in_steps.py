@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from orchestrator.errors import OrgmfaError
+from orchestrator.domain.errors import OrgmfaError
 from orchestrator.steps import lambda_handler
 from orchestrator.wiring import utc_now
 from tests.aws_server import Call, xml_error

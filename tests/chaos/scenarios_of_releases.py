@@ -2,7 +2,7 @@
 
 from random import Random
 
-from orchestrator.model import Mode
+from orchestrator.domain.model import Mode
 from tests.chaos import troubles
 from tests.chaos.driving import Stage
 from tests.chaos.evidence import Evidence

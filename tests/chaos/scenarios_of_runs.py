@@ -5,8 +5,8 @@ from random import Random
 from threading import Thread
 
 from orchestrator.aws import retrying
+from orchestrator.domain.model import Mode
 from orchestrator.handler import lambda_handler
-from orchestrator.model import Mode
 from orchestrator.pool import Halt
 from tests.chaos import troubles
 from tests.chaos.driving import FakeContext, Outcome, Stage, take

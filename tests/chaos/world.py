@@ -10,7 +10,7 @@ from typing import Any
 from moto.backends import get_backend
 from moto.moto_api._internal import mock_random
 
-from orchestrator.enforcement_policy import render_enforcement_policy
+from orchestrator.domain.policy_document import render_enforcement_policy
 from tests.aws_server import MANAGEMENT, AwsServer
 from tests.chaos.book import PolicyState, UserState
 from tests.chaos.moto_iam import furnish_user, make_enforcement

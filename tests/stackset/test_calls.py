@@ -16,11 +16,11 @@ import pytest
 from orchestrator import invocation
 from orchestrator.aws.clients import Clients
 from orchestrator.aws.store import make_store
-from orchestrator.config import load_config
 from orchestrator.doctor import Question
+from orchestrator.domain.config import load_config
+from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.handler import lambda_handler
 from orchestrator.lease import Lease
-from orchestrator.model import Mode, RunRequest, Trigger
 from orchestrator.pool import Halt
 from orchestrator.steps import lambda_handler as step
 from orchestrator.wiring import Hub, examine_hub, make_hub, make_run_id, run_once

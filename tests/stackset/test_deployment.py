@@ -14,7 +14,7 @@ import pytest
 from moto import mock_aws
 from moto.cloudformation.parsing import resource_class_from_type
 
-from orchestrator.enforcement_policy import is_same_policy, render_enforcement_policy
+from orchestrator.domain.policy_document import is_same_policy, render_enforcement_policy
 from tests.member_role import rendering as member_role
 from tests.stackset import rendering
 from tests.stackset.rendering import EVERYTHING, NAMES, REGION, REQUIRED, permissions_of, resources, template

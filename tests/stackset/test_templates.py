@@ -7,9 +7,9 @@ import cfnlint.api
 import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-from orchestrator.config import Config, load_config
+from orchestrator.domain.config import Config, load_config
+from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.metrics import NAMESPACE, SERVICE, count_metrics
-from orchestrator.model import Mode, RunRequest, Trigger
 from orchestrator.ports import Finished
 from orchestrator.reporting import build_report
 from orchestrator.wiring import utc_now

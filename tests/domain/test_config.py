@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from orchestrator.aws.retrying import Retrier
 from orchestrator.aws.stop import look_at_switch
-from orchestrator.config import (
+from orchestrator.domain.config import (
     MAX_CONFIG_BYTES,
     Config,
     Exemption,
@@ -26,10 +26,10 @@ from orchestrator.config import (
     parse_slack_secret,
     slack_credentials,
 )
-from orchestrator.errors import ConfigError
-from orchestrator.model import Mode
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.model import Mode
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ROBOT = {"user": "robot", "accounts": ["111122223333"], "reason": "moving to a role"}
 
 

@@ -5,12 +5,12 @@ from urllib.parse import quote
 
 import pytest
 
-from orchestrator.enforcement_policy import (
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.policy_document import (
     is_same_policy,
     normalised,
     render_enforcement_policy,
 )
-from orchestrator.errors import ConfigError
 from tests.member_role.rendering import enforcement_document
 
 PARTITIONS = ["aws", "aws-us-gov", "aws-cn"]

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.assessment import assess_user, find_exemption, leave_alone, make_rules
-from orchestrator.config import Exemption
-from orchestrator.model import Outcome, Verdict
+from orchestrator.domain.assessment import assess_user, find_exemption, leave_alone, make_rules
+from orchestrator.domain.config import Exemption
+from orchestrator.domain.model import Outcome, Verdict
 from tests.builders import ACCOUNT_ID, NOW, days_ago, make_config, make_user
 
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import StartError
-from orchestrator.shipped import read_shipped
+from orchestrator.domain.bundled_files import read_shipped
+from orchestrator.domain.errors import StartError
 
 
 def test_file_is_read_from_the_checkout_where_the_package_has_none() -> None:
@@ -13,7 +13,7 @@ def test_file_is_read_from_the_checkout_where_the_package_has_none() -> None:
 def test_packaged_copy_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "_templates" / "member_role").mkdir(parents=True)
     (tmp_path / "_templates" / "member_role" / "template.yaml").write_text("packaged")
-    monkeypatch.setattr("orchestrator.shipped.resources.files", lambda _: tmp_path)
+    monkeypatch.setattr("orchestrator.domain.bundled_files.resources.files", lambda _: tmp_path)
 
     assert read_shipped("member_role/template.yaml") == b"packaged"
 

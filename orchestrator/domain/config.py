@@ -26,10 +26,10 @@ from pydantic import (
     model_validator,
 )
 
-from orchestrator.errors import ConfigError
-from orchestrator.model import Mode
-from orchestrator.paths import expand_path, has_folder
-from orchestrator.switch import SWITCH_WORDS, UNUSABLE
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.model import Mode
+from orchestrator.domain.paths import expand_path, has_folder
+from orchestrator.domain.stop_switch import SWITCH_WORDS, UNUSABLE
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

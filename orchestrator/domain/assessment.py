@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from orchestrator.config import Config, Exemption
-from orchestrator.model import IamUser, Outcome, Reason, Verdict
+from orchestrator.domain.config import Config, Exemption
+from orchestrator.domain.model import IamUser, Outcome, Reason, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # The reader of the template stands there, beside the policy that most of the program reads from it.
-from orchestrator.enforcement_policy import TemplateResolver, is_same_policy, read_template
+from orchestrator.domain.policy_document import TemplateResolver, is_same_policy, read_template
 
 MEMBER_ROLE, RELEASE_ROLE = "MemberRole", "ReleaseRole"
 PROTECTED_USERS = "protected-users"

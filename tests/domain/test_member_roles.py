@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.enforcement_policy import is_same_policy
-from orchestrator.member_roles import (
+from orchestrator.domain.member_roles import (
     MEMBER_ROLE,
     PROTECTED_USERS,
     RELEASE_ROLE,
@@ -18,6 +17,7 @@ from orchestrator.member_roles import (
     read_trusted,
     render_role,
 )
+from orchestrator.domain.policy_document import is_same_policy
 from tests.member_role.rendering import MEMBER, ORGANIZATION, SECURITY, permissions_of, resources
 
 SETTINGS = RoleSettings(

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from orchestrator.config import OrganizationConfig
-from orchestrator.errors import ConfigError
-from orchestrator.model import Account, AccountState, Organization, Problem, Stage
+from orchestrator.domain.config import OrganizationConfig
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.model import Account, AccountState, Organization, Problem, Stage
 
 _UNENTERABLE = {
     AccountState.PENDING_ACTIVATION: "AWS has not finished creating the account",

@@ -2,10 +2,10 @@ import re
 
 import pytest
 
-from orchestrator import errors
-from orchestrator.errors import AwsError
-from orchestrator.model import Imported, Product, Refused, Stage
-from orchestrator.remedies import (
+from orchestrator.domain import errors
+from orchestrator.domain.errors import AwsError
+from orchestrator.domain.model import Imported, Product, Refused, Stage
+from orchestrator.domain.remedies import (
     explain_account_error,
     explain_defect,
     explain_findings,

@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.config import OrganizationConfig
-from orchestrator.errors import ConfigError
-from orchestrator.model import Account, AccountState
-from orchestrator.selection import is_in_ous, resolve_targets, skip_account
+from orchestrator.domain.config import OrganizationConfig
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.model import Account, AccountState
+from orchestrator.domain.selection import is_in_ous, resolve_targets, skip_account
 from tests.builders import ORGANIZATION, make_account
 
 PROD, TEAM, SANDBOX = "ou-root-production", "ou-root-teampayments", "ou-root-sandboxes"

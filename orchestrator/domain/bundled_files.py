@@ -3,7 +3,7 @@
 from importlib import resources
 from pathlib import Path
 
-from orchestrator.errors import StartError
+from orchestrator.domain.errors import StartError
 
 
 def read_shipped(name: str) -> bytes:
@@ -12,7 +12,7 @@ def read_shipped(name: str) -> bytes:
     Raises StartError where it is in neither.
     """
     packaged = resources.files("orchestrator").joinpath("_templates", *name.split("/"))
-    checkout = Path(__file__).parents[1] / name
+    checkout = Path(__file__).parents[2] / name
     for place in (packaged, checkout):
         if place.is_file():
             return place.read_bytes()

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.assessment import make_rules
-from orchestrator.model import (
+from orchestrator.domain.assessment import make_rules
+from orchestrator.domain.model import (
     AccountFacts,
     AddToGroup,
     AttachPolicy,
@@ -21,7 +21,7 @@ from orchestrator.model import (
     Verdict,
     Via,
 )
-from orchestrator.planning import (
+from orchestrator.domain.planning import (
     count_planned,
     decide_user,
     hold,

@@ -15,8 +15,8 @@ from urllib.parse import unquote
 
 import yaml
 
-from orchestrator.errors import ConfigError
-from orchestrator.shipped import read_shipped
+from orchestrator.domain.bundled_files import read_shipped
+from orchestrator.domain.errors import ConfigError
 
 _PARTITIONS = ("aws", "aws-us-gov", "aws-cn")
 _ACCESS_KEYS = ("deny", "allow")

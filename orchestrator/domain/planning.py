@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from orchestrator.assessment import Rules, assess_user, leave_alone
-from orchestrator.config import LimitsConfig
-from orchestrator.model import (
+from orchestrator.domain.assessment import Rules, assess_user, leave_alone
+from orchestrator.domain.config import LimitsConfig
+from orchestrator.domain.model import (
     Account,
     AccountFacts,
     AccountResult,

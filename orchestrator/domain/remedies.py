@@ -1,6 +1,6 @@
 """What an operator can do about each failure of AWS, in words. Pure."""
 
-from orchestrator.errors import (
+from orchestrator.domain.errors import (
     AccessDenied,
     AssumeRoleDenied,
     AwsError,
@@ -13,7 +13,7 @@ from orchestrator.errors import (
     Unavailable,
     Unreachable,
 )
-from orchestrator.model import Account, Imported, Organization, Problem, Product, Stage
+from orchestrator.domain.model import Account, Imported, Organization, Problem, Product, Stage
 
 ASSUME_ROLE = "AssumeRole"
 
