@@ -9,6 +9,7 @@ from enum import Enum, auto
 
 import structlog
 
+from orchestrator.concurrency.work_sharing import share_out
 from orchestrator.desk import RUN_AGAIN, Desk
 from orchestrator.domain.errors import AwsError, NotFound, QuotaExceeded, Throttled, Unavailable
 from orchestrator.domain.model import (
@@ -36,7 +37,6 @@ from orchestrator.domain.model import (
 from orchestrator.domain.planning import hold_decision, policy_not_ours, quota_exceeded
 from orchestrator.domain.remedies import explain_account_error
 from orchestrator.inspection import look_again
-from orchestrator.sharing import share_out
 
 log = structlog.get_logger(__name__)
 

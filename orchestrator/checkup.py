@@ -6,11 +6,11 @@ from dataclasses import replace
 import click
 from rich.console import Console
 
+from orchestrator.concurrency.pool import Halt
 from orchestrator.doctor import Question
 from orchestrator.doctor.table import print_examination
 from orchestrator.domain.config import find_config
 from orchestrator.interrupts import Interrupts
-from orchestrator.pool import Halt
 from orchestrator.tables import ProgressView
 from orchestrator.terminal import CONFIG_FILE, RunOptions, configure_command_logs, open_hub
 from orchestrator.wiring import examine_hub, make_run_id

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from orchestrator.concurrency.adaptive_limit import Pace
 from orchestrator.domain.assessment import Rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.model import (
@@ -21,7 +22,6 @@ from orchestrator.domain.model import (
     UserNow,
 )
 from orchestrator.history import History
-from orchestrator.pace import Pace
 
 RUN_AGAIN = {
     "interrupted": "The run was interrupted: run again.",

@@ -9,13 +9,13 @@ from typing import Any
 
 import structlog
 
+from orchestrator.concurrency.pool import Halt
 from orchestrator.domain.config import stack_set_name
 from orchestrator.domain.errors import ConfigError, NothingToDo, StartError
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.events import Onboarding, OnDemand, event_key, parse_event
 from orchestrator.invocation import LambdaContext, begin, conclude, limit
 from orchestrator.onboarding import News, read_news
-from orchestrator.pool import Halt
 from orchestrator.ports import Unobserved
 from orchestrator.wiring import Hub, describe_organization, make_run_id, run_once
 

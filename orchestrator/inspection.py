@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import structlog
 
+from orchestrator.concurrency.adaptive_limit import Pace
+from orchestrator.concurrency.work_sharing import share_out
 from orchestrator.desk import Desk
 from orchestrator.domain.errors import AwsError, NotFound
 from orchestrator.domain.model import (
@@ -35,8 +37,6 @@ from orchestrator.domain.planning import (
     update_user,
 )
 from orchestrator.domain.remedies import explain_account_error
-from orchestrator.pace import Pace
-from orchestrator.sharing import share_out
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
-from orchestrator.pool import Halt
+from orchestrator.concurrency.pool import Halt
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -7,12 +7,12 @@ from typing import Any, Literal, Protocol
 
 import structlog
 
+from orchestrator.concurrency.pool import Halt
 from orchestrator.domain.config import load_config
 from orchestrator.domain.errors import OrgmfaError
 from orchestrator.domain.model import Stage
 from orchestrator.logs import configure_logs
 from orchestrator.metrics import emit_metrics
-from orchestrator.pool import Halt
 from orchestrator.ports import Finished
 from orchestrator.reporting import RunReport
 from orchestrator.wiring import Hub, make_hub

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from orchestrator.archive import RunArchive
+from orchestrator.concurrency.pool import Halt
 from orchestrator.domain.model import Account, Imported, Product
-from orchestrator.pool import Halt
 from orchestrator.reporting import RunReport
 
 

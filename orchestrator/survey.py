@@ -9,11 +9,11 @@ from time import monotonic
 
 import structlog
 
+from orchestrator.concurrency.pool import Halt
 from orchestrator.desk import OuPath
 from orchestrator.domain.errors import AwsError
 from orchestrator.domain.model import RunRequest
 from orchestrator.domain.remedies import select_remedy
-from orchestrator.pool import Halt
 from orchestrator.ports import Directory
 
 PATIENCE_SECONDS = 10.0

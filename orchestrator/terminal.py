@@ -15,6 +15,7 @@ import structlog
 from rich.console import Console
 
 from orchestrator.archive import RunArchive
+from orchestrator.concurrency.pool import Halt
 from orchestrator.digest import render_digest, render_text
 from orchestrator.domain.config import Config, load_config
 from orchestrator.domain.errors import ConfigError
@@ -22,7 +23,6 @@ from orchestrator.domain.model import Mode, Outcome, RunRequest, Trigger
 from orchestrator.interrupts import Interrupts
 from orchestrator.logs import configure_logs
 from orchestrator.notes import exemption_notes
-from orchestrator.pool import Halt
 from orchestrator.ports import Finished
 from orchestrator.reporting import RunReport, exit_code
 from orchestrator.tables import ProgressView, print_notes, print_report

@@ -25,6 +25,7 @@ from orchestrator.aws.sessions import MemberSessions, RoleNames, get_caller
 from orchestrator.aws.simulator import EnrolmentSimulator
 from orchestrator.aws.stop import look_at_switch
 from orchestrator.aws.store import Store, make_store
+from orchestrator.concurrency.pool import Halt
 from orchestrator.desk import Desk
 from orchestrator.domain.assessment import make_rules
 from orchestrator.domain.config import Config, SlackCredentials, parse_slack_secret, slack_credentials
@@ -34,7 +35,6 @@ from orchestrator.domain.policy_document import is_same_policy, render_enforceme
 from orchestrator.domain.remedies import select_remedy
 from orchestrator.domain.stop_switch import NO_SWITCH, Reading
 from orchestrator.lease import Lease
-from orchestrator.pool import Halt
 from orchestrator.ports import Finished, Observer, Ports
 from orchestrator.reporting import RunReport
 from orchestrator.run import run

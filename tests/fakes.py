@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.aws.store import StoredFile
+from orchestrator.concurrency.adaptive_limit import Pace
 from orchestrator.domain.errors import AwsError, DigestError, NotFound, QuotaExceeded
 from orchestrator.domain.model import (
     Access,
@@ -29,7 +30,6 @@ from orchestrator.domain.model import (
     UserChange,
     UserNow,
 )
-from orchestrator.pace import Pace
 from tests.builders import NOW, make_account
 
 _entered: ContextVar[str] = ContextVar("fake_entered_account")

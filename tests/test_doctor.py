@@ -17,6 +17,7 @@ from moto.backends import get_backend
 from rich.console import Console
 
 from orchestrator.aws.sessions import READ_ACTIONS
+from orchestrator.concurrency.pool import Halt
 from orchestrator.doctor import (
     Check,
     CheckName,
@@ -54,7 +55,6 @@ from orchestrator.domain.member_roles import (
 )
 from orchestrator.domain.model import Account, AccountState, Caller, Organization, PolicyState
 from orchestrator.domain.stop_switch import NO_SWITCH, Reading, absent, read_content, unreadable
-from orchestrator.pool import Halt
 from orchestrator.slack import SlackNotifier
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, Fault, error_for
 from tests.builders import NOW, ORGANIZATION, make_config

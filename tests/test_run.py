@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from orchestrator.archive import RunArchive
+from orchestrator.concurrency.pool import Halt
 from orchestrator.desk import Desk
 from orchestrator.domain.assessment import make_rules
 from orchestrator.domain.config import Config
@@ -24,7 +25,6 @@ from orchestrator.domain.errors import (
     Unreachable,
 )
 from orchestrator.domain.model import Access, Account, AccountState, Mode, PolicyState, Refused, Trigger, UserNow
-from orchestrator.pool import Halt
 from orchestrator.ports import Finished, Ports
 from orchestrator.reporting import AccountReport, RunReport, UserReport, exit_code
 from orchestrator.run import run

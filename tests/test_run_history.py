@@ -9,12 +9,12 @@ import pytest
 
 from orchestrator.archive import RunArchive
 from orchestrator.aws.store import StoredFile
+from orchestrator.concurrency.pool import Halt
 from orchestrator.desk import Desk
 from orchestrator.domain.assessment import make_rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import AccessDenied, ArchiveError, AssumeRoleDenied, NotFound, StartError, Throttled
 from orchestrator.domain.model import AccountState, MfaDevice, Mode, UserNow
-from orchestrator.pool import Halt
 from orchestrator.ports import Ports
 from orchestrator.reporting import AccountReport, Changes, RunReport, UserReport, exit_code
 from orchestrator.run import run

@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 from moto.iam.models import iam_backends
 
 from orchestrator.aws.credential_report import read_credential_report
+from orchestrator.concurrency.pool import Halt
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Trigger, Verdict, Via
-from orchestrator.pool import Halt
 from orchestrator.reporting import AccountReport, RunReport, UserReport, exit_code
 from orchestrator.sandbox import LARKSPUR, Sandbox, sandbox_config, sandbox_organization
 from orchestrator.sandbox import larkspur as places

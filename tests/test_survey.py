@@ -9,8 +9,8 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from orchestrator.concurrency.pool import Halt
 from orchestrator.domain.errors import AccessDenied
-from orchestrator.pool import Halt
 from orchestrator.survey import FEW_ACCOUNTS, OuSurvey
 from tests.builders import make_request
 from tests.fakes import FakeAws, fail

@@ -15,8 +15,8 @@ from typing import ParamSpec, TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_event, wait_random_exponential
 
 from orchestrator.aws.errors import translated
+from orchestrator.concurrency.adaptive_limit import Pace
 from orchestrator.domain.errors import AwsError, NoCredentials, Throttled, Unavailable, Unreachable
-from orchestrator.pace import Pace
 
 P = ParamSpec("P")
 R = TypeVar("R")

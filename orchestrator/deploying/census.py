@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
 
+from orchestrator.concurrency.pool import Halt
 from orchestrator.deploying.watching import Interrupted
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Trigger
-from orchestrator.pool import Halt
 from orchestrator.ports import Observer
 from orchestrator.reporting import AccountReport, RunReport
 from orchestrator.wiring import Hub, make_run_id, run_once

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from orchestrator.concurrency.pool import Halt
 from orchestrator.deploying.census import explain_census, take_census
 from orchestrator.deploying.changing import PreparedChange, changes_of
 from orchestrator.deploying.code import Code, build_code, read_code, read_packed_config
@@ -33,7 +34,6 @@ from orchestrator.domain.config import Config, find_config, load_file
 from orchestrator.domain.errors import AwsError
 from orchestrator.domain.model import Mode
 from orchestrator.interrupts import Interrupts
-from orchestrator.pool import Halt
 from orchestrator.tables import ProgressView
 from orchestrator.terminal import CONFIG_FILE, configure_command_logs, read_config
 from orchestrator.wiring import Hub, make_hub

@@ -8,11 +8,11 @@ from orchestrator.aws.retrying import Retrier
 from orchestrator.aws.sessions import get_caller
 from orchestrator.aws.stack_sets import CallAs, StackSets
 from orchestrator.aws.stacks import Stacks
+from orchestrator.concurrency.pool import Halt
 from orchestrator.deploying.parameters import Known
 from orchestrator.deploying.ports import Tools, View
 from orchestrator.domain.errors import AwsError, StartError
 from orchestrator.domain.model import Caller, Organization
-from orchestrator.pool import Halt
 from orchestrator.wiring import Hub, describe_organization, make_run_id
 
 _STACK_SET_REGIONS = {"aws-us-gov": "us-gov-west-1", "aws-cn": "cn-north-1"}

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from orchestrator.concurrency.pool import Halt
 from orchestrator.domain.cloudformation import (
     ChangeSet,
     ChangeSetRequest,
@@ -13,7 +14,6 @@ from orchestrator.domain.cloudformation import (
     StackEvent,
     StackInstance,
 )
-from orchestrator.pool import Halt
 
 
 class Stacks(Protocol):

@@ -5,10 +5,10 @@ from typing import TypeVar
 
 from tenacity import Retrying, retry_if_result, sleep_using_event, wait_exponential
 
+from orchestrator.concurrency.pool import Halt
 from orchestrator.deploying.ports import Tools
 from orchestrator.domain.cloudformation import STACK_TYPE, Stack, StackEvent
 from orchestrator.domain.errors import OrgmfaError
-from orchestrator.pool import Halt
 
 FIRST_WAIT_SECONDS = 0.25
 MOST_WAIT_SECONDS = 5.0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from orchestrator.concurrency.pool import Worked, work_through
 from orchestrator.doctor.accounts import Examined, examine_account
 from orchestrator.doctor.deployment import check_deployment
 from orchestrator.doctor.hub import check_hub
@@ -28,7 +29,6 @@ from orchestrator.domain.errors import ArchiveError, AwsError, ConfigError, NotF
 from orchestrator.domain.model import Account, Organization, Stage
 from orchestrator.domain.remedies import explain_defect, select_remedy
 from orchestrator.domain.selection import is_in_ous, resolve_targets, skip_account
-from orchestrator.pool import Worked, work_through
 
 log = structlog.get_logger(__name__)
 

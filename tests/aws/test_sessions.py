@@ -13,10 +13,10 @@ from orchestrator.aws import clients as clients_module
 from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.retrying import Retrier
 from orchestrator.aws.sessions import READ_ACTIONS, MemberSessions, RoleNames, _AssumedRole, get_caller
+from orchestrator.concurrency.pool import Halt, work_through
+from orchestrator.concurrency.work_sharing import share_out
 from orchestrator.domain.errors import AssumeRoleDenied, DeniedByScp, NoCredentials, NotFound
 from orchestrator.domain.model import Access
-from orchestrator.pool import Halt, work_through
-from orchestrator.sharing import share_out
 from tests.aws_server import Answer, AwsServer, Call, xml_error
 
 ACCOUNTS = [f"{number:012}" for number in range(100000000001, 100000000065)]

@@ -16,13 +16,13 @@ import yaml
 
 from orchestrator import invocation
 from orchestrator.aws.clients import Clients, make_clients
+from orchestrator.concurrency.pool import Halt
 from orchestrator.domain.config import parse_config
 from orchestrator.domain.errors import OrgmfaError
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.handler import lambda_handler
 from orchestrator.invocation import RunFailed
 from orchestrator.logs import configure_logs
-from orchestrator.pool import Halt
 from orchestrator.reporting import RunReport, exit_code
 from orchestrator.wiring import Hub, make_run_id, run_once, utc_now
 from tests.aws_server import MANAGEMENT

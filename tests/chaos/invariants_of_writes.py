@@ -11,9 +11,9 @@ not reached where the run was told to end; it must never call it enforced, nor l
 
 from collections.abc import Iterator
 
+from orchestrator.concurrency.work_sharing import ITEMS_PER_HELPER
 from orchestrator.domain.model import Outcome, Status
 from orchestrator.reporting import AccountReport, UserReport
-from orchestrator.sharing import ITEMS_PER_HELPER
 from tests.chaos.book import Book, Entry, Fate
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import Violation

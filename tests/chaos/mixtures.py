@@ -2,7 +2,7 @@
 
 from random import Random
 
-from orchestrator.pool import Halt
+from orchestrator.concurrency.pool import Halt
 from tests.chaos import troubles
 from tests.chaos.driving import Stage
 from tests.chaos.evidence import Evidence

@@ -134,7 +134,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="the deadline does not end the retries",
         guards="invariant 3",
-        path="orchestrator/pool.py",
+        path="orchestrator/concurrency/pool.py",
         before="            self.interrupted.set()\n",
         after="",
         scenario="Lambda deadline while writes are throttled",

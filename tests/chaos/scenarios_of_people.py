@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from random import Random
 
-from orchestrator.pool import Halt
+from orchestrator.concurrency.pool import Halt
 from tests.chaos import happenings as people_at_work
 from tests.chaos import moto_iam, pages
 from tests.chaos.driving import Stage

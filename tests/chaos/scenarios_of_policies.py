@@ -4,7 +4,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from orchestrator.pool import Halt
+from orchestrator.concurrency.pool import Halt
 from tests.chaos import happenings as people_at_work
 from tests.chaos import moto_iam, troubles
 from tests.chaos.driving import Stage

@@ -5,9 +5,9 @@ from random import Random
 from threading import Thread
 
 from orchestrator.aws import retrying
+from orchestrator.concurrency.pool import Halt
 from orchestrator.domain.model import Mode
 from orchestrator.handler import lambda_handler
-from orchestrator.pool import Halt
 from tests.chaos import troubles
 from tests.chaos.driving import FakeContext, Outcome, Stage, take
 from tests.chaos.evidence import BucketArchive, Evidence

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from orchestrator import pool, slack, wiring
+from orchestrator import slack, wiring
 from orchestrator.aws import clients, iam, retrying, sessions
+from orchestrator.concurrency import pool
 
 READ_TIMEOUT_IN_SERVICE = float(clients.READ_TIMEOUT_SECONDS)
 READ_TIMEOUT_SECONDS = 2.0

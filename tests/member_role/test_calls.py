@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from moto.sts.models import sts_backends
 
+from orchestrator.concurrency.pool import Halt
 from orchestrator.doctor import Question
 from orchestrator.domain.config import Config
 from orchestrator.domain.model import Mode, RunRequest, Trigger
-from orchestrator.pool import Halt
 from orchestrator.wiring import Hub, examine_hub, make_hub, make_run_id, run_once
 from tests.aws_server import MANAGEMENT, AwsServer, Call, xml_error
 from tests.fakes import FakeObserver

@@ -6,8 +6,8 @@ from threading import Thread
 
 import pytest
 
-from orchestrator import cores
-from orchestrator.cores import one_core
+from orchestrator.concurrency import cpu_affinity as cores
+from orchestrator.concurrency.cpu_affinity import one_core
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone binds threads to a core")
 

@@ -15,8 +15,8 @@ from threading import Event, Lock
 from time import monotonic
 from typing import Generic, Literal, TypeVar
 
-from orchestrator.cores import one_core
-from orchestrator.sharing import crew
+from orchestrator.concurrency.cpu_affinity import one_core
+from orchestrator.concurrency.work_sharing import crew
 
 T = TypeVar("T")
 R = TypeVar("R")

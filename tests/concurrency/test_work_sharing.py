@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.pace import MOST, Pace
-from orchestrator.pool import Halt, work_through
-from orchestrator.sharing import ITEMS_PER_HELPER, STINT, _Share, crew, share_out
+from orchestrator.concurrency.adaptive_limit import MOST, Pace
+from orchestrator.concurrency.pool import Halt, work_through
+from orchestrator.concurrency.work_sharing import ITEMS_PER_HELPER, STINT, _Share, crew, share_out
 
 LONG = 30.0
 

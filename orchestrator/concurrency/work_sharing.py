@@ -11,7 +11,7 @@ from functools import partial
 from threading import Condition
 from typing import Generic, Protocol, TypeVar
 
-from orchestrator.pace import Pace
+from orchestrator.concurrency.adaptive_limit import Pace
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.pool import Halt, HaltReason, Worked, work_through
+from orchestrator.concurrency.pool import Halt, HaltReason, Worked, work_through
 
 LONG = 30.0
 
@@ -74,7 +74,7 @@ def test_results_are_given_while_others_are_under_way() -> None:
 
 
 def test_listing_that_ends_after_the_last_result_is_not_waited_for_any_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.pool._TICK_SECONDS", 2 * LONG)
+    monkeypatch.setattr("orchestrator.concurrency.pool._TICK_SECONDS", 2 * LONG)
     last_is_told = Event()
 
     def items() -> Iterator[str]:
@@ -96,7 +96,7 @@ def test_listing_that_ends_after_the_last_result_is_not_waited_for_any_longer(mo
 def test_workers_and_listing_run_on_the_core_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     bound: dict[int, object] = {}
     monkeypatch.setattr("os.sched_setaffinity", lambda _, cores: bound.update({get_ident(): cores}), raising=False)
-    monkeypatch.setattr("orchestrator.cores._find_core", lambda: 7)
+    monkeypatch.setattr("orchestrator.concurrency.cpu_affinity._find_core", lambda: 7)
     at_once = Barrier(3)
 
     def items() -> Iterator[int]:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from orchestrator.pace import Pace
+from orchestrator.concurrency.adaptive_limit import Pace
 
 
 def paced(*, throttled_share: float, calls: int = 2000) -> Pace:
