@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 import structlog
 
-from orchestrator.changes import carry_on, compare
 from orchestrator.desk import Desk
 from orchestrator.digest import render_digest
 from orchestrator.domain.errors import ArchiveError, AwsError, DigestError
@@ -16,7 +15,8 @@ from orchestrator.domain.remedies import explain_findings, explain_findings_erro
 from orchestrator.findings import render_findings
 from orchestrator.notes import exemption_notes
 from orchestrator.ports import Finished, Ports
-from orchestrator.reporting import RunReport, amend_report, build_report, report_account
+from orchestrator.reports.changes import carry_on, compare
+from orchestrator.reports.report import RunReport, amend_report, build_report, report_account
 from orchestrator.results import Results
 
 PAGE_COMMENT = "The page of this run, with every account and user: save it, then open it in a browser."

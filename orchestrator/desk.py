@@ -21,7 +21,7 @@ from orchestrator.domain.model import (
     UserChange,
     UserNow,
 )
-from orchestrator.history import History
+from orchestrator.reports.history import History
 
 RUN_AGAIN = {
     "interrupted": "The run was interrupted: run again.",

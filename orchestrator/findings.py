@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.domain.model import Mode, Outcome, Product, Verdict
-from orchestrator.history import History
-from orchestrator.past import was_read
-from orchestrator.reporting import AccountReport, RunReport, UserReport
+from orchestrator.reports.history import History
+from orchestrator.reports.report import AccountReport, RunReport, UserReport
+from orchestrator.reports.stored_run import was_read
 
 Finding = Mapping[str, Any]
 

@@ -14,7 +14,7 @@ from orchestrator.domain.model import Stage
 from orchestrator.logs import configure_logs
 from orchestrator.metrics import emit_metrics
 from orchestrator.ports import Finished
-from orchestrator.reporting import RunReport
+from orchestrator.reports.report import RunReport
 from orchestrator.wiring import Hub, make_hub
 
 PACKAGED_CONFIG = Path(__file__).parent.parent / "config.yaml"

@@ -17,7 +17,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from orchestrator.domain.errors import ArchiveError, RunUnderWay
-from orchestrator.reporting import UtcTime
+from orchestrator.reports.report import UtcTime
 
 LEASE_FILE = "locks/run"
 LEASE_TIME = timedelta(minutes=20)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.domain.model import Outcome
-from orchestrator.reporting import ChangedUser, Changes, EnrolledUser, RunReport, UserReport
+from orchestrator.reports.report import ChangedUser, Changes, EnrolledUser, RunReport, UserReport
 
 _LEFT_ALONE = frozenset({Outcome.EXEMPT, Outcome.OUT_OF_SCOPE})
 _DEVICES = {"virtual": "virtual", "fido": "FIDO", "hardware": "hardware", None: "unknown device"}

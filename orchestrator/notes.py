@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from orchestrator.domain.assessment import find_exemption
 from orchestrator.domain.config import Exemption
 from orchestrator.domain.model import Mode, Outcome
-from orchestrator.reporting import RunReport
+from orchestrator.reports.report import RunReport
 
 ANNOUNCED_AROUND_END = timedelta(days=14)
 """How long before its end an exemption is announced, and how long after it is still said to have ended."""

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from orchestrator.archive import RunArchive
 from orchestrator.concurrency.pool import Halt
 from orchestrator.domain.model import Account, Imported, Product
-from orchestrator.reporting import RunReport
+from orchestrator.reports.archive import RunArchive
+from orchestrator.reports.report import RunReport
 
 
 class Accounts(Protocol):

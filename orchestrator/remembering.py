@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import structlog
 
-from orchestrator.archive import RunArchive
 from orchestrator.desk import Desk
 from orchestrator.domain.errors import ArchiveError, StartError
 from orchestrator.domain.model import Mode, Problem, Stage
-from orchestrator.history import HISTORY_UNREADABLE, History
+from orchestrator.reports.archive import RunArchive
+from orchestrator.reports.history import HISTORY_UNREADABLE, History
 
 log = structlog.get_logger(__name__)
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from orchestrator.domain.model import AccountResult, Outcome, Status
 from orchestrator.domain.planning import count_planned
-from orchestrator.packed import Packer
+from orchestrator.reports.compressed import Packer
 
 RESULTS: Packer[AccountResult] = Packer(AccountResult)
 

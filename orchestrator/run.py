@@ -22,7 +22,7 @@ from orchestrator.domain.planning import hold_at_gate, is_within_limits
 from orchestrator.listing import list_accounts
 from orchestrator.ports import Finished, Ports
 from orchestrator.remembering import history_problems, recall_earlier_runs
-from orchestrator.reporting import RunReport
+from orchestrator.reports.report import RunReport
 from orchestrator.results import Results
 from orchestrator.survey import OuSurvey
 from orchestrator.sweep import Sweep, explain_unreached, hold_all

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TextIO
 
-from orchestrator.reporting import AccountReport, ProblemReport, RunReport, UserReport
+from orchestrator.reports.report import AccountReport, ProblemReport, RunReport, UserReport
 
 COLUMNS = (
     "account_id",

@@ -14,7 +14,6 @@ import click
 import structlog
 from rich.console import Console
 
-from orchestrator.archive import RunArchive
 from orchestrator.concurrency.pool import Halt
 from orchestrator.digest import render_digest, render_text
 from orchestrator.domain.config import Config, load_config
@@ -24,11 +23,12 @@ from orchestrator.interrupts import Interrupts
 from orchestrator.logs import configure_logs
 from orchestrator.notes import exemption_notes
 from orchestrator.ports import Finished
-from orchestrator.reporting import RunReport, exit_code
+from orchestrator.reports.archive import RunArchive
+from orchestrator.reports.report import RunReport, exit_code
+from orchestrator.reports.serialization import write_indented
 from orchestrator.tables import ProgressView, print_notes, print_report
 from orchestrator.tabular import write_csv
 from orchestrator.wiring import Hub, make_hub, make_run_id, run_once
-from orchestrator.written import write_indented
 
 CONFIG_FILE = Path("config.yaml")
 

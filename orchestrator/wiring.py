@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from tenacity import sleep_using_event
 
-from orchestrator.archive import RunArchive
 from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.iam import MemberIam
 from orchestrator.aws.organizations import Directory
@@ -36,7 +35,8 @@ from orchestrator.domain.remedies import select_remedy
 from orchestrator.domain.stop_switch import NO_SWITCH, Reading
 from orchestrator.lease import Lease
 from orchestrator.ports import Finished, Observer, Ports
-from orchestrator.reporting import RunReport
+from orchestrator.reports.archive import RunArchive
+from orchestrator.reports.report import RunReport
 from orchestrator.run import run
 from orchestrator.slack import SlackNotifier
 

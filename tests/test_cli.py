@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.reporting import RunReport
+from orchestrator.reports.report import RunReport
 from tests.aws_server import Answer, AwsServer, Call, error_for
 from tests.fake_slack import FakeSlack
 from tests.organization import SampleOrganization

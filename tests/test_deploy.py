@@ -36,7 +36,7 @@ from orchestrator.domain.cloudformation import ParameterValue, Stack, StackEvent
 from orchestrator.domain.config import Config, parse_config
 from orchestrator.domain.errors import ConfigError, OrgmfaError
 from orchestrator.domain.model import Caller, Organization, Stage, Status
-from orchestrator.reporting import ProblemReport
+from orchestrator.reports.report import ProblemReport
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, xml_error
 from tests.builders import make_seen, make_seen_account
 from tests.fake_cloudformation import FakeCloudFormation

@@ -13,7 +13,7 @@ from orchestrator.digest.mrkdwn import code, literal, plain, prose, size
 from orchestrator.digest.words import MAX_NAMES
 from orchestrator.domain.config import SlackConfig, SlackCredentials
 from orchestrator.domain.model import Mode, Outcome, PolicyChange, Stage, Status, Trigger, Verdict
-from orchestrator.reporting import (
+from orchestrator.reports.report import (
     AccountReport,
     ProblemReport,
     ReasonReport,

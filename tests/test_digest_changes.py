@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from orchestrator.digest.blocks import BUDGET, size_of_blocks
 from orchestrator.digest.words import MAX_NAMES
 from orchestrator.domain.model import Mode, Outcome, Status
-from orchestrator.reporting import ChangedAccount, ChangedUser, Changes, EnrolledUser
+from orchestrator.reports.report import ChangedAccount, ChangedUser, Changes, EnrolledUser
 from tests.builders import NOW, days_ago
 from tests.fake_slack import find_fault
 from tests.test_digest import (

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import Throttled
 from orchestrator.domain.planning import is_within_limits
-from orchestrator.reporting import exit_code
+from orchestrator.reports.report import exit_code
 from tests.builders import make_config, make_user
 from tests.fakes import fail
 from tests.test_run import Stage, account_of, outcomes

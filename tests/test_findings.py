@@ -5,9 +5,9 @@ import pytest
 
 from orchestrator.domain.model import Mode, Outcome, Product, Status, Verdict
 from orchestrator.findings import Finding, render_findings
-from orchestrator.history import Base, History
-from orchestrator.past import PastAccount, PastUser
-from orchestrator.reporting import RunReport
+from orchestrator.reports.history import Base, History
+from orchestrator.reports.report import RunReport
+from orchestrator.reports.stored_run import PastAccount, PastUser
 from tests.builders import ACCOUNT_ID, NOW, ORGANIZATION, days_ago, make_run_report, make_seen, make_seen_account
 
 OTHER = "444455556666"

@@ -12,12 +12,12 @@ import yaml
 from moto.backends import get_backend
 
 from orchestrator import invocation
-from orchestrator.archive import RunArchive
 from orchestrator.aws.store import make_store
 from orchestrator.domain.errors import ArchiveError, ConfigError, StartError
 from orchestrator.handler import lambda_handler
 from orchestrator.invocation import RunFailed
-from orchestrator.reporting import RunReport
+from orchestrator.reports.archive import RunArchive
+from orchestrator.reports.report import RunReport
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, json_error
 from tests.fake_slack import FakeSlack, Say
 from tests.onboarding_events import batch, stack_set_event

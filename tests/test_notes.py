@@ -6,7 +6,7 @@ import pytest
 from orchestrator.domain.config import Exemption
 from orchestrator.domain.model import AccountResult, Decision, Mode, Outcome, Reason, Status, Verdict
 from orchestrator.notes import exemption_notes
-from orchestrator.reporting import RunReport, build_report, report_account
+from orchestrator.reports.report import RunReport, build_report, report_account
 from tests.builders import NOW, make_account, make_request, make_user
 
 PAYMENTS, SEARCH = "111122223333", "444455556666"

@@ -20,7 +20,7 @@ from orchestrator.page.markup import Html, element, visible
 from orchestrator.page.summary import say_sentence
 from orchestrator.page.trend import fit_axis
 from orchestrator.page.words import reason_of
-from orchestrator.reporting import (
+from orchestrator.reports.report import (
     NEEDS_A_HAND,
     AccountReport,
     ChangedUser,

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from orchestrator.archive import RunArchive
 from orchestrator.concurrency.pool import Halt
 from orchestrator.desk import Desk
 from orchestrator.domain.assessment import make_rules
@@ -26,7 +25,8 @@ from orchestrator.domain.errors import (
 )
 from orchestrator.domain.model import Access, Account, AccountState, Mode, PolicyState, Refused, Trigger, UserNow
 from orchestrator.ports import Finished, Ports
-from orchestrator.reporting import AccountReport, RunReport, UserReport, exit_code
+from orchestrator.reports.archive import RunArchive
+from orchestrator.reports.report import AccountReport, RunReport, UserReport, exit_code
 from orchestrator.run import run
 from tests.builders import NOW, ORGANIZATION, days_ago, make_config, make_request, make_user
 from tests.fakes import FakeAws, FakeNotifier, FakeObserver, FakeSecurityHub, MemoryStore, fail

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from orchestrator.archive import RunArchive
 from orchestrator.aws.store import StoredFile
 from orchestrator.concurrency.pool import Halt
 from orchestrator.desk import Desk
@@ -16,7 +15,8 @@ from orchestrator.domain.config import Config
 from orchestrator.domain.errors import AccessDenied, ArchiveError, AssumeRoleDenied, NotFound, StartError, Throttled
 from orchestrator.domain.model import AccountState, MfaDevice, Mode, UserNow
 from orchestrator.ports import Ports
-from orchestrator.reporting import AccountReport, Changes, RunReport, UserReport, exit_code
+from orchestrator.reports.archive import RunArchive
+from orchestrator.reports.report import AccountReport, Changes, RunReport, UserReport, exit_code
 from orchestrator.run import run
 from tests.builders import NOW, ORGANIZATION, days_ago, make_config, make_request, make_user
 from tests.fakes import FakeAws, FakeNotifier, FakeObserver, MemoryStore, fail

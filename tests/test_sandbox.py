@@ -18,7 +18,7 @@ from moto.iam.models import iam_backends
 from orchestrator.aws.credential_report import read_credential_report
 from orchestrator.concurrency.pool import Halt
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Trigger, Verdict, Via
-from orchestrator.reporting import AccountReport, RunReport, UserReport, exit_code
+from orchestrator.reports.report import AccountReport, RunReport, UserReport, exit_code
 from orchestrator.sandbox import LARKSPUR, Sandbox, sandbox_config, sandbox_organization
 from orchestrator.sandbox import larkspur as places
 from orchestrator.wiring import make_hub, run_once

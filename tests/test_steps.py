@@ -18,13 +18,13 @@ import yaml
 
 from benchmarks.capacity import BATCH_GETS, BATCH_PUTS, FIXED_GETS, FIXED_PUTS
 from orchestrator import invocation
-from orchestrator.archive import RunArchive
 from orchestrator.aws.store import BucketStore, Store
 from orchestrator.domain.errors import ArchiveError, ConfigError, RunUnderWay, StartError
 from orchestrator.handler import lambda_handler as handle
 from orchestrator.invocation import RunFailed
 from orchestrator.lease import LEASE_FILE
-from orchestrator.reporting import RunReport
+from orchestrator.reports.archive import RunArchive
+from orchestrator.reports.report import RunReport
 from orchestrator.steps import lambda_handler as step
 from tests.aws_server import Answer, AwsServer, Call, xml_error
 from tests.fake_slack import FakeSlack, Say

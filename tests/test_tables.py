@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from orchestrator.domain.model import Mode, Outcome, PolicyChange, Stage, Status, Trigger, Verdict, Via
-from orchestrator.reporting import (
+from orchestrator.reports.report import (
     AccountReport,
     ProblemReport,
     ReasonReport,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.model import Outcome, Stage, Status
-from orchestrator.reporting import ChangedAccount, ChangedUser, Changes, EnrolledUser, RunReport
+from orchestrator.reports.report import ChangedAccount, ChangedUser, Changes, EnrolledUser, RunReport
 from tests.test_tables import (
     HOSTILE_NAMES,
     NOON,

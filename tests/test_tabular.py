@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.model import Outcome, Stage, Status, Verdict, Via
-from orchestrator.reporting import ProblemReport, ReasonReport, RunReport
+from orchestrator.reports.report import ProblemReport, ReasonReport, RunReport
 from orchestrator.tabular import COLUMNS, write_csv
 from tests.browser.samples import (
     make_account_report,

@@ -11,7 +11,7 @@ from orchestrator.concurrency.pool import Halt
 from orchestrator.deploying.watching import Interrupted
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Trigger
 from orchestrator.ports import Observer
-from orchestrator.reporting import AccountReport, RunReport
+from orchestrator.reports.report import AccountReport, RunReport
 from orchestrator.wiring import Hub, make_run_id, run_once
 
 MOST_NAMES = 10

@@ -6,7 +6,7 @@ from orchestrator.digest.blocks import MAX_ENTRIES, Group
 from orchestrator.digest.mrkdwn import code
 from orchestrator.digest.words import MAX_NAME, MAX_NAMES, count, label
 from orchestrator.news import describe_user, list_user_news
-from orchestrator.reporting import ChangedAccount, ChangedUser, Changes
+from orchestrator.reports.report import ChangedAccount, ChangedUser, Changes
 
 
 def user_change_groups(changes: Changes | None, *, names: bool) -> list[Group]:

@@ -12,7 +12,7 @@ from orchestrator.digest.blocks import MAX_ENTRIES, Group
 from orchestrator.digest.problems import has_root_finding, needs_hand
 from orchestrator.digest.words import MAX_NAMES, count, label, name_users
 from orchestrator.domain.model import Mode, Outcome, Status, Verdict
-from orchestrator.reporting import AccountReport, UserReport
+from orchestrator.reports.report import AccountReport, UserReport
 
 STATES = {
     Outcome.ENFORCED: "enforced",

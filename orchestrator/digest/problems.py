@@ -22,7 +22,7 @@ from orchestrator.digest.words import (
     say_remedy,
 )
 from orchestrator.domain.model import Outcome, Stage, Status, Verdict
-from orchestrator.reporting import NEEDS_A_HAND, AccountReport, UserReport
+from orchestrator.reports.report import NEEDS_A_HAND, AccountReport, UserReport
 
 MAX_FAILURES = 4
 MAX_HANDS = 6

@@ -25,7 +25,7 @@ from orchestrator.digest.summary import (
 )
 from orchestrator.digest.words import label_order
 from orchestrator.domain.config import SlackConfig
-from orchestrator.reporting import RunReport
+from orchestrator.reports.report import RunReport
 
 TEXT_WIDTH = 80
 

@@ -10,7 +10,7 @@ from orchestrator.digest.problems import has_root_finding, needs_hand
 from orchestrator.digest.words import MAX_CODE, MAX_NAME, count, say_problem
 from orchestrator.domain.model import Mode, Outcome, Status
 from orchestrator.news import count_changes, count_open
-from orchestrator.reporting import RunReport, Totals
+from orchestrator.reports.report import RunReport, Totals
 
 MAX_ERRORS = 3
 MAX_SKIP_REASONS = 5

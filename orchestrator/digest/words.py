@@ -7,7 +7,7 @@ from datetime import datetime
 from orchestrator.digest.mrkdwn import code, literal, prose
 from orchestrator.domain.model import Stage
 from orchestrator.news import age
-from orchestrator.reporting import AccountReport, ChangedAccount, ProblemReport, UserReport
+from orchestrator.reports.report import AccountReport, ChangedAccount, ProblemReport, UserReport
 
 MAX_NAMES = 8
 """User names shown of one account under one title; the rest is counted."""

@@ -8,10 +8,10 @@ from orchestrator.desk import RUN_AGAIN, Desk
 from orchestrator.distributed.workroom import Effort, Entry, Outline, Part, Verdict, Workroom
 from orchestrator.domain.errors import StartError
 from orchestrator.domain.model import Account, AccountResult, Mode, Problem, Stage
-from orchestrator.history import Base, History
 from orchestrator.listing import list_accounts
 from orchestrator.ports import Ports
 from orchestrator.remembering import recall_earlier_runs, with_history
+from orchestrator.reports.history import Base, History
 from orchestrator.results import Results
 from orchestrator.run import gate
 from orchestrator.sweep import Sweep, leave_out

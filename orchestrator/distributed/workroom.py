@@ -19,13 +19,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
-from orchestrator.archive import WORK
 from orchestrator.domain.errors import ArchiveError
 from orchestrator.domain.model import Account, AccountResult, Problem, Reason, RunRequest
-from orchestrator.history import History
-from orchestrator.packed import Packer
-from orchestrator.past import PastAccount
-from orchestrator.reporting import UtcTime
+from orchestrator.reports.archive import WORK
+from orchestrator.reports.compressed import Packer
+from orchestrator.reports.history import History
+from orchestrator.reports.report import UtcTime
+from orchestrator.reports.stored_run import PastAccount
 from orchestrator.results import RESULTS
 
 Stack = Literal["plans", "applied"]

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from itertools import islice
 
-from orchestrator.archive import RELEASES
 from orchestrator.doctor.instruments import Instruments
 from orchestrator.doctor.report import Check, CheckName, CheckStatus, fine, in_words, problem, unknown
 from orchestrator.domain.config import SlackCredentials, parse_slack_secret
@@ -12,6 +11,7 @@ from orchestrator.domain.model import Product
 from orchestrator.domain.paths import show_path
 from orchestrator.domain.remedies import explain_findings_error
 from orchestrator.domain.stop_switch import SwitchState
+from orchestrator.reports.archive import RELEASES
 
 PROBE_FOLDER = "probe"
 PROBE = b"orgmfa doctor was here: this file can be deleted\n"

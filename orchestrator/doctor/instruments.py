@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from orchestrator.archive import Store
 from orchestrator.concurrency.pool import Halt
 from orchestrator.desk import Policies, Sessions
 from orchestrator.domain.config import Config, SlackCredentials
@@ -13,6 +12,7 @@ from orchestrator.domain.member_roles import DeployedRole
 from orchestrator.domain.model import Caller, Organization
 from orchestrator.domain.stop_switch import Reading
 from orchestrator.ports import Accounts, Observer
+from orchestrator.reports.archive import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

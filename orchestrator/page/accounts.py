@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.domain.model import Outcome, Status, Verdict
-from orchestrator.packed import Packed
 from orchestrator.page.markup import Html, element, escape, join
 from orchestrator.page.words import (
     OUTCOME_RANK,
@@ -25,7 +24,8 @@ from orchestrator.page.words import (
     reason_of,
     title_of,
 )
-from orchestrator.reporting import AccountReport, RunReport, UserReport
+from orchestrator.reports.compressed import Packed
+from orchestrator.reports.report import AccountReport, RunReport, UserReport
 
 COLUMNS = 6
 OU_HEAD = Html('<th scope="col" data-key="ou">OU</th>')

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from orchestrator.page.markup import Html, element, join
 from orchestrator.page.words import DEVICES, say_date, say_time
-from orchestrator.reporting import ChangedAccount, ChangedUser, Changes, EnrolledUser
+from orchestrator.reports.report import ChangedAccount, ChangedUser, Changes, EnrolledUser
 
 MAX_NAMED = 50
 """How many users or accounts of one kind of change are named; the rest is counted."""

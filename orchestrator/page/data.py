@@ -34,7 +34,7 @@ from orchestrator.page.words import (
     outcome_words,
     reason_of,
 )
-from orchestrator.reporting import NEEDS_A_HAND, AccountReport, RunReport, UserReport
+from orchestrator.reports.report import NEEDS_A_HAND, AccountReport, RunReport, UserReport
 
 _DAY_SECONDS = 86_400
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from importlib import resources
 from string import Template
 
-from orchestrator.history import is_whole
 from orchestrator.page.accounts import OU_HEAD, render_accounts, worst_first
 from orchestrator.page.changes import render_changes
 from orchestrator.page.data import render_data
@@ -25,7 +24,8 @@ from orchestrator.page.summary import (
 )
 from orchestrator.page.trend import TrendPoint, render_trend, trend_point
 from orchestrator.page.words import say_date
-from orchestrator.reporting import RunReport
+from orchestrator.reports.history import is_whole
+from orchestrator.reports.report import RunReport
 
 _DATA = "$data"
 

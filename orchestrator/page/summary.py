@@ -14,7 +14,7 @@ from orchestrator.page.words import (
     say_time,
     title_of,
 )
-from orchestrator.reporting import ProblemReport, RunReport, Totals, UserReport
+from orchestrator.reports.report import ProblemReport, RunReport, Totals, UserReport
 
 MAX_ERRORS = 20
 MAX_ROOTS = 5

@@ -13,7 +13,7 @@ import leather
 
 from orchestrator.page.markup import Html, element, escape, join
 from orchestrator.page.words import say_date, say_time
-from orchestrator.reporting import RunReport
+from orchestrator.reports.report import RunReport
 
 MIN_RUNS, MAX_RUNS = 2, 90
 WIDTH, HEIGHT = 400, 160

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from orchestrator.domain.model import DeviceKind, Mode, Outcome, Stage, Status, Verdict, Via
-from orchestrator.reporting import NEEDS_A_HAND, AccountReport, UserReport
+from orchestrator.reports.report import NEEDS_A_HAND, AccountReport, UserReport
 
 
 class Tone(StrEnum):

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from orchestrator.domain.model import Mode, Outcome, Status, Verdict, Via
 from orchestrator.news import age
-from orchestrator.reporting import AccountReport, UserReport
+from orchestrator.reports.report import AccountReport, UserReport
 from orchestrator.tables.levels import CHANGES, Level, kind_of, level_of_account, level_of_user, list_shown_users
 from orchestrator.tables.parts import Cells, explain, indented, make_grid, make_heading, style_of
 from orchestrator.tables.words import UNKNOWN, count_of, outcome_words, plain, some_of, title_and_id, title_of

@@ -4,7 +4,7 @@ from enum import IntEnum
 from typing import assert_never
 
 from orchestrator.domain.model import Outcome, Status, Verdict
-from orchestrator.reporting import NEEDS_A_HAND, AccountReport, UserReport
+from orchestrator.reports.report import NEEDS_A_HAND, AccountReport, UserReport
 from orchestrator.tables.words import title_of
 
 

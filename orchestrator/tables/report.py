@@ -10,7 +10,7 @@ from rich.text import Text
 
 from orchestrator.domain.model import Mode, Outcome, Status, Verdict
 from orchestrator.news import count_changes, count_open, describe_user, list_user_news
-from orchestrator.reporting import AccountReport, ChangedUser, Changes, RunReport, UserReport
+from orchestrator.reports.report import AccountReport, ChangedUser, Changes, RunReport, UserReport
 from orchestrator.tables.accounts import View, list_accounts, number_shared_reasons
 from orchestrator.tables.levels import ORDER, Level, badness, is_root_open, kind_of, level_of_account, list_shown_users
 from orchestrator.tables.parts import explain, indented, make_heading, make_theme, style_of, tidy

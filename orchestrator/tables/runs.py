@@ -6,7 +6,7 @@ from datetime import UTC
 from rich.console import Console
 from rich.text import Text
 
-from orchestrator.reporting import RunReport
+from orchestrator.reports.report import RunReport
 from orchestrator.tables.parts import tidy
 from orchestrator.tables.words import count_of, plain
 

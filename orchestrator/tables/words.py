@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from orchestrator.domain.model import Mode, Outcome
-from orchestrator.reporting import AccountReport, ChangedAccount
+from orchestrator.reports.report import AccountReport, ChangedAccount
 
 _PLANNED = {
     Mode.PLAN: "planned",

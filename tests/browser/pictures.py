@@ -18,7 +18,7 @@ from orchestrator.digest import render_digest
 from orchestrator.domain.config import SlackConfig
 from orchestrator.domain.model import Outcome, Status
 from orchestrator.page import TrendPoint, render_page, trend_point
-from orchestrator.reporting import ChangedUser, Changes, EnrolledUser, RunReport
+from orchestrator.reports.report import ChangedUser, Changes, EnrolledUser, RunReport
 from tests.browser.block_kit import draw_message
 from tests.browser.driver import chromium, write_page
 

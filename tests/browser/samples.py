@@ -6,7 +6,7 @@ from typing import Any
 
 from orchestrator.domain.model import Mode, Outcome, Stage, Status, Trigger, Verdict, Via
 from orchestrator.page import TrendPoint
-from orchestrator.reporting import (
+from orchestrator.reports.report import (
     AccountReport,
     ChangedAccount,
     ChangedUser,

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from orchestrator.domain.model import Outcome
 from orchestrator.page import render_page
 from orchestrator.page.markup import visible
-from orchestrator.reporting import RunReport
+from orchestrator.reports.report import RunReport
 from tests.browser.conftest import Open
 from tests.browser.driver import PHONE
 from tests.browser.samples import (

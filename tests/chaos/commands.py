@@ -14,7 +14,7 @@ from time import monotonic
 from pydantic import ValidationError
 
 from orchestrator.domain.model import Mode
-from orchestrator.reporting import RunReport
+from orchestrator.reports.report import RunReport
 from tests.chaos.driving import UNUSABLE, Stage
 from tests.chaos.evidence import Evidence, archived_report, archived_texts
 from tests.chaos.tempo import READ_TIMEOUT_IN_SERVICE

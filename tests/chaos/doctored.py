@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.domain.model import Outcome, Stage, Status, Verdict, Via
-from orchestrator.reporting import AccountReport, ProblemReport
+from orchestrator.reports.report import AccountReport, ProblemReport
 from tests.chaos.book import Entry, Fate, Page, Session
 from tests.chaos.perfect import RUN_ID, Case
 from tests.chaos.world import policy_arn

@@ -23,7 +23,7 @@ from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.handler import lambda_handler
 from orchestrator.invocation import RunFailed
 from orchestrator.logs import configure_logs
-from orchestrator.reporting import RunReport, exit_code
+from orchestrator.reports.report import RunReport, exit_code
 from orchestrator.wiring import Hub, make_run_id, run_once, utc_now
 from tests.aws_server import MANAGEMENT
 from tests.chaos.evidence import Archive, Evidence, archived_report, archived_run_ids, archived_texts, told

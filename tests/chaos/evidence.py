@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 from moto.backends import get_backend
 
 from orchestrator.domain.model import Mode
-from orchestrator.reporting import RunReport
+from orchestrator.reports.report import RunReport
 from tests.aws_server import MANAGEMENT
 from tests.chaos.book import UserState
 from tests.fake_slack import Message

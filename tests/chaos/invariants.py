@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from orchestrator.domain.model import Status, Verdict
-from orchestrator.reporting import AccountReport, RunReport
+from orchestrator.reports.report import AccountReport, RunReport
 from tests.chaos.book import Book, Entry, Page
 from tests.chaos.evidence import Evidence
 from tests.chaos.world import World

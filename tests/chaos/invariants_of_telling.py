@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from orchestrator.domain.model import Outcome, Status
-from orchestrator.reporting import RunReport
+from orchestrator.reports.report import RunReport
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import Violation
 from tests.chaos.invariants_of_ends import allowed_ends, can_enforce

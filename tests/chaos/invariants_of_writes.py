@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from orchestrator.concurrency.work_sharing import ITEMS_PER_HELPER
 from orchestrator.domain.model import Outcome, Status
-from orchestrator.reporting import AccountReport, UserReport
+from orchestrator.reports.report import AccountReport, UserReport
 from tests.chaos.book import Book, Entry, Fate
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import Violation

@@ -23,7 +23,7 @@ from orchestrator.domain.model import (
     Verdict,
     Via,
 )
-from orchestrator.reporting import (
+from orchestrator.reports.report import (
     ChangedAccount,
     ChangedUser,
     Changes,
@@ -38,7 +38,7 @@ from orchestrator.reporting import (
 )
 from tests.builders import NOW, make_account, make_request, make_user
 
-SCHEMA = Path(__file__).parents[1] / "docs" / "report.schema.json"
+SCHEMA = Path(__file__).parents[2] / "docs" / "report.schema.json"
 PROBLEM = Problem(Stage.INSPECT, "AccessDenied", "not authorized", "Update the StackSet.")
 
 

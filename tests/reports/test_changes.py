@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.changes import carry_on, compare
 from orchestrator.domain.model import Mode, Outcome, Problem, Stage, Status, Verdict, Via
-from orchestrator.history import History, recall
-from orchestrator.past import PastRun, read_past
-from orchestrator.reporting import AccountReport, Changes, ProblemReport, RunReport, UserReport, pack_accounts
-from orchestrator.written import write_lines
+from orchestrator.reports.changes import carry_on, compare
+from orchestrator.reports.history import History, recall
+from orchestrator.reports.report import AccountReport, Changes, ProblemReport, RunReport, UserReport, pack_accounts
+from orchestrator.reports.serialization import write_lines
+from orchestrator.reports.stored_run import PastRun, read_past
 from tests.builders import (
     ACCOUNT_ID,
     NOW,

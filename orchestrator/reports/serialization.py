@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from orchestrator.reporting import RunReport, pack_accounts
+from orchestrator.reports.report import RunReport, pack_accounts
 
 END = b"]}"
 """What a report ends with; in the archive on a line of its own."""

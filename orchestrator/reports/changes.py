@@ -9,9 +9,8 @@ from datetime import datetime
 from typing import Literal, TypeVar
 
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Verdict
-from orchestrator.history import Base, History
-from orchestrator.past import PastAccount, PastUser, was_read
-from orchestrator.reporting import (
+from orchestrator.reports.history import Base, History
+from orchestrator.reports.report import (
     AccountReport,
     ChangedAccount,
     ChangedUser,
@@ -20,6 +19,7 @@ from orchestrator.reporting import (
     RunReport,
     UserReport,
 )
+from orchestrator.reports.stored_run import PastAccount, PastUser, was_read
 
 Kind = Literal["newly_without_mfa", "enrolled", "newly_enforced", "enforcement_undone"]
 _ENFORCED = frozenset({Outcome.ENFORCED, Outcome.ALREADY_ENFORCED})

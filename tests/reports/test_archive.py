@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from moto.backends import get_backend
 
-from orchestrator.archive import ALIASES_FROM_RUNS, RunArchive
 from orchestrator.aws.store import make_store
 from orchestrator.domain.errors import ArchiveError, ConfigError
 from orchestrator.domain.model import AccountResult, Decision, Outcome, Status, Verdict, Via
 from orchestrator.logs import configure_logs
-from orchestrator.reporting import RunReport, build_report, report_account
+from orchestrator.reports.archive import ALIASES_FROM_RUNS, RunArchive
+from orchestrator.reports.report import RunReport, build_report, report_account
 from tests.aws_server import MANAGEMENT, AwsServer
 from tests.builders import NOW, days_ago, make_account, make_request, make_user
 

@@ -25,10 +25,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from orchestrator.domain.errors import ArchiveError, ConfigError
 from orchestrator.domain.model import Mode, Outcome
-from orchestrator.history import History, is_of, is_whole, recall
-from orchestrator.reporting import RunReport, UtcTime
-from orchestrator.runs import RUNS, ArchivedRun, Runs, RunStore
-from orchestrator.written import write_lines
+from orchestrator.reports.history import History, is_of, is_whole, recall
+from orchestrator.reports.report import RunReport, UtcTime
+from orchestrator.reports.run_files import RUNS, ArchivedRun, Runs, RunStore
+from orchestrator.reports.serialization import write_lines
 
 RELEASES = "releases/"
 EVENTS = "events/"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.reporting import RunReport
-from orchestrator.written import write_indented, write_lines
+from orchestrator.reports.report import RunReport
+from orchestrator.reports.serialization import write_indented, write_lines
 from tests.builders import make_run_report, make_seen, make_seen_account
 
 HOSTILE = ["\u2028", "\x85", "\r\n", '"]}', "]}\n", "\\n", "é\ud7ff"]

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from orchestrator.domain.model import Mode, Problem, Verdict
-from orchestrator.past import PastAccount, PastRun
-from orchestrator.reporting import RunReport
+from orchestrator.reports.report import RunReport
+from orchestrator.reports.stored_run import PastAccount, PastRun
 
 HISTORY_UNREADABLE = "history_unreadable"
 """The code of the problem of a run that could not read the archive: it knows nothing of first sightings."""

@@ -15,8 +15,8 @@ from typing import Protocol, TypeVar
 import structlog
 
 from orchestrator.domain.errors import ArchiveError, BrokenRun
-from orchestrator.past import PastRun, read_head, read_past
-from orchestrator.reporting import RunReport, pack_accounts
+from orchestrator.reports.report import RunReport, pack_accounts
+from orchestrator.reports.stored_run import PastRun, read_head, read_past
 
 RUNS = "runs/"
 HEAD_BYTES = 64 * 1024

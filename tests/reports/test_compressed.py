@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.domain.model import AddToGroup, AttachPolicy, DetachPolicy, RemoveFromGroup, UserChange
-from orchestrator.packed import Packed, Packer
+from orchestrator.reports.compressed import Packed, Packer
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.domain.model import Outcome, Status, Verdict
-from orchestrator.past import read_head, read_past
-from orchestrator.reporting import ChangedAccount, Changes, ProblemReport, RunReport
-from orchestrator.written import write_lines
+from orchestrator.reports.report import ChangedAccount, Changes, ProblemReport, RunReport
+from orchestrator.reports.serialization import write_lines
+from orchestrator.reports.stored_run import read_head, read_past
 from tests.builders import ACCOUNT_ID, NOW, days_ago, make_run_report, make_seen, make_seen_account
 
 HOSTILE = ['"accounts":[', '\\"accounts":[', '","accounts":[{}]}', "\u2028", "é\ud7ff"]

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from orchestrator.archive import MOST_RUNS_BACK, RunArchive
 from orchestrator.domain.errors import ArchiveError
 from orchestrator.domain.model import Mode, Outcome, Stage
 from orchestrator.logs import configure_logs
-from orchestrator.reporting import ProblemReport, RunReport
-from orchestrator.runs import HEAD_BYTES
+from orchestrator.reports.archive import MOST_RUNS_BACK, RunArchive
+from orchestrator.reports.report import ProblemReport, RunReport
+from orchestrator.reports.run_files import HEAD_BYTES
 from tests.builders import ACCOUNT_ID, NOW, ORGANIZATION, days_ago, make_run_report, make_seen, make_seen_account
 from tests.fakes import MemoryStore
-from tests.test_archive import BROKEN_RUNS, KEEP, Shelf, make_shelf
+from tests.reports.test_archive import BROKEN_RUNS, KEEP, Shelf, make_shelf
 
 SEEN = make_seen_account(make_seen(open_since=days_ago(20)), make_seen("bob", "none"))
 

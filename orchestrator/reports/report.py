@@ -35,7 +35,7 @@ from orchestrator.domain.model import (
     Verdict,
     Via,
 )
-from orchestrator.packed import Packed, Packer
+from orchestrator.reports.compressed import Packed, Packer
 
 NEEDS_A_HAND = frozenset({Outcome.FAILED, Outcome.HELD, Outcome.QUOTA_EXCEEDED})
 """Outcomes that only a person can resolve; any of them makes the exit code 1."""

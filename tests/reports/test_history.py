@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.model import Mode, Stage, Status
-from orchestrator.history import History, recall
-from orchestrator.past import PastRun, read_past
-from orchestrator.reporting import AccountReport, ProblemReport, RunReport
-from orchestrator.written import write_lines
+from orchestrator.reports.history import History, recall
+from orchestrator.reports.report import AccountReport, ProblemReport, RunReport
+from orchestrator.reports.serialization import write_lines
+from orchestrator.reports.stored_run import PastRun, read_past
 from tests.builders import ACCOUNT_ID, ORGANIZATION, days_ago, make_run_report, make_seen, make_seen_account
 
 SEARCH = "444455556666"

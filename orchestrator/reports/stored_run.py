@@ -12,8 +12,8 @@ from functools import cache
 from pydantic import TypeAdapter
 
 from orchestrator.domain.model import Outcome, Status, Verdict, Via
-from orchestrator.reporting import AccountReport, RunReport, UtcTime
-from orchestrator.written import END
+from orchestrator.reports.report import AccountReport, RunReport, UtcTime
+from orchestrator.reports.serialization import END
 
 MOST_HEAD_BYTES = 8 * 1024 * 1024
 

@@ -1,0 +1,1 @@
+"""RunReport: its schema, how it is built, written and read again, the history of runs, and the archive."""
