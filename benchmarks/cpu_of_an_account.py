@@ -47,7 +47,7 @@ def work() -> None:
     from orchestrator import wiring  # noqa: PLC0415 - as above
     from orchestrator.application import Settled, apply_account  # noqa: PLC0415 - as above
     from orchestrator.aws.organizations import Directory  # noqa: PLC0415 - as above
-    from orchestrator.aws.retrying import Retrier  # noqa: PLC0415 - as above
+    from orchestrator.aws.retries import Retrier  # noqa: PLC0415 - as above
     from orchestrator.concurrency.pool import Halt  # noqa: PLC0415 - as above
     from orchestrator.domain.config import Config  # noqa: PLC0415 - as above
     from orchestrator.domain.model import Mode, RunRequest, Trigger  # noqa: PLC0415 - as above

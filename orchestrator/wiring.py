@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 from tenacity import sleep_using_event
 
 from orchestrator.aws.clients import Clients, make_clients
+from orchestrator.aws.enforcement import EnforcementPolicies, PolicySettings
+from orchestrator.aws.file_store import Store, make_store
 from orchestrator.aws.iam import MemberIam
 from orchestrator.aws.organizations import Directory
-from orchestrator.aws.policies import EnforcementPolicies, PolicySettings
-from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.retries import Retrier
 from orchestrator.aws.secrets import read_secret
 from orchestrator.aws.securityhub import FindingImporter
 from orchestrator.aws.sessions import MemberSessions, RoleNames, get_caller
 from orchestrator.aws.simulator import EnrolmentSimulator
-from orchestrator.aws.stop import look_at_switch
-from orchestrator.aws.store import Store, make_store
+from orchestrator.aws.stop_switch import look_at_switch
 from orchestrator.concurrency.pool import Halt
 from orchestrator.desk import Desk
 from orchestrator.domain.assessment import make_rules
@@ -169,7 +169,7 @@ def examine_hub(hub: Hub, question: "Question", *, halt: Halt, observer: Observe
 
     Raises StartError where nobody could be asked, ConfigError where an account or OU that was named does not exist.
     """
-    from orchestrator.aws.checks import RUN_ACTIONS, HubChecks, MemberChecks  # noqa: PLC0415 - no run needs it
+    from orchestrator.aws.doctor_reads import RUN_ACTIONS, HubChecks, MemberChecks  # noqa: PLC0415 - no run needs it
     from orchestrator.doctor import Instruments, examine  # noqa: PLC0415 - as above
 
     retrier, clients, config = Retrier(halt.interrupted), hub.clients, hub.config

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from orchestrator.aws.store import StoredFile
+from orchestrator.aws.file_store import StoredFile
 from orchestrator.concurrency.adaptive_limit import Pace
 from orchestrator.domain.errors import AwsError, DigestError, NotFound, QuotaExceeded
 from orchestrator.domain.model import (

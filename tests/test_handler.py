@@ -12,7 +12,7 @@ import yaml
 from moto.backends import get_backend
 
 from orchestrator import invocation
-from orchestrator.aws.store import make_store
+from orchestrator.aws.file_store import make_store
 from orchestrator.domain.errors import ArchiveError, ConfigError, StartError
 from orchestrator.handler import lambda_handler
 from orchestrator.invocation import RunFailed

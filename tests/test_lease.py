@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.aws.clients import make_clients
-from orchestrator.aws.store import BucketStore, FolderStore, Store
+from orchestrator.aws.file_store import BucketStore, FolderStore, Store
 from orchestrator.domain.errors import ArchiveError, RunUnderWay
 from orchestrator.lease import LEASE_FILE, LEASE_TIME, Lease
 from tests.builders import NOW

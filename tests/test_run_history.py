@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.aws.store import StoredFile
+from orchestrator.aws.file_store import StoredFile
 from orchestrator.concurrency.pool import Halt
 from orchestrator.desk import Desk
 from orchestrator.domain.assessment import make_rules

@@ -18,7 +18,7 @@ import yaml
 
 from benchmarks.capacity import BATCH_GETS, BATCH_PUTS, FIXED_GETS, FIXED_PUTS
 from orchestrator import invocation
-from orchestrator.aws.store import BucketStore, Store
+from orchestrator.aws.file_store import BucketStore, Store
 from orchestrator.domain.errors import ArchiveError, ConfigError, RunUnderWay, StartError
 from orchestrator.handler import lambda_handler as handle
 from orchestrator.invocation import RunFailed

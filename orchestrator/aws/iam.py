@@ -19,10 +19,10 @@ from tenacity import (
 )
 
 from orchestrator.aws.credential_report import ROOT_ROW, ReportRow, read_credential_report
-from orchestrator.aws.devices import pick_newest, read_device
+from orchestrator.aws.enforcement import EnforcementPolicies
 from orchestrator.aws.errors import confirmed, reads_answers
-from orchestrator.aws.policies import EnforcementPolicies
-from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.mfa_devices import pick_newest, read_device
+from orchestrator.aws.retries import Retrier
 from orchestrator.domain.errors import NotFound, NotReady, QuotaExceeded
 from orchestrator.domain.model import (
     AccountFacts,

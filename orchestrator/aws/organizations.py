@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.aws.errors import reads_answers, require
-from orchestrator.aws.retrying import Retrier, own_retries
-from orchestrator.aws.units import UnitTree, ids_in, list_pages
+from orchestrator.aws.ou_tree import UnitTree, ids_in, list_pages
+from orchestrator.aws.retries import Retrier, own_retries
 from orchestrator.domain.errors import Malformed, NotFound
 from orchestrator.domain.model import Account, AccountState, Organization
 

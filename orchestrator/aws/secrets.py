@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from orchestrator.aws.errors import require
-from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.retries import Retrier
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from orchestrator.aws.errors import reads_answers
-from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.retries import Retrier
 from orchestrator.domain.model import Imported, Product, Refused
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, stop_w
 
 from orchestrator.aws.clients import Clients, signing_for
 from orchestrator.aws.errors import reads_answers
-from orchestrator.aws.retrying import Retrier, own_retries
+from orchestrator.aws.retries import Retrier, own_retries
 from orchestrator.concurrency.adaptive_limit import Pace
 from orchestrator.domain.errors import AccessDenied, AssumeRoleDenied, DeniedByScp, RegionDisabled
 from orchestrator.domain.model import Access, Caller

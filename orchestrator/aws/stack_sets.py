@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.aws.errors import reads_answers
-from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.retries import Retrier
 from orchestrator.domain.cloudformation import InstanceFailure, StackInstance
 from orchestrator.domain.errors import AwsError
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from orchestrator.aws.artifacts import ArtifactBucket
-from orchestrator.aws.operator import as_role
-from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.artifact_bucket import ArtifactBucket
+from orchestrator.aws.deploy_role import as_role
+from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import get_caller
 from orchestrator.aws.stack_sets import CallAs, StackSets
 from orchestrator.aws.stacks import Stacks

@@ -8,8 +8,8 @@ it is in here: it makes its own clients, and runs as it does against AWS.
 from orchestrator.domain.errors import StartError
 
 try:
-    from orchestrator.sandbox.larkspur import LARKSPUR
-    from orchestrator.sandbox.opening import Sandbox, sandbox_config, sandbox_organization
+    from orchestrator.sandbox.sample_organization import LARKSPUR
+    from orchestrator.sandbox.sandbox import Sandbox, sandbox_config, sandbox_organization
 except ModuleNotFoundError as error:
     raise StartError(
         f"--sandbox needs {error.name}, which is not installed: pip install 'orgmfa[cli,sandbox]'"

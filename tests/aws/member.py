@@ -10,9 +10,9 @@ from threading import Event
 from typing import Any
 
 from orchestrator.aws.clients import make_clients
+from orchestrator.aws.enforcement import EnforcementPolicies, PolicySettings
 from orchestrator.aws.iam import MemberIam
-from orchestrator.aws.policies import EnforcementPolicies, PolicySettings
-from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import MemberSessions, RoleNames
 from orchestrator.domain.model import Access
 from orchestrator.domain.policy_document import is_same_policy, render_enforcement_policy

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.aws.devices import pick_newest, read_device
+from orchestrator.aws.mfa_devices import pick_newest, read_device
 from orchestrator.domain.errors import AccessDenied, Garbled, Malformed, NotFound, QuotaExceeded
 from orchestrator.domain.model import (
     AddToGroup,

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.organizations import Directory, read_account
-from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.retries import Retrier
 from orchestrator.domain.errors import AccessDenied, Malformed, NotFound
 from orchestrator.domain.model import AccountState
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, json_error

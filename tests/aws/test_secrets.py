@@ -3,7 +3,7 @@ from threading import Event
 import pytest
 
 from orchestrator.aws.clients import make_clients
-from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.retries import Retrier
 from orchestrator.aws.secrets import read_secret
 from orchestrator.domain.errors import AccessDenied, AwsError, Malformed, NotFound, Throttled, Unavailable
 from tests.aws_server import AwsServer, error_for

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrator.aws.clients import make_clients
-from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.retries import Retrier
 from orchestrator.aws.securityhub import FindingImporter
 from orchestrator.domain.errors import AccessDenied, AwsError, Malformed, NotSubscribed, Throttled, Unavailable
 from orchestrator.domain.model import Imported, Product, Refused

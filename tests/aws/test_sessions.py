@@ -11,7 +11,7 @@ from botocore.credentials import ReadOnlyCredentials
 
 from orchestrator.aws import clients as clients_module
 from orchestrator.aws.clients import Clients, make_clients
-from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import READ_ACTIONS, MemberSessions, RoleNames, _AssumedRole, get_caller
 from orchestrator.concurrency.pool import Halt, work_through
 from orchestrator.concurrency.work_sharing import share_out

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrator.aws.clients import make_clients
-from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import MemberSessions, RoleNames
 from orchestrator.aws.simulator import EnrolmentSimulator
 from orchestrator.domain.errors import AccessDenied, Malformed

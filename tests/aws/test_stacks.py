@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from moto.backends import get_backend
 
-from orchestrator.aws.artifacts import ArtifactBucket
+from orchestrator.aws.artifact_bucket import ArtifactBucket
 from orchestrator.aws.clients import make_clients
-from orchestrator.aws.operator import as_role
-from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.deploy_role import as_role
+from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import get_caller
 from orchestrator.aws.stack_sets import StackSets
 from orchestrator.aws.stacks import Stacks

@@ -5,7 +5,7 @@ from typing import Any
 
 from moto.iam.models import AccessKeyLastUsed
 
-from orchestrator.aws.policies import OWNER_TAG, OWNER_TAG_VALUE
+from orchestrator.aws.enforcement import OWNER_TAG, OWNER_TAG_VALUE
 from tests.chaos.people import Kind
 
 POLICY = "EnforceMFA"

@@ -144,7 +144,7 @@ OF_SWITCHES: tuple[Mutation, ...] = (
     Mutation(
         name="somebody else's policy is taken for an old one of our own",
         guards="invariant 2, policy and group",
-        path="orchestrator/aws/policies.py",
+        path="orchestrator/aws/enforcement.py",
         before="PolicyState.OUTDATED if is_marked and self._manages else",
         after="PolicyState.OUTDATED if self._manages else",
         scenario="policy and group of our own, calls fail",

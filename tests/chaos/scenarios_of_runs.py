@@ -4,7 +4,7 @@ from dataclasses import replace
 from random import Random
 from threading import Thread
 
-from orchestrator.aws import retrying
+from orchestrator.aws import retries
 from orchestrator.concurrency.pool import Halt
 from orchestrator.domain.model import Mode
 from orchestrator.handler import lambda_handler
@@ -41,8 +41,8 @@ def _deadline(stage: Stage, rng: Random) -> list[Evidence]:
 
 def _deadline_while_writes_wait(stage: Stage, rng: Random) -> list[Evidence]:
     """Have the deadline come while writes are throttled again and again, longer than the run has patience."""
-    before, retrying.MAX_WAIT_SECONDS = retrying.MAX_WAIT_SECONDS, 1.5
-    stage.undo.append(lambda: setattr(retrying, "MAX_WAIT_SECONDS", before))
+    before, retries.MAX_WAIT_SECONDS = retries.MAX_WAIT_SECONDS, 1.5
+    stage.undo.append(lambda: setattr(retries, "MAX_WAIT_SECONDS", before))
     stage.server.troubles.append(troubles.throttled_writes(9))
     return [stage.invoke(SCHEDULE, remaining_seconds=60 + rng.uniform(0.5, 1.5))]
 

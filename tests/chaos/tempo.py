@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from orchestrator import slack, wiring
-from orchestrator.aws import clients, iam, retrying, sessions
+from orchestrator.aws import clients, iam, retries, sessions
 from orchestrator.concurrency import pool
 
 READ_TIMEOUT_IN_SERVICE = float(clients.READ_TIMEOUT_SECONDS)
@@ -19,9 +19,9 @@ TOO_SLOW_SECONDS = 2.3
 _CONSTANTS: tuple[tuple[Any, str, float], ...] = (
     (clients, "CONNECT_TIMEOUT_SECONDS", 1.0),
     (clients, "READ_TIMEOUT_SECONDS", READ_TIMEOUT_SECONDS),
-    (retrying, "FIRST_WAIT_SECONDS", 0.01),
-    (retrying, "MAX_WAIT_SECONDS", 0.2),
-    (retrying, "UNREACHABLE_SECONDS", 1.5),
+    (retries, "FIRST_WAIT_SECONDS", 0.01),
+    (retries, "MAX_WAIT_SECONDS", 0.2),
+    (retries, "UNREACHABLE_SECONDS", 1.5),
     (sessions, "WAIT_SECONDS", 0.05),
     (wiring, "ONBOARDING_PATIENCE_SECONDS", 2.0),
     (wiring, "STOP_FRESH_SECONDS", 0.0),

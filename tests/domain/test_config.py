@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.aws.retrying import Retrier
-from orchestrator.aws.stop import look_at_switch
+from orchestrator.aws.retries import Retrier
+from orchestrator.aws.stop_switch import look_at_switch
 from orchestrator.domain.config import (
     MAX_CONFIG_BYTES,
     Config,

@@ -98,7 +98,7 @@ def work(aws: AwsServer, organization: SampleOrganization, folder: Path) -> None
 def calls(tmp_path_factory: pytest.TempPathFactory, served_aws: AwsServer) -> Iterator[dict[str, list[Call]]]:
     """The calls of the full job, by the role whose credentials signed them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orchestrator.aws.retrying.FIRST_WAIT_SECONDS", 0.001)
+        patch.setattr("orchestrator.aws.retries.FIRST_WAIT_SECONDS", 0.001)
         patch.setenv("AWS_ENDPOINT_URL", served_aws.url)
         patch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLEHUB000000")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from moto.backends import get_backend
 
-from orchestrator.aws.store import make_store
+from orchestrator.aws.file_store import make_store
 from orchestrator.domain.errors import ArchiveError, ConfigError
 from orchestrator.domain.model import AccountResult, Decision, Outcome, Status, Verdict, Via
 from orchestrator.logs import configure_logs

@@ -15,7 +15,7 @@ import pytest
 
 from orchestrator import invocation
 from orchestrator.aws.clients import Clients
-from orchestrator.aws.store import make_store
+from orchestrator.aws.file_store import make_store
 from orchestrator.concurrency.pool import Halt
 from orchestrator.doctor import Question
 from orchestrator.domain.config import load_config

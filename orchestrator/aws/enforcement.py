@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from orchestrator.aws.errors import reads_answers
-from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.retries import Retrier
 from orchestrator.domain.errors import AlreadyExists, NotFound
 from orchestrator.domain.model import Enforcement, PolicyChange, PolicyState
 

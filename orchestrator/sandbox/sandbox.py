@@ -16,10 +16,10 @@ from orchestrator.domain.config import (
     Exemption,
     LimitsConfig,
 )
-from orchestrator.sandbox.building import build_organization
-from orchestrator.sandbox.injection import Sessions, inject
-from orchestrator.sandbox.larkspur import LARKSPUR, MOBILE_DEVELOPMENT, SECURITY_TOOLING
-from orchestrator.sandbox.sample import SampleOrganization
+from orchestrator.sandbox.moto_patches import Sessions, inject
+from orchestrator.sandbox.organization_fixtures import build_organization
+from orchestrator.sandbox.sample_organization import LARKSPUR, MOBILE_DEVELOPMENT, SECURITY_TOOLING
+from orchestrator.sandbox.sample_types import SampleOrganization
 
 _FOREIGN = ("AWS_", "BOTO_", "MOTO_")
 """Variables by these prefixes would lead out of the embedded organization, or change what moto answers."""

@@ -9,7 +9,7 @@ from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from orchestrator.aws.errors import require
-from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.retries import Retrier
 from orchestrator.domain.errors import AwsError
 from orchestrator.domain.stop_switch import NO_SWITCH, UNUSABLE, Reading, absent, read_content, unreadable, unusable
 

@@ -12,8 +12,8 @@ import boto3
 from moto.moto_api._internal import mock_random
 from moto.organizations.models import organizations_backends
 
-from orchestrator.sandbox.furnishing import PARTITION, furnish_account
-from orchestrator.sandbox.sample import SampleAccount, SampleOrganization, SampleUnit
+from orchestrator.sandbox.iam_fixtures import PARTITION, furnish_account
+from orchestrator.sandbox.sample_types import SampleAccount, SampleOrganization, SampleUnit
 
 if TYPE_CHECKING:
     from mypy_boto3_organizations import OrganizationsClient

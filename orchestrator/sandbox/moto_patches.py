@@ -24,8 +24,8 @@ from botocore.compat import HTTPHeaders
 from moto.iam.models import User, get_account_id_from, iam_backends
 from moto.sts.models import sts_backends
 
-from orchestrator.sandbox.furnishing import PARTITION, naive_utc
-from orchestrator.sandbox.sample import RootSignIn, SampleAccount
+from orchestrator.sandbox.iam_fixtures import PARTITION, naive_utc
+from orchestrator.sandbox.sample_types import RootSignIn, SampleAccount
 
 REPORT_AGE = timedelta(hours=2)
 """IAM reuses a credential report for four hours (IAM User Guide, 'Getting credential reports')."""

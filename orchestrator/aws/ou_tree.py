@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.aws.errors import require
-from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.retries import Retrier
 
 if TYPE_CHECKING:
     from mypy_boto3_organizations import OrganizationsClient

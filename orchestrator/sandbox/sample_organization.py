@@ -29,7 +29,7 @@ root
 from datetime import timedelta
 
 from orchestrator.domain.model import Via
-from orchestrator.sandbox.sample import (
+from orchestrator.sandbox.sample_types import (
     Mfa,
     RootSignIn,
     SampleAccount,

@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.aws.clients import make_clients
-from orchestrator.aws.retrying import Retrier
-from orchestrator.aws.stop import look_at_switch
+from orchestrator.aws.retries import Retrier
+from orchestrator.aws.stop_switch import look_at_switch
 from orchestrator.domain.stop_switch import MOST_SHOWN, Reading
 from tests.aws_server import Answer, AwsServer, error_for
 

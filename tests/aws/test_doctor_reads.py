@@ -12,9 +12,9 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from moto import mock_aws
 
-from orchestrator.aws.checks import RUN_ACTIONS, HubChecks, MemberChecks
 from orchestrator.aws.clients import Clients, make_clients
-from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.doctor_reads import RUN_ACTIONS, HubChecks, MemberChecks
+from orchestrator.aws.retries import Retrier
 from orchestrator.domain.errors import Malformed, NotFound
 from orchestrator.domain.stop_switch import SwitchState
 

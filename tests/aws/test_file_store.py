@@ -13,7 +13,7 @@ import pytest
 from botocore.config import Config as ClientConfig
 
 from orchestrator.aws.clients import make_clients
-from orchestrator.aws.store import BucketStore, FolderStore, Store, make_store
+from orchestrator.aws.file_store import BucketStore, FolderStore, Store, make_store
 from orchestrator.domain.errors import ArchiveError
 from tests.aws_server import Answer, AwsServer, Call
 

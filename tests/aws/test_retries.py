@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from orchestrator.aws.clients import make_clients
-from orchestrator.aws.retrying import MAX_ATTEMPTS, QUOTA, Retrier, own_retries
+from orchestrator.aws.retries import MAX_ATTEMPTS, QUOTA, Retrier, own_retries
 from orchestrator.aws.sessions import MemberSessions, RoleNames
 from orchestrator.domain.errors import AccessDenied, AwsError, Garbled, Throttled, Unavailable, Unreachable
 from orchestrator.domain.model import Access

@@ -12,10 +12,10 @@ from botocore.config import Config as ClientConfig
 
 from orchestrator.aws.clients import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, Clients
 from orchestrator.aws.errors import reads_answers
-from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.retries import Retrier
 from orchestrator.aws.secrets import read_secret
 from orchestrator.aws.sessions import READ_ACTIONS
-from orchestrator.aws.stop import look_at_switch
+from orchestrator.aws.stop_switch import look_at_switch
 from orchestrator.domain.member_roles import DeployedRole
 from orchestrator.domain.stop_switch import Reading
 

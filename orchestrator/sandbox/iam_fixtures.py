@@ -14,7 +14,7 @@ from orchestrator.domain.config import Config
 from orchestrator.domain.member_roles import MEMBER_ROLE, RELEASE_ROLE, RoleSettings, default_trusted, render_role
 from orchestrator.domain.model import Via
 from orchestrator.domain.policy_document import render_enforcement_policy
-from orchestrator.sandbox.sample import Mfa, SampleAccount, SampleUser
+from orchestrator.sandbox.sample_types import Mfa, SampleAccount, SampleUser
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient

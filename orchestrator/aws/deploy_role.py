@@ -7,7 +7,7 @@ import botocore.session
 
 from orchestrator.aws.clients import Clients
 from orchestrator.aws.errors import reads_answers
-from orchestrator.aws.retrying import Retrier
+from orchestrator.aws.retries import Retrier
 
 SESSION_SECONDS = 3600
 """The longest session that a role of role credentials can have, which Identity Center's are too."""

@@ -20,7 +20,7 @@ from orchestrator.concurrency.pool import Halt
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Trigger, Verdict, Via
 from orchestrator.reports.report import AccountReport, RunReport, UserReport, exit_code
 from orchestrator.sandbox import LARKSPUR, Sandbox, sandbox_config, sandbox_organization
-from orchestrator.sandbox import larkspur as places
+from orchestrator.sandbox import sample_organization as places
 from orchestrator.wiring import make_hub, run_once
 
 NON_COMPLIANT, COMPLIANT = Verdict.NON_COMPLIANT, Verdict.COMPLIANT
