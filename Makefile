@@ -67,7 +67,7 @@ test: $(STAMP)  ## the tests, with the branches they leave out; ARGS="-k name" n
 
 zip: $(STAMP)  ## the Lambda's zip: build it, and carry out a scheduled run with it alone
 	@echo "check: zip"
-	@$(BIN)/python -m pytest -m slow $(ARGS) tests/test_zip.py
+	@$(BIN)/python -m pytest -m slow $(ARGS) tests/deploy/lambda_zip/test_zip.py
 
 e2e: $(STAMP) .cache/e2e/.installed  ## the whole of it deployed in an emulator: roles, stacks, schedule, zip, digest
 	@echo "check: e2e"

@@ -232,7 +232,7 @@ def policy(*, partition: str, config_path: Path | None) -> int:
 @_options("config", "yes", "verbose")
 def deploy(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Deploy roles, functions and StackSet, after showing what will change and asking. Safe to run again."""
-    from orchestrator.deploying import DeployOptions, deploy_command  # noqa: PLC0415 - for this command alone
+    from orchestrator.cli_deploy.deploy_command import DeployOptions, deploy_command  # noqa: PLC0415 - for this command alone
 
     return deploy_command(DeployOptions(**given))
 
@@ -255,7 +255,7 @@ def deploy(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
 @_options("config")
 def package(*, output_path: Path, architecture: str, python: str, config_path: Path | None) -> int:
     """Build the zip that the Lambda functions run, with the configuration in it. Needs no credentials."""
-    from orchestrator.packaging import build_package  # noqa: PLC0415 - for this command alone
+    from orchestrator.deploy.lambda_zip import build_package  # noqa: PLC0415 - for this command alone
 
     made = build_package(
         output_path,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from orchestrator.packaging import build_package
+from orchestrator.deploy.lambda_zip import build_package
 from tests.e2e.deployment import HUB, Emulator, load_template
 from tests.fake_slack import FakeSlack
 

@@ -3,9 +3,9 @@
 import shlex
 from collections.abc import Iterator, Mapping
 
-from orchestrator.deploying.removal import Inventory
-from orchestrator.deploying.rollout import Deployed
-from orchestrator.deploying.templates import BOOTSTRAP, CENTRAL, STACK_SET, Template
+from orchestrator.deploy.rollout import Deployed
+from orchestrator.deploy.teardown import Inventory
+from orchestrator.deploy.templates import BOOTSTRAP, CENTRAL, STACK_SET, Template
 from orchestrator.domain.config import Config
 from orchestrator.domain.model import Organization
 

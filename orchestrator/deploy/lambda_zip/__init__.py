@@ -5,6 +5,6 @@
 nothing of this is in the zip itself.
 """
 
-from orchestrator.packaging.building import Package, build_package
+from orchestrator.deploy.lambda_zip.build import Package, build_package
 
 __all__ = ["Package", "build_package"]

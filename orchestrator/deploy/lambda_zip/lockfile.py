@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from orchestrator.packaging.target import Target
+from orchestrator.deploy.lambda_zip.runtime import Target
 
 _HASH = re.compile(r"--hash=(\S+)")
 

@@ -7,15 +7,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from orchestrator import __version__
+from orchestrator.deploy.lambda_zip.bytecode import compile_folder, find_interpreter
+from orchestrator.deploy.lambda_zip.file_selection import PACKAGE, is_needed, select_modules
+from orchestrator.deploy.lambda_zip.lockfile import select_pins
+from orchestrator.deploy.lambda_zip.reproducible_zip import replacing, write_zip
+from orchestrator.deploy.lambda_zip.runtime import Target, make_target
+from orchestrator.deploy.lambda_zip.sbom import Component, render_bill
+from orchestrator.deploy.lambda_zip.wheels import Wheel, fetch_wheels
 from orchestrator.domain.bundled_files import read_shipped
 from orchestrator.domain.config import load_file
-from orchestrator.packaging.bill import Component, render_bill
-from orchestrator.packaging.bytecode import compile_folder, find_interpreter
-from orchestrator.packaging.contents import PACKAGE, is_needed, select_modules
-from orchestrator.packaging.lock import select_pins
-from orchestrator.packaging.target import Target, make_target
-from orchestrator.packaging.wheels import Wheel, fetch_wheels
-from orchestrator.packaging.zipping import replacing, write_zip
 
 LOCK = "requirements/lambda.txt"
 TEMPLATE = "member_role/template.yaml"
@@ -74,7 +74,7 @@ def _read_config(path: Path | None) -> bytes | None:
 
 def _lay_out(folder: Path, wheels: Iterable[Wheel], settings: bytes | None) -> None:
     """Put all that goes into the zip into a folder."""
-    files = {name: path.read_bytes() for name, path in select_modules(Path(__file__).parents[1]).items()}
+    files = {name: path.read_bytes() for name, path in select_modules(Path(__file__).parents[2]).items()}
     files[f"{PACKAGE}/_templates/{TEMPLATE}"] = read_shipped(TEMPLATE)
     if settings is not None:
         files["config.yaml"] = settings

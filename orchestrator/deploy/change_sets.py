@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from orchestrator.deploying.parameters import list_differences
-from orchestrator.deploying.ports import Tools
-from orchestrator.deploying.templates import Template
-from orchestrator.deploying.watching import wait_for_others, wait_until, watch_stack
-from orchestrator.deploying.words import DeploymentFailed, explain_failure, remedy
+from orchestrator.deploy.messages import DeploymentFailed, explain_failure, remedy
+from orchestrator.deploy.parameters import list_differences
+from orchestrator.deploy.ports import Tools
+from orchestrator.deploy.templates import Template
+from orchestrator.deploy.waiters import wait_for_others, wait_until, watch_stack
 from orchestrator.domain.cloudformation import IN_REVIEW, ChangeSet, ChangeSetRequest, ParameterValue, Stack, Standing
 from orchestrator.domain.errors import AwsError
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
 
 from orchestrator.concurrency.pool import Halt
-from orchestrator.deploying.watching import Interrupted
+from orchestrator.deploy.waiters import Interrupted
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Trigger
 from orchestrator.ports import Observer
 from orchestrator.reports.report import AccountReport, RunReport

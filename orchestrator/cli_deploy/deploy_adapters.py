@@ -9,8 +9,8 @@ from orchestrator.aws.sessions import get_caller
 from orchestrator.aws.stack_sets import CallAs, StackSets
 from orchestrator.aws.stacks import Stacks
 from orchestrator.concurrency.pool import Halt
-from orchestrator.deploying.parameters import Known
-from orchestrator.deploying.ports import Tools, View
+from orchestrator.deploy.parameters import Known
+from orchestrator.deploy.ports import Tools, View
 from orchestrator.domain.errors import AwsError, StartError
 from orchestrator.domain.model import Caller, Organization
 from orchestrator.wiring import Hub, describe_organization, make_run_id

@@ -9,10 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import BadZipFile, ZipFile
 
+from orchestrator.deploy.lambda_zip import build_package
+from orchestrator.deploy.lambda_zip.build import BILL
 from orchestrator.domain.config import Config, parse_config
 from orchestrator.domain.errors import ConfigError
-from orchestrator.packaging import build_package
-from orchestrator.packaging.building import BILL
 
 ARTIFACTS = "artifacts/"
 """What all artifacts are below, in the bucket."""

@@ -20,18 +20,18 @@ import click
 import pytest
 
 from orchestrator.cli import cli
-from orchestrator.deploying.census import Census, _is_unseen, explain_census
-from orchestrator.deploying.code import read_code, read_packed_config
-from orchestrator.deploying.opening import Place
-from orchestrator.deploying.parameters import (
+from orchestrator.cli_deploy.deploy_adapters import Place
+from orchestrator.cli_deploy.enforced_users import Census, _is_unseen, explain_census
+from orchestrator.deploy.function_code import read_code, read_packed_config
+from orchestrator.deploy.messages import explain_failure
+from orchestrator.deploy.parameters import (
     Known,
     choose_values,
     find_missing,
     list_differences,
     parse_given,
 )
-from orchestrator.deploying.templates import STACKS, Template, read_template
-from orchestrator.deploying.words import explain_failure
+from orchestrator.deploy.templates import STACKS, Template, read_template
 from orchestrator.domain.cloudformation import ParameterValue, Stack, StackEvent
 from orchestrator.domain.config import Config, parse_config
 from orchestrator.domain.errors import ConfigError, OrgmfaError
@@ -42,7 +42,7 @@ from tests.builders import make_seen, make_seen_account
 from tests.fake_cloudformation import FakeCloudFormation
 from tests.organization import SampleOrganization
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 90
 BUILT = "no package is named"
 """Stands for a call without --package."""

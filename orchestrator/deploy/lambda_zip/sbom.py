@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from packaging.metadata import RawMetadata
 
-from orchestrator.packaging.target import Target
+from orchestrator.deploy.lambda_zip.runtime import Target
 
 _OUR_LICENCE = "Apache-2.0"
 _LICENCE_CLASSIFIER = "License :: "

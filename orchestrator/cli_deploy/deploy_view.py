@@ -11,8 +11,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.deploying.changing import PreparedChange
-from orchestrator.deploying.removal import Inventory
+from orchestrator.deploy.change_sets import PreparedChange
+from orchestrator.deploy.teardown import Inventory
 from orchestrator.domain.cloudformation import STACK_TYPE, ChangeSet, StackEvent
 from orchestrator.tables import plain, tidy
 

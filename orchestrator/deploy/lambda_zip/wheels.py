@@ -12,9 +12,9 @@ from zipfile import ZipFile
 from packaging.metadata import RawMetadata, parse_email
 from packaging.utils import parse_wheel_filename
 
+from orchestrator.deploy.lambda_zip.lockfile import Pin
+from orchestrator.deploy.lambda_zip.runtime import Target
 from orchestrator.domain.errors import StartError
-from orchestrator.packaging.lock import Pin
-from orchestrator.packaging.target import Target
 
 _RETRIES = "2"
 """Where the index does not answer, pip waits 15 s a try, unless told otherwise; more tries would pass a minute."""

@@ -26,18 +26,18 @@ from packaging.metadata import RawMetadata
 
 import orchestrator
 from orchestrator.aws.clients import Clients
+from orchestrator.deploy.lambda_zip import Package, build_package
+from orchestrator.deploy.lambda_zip.build import LOCK as LOCK_FILE
+from orchestrator.deploy.lambda_zip.build import TEMPLATE, _compile, _lay_out
+from orchestrator.deploy.lambda_zip.bytecode import compile_folder, find_interpreter
+from orchestrator.deploy.lambda_zip.file_selection import ENTRY_POINTS, SERVICES, is_needed, select_modules
+from orchestrator.deploy.lambda_zip.lockfile import Pin, select_pins
+from orchestrator.deploy.lambda_zip.reproducible_zip import replacing, write_zip
+from orchestrator.deploy.lambda_zip.runtime import MACHINES, Target
+from orchestrator.deploy.lambda_zip.sbom import Component, render_bill
+from orchestrator.deploy.lambda_zip.wheels import Wheel, fetch_wheels
 from orchestrator.domain.bundled_files import read_shipped
 from orchestrator.domain.errors import ConfigError, OrgmfaError, StartError
-from orchestrator.packaging import Package, build_package
-from orchestrator.packaging.bill import Component, render_bill
-from orchestrator.packaging.building import LOCK as LOCK_FILE
-from orchestrator.packaging.building import TEMPLATE, _compile, _lay_out
-from orchestrator.packaging.bytecode import compile_folder, find_interpreter
-from orchestrator.packaging.contents import ENTRY_POINTS, SERVICES, is_needed, select_modules
-from orchestrator.packaging.lock import Pin, select_pins
-from orchestrator.packaging.target import MACHINES, Target
-from orchestrator.packaging.wheels import Wheel, fetch_wheels
-from orchestrator.packaging.zipping import replacing, write_zip
 
 OURS = Path(orchestrator.__file__).parent
 ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.deploying.changing import (
+from orchestrator.deploy.change_sets import (
     PreparedChange,
     carry_out,
     changes_of,
@@ -18,17 +18,17 @@ from orchestrator.deploying.changing import (
     prepare_change,
     settle_stack,
 )
-from orchestrator.deploying.code import Code, artifact_key
-from orchestrator.deploying.parameters import (
+from orchestrator.deploy.function_code import Code, artifact_key
+from orchestrator.deploy.messages import DeploymentFailed
+from orchestrator.deploy.parameters import (
     GivenValues,
     Known,
     choose_values,
     effective_value,
     find_missing,
 )
-from orchestrator.deploying.ports import Tools
-from orchestrator.deploying.templates import BOOTSTRAP, CENTRAL, STACK_SET, STACKS, Template
-from orchestrator.deploying.words import DeploymentFailed
+from orchestrator.deploy.ports import Tools
+from orchestrator.deploy.templates import BOOTSTRAP, CENTRAL, STACK_SET, STACKS, Template
 from orchestrator.domain.cloudformation import Stack, Standing
 from orchestrator.domain.errors import AwsError, ConfigError, StartError
 

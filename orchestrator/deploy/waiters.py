@@ -6,7 +6,7 @@ from typing import TypeVar
 from tenacity import Retrying, retry_if_result, sleep_using_event, wait_exponential
 
 from orchestrator.concurrency.pool import Halt
-from orchestrator.deploying.ports import Tools
+from orchestrator.deploy.ports import Tools
 from orchestrator.domain.cloudformation import STACK_TYPE, Stack, StackEvent
 from orchestrator.domain.errors import OrgmfaError
 

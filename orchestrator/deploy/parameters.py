@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.deploying.templates import Parameter, Template
+from orchestrator.deploy.templates import Parameter, Template
 from orchestrator.domain.cloudformation import ParameterValue
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import ConfigError

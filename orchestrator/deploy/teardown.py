@@ -8,13 +8,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from orchestrator.deploying.changing import remove_stack
-from orchestrator.deploying.code import ARTIFACTS
-from orchestrator.deploying.ports import Bucket, Tools
-from orchestrator.deploying.rollout import BUCKET_OUTPUT
-from orchestrator.deploying.templates import BOOTSTRAP, CENTRAL, STACK_SET, STACKS, Template
-from orchestrator.deploying.watching import Interrupted, wait_for_others, wait_until
-from orchestrator.deploying.words import MOST_REASONS, DeploymentFailed
+from orchestrator.deploy.change_sets import remove_stack
+from orchestrator.deploy.function_code import ARTIFACTS
+from orchestrator.deploy.messages import MOST_REASONS, DeploymentFailed
+from orchestrator.deploy.ports import Bucket, Tools
+from orchestrator.deploy.rollout import BUCKET_OUTPUT
+from orchestrator.deploy.templates import BOOTSTRAP, CENTRAL, STACK_SET, STACKS, Template
+from orchestrator.deploy.waiters import Interrupted, wait_for_others, wait_until
 from orchestrator.domain.cloudformation import InstanceFailure, Stack, StackInstance, Standing
 from orchestrator.domain.errors import AwsError, StartError
 

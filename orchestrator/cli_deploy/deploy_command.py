@@ -9,25 +9,25 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from orchestrator.cli_deploy.deploy_adapters import Place, as_operator, find_place, make_tools
+from orchestrator.cli_deploy.deploy_view import DeploymentView
+from orchestrator.cli_deploy.enforced_users import explain_census, take_census
 from orchestrator.concurrency.pool import Halt
-from orchestrator.deploying.census import explain_census, take_census
-from orchestrator.deploying.changing import PreparedChange, changes_of
-from orchestrator.deploying.code import Code, build_code, read_code, read_packed_config
-from orchestrator.deploying.guide import tell_next_steps, tell_removed
-from orchestrator.deploying.opening import Place, as_operator, find_place, make_tools
-from orchestrator.deploying.parameters import configured_values, parse_given
-from orchestrator.deploying.removal import Inventory, take_down
-from orchestrator.deploying.rollout import Order, roll_out
-from orchestrator.deploying.templates import (
+from orchestrator.deploy.change_sets import PreparedChange, changes_of
+from orchestrator.deploy.function_code import Code, build_code, read_code, read_packed_config
+from orchestrator.deploy.messages import DeploymentFailed, explain_refusal
+from orchestrator.deploy.next_steps import tell_next_steps, tell_removed
+from orchestrator.deploy.parameters import configured_values, parse_given
+from orchestrator.deploy.rollout import Order, roll_out
+from orchestrator.deploy.teardown import Inventory, take_down
+from orchestrator.deploy.templates import (
     CENTRAL,
     MANAGEMENT,
     MEMBER_TEMPLATE,
     STACKS,
     read_template,
 )
-from orchestrator.deploying.view import DeploymentView
-from orchestrator.deploying.watching import Interrupted
-from orchestrator.deploying.words import DeploymentFailed, explain_refusal
+from orchestrator.deploy.waiters import Interrupted
 from orchestrator.domain.bundled_files import read_shipped
 from orchestrator.domain.cloudformation import Stack
 from orchestrator.domain.config import Config, find_config, load_file

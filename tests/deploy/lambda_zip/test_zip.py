@@ -21,7 +21,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from orchestrator.packaging import Package, build_package
+from orchestrator.deploy.lambda_zip import Package, build_package
 from tests.aws_server import AwsServer
 from tests.fake_slack import FakeSlack
 from tests.organization import SampleOrganization

@@ -1,0 +1,1 @@
+"""`orgmfa deploy` on the command line: options, view, adapters."""
