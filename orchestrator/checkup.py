@@ -11,7 +11,7 @@ from orchestrator.doctor import Question
 from orchestrator.doctor.table import print_examination
 from orchestrator.domain.config import find_config
 from orchestrator.interrupts import Interrupts
-from orchestrator.tables import ProgressView
+from orchestrator.output.terminal import ProgressView
 from orchestrator.terminal import CONFIG_FILE, RunOptions, configure_command_logs, open_hub
 from orchestrator.wiring import examine_hub, make_run_id
 

@@ -24,7 +24,7 @@ from orchestrator.domain.errors import OrgmfaError
 from orchestrator.domain.model import Mode
 from orchestrator.domain.policy_document import render_enforcement_policy
 from orchestrator.logs import configure_logs
-from orchestrator.tables import print_runs
+from orchestrator.output.terminal import print_runs
 from orchestrator.terminal import CONFIG_FILE, RunOptions, export_report, read_config, run_command, show_report
 from orchestrator.wiring import make_hub
 

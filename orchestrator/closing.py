@@ -8,12 +8,12 @@ from collections.abc import Iterable
 import structlog
 
 from orchestrator.desk import Desk
-from orchestrator.digest import render_digest
 from orchestrator.domain.errors import ArchiveError, AwsError, DigestError
 from orchestrator.domain.model import Mode, Problem, Stage, Trigger
 from orchestrator.domain.remedies import explain_findings, explain_findings_error
-from orchestrator.findings import render_findings
-from orchestrator.notes import exemption_notes
+from orchestrator.output.exemption_notices import exemption_notes
+from orchestrator.output.security_hub import render_findings
+from orchestrator.output.slack import render_digest
 from orchestrator.ports import Finished, Ports
 from orchestrator.reports.changes import carry_on, compare
 from orchestrator.reports.report import RunReport, amend_report, build_report, report_account
@@ -71,7 +71,7 @@ def _save_page(report: RunReport, desk: Desk, ports: Ports) -> None:
 
 def _render_page(report: RunReport, desk: Desk, ports: Ports) -> Iterable[str]:
     """Return the page of a run, with the trend of the runs before it. Raises ArchiveError."""
-    from orchestrator.page import MAX_RUNS, render_page, trend_point  # noqa: PLC0415 - draws a chart: not at cold start
+    from orchestrator.output.html import MAX_RUNS, render_page, trend_point  # noqa: PLC0415 - draws a chart: not at cold start
 
     earlier = ports.archive.trend(report.organization_id, most=MAX_RUNS)
     trend = [trend_point(run) for run in earlier if run.run_id != report.run_id]

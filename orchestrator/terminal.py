@@ -15,19 +15,19 @@ import structlog
 from rich.console import Console
 
 from orchestrator.concurrency.pool import Halt
-from orchestrator.digest import render_digest, render_text
 from orchestrator.domain.config import Config, load_config
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Trigger
 from orchestrator.interrupts import Interrupts
 from orchestrator.logs import configure_logs
-from orchestrator.notes import exemption_notes
+from orchestrator.output.csv_export import write_csv
+from orchestrator.output.exemption_notices import exemption_notes
+from orchestrator.output.slack import render_digest, render_text
+from orchestrator.output.terminal import ProgressView, print_notes, print_report
 from orchestrator.ports import Finished
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport, exit_code
 from orchestrator.reports.serialization import write_indented
-from orchestrator.tables import ProgressView, print_notes, print_report
-from orchestrator.tabular import write_csv
 from orchestrator.wiring import Hub, make_hub, make_run_id, run_once
 
 CONFIG_FILE = Path("config.yaml")
@@ -117,7 +117,7 @@ def export_report(
 
     Raises ConfigError where a file cannot be written.
     """
-    from orchestrator.page import MAX_RUNS, render_page, trend_point  # noqa: PLC0415 - for this option alone
+    from orchestrator.output.html import MAX_RUNS, render_page, trend_point  # noqa: PLC0415 - for this option alone
 
     report = archive.load(run_id)
     if html_path is not None:

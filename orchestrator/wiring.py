@@ -34,11 +34,11 @@ from orchestrator.domain.policy_document import is_same_policy, render_enforceme
 from orchestrator.domain.remedies import select_remedy
 from orchestrator.domain.stop_switch import NO_SWITCH, Reading
 from orchestrator.lease import Lease
+from orchestrator.output.slack.client import SlackNotifier
 from orchestrator.ports import Finished, Observer, Ports
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport
 from orchestrator.run import run
-from orchestrator.slack import SlackNotifier
 
 if TYPE_CHECKING:
     from orchestrator.doctor import Examination, Question

@@ -55,7 +55,7 @@ from orchestrator.domain.member_roles import (
 )
 from orchestrator.domain.model import Account, AccountState, Caller, Organization, PolicyState
 from orchestrator.domain.stop_switch import NO_SWITCH, Reading, absent, read_content, unreadable
-from orchestrator.slack import SlackNotifier
+from orchestrator.output.slack.client import SlackNotifier
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, Fault, error_for
 from tests.builders import NOW, ORGANIZATION, make_config
 from tests.fake_slack import Answer as SlackAnswer

@@ -34,7 +34,7 @@ from orchestrator.domain.config import Config, find_config, load_file
 from orchestrator.domain.errors import AwsError
 from orchestrator.domain.model import Mode
 from orchestrator.interrupts import Interrupts
-from orchestrator.tables import ProgressView
+from orchestrator.output.terminal import ProgressView
 from orchestrator.terminal import CONFIG_FILE, configure_command_logs, read_config
 from orchestrator.wiring import Hub, make_hub
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from orchestrator.deploy.change_sets import PreparedChange
 from orchestrator.deploy.teardown import Inventory
 from orchestrator.domain.cloudformation import STACK_TYPE, ChangeSet, StackEvent
-from orchestrator.tables import plain, tidy
+from orchestrator.output.terminal import plain, tidy
 
 _REPLACED = {"True": "yes", "False": "no", "Conditional": "maybe", "": ""}
 _KEPT = "(as it is)"

@@ -12,7 +12,7 @@ from rich.theme import Theme
 
 from orchestrator.doctor.examination import Examination
 from orchestrator.doctor.report import CheckStatus, Finding, group_checks
-from orchestrator.tables import plain, tidy
+from orchestrator.output.terminal import plain, tidy
 
 MOST_ACCOUNTS = 10
 """How many accounts of one finding are named; the rest is counted."""

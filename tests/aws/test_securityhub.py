@@ -10,7 +10,7 @@ from orchestrator.aws.retries import Retrier
 from orchestrator.aws.securityhub import FindingImporter
 from orchestrator.domain.errors import AccessDenied, AwsError, Malformed, NotSubscribed, Throttled, Unavailable
 from orchestrator.domain.model import Imported, Product, Refused
-from orchestrator.findings import render_findings
+from orchestrator.output.security_hub import render_findings
 from orchestrator.reports.history import History
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, error_for
 from tests.builders import ACCOUNT_ID, days_ago, make_run_report, make_seen, make_seen_account

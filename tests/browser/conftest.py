@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from orchestrator.page import render_page
+from orchestrator.output.html import render_page
 from orchestrator.reports.report import RunReport
 from tests.browser.driver import DESKTOP, chromium, write_page
 from tests.browser.samples import make_trend

@@ -15,7 +15,7 @@ from time import perf_counter
 
 from playwright.sync_api import Page
 
-from orchestrator.page import render_page
+from orchestrator.output.html import render_page
 from tests.browser.driver import DESKTOP, chromium, write_page
 from tests.browser.samples import make_large_report, make_trend
 

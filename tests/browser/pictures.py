@@ -14,10 +14,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from orchestrator.digest import render_digest
 from orchestrator.domain.config import SlackConfig
 from orchestrator.domain.model import Outcome, Status
-from orchestrator.page import TrendPoint, render_page, trend_point
+from orchestrator.output.html import TrendPoint, render_page, trend_point
+from orchestrator.output.slack import render_digest
 from orchestrator.reports.report import ChangedUser, Changes, EnrolledUser, RunReport
 from tests.browser.block_kit import draw_message
 from tests.browser.driver import chromium, write_page

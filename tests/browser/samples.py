@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from orchestrator.domain.model import Mode, Outcome, Stage, Status, Trigger, Verdict, Via
-from orchestrator.page import TrendPoint
+from orchestrator.output.html import TrendPoint
 from orchestrator.reports.report import (
     AccountReport,
     ChangedAccount,

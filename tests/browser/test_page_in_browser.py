@@ -13,8 +13,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from orchestrator.domain.model import Outcome
-from orchestrator.page import render_page
-from orchestrator.page.markup import visible
+from orchestrator.output.html import render_page
+from orchestrator.output.html.markup import visible
 from orchestrator.reports.report import RunReport
 from tests.browser.conftest import Open
 from tests.browser.driver import PHONE

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from orchestrator import slack, wiring
+from orchestrator import wiring
 from orchestrator.aws import clients, iam, retries, sessions
 from orchestrator.concurrency import pool
+from orchestrator.output.slack import client as slack
 
 READ_TIMEOUT_IN_SERVICE = float(clients.READ_TIMEOUT_SECONDS)
 READ_TIMEOUT_SECONDS = 2.0

@@ -1,0 +1,124 @@
+"""All accounts and users as the script reads them: compact JSON that can stand in a page, made piece by piece. Pure.
+
+    {"outcomes": [[label, tone, needs a hand], ...], "statuses": [[label, tone], ...], "verdicts": ..., "vias": [...],
+     "devices": [...], "accounts": [
+       [id, name, alias, OU, status, failing runs, is root open, policy changes, error, users, users not read], ...],
+     "texts": [...]}
+
+    error:         [stage, code, message, remedy], or 0
+    user:          [name, verdict, outcome, via, console password, active keys, keys last used, days open, reason,
+                    device, enrolled]
+    user not read: [name, days open]
+
+Statuses, verdicts, outcomes, ways and devices are positions in their lists; OUs, messages and reasons are positions in
+`texts`, since many accounts share one. Unknown is null. Dates are days since 1970. A user ends with the last field that
+says something. Users not read had no MFA when they were last read. The script knows the order of statuses and verdicts,
+and that the last outcome is nothing to do.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from orchestrator.output.html.accounts import order_users
+from orchestrator.output.html.markup import visible
+from orchestrator.output.html.text import (
+    DEVICES,
+    STAGES,
+    STATUSES,
+    VERDICTS,
+    VIAS,
+    days_between,
+    is_root_open,
+    outcome_words,
+    reason_of,
+)
+from orchestrator.reports.report import NEEDS_A_HAND, AccountReport, RunReport, UserReport
+
+_DAY_SECONDS = 86_400
+
+
+def render_data(report: RunReport, accounts: Sequence[AccountReport]) -> Iterator[str]:
+    """Yield the JSON of a report; the caller has put the accounts into order."""
+    writer = _Writer(report)
+    yield writer.opening()
+    for index, account in enumerate(accounts):
+        yield ("," if index else "") + _dump(writer.account(account))
+    yield f'],"texts":{_dump(list(writer.texts))}}}'
+
+
+def _dump(value: object) -> str:
+    """Return JSON in ASCII without `<`: it can neither end its element nor open a comment."""
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
+
+
+class _Writer:
+    """Puts accounts into arrays, and collects the texts they share."""
+
+    def __init__(self, report: RunReport) -> None:
+        self.texts: dict[str, int] = {"": 0}
+        self._finished_at = report.finished_at
+        self._words = outcome_words(report.mode)
+        self._status = {status: index for index, status in enumerate(STATUSES)}
+        self._verdict = {verdict: index for index, verdict in enumerate(VERDICTS)}
+        self._outcome = {outcome: index for index, outcome in enumerate(self._words)}
+        self._via = {via: index for index, via in enumerate(VIAS)}
+        self._device = {device: index for index, device in enumerate(DEVICES)}
+
+    def opening(self) -> str:
+        """Return what stands before the accounts."""
+        lists = {
+            "statuses": list(STATUSES.values()),
+            "verdicts": list(VERDICTS.values()),
+            "outcomes": [(*word, int(outcome in NEEDS_A_HAND)) for outcome, word in self._words.items()],
+            "vias": list(VIAS.values()),
+            "devices": list(DEVICES.values()),
+        }
+        return _dump(lists).removesuffix("}") + ',"accounts":['
+
+    def account(self, account: AccountReport) -> list[Any]:
+        """Return an account as an array."""
+        error = account.error
+        said = (STAGES[error.stage], error.code, error.message, error.remedy) if error else ()
+        return [
+            visible(account.id),
+            visible(account.name),
+            visible(account.alias or ""),
+            self._text(account.ou or ""),
+            self._status[account.status],
+            account.failing_runs,
+            int(is_root_open(account)),
+            self._text(", ".join(change.replace("_", " ") for change in account.policy_changes)),
+            [self._text(text) for text in said] or 0,
+            [self._user(user) for user in order_users(account.users)],
+            [(visible(name), self._days(since)) for name, since in sorted(account.unread_open_since.items())],
+        ]
+
+    def _user(self, user: UserReport) -> list[Any]:
+        values = [
+            visible(user.name),
+            self._verdict[user.verdict],
+            self._outcome[user.outcome],
+            self._via[user.via],
+            None if user.console_password is None else int(user.console_password),
+            user.active_access_keys,
+            _day(user.keys_last_used),
+            self._days(user.open_since),
+            self._text(reason_of(user)) or None,
+            self._device[user.mfa_device] or None,
+            _day(user.mfa_enrolled_at),
+        ]
+        while values[-1] is None:
+            values.pop()
+        return values
+
+    def _days(self, since: datetime | None) -> int | None:
+        return days_between(since, self._finished_at)
+
+    def _text(self, text: str) -> int:
+        return self.texts.setdefault(visible(text), len(self.texts))
+
+
+def _day(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.astimezone(UTC).timestamp()) // _DAY_SECONDS

@@ -1,0 +1,132 @@
+"""How the last runs compare: three small charts drawn by leather as SVG, and the same numbers as a table. Pure.
+
+SVG that is drawn here needs no script in the page, so the trend shows in any viewer and prints. The style sheet gives
+it the colours of the theme.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+
+import leather
+
+from orchestrator.output.html.markup import Html, element, escape, join
+from orchestrator.output.html.text import say_date, say_time
+from orchestrator.reports.report import RunReport
+
+MIN_RUNS, MAX_RUNS = 2, 90
+WIDTH, HEIGHT = 400, 160
+EDGE = 14
+"""How much of leather's margin is cut off on each side."""
+_SPAN = 1000
+"""Both axes run from 0 to this, and their labels tell what stands there: leather's own steps can be parts of a user."""
+_STEPS = 4
+_TICKS = tuple(range(0, _SPAN + 1, _SPAN // _STEPS))
+
+
+@dataclass(frozen=True, slots=True)
+class TrendPoint:
+    """What the trend shows of one run."""
+
+    run_id: str
+    finished_at: datetime
+    users_without_mfa: int
+    enforced: int
+    enrolled: int
+    accounts_failed: int
+
+
+_MEASURES: tuple[tuple[str, Callable[[TrendPoint], int]], ...] = (
+    ("Users without MFA", lambda point: point.users_without_mfa),
+    ("Enforced", lambda point: point.enforced),
+    ("Enrolled", lambda point: point.enrolled),
+    ("Accounts failed", lambda point: point.accounts_failed),
+)
+_DRAWN = 3
+"""How many of them are drawn; the table has all."""
+
+
+def trend_point(report: RunReport) -> TrendPoint:
+    """Return what the trend shows of a run: `enforced` counts all who are, `enrolled` all users with MFA."""
+    totals = report.totals
+    return TrendPoint(
+        run_id=report.run_id,
+        finished_at=report.finished_at,
+        users_without_mfa=totals.non_compliant,
+        enforced=totals.enforced + totals.already_enforced,
+        enrolled=totals.compliant,
+        accounts_failed=totals.failed,
+    )
+
+
+def render_trend(points: Iterable[TrendPoint]) -> Html:
+    """Return the charts and the table of the last runs, the newest at the right."""
+    by_run_id = {point.run_id: point for point in points}
+    runs = sorted(by_run_id.values(), key=lambda point: (point.finished_at, point.run_id))[-MAX_RUNS:]
+    if len(runs) < MIN_RUNS:
+        return element("p", "The trend begins with the second run.", class_="empty")
+    charts = [_figure(title, runs, [measure(run) for run in runs]) for title, measure in _MEASURES[:_DRAWN]]
+    summary = element("summary", f"The numbers of these {len(runs)} runs")
+    table = element("div", _table(runs), class_="scrolls", tabindex=0, role="region", aria_label="Numbers of the runs")
+    return join((element("div", *charts, class_="charts"), element("details", summary, table)))
+
+
+def _figure(title: str, runs: Sequence[TrendPoint], values: Sequence[int]) -> Html:
+    first, last = values[0], values[-1]
+    since = say_date(runs[0].finished_at)
+    change = f"{last - first:+,} since {since}" if last != first else f"as on {since}"
+    spoken = (
+        f"{title}: {first:,} on {since}, {last:,} on {say_date(runs[-1].finished_at)}; "
+        f"between {min(values):,} and {max(values):,} in {len(runs)} runs."
+    )
+    head = (
+        element("h3", title),
+        element("p", element("strong", f"{last:,}"), element("span", change), class_="figure"),
+    )
+    return element("div", *head, _draw(runs, values, spoken), class_="chart")
+
+
+def _draw(runs: Sequence[TrendPoint], values: Sequence[int], spoken: str) -> Html:
+    times = [run.finished_at.timestamp() for run in runs]
+    began, lasted = times[0], (times[-1] - times[0]) or 1.0
+    low, step = fit_axis(values)
+    places = [
+        (round(_SPAN * (time - began) / lasted), round(_SPAN * (value - low) / (_STEPS * step)))
+        for time, value in zip(times, values, strict=True)
+    ]
+    chart = leather.Chart()
+    chart.add_x_scale(0, _SPAN)
+    chart.add_y_scale(0, _SPAN)
+    ends = [say_date(runs[0].finished_at), say_date(runs[-1].finished_at)]
+    chart.add_x_axis(ticks=[0, _SPAN], tick_formatter=lambda _, index, __: ends[index])
+    chart.add_y_axis(ticks=_TICKS, tick_formatter=lambda _, index, __: f"{low + index * step:,}")
+    chart.add_line(places)
+    box = f"{EDGE} {EDGE} {WIDTH - 2 * EDGE} {HEIGHT - 2 * EDGE}"
+    opening = f'<svg viewBox="{box}" role="img" aria-label="{escape(spoken)}" '
+    return Html(str(chart.to_svg(width=WIDTH, height=HEIGHT)).replace("<svg ", opening, 1))
+
+
+def fit_axis(values: Sequence[int]) -> tuple[int, int]:
+    """Return the lowest value of an axis and its step: a round number of which four hold all values.
+
+    The axis starts at zero unless that would make a line of small changes flat.
+    """
+    least, most = min(values), max(values)
+    base = 0 if least <= 3 * (most - least) else least
+    steps = (size * 10**power for power in count() for size in (1, 2, 5))
+    step = next(step for step in steps if base // step * step + _STEPS * step >= most)
+    return base // step * step, step
+
+
+def _table(runs: Sequence[TrendPoint]) -> Html:
+    titles = [element("th", title, scope="col") for title in ("Run finished", *(title for title, _ in _MEASURES))]
+    rows = [
+        element(
+            "tr",
+            element("th", say_time(run.finished_at), scope="row"),
+            *(element("td", f"{measure(run):,}") for _, measure in _MEASURES),
+        )
+        for run in reversed(runs)
+    ]
+    return element("table", element("thead", element("tr", *titles)), element("tbody", *rows))

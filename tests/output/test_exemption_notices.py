@@ -1,0 +1,148 @@
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from orchestrator.domain.config import Exemption
+from orchestrator.domain.model import AccountResult, Decision, Mode, Outcome, Reason, Status, Verdict
+from orchestrator.output.exemption_notices import exemption_notes
+from orchestrator.reports.report import RunReport, build_report, report_account
+from tests.builders import NOW, make_account, make_request, make_user
+
+PAYMENTS, SEARCH = "111122223333", "444455556666"
+
+
+def make_exemption(user: str = "ci-*", *, ends_in: int | None = 3, **changes: Any) -> Exemption:
+    values: dict[str, Any] = {"accounts": ("*",), "reason": "build robots", "until": ends(ends_in)}
+    return Exemption.model_validate({"user": user} | values | changes)
+
+
+def ends(days: int | None) -> date | None:
+    return None if days is None else NOW.date() + timedelta(days=days)
+
+
+def make_report(
+    exempt: dict[str, list[str]], *, alias: str | None = "acme-payments", mode: Mode = Mode.APPLY
+) -> RunReport:
+    """Return a report with exempt users by account ID, and in each account one user who is not exempt."""
+    accounts = [
+        AccountResult(
+            make_account(account_id, name=f"account-{account_id[:4]}"),
+            Status.INSPECTED,
+            alias=alias if account_id == PAYMENTS else None,
+            decisions=(
+                Decision(make_user("ci-enrolled"), Verdict.COMPLIANT, Outcome.NONE),
+                *(
+                    Decision(make_user(name), Verdict.NON_COMPLIANT, Outcome.EXEMPT, reason=Reason("exempt", "robots"))
+                    for name in names
+                ),
+            ),
+        )
+        for account_id, names in exempt.items()
+    ]
+    request = make_request(mode=mode)
+    reports = map(report_account, accounts)
+    return build_report(request, "o-exampleorg1", reports, errors=(), is_complete=True, finished_at=NOW)
+
+
+@pytest.mark.parametrize(("days", "is_announced"), [(0, True), (1, True), (14, True), (15, False), (None, False)])
+def test_exemption_is_announced_two_weeks_before_its_end(days: int | None, is_announced: bool) -> None:
+    exemption = make_exemption("robot", ends_in=days, accounts=(PAYMENTS,))
+
+    notes = exemption_notes([exemption], make_report({PAYMENTS: ["robot"]}), NOW)
+
+    assert bool(notes) == is_announced
+    if days is not None and is_announced:
+        assert notes == (
+            f"exemption robot ends on {ends(days)} (build robots); in this run it matched robot (acme-payments)",
+        )
+
+
+@pytest.mark.parametrize(("days", "is_told"), [(-1, True), (-14, True), (-15, False), (-400, False)])
+def test_exemption_that_has_lately_ended_is_to_be_removed(days: int, is_told: bool) -> None:
+    notes = exemption_notes([make_exemption(ends_in=days)], make_report({PAYMENTS: []}), NOW)
+
+    told = f"exemption ci-* ended on {ends(days)} and no longer counts: remove it"
+    assert notes == ((told,) if is_told else ())
+
+
+def test_day_of_the_end_is_a_day_in_utc() -> None:
+    exemption = make_exemption(ends_in=0)
+    still_today = datetime(2026, 3, 3, 1, 30, tzinfo=timezone(timedelta(hours=2)))
+
+    (before,) = exemption_notes([exemption], make_report({PAYMENTS: []}), still_today)
+    (after,) = exemption_notes([exemption], make_report({PAYMENTS: []}), datetime(2026, 3, 3, tzinfo=UTC))
+
+    assert "ends on 2026-03-02" in before
+    assert "ended on 2026-03-02" in after
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (0, "it matched nobody"),
+        (1, "it matched ci-1 (acme-payments)"),
+        (5, "ci-4 (acme-payments), ci-5 (acme-payments)"),
+        (6, "ci-5 (acme-payments) and 1 more"),
+        (20, "ci-5 (acme-payments) and 15 more"),
+    ],
+)
+def test_note_names_five_users_and_counts_the_rest(count: int, shown: str) -> None:
+    report = make_report({PAYMENTS: [f"ci-{number}" for number in range(1, count + 1)]})
+
+    (note,) = exemption_notes([make_exemption()], report, NOW)
+
+    assert note.endswith(shown)
+
+
+@pytest.mark.parametrize(("count", "shown"), [(0, "0 users"), (1, "1 user"), (6, "6 users")])
+def test_note_that_must_name_nobody_counts(count: int, shown: str) -> None:
+    report = make_report({PAYMENTS: [f"ci-{number}" for number in range(count)]})
+    far = make_exemption(user="someone", until=date(2027, 1, 1))
+
+    (note,) = exemption_notes([far, make_exemption()], report, NOW, names=False)
+
+    assert note.startswith("exemption 2 of the configuration ends on ")
+    assert note.endswith(f"in this run it matched {shown}")
+
+
+def test_exemption_of_one_user_that_has_ended_does_not_name_the_user_either() -> None:
+    ended = make_exemption(user="aurelia", until=date(2026, 3, 1))
+
+    (note,) = exemption_notes([ended], make_report({}), NOW, names=False)
+
+    assert note == "exemption 1 of the configuration ended on 2026-03-01 and no longer counts: remove it"
+
+
+def test_account_without_an_alias_is_shown_by_its_name() -> None:
+    (note,) = exemption_notes([make_exemption()], make_report({PAYMENTS: ["ci-1"]}, alias=None), NOW)
+
+    assert note.endswith("it matched ci-1 (account-1111)")
+
+
+def test_user_counts_for_the_first_exemption_that_matches_in_its_account() -> None:
+    in_search = make_exemption("ci-*", accounts=(SEARCH,), reason="moving")
+    everywhere = make_exemption("ci-*")
+    report = make_report({PAYMENTS: ["ci-1"], SEARCH: ["CI-2"]})
+
+    first, second = exemption_notes([in_search, everywhere], report, NOW)
+
+    assert first.endswith("(moving); in this run it matched CI-2 (account-4444)")
+    assert second.endswith("(build robots); in this run it matched ci-1 (acme-payments)")
+
+
+def test_protected_user_is_not_matched_by_an_exemption_of_somebody_else() -> None:
+    (note,) = exemption_notes([make_exemption()], make_report({PAYMENTS: ["break-glass"]}), NOW)
+
+    assert note.endswith("it matched nobody")
+
+
+@pytest.mark.parametrize("days", [-1, 3])
+def test_release_judges_nobody_and_so_says_nothing(days: int) -> None:
+    report = make_report({PAYMENTS: ["ci-1"]}, mode=Mode.RELEASE)
+
+    assert exemption_notes([make_exemption(ends_in=days)], report, NOW) == ()
+
+
+def test_without_exemptions_there_is_nothing_to_say() -> None:
+    assert exemption_notes([], make_report({PAYMENTS: ["ci-1"]}), NOW) == ()
