@@ -45,13 +45,13 @@ def work() -> None:
     import structlog  # noqa: PLC0415 - in the child alone
 
     from orchestrator import wiring  # noqa: PLC0415 - as above
-    from orchestrator.application import Settled, apply_account  # noqa: PLC0415 - as above
     from orchestrator.aws.organizations import Directory  # noqa: PLC0415 - as above
     from orchestrator.aws.retries import Retrier  # noqa: PLC0415 - as above
     from orchestrator.concurrency.pool import Halt  # noqa: PLC0415 - as above
     from orchestrator.domain.config import Config  # noqa: PLC0415 - as above
     from orchestrator.domain.model import Mode, RunRequest, Trigger  # noqa: PLC0415 - as above
-    from orchestrator.inspection import inspect_account  # noqa: PLC0415 - as above
+    from orchestrator.pipeline.apply import Settled, apply_account  # noqa: PLC0415 - as above
+    from orchestrator.pipeline.inspection import inspect_account  # noqa: PLC0415 - as above
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     hub, halt = wiring.make_hub(Config(), os.environ), Halt()

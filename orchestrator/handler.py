@@ -16,7 +16,7 @@ from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.events import Onboarding, OnDemand, event_key, parse_event
 from orchestrator.invocation import LambdaContext, begin, conclude, limit
 from orchestrator.onboarding import News, read_news
-from orchestrator.ports import Unobserved
+from orchestrator.pipeline.ports import Unobserved
 from orchestrator.wiring import Hub, describe_organization, make_run_id, run_once
 
 QUEUE_RETENTION = timedelta(days=14)

@@ -13,7 +13,7 @@ from orchestrator.domain.errors import OrgmfaError
 from orchestrator.domain.model import Stage
 from orchestrator.logs import configure_logs
 from orchestrator.metrics import emit_metrics
-from orchestrator.ports import Finished
+from orchestrator.pipeline.ports import Finished
 from orchestrator.reports.report import RunReport
 from orchestrator.wiring import Hub, make_hub
 

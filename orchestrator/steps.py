@@ -11,14 +11,14 @@ from typing import Annotated, Any, Literal
 import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt, TypeAdapter, ValidationError
 
-from orchestrator.desk import Desk
-from orchestrator.distributed import Outline, Workroom, apply_batch, gate_plans, merge, plan_batch, select
 from orchestrator.domain.config import batch_size
 from orchestrator.domain.errors import ArchiveError, ConfigError, RunUnderWay, StartError
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.events import EventBridgeSchedule, event_key
 from orchestrator.invocation import Invocation, LambdaContext, begin, conclude, limit
-from orchestrator.ports import Ports, Unobserved
+from orchestrator.pipeline.context import Desk
+from orchestrator.pipeline.distributed import Outline, Workroom, apply_batch, gate_plans, merge, plan_batch, select
+from orchestrator.pipeline.ports import Ports, Unobserved
 from orchestrator.wiring import Hub, furnish, make_lease
 
 log = structlog.get_logger(__name__)

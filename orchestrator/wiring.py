@@ -25,7 +25,6 @@ from orchestrator.aws.sessions import MemberSessions, RoleNames, get_caller
 from orchestrator.aws.simulator import EnrolmentSimulator
 from orchestrator.aws.stop_switch import look_at_switch
 from orchestrator.concurrency.pool import Halt
-from orchestrator.desk import Desk
 from orchestrator.domain.assessment import make_rules
 from orchestrator.domain.config import Config, SlackCredentials, parse_slack_secret, slack_credentials
 from orchestrator.domain.errors import ArchiveError, AwsError, ConfigError, StartError
@@ -33,12 +32,13 @@ from orchestrator.domain.model import Caller, Mode, Organization, Product, RunRe
 from orchestrator.domain.policy_document import is_same_policy, render_enforcement_policy
 from orchestrator.domain.remedies import select_remedy
 from orchestrator.domain.stop_switch import NO_SWITCH, Reading
-from orchestrator.lease import Lease
 from orchestrator.output.slack.client import SlackNotifier
-from orchestrator.ports import Finished, Observer, Ports
+from orchestrator.pipeline.context import Desk
+from orchestrator.pipeline.lease import Lease
+from orchestrator.pipeline.ports import Finished, Observer, Ports
+from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport
-from orchestrator.run import run
 
 if TYPE_CHECKING:
     from orchestrator.doctor import Examination, Question

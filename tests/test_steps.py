@@ -22,7 +22,7 @@ from orchestrator.aws.file_store import BucketStore, Store
 from orchestrator.domain.errors import ArchiveError, ConfigError, RunUnderWay, StartError
 from orchestrator.handler import lambda_handler as handle
 from orchestrator.invocation import RunFailed
-from orchestrator.lease import LEASE_FILE
+from orchestrator.pipeline.lease import LEASE_FILE
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport
 from orchestrator.steps import lambda_handler as step

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from orchestrator.concurrency.pool import Halt
 from orchestrator.deploy.waiters import Interrupted
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Trigger
-from orchestrator.ports import Observer
+from orchestrator.pipeline.ports import Observer
 from orchestrator.reports.report import AccountReport, RunReport
 from orchestrator.wiring import Hub, make_run_id, run_once
 

@@ -4,8 +4,8 @@
 of every failure; `examination` goes through it all; `table` prints it, and is for the command line alone.
 """
 
-from orchestrator.doctor.examination import Examination, examine
-from orchestrator.doctor.instruments import Instruments, Question
+from orchestrator.doctor.ports import Instruments, Question
 from orchestrator.doctor.report import Check, CheckName, CheckStatus, DoctorReport
+from orchestrator.doctor.run import Examination, examine
 
 __all__ = ["Check", "CheckName", "CheckStatus", "DoctorReport", "Examination", "Instruments", "Question", "examine"]

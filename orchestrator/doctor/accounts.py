@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from orchestrator.doctor.instruments import Instruments
+from orchestrator.doctor.ports import Instruments
 from orchestrator.doctor.report import Check, CheckName, fine, problem, unknown
 from orchestrator.domain.errors import AssumeRoleDenied, AwsError, DeniedByScp, NoCredentials, Throttled, Unavailable
 from orchestrator.domain.member_roles import (

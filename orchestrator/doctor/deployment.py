@@ -5,7 +5,7 @@ Each is read where the caller may; what it may not read is unknown, never a prob
 
 from collections.abc import Iterator, Sequence
 
-from orchestrator.doctor.instruments import ControlPolicy, Function, Instruments
+from orchestrator.doctor.ports import ControlPolicy, Function, Instruments
 from orchestrator.doctor.report import Check, CheckName, fine, in_words, problem, unknown
 from orchestrator.doctor.scp import list_denied
 from orchestrator.domain.errors import AccessDenied, AwsError, NotFound

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import islice
 
-from orchestrator.doctor.instruments import Instruments
+from orchestrator.doctor.ports import Instruments
 from orchestrator.doctor.report import Check, CheckName, CheckStatus, fine, in_words, problem, unknown
 from orchestrator.domain.config import SlackCredentials, parse_slack_secret
 from orchestrator.domain.errors import AccessDenied, ArchiveError, AwsError, ConfigError, DigestError

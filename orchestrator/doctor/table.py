@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
-from orchestrator.doctor.examination import Examination
 from orchestrator.doctor.report import CheckStatus, Finding, group_checks
+from orchestrator.doctor.run import Examination
 from orchestrator.output.terminal import plain, tidy
 
 MOST_ACCOUNTS = 10

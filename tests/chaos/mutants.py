@@ -7,7 +7,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="a listing that broke off counts as complete",
         guards="invariant 1",
-        path="orchestrator/listing.py",
+        path="orchestrator/pipeline/listing.py",
         before="        else:\n            self.is_complete = True",
         after="        self.is_complete = True",
         scenario="ListAccounts fails on page 7 of 12",
@@ -16,7 +16,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="an account that failed is left out",
         guards="invariant 1",
-        path="orchestrator/sweep.py",
+        path="orchestrator/pipeline/executor.py",
         before="        self._results.put(result)\n        self._ports.observer.found",
         after="        if result.status is Status.FAILED:\n            return\n"
         "        self._results.put(result)\n        self._ports.observer.found",
@@ -26,7 +26,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="a user whose devices could not be read counts as having one",
         guards="invariant 1",
-        path="orchestrator/inspection.py",
+        path="orchestrator/pipeline/inspection.py",
         before="return replace(user, has_mfa=None, unreadable=Reason(error.code, str(error)))",
         after="return replace(user, has_mfa=True)",
         scenario="devices of users cannot be read",
@@ -45,7 +45,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="no look at the user right before the write",
         guards="invariant 2, live look at the user",
-        path="orchestrator/application.py",
+        path="orchestrator/pipeline/apply.py",
         before="        decision = look_again(decision, account, desk, keys=False)\n",
         after="",
         scenario="a user enrols in mid-run",
@@ -64,7 +64,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="a policy that was edited is attached",
         guards="invariant 2, live look at the policy",
-        path="orchestrator/application.py",
+        path="orchestrator/pipeline/apply.py",
         before="    if now.policy is not PolicyState.OURS:\n",
         after="    if now.policy is PolicyState.MISSING:\n",
         scenario="the policy is edited in mid-run",
@@ -74,7 +74,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="a group that carries more is joined",
         guards="invariant 2, live look at the group",
-        path="orchestrator/application.py",
+        path="orchestrator/pipeline/apply.py",
         before="    if decision.via is Via.GROUP and now.group is not PolicyState.OURS:\n",
         after="    if decision.via is Via.GROUP and now.group is PolicyState.MISSING:\n",
         scenario="the group is widened in mid-run",
@@ -94,7 +94,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="a write whose answer was lost counts as made, unasked",
         guards="invariant 3",
-        path="orchestrator/application.py",
+        path="orchestrator/pipeline/apply.py",
         before="        if not desk.iam.is_in_force(change):",
         after="        if change is None:",
         scenario="all writes to a user fail",
@@ -114,7 +114,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="a user whose write failed is left out",
         guards="invariant 1",
-        path="orchestrator/application.py",
+        path="orchestrator/pipeline/apply.py",
         before="    except AwsError as error:\n        return _fail(decision, error)\n\n\ndef _forbid",
         after="    except AwsError:\n        return _Unsettled.GONE\n\n\ndef _forbid",
         scenario="all writes to a user fail",
@@ -124,7 +124,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="a halt is not asked for after a look",
         guards="invariant 3",
-        path="orchestrator/application.py",
+        path="orchestrator/pipeline/apply.py",
         before="        if forbidden := _forbid(decision, desk):  # a look",
         after="        if forbidden := _forbid(decision, desk) and None:  # a look",
         scenario="a halt while looks are slow",
@@ -144,7 +144,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="a lease that ran out is not taken over",
         guards="invariant 4",
-        path="orchestrator/lease.py",
+        path="orchestrator/pipeline/lease.py",
         before="if self._now() < holder.until and",
         after="if holder.until and",
         scenario="a second signal",
@@ -163,7 +163,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="a run that was told to end before it wrote ends well",
         guards="invariant 5",
-        path="orchestrator/run.py",
+        path="orchestrator/pipeline/run.py",
         before="    if not is_applied and request.mode is not Mode.PLAN and results.with_changes:\n",
         after="    if not is_applied and not ports.halt.reason and results.with_changes:\n",
         scenario="Ctrl-C at any call",
@@ -173,7 +173,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="a digest that did not arrive is not told",
         guards="invariant 5",
-        path="orchestrator/closing.py",
+        path="orchestrator/pipeline/publishing.py",
         before='        errors.append(Problem(Stage.DIGEST, "digest_failed", str(error), remedy))\n',
         after="",
         scenario="Slack ok:false",
@@ -183,7 +183,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="an archive that cannot be written is not told",
         guards="invariant 5",
-        path="orchestrator/closing.py",
+        path="orchestrator/pipeline/publishing.py",
         before='        errors.append(Problem(Stage.ARCHIVE, "archive_failed", str(error), remedy))\n',
         after="",
         scenario="archive gone in mid-run",

@@ -36,7 +36,7 @@ OF_SWITCHES: tuple[Mutation, ...] = (
     Mutation(
         name="the gate counts the last batch alone",
         guards="gate, in steps",
-        path="orchestrator/distributed/steps.py",
+        path="orchestrator/pipeline/distributed/steps.py",
         before="        planned += results.planned\n",
         after="        planned = results.planned\n",
         scenario="in steps, the gate at its limits",
@@ -46,7 +46,7 @@ OF_SWITCHES: tuple[Mutation, ...] = (
     Mutation(
         name="a batch that was lost while it wrote is not looked at",
         guards="invariant 3, in steps",
-        path="orchestrator/distributed/merging.py",
+        path="orchestrator/pipeline/distributed/merge.py",
         before="        settled = _written(plan, now[account_id]) if account_id in now else Settled()\n",
         after="        settled = Settled()\n",
         scenario="in steps, results of batches lost",
@@ -56,7 +56,7 @@ OF_SWITCHES: tuple[Mutation, ...] = (
     Mutation(
         name="a batch that did not come back is dropped",
         guards="invariant 1, in steps",
-        path="orchestrator/distributed/merging.py",
+        path="orchestrator/pipeline/distributed/merge.py",
         before="            found = [skip(account, desk) or leave_out(account, LOST) for account in accounts]\n",
         after="            found = []\n",
         scenario="in steps, results of batches lost",
@@ -66,7 +66,7 @@ OF_SWITCHES: tuple[Mutation, ...] = (
     Mutation(
         name="the stop switch is not looked at before a write",
         guards="stop switch",
-        path="orchestrator/application.py",
+        path="orchestrator/pipeline/apply.py",
         before="    if (why := desk.stop_reason()) is not None:\n",
         after="    if (why := desk.stop_reason()) is not None and decision is None:\n",
         scenario="stop switch set or unreadable in mid-run",
@@ -105,7 +105,7 @@ OF_SWITCHES: tuple[Mutation, ...] = (
     Mutation(
         name="a user who could not enrol is enforced",
         guards="cannot_enrol",
-        path="orchestrator/inspection.py",
+        path="orchestrator/pipeline/inspection.py",
         before="    if obstacle is None:\n",
         after="    if obstacle != '':\n",
         scenario="nothing goes wrong",
@@ -125,7 +125,7 @@ OF_SWITCHES: tuple[Mutation, ...] = (
     Mutation(
         name="a release is not remembered",
         guards="release",
-        path="orchestrator/run.py",
+        path="orchestrator/pipeline/run.py",
         before="                _remember_release(plan, desk, ports)\n",
         after="                pass\n",
         scenario="release while calls fail",
@@ -134,7 +134,7 @@ OF_SWITCHES: tuple[Mutation, ...] = (
     Mutation(
         name="a change to the policy is not booked",
         guards="invariant 3, policy and group",
-        path="orchestrator/application.py",
+        path="orchestrator/pipeline/apply.py",
         before="                made.append(change)\n",
         after="",
         scenario="policy and group of our own, calls fail",

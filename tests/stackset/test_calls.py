@@ -21,7 +21,7 @@ from orchestrator.doctor import Question
 from orchestrator.domain.config import load_config
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.handler import lambda_handler
-from orchestrator.lease import Lease
+from orchestrator.pipeline.lease import Lease
 from orchestrator.steps import lambda_handler as step
 from orchestrator.wiring import Hub, examine_hub, make_hub, make_run_id, run_once
 from tests.aws_server import MANAGEMENT, AwsServer

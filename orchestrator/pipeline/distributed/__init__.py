@@ -4,8 +4,8 @@ select -> plan, batch by batch -> gate -> apply, batch by batch -> merge. Each s
 for the next stands in the archive, in the work room of the run. The state machine in stackset/ calls them.
 """
 
-from orchestrator.distributed.merging import merge
-from orchestrator.distributed.steps import apply_batch, gate_plans, plan_batch, select
-from orchestrator.distributed.workroom import Outline, Workroom
+from orchestrator.pipeline.distributed.merge import merge
+from orchestrator.pipeline.distributed.state import Outline, Workroom
+from orchestrator.pipeline.distributed.steps import apply_batch, gate_plans, plan_batch, select
 
 __all__ = ["Outline", "Workroom", "apply_batch", "gate_plans", "merge", "plan_batch", "select"]

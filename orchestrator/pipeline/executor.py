@@ -10,16 +10,16 @@ from typing import Any, TypeVar
 
 import structlog
 
-from orchestrator.application import Settled, apply_account, failed, unfinished
 from orchestrator.concurrency.pool import Halt, Worked, work_through
-from orchestrator.desk import RUN_AGAIN, Desk
 from orchestrator.domain.model import Account, AccountResult, Problem, Reason, Stage, Status
 from orchestrator.domain.planning import hold
 from orchestrator.domain.remedies import explain_defect
 from orchestrator.domain.selection import skip_account
-from orchestrator.inspection import inspect_account
-from orchestrator.ports import APPLYING, INSPECTING, Ports
-from orchestrator.results import PackedResult, Results, pack_result
+from orchestrator.pipeline.apply import Settled, apply_account, failed, unfinished
+from orchestrator.pipeline.context import RUN_AGAIN, Desk
+from orchestrator.pipeline.inspection import inspect_account
+from orchestrator.pipeline.ports import APPLYING, INSPECTING, Ports
+from orchestrator.pipeline.results import PackedResult, Results, pack_result
 
 T = TypeVar("T")
 

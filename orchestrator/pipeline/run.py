@@ -14,18 +14,18 @@ from dataclasses import replace
 
 import structlog
 
-from orchestrator.closing import close_run, report_run
-from orchestrator.desk import Desk
 from orchestrator.domain.errors import ArchiveError, StartError
 from orchestrator.domain.model import Mode, Problem, Reason, RunRequest, Stage
 from orchestrator.domain.planning import hold_at_gate, is_within_limits
-from orchestrator.listing import list_accounts
-from orchestrator.ports import Finished, Ports
-from orchestrator.remembering import history_problems, recall_earlier_runs
+from orchestrator.pipeline.context import Desk
+from orchestrator.pipeline.earlier_runs import history_problems, recall_earlier_runs
+from orchestrator.pipeline.executor import Sweep, explain_unreached, hold_all
+from orchestrator.pipeline.listing import list_accounts
+from orchestrator.pipeline.ou_paths import OuSurvey
+from orchestrator.pipeline.ports import Finished, Ports
+from orchestrator.pipeline.publishing import close_run, report_run
+from orchestrator.pipeline.results import Results
 from orchestrator.reports.report import RunReport
-from orchestrator.results import Results
-from orchestrator.survey import OuSurvey
-from orchestrator.sweep import Sweep, explain_unreached, hold_all
 
 log = structlog.get_logger(__name__)
 

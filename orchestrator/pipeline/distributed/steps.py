@@ -4,17 +4,17 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Literal
 
-from orchestrator.desk import RUN_AGAIN, Desk
-from orchestrator.distributed.workroom import Effort, Entry, Outline, Part, Verdict, Workroom
 from orchestrator.domain.errors import StartError
 from orchestrator.domain.model import Account, AccountResult, Mode, Problem, Stage
-from orchestrator.listing import list_accounts
-from orchestrator.ports import Ports
-from orchestrator.remembering import recall_earlier_runs, with_history
+from orchestrator.pipeline.context import RUN_AGAIN, Desk
+from orchestrator.pipeline.distributed.state import Effort, Entry, Outline, Part, Verdict, Workroom
+from orchestrator.pipeline.earlier_runs import recall_earlier_runs, with_history
+from orchestrator.pipeline.executor import Sweep, leave_out
+from orchestrator.pipeline.listing import list_accounts
+from orchestrator.pipeline.ports import Ports
+from orchestrator.pipeline.results import Results
+from orchestrator.pipeline.run import gate
 from orchestrator.reports.history import Base, History
-from orchestrator.results import Results
-from orchestrator.run import gate
-from orchestrator.sweep import Sweep, leave_out
 
 
 def select(

@@ -12,7 +12,7 @@ from orchestrator.domain.planning import is_within_limits
 from orchestrator.reports.report import exit_code
 from tests.builders import make_config, make_user
 from tests.fakes import fail
-from tests.test_run import Stage, account_of, outcomes
+from tests.pipeline.test_run import Stage, account_of, outcomes
 
 PATIENCE = 20
 QUICK, SLOW = "000000000001", "000000000003"

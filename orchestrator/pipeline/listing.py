@@ -8,12 +8,12 @@ from itertools import chain
 
 import structlog
 
-from orchestrator.desk import Desk
 from orchestrator.domain.errors import AwsError, ConfigError, NotFound, NothingToDo, StartError
 from orchestrator.domain.model import Account, Problem, Trigger
 from orchestrator.domain.remedies import explain_select_error, select_remedy
 from orchestrator.domain.selection import is_in_ous, resolve_targets
-from orchestrator.ports import Ports
+from orchestrator.pipeline.context import Desk
+from orchestrator.pipeline.ports import Ports
 
 log = structlog.get_logger(__name__)
 

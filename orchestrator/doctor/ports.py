@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Protocol
 
 from orchestrator.concurrency.pool import Halt
-from orchestrator.desk import Policies, Sessions
 from orchestrator.domain.config import Config, SlackCredentials
 from orchestrator.domain.member_roles import DeployedRole
 from orchestrator.domain.model import Caller, Organization
 from orchestrator.domain.stop_switch import Reading
-from orchestrator.ports import Accounts, Observer
+from orchestrator.pipeline.context import Policies, Sessions
+from orchestrator.pipeline.ports import Accounts, Observer
 from orchestrator.reports.archive import Store
 
 

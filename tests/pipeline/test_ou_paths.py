@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from orchestrator.concurrency.pool import Halt
 from orchestrator.domain.errors import AccessDenied
-from orchestrator.survey import FEW_ACCOUNTS, OuSurvey
+from orchestrator.pipeline.ou_paths import FEW_ACCOUNTS, OuSurvey
 from tests.builders import make_request
 from tests.fakes import FakeAws, fail
 

@@ -10,7 +10,6 @@ from enum import Enum, auto
 import structlog
 
 from orchestrator.concurrency.work_sharing import share_out
-from orchestrator.desk import RUN_AGAIN, Desk
 from orchestrator.domain.errors import AwsError, NotFound, QuotaExceeded, Throttled, Unavailable
 from orchestrator.domain.model import (
     Access,
@@ -36,7 +35,8 @@ from orchestrator.domain.model import (
 )
 from orchestrator.domain.planning import hold_decision, policy_not_ours, quota_exceeded
 from orchestrator.domain.remedies import explain_account_error
-from orchestrator.inspection import look_again
+from orchestrator.pipeline.context import RUN_AGAIN, Desk
+from orchestrator.pipeline.inspection import look_again
 
 log = structlog.get_logger(__name__)
 

@@ -28,9 +28,9 @@ from orchestrator.doctor import (
     Question,
     examine,
 )
+from orchestrator.doctor.config_checks import check_exemptions, check_limits
 from orchestrator.doctor.report import build_doctor_report, fine, group_checks, problem, unknown
 from orchestrator.doctor.scp import list_denied
-from orchestrator.doctor.settings import check_exemptions, check_limits
 from orchestrator.doctor.table import MOST_ACCOUNTS, print_examination
 from orchestrator.domain.config import Config, SlackCredentials
 from orchestrator.domain.errors import (

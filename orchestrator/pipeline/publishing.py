@@ -7,17 +7,17 @@ from collections.abc import Iterable
 
 import structlog
 
-from orchestrator.desk import Desk
 from orchestrator.domain.errors import ArchiveError, AwsError, DigestError
 from orchestrator.domain.model import Mode, Problem, Stage, Trigger
 from orchestrator.domain.remedies import explain_findings, explain_findings_error
 from orchestrator.output.exemption_notices import exemption_notes
 from orchestrator.output.security_hub import render_findings
 from orchestrator.output.slack import render_digest
-from orchestrator.ports import Finished, Ports
+from orchestrator.pipeline.context import Desk
+from orchestrator.pipeline.ports import Finished, Ports
+from orchestrator.pipeline.results import Results
 from orchestrator.reports.changes import carry_on, compare
 from orchestrator.reports.report import RunReport, amend_report, build_report, report_account
-from orchestrator.results import Results
 
 PAGE_COMMENT = "The page of this run, with every account and user: save it, then open it in a browser."
 

@@ -10,9 +10,10 @@ import structlog
 
 from orchestrator.concurrency.pool import Worked, work_through
 from orchestrator.doctor.accounts import Examined, examine_account
+from orchestrator.doctor.config_checks import check_configuration, check_exemptions, check_limits
 from orchestrator.doctor.deployment import check_deployment
 from orchestrator.doctor.hub import check_hub
-from orchestrator.doctor.instruments import Instruments
+from orchestrator.doctor.ports import Instruments
 from orchestrator.doctor.report import (
     Check,
     CheckName,
@@ -24,7 +25,6 @@ from orchestrator.doctor.report import (
     problem,
     unknown,
 )
-from orchestrator.doctor.settings import check_configuration, check_exemptions, check_limits
 from orchestrator.domain.errors import ArchiveError, AwsError, ConfigError, NotFound
 from orchestrator.domain.model import Account, Organization, Stage
 from orchestrator.domain.remedies import explain_defect, select_remedy

@@ -9,15 +9,15 @@ import pytest
 
 from orchestrator.aws.file_store import StoredFile
 from orchestrator.concurrency.pool import Halt
-from orchestrator.desk import Desk
 from orchestrator.domain.assessment import make_rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import AccessDenied, ArchiveError, AssumeRoleDenied, NotFound, StartError, Throttled
 from orchestrator.domain.model import AccountState, MfaDevice, Mode, UserNow
-from orchestrator.ports import Ports
+from orchestrator.pipeline.context import Desk
+from orchestrator.pipeline.ports import Ports
+from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import AccountReport, Changes, RunReport, UserReport, exit_code
-from orchestrator.run import run
 from tests.builders import NOW, ORGANIZATION, days_ago, make_config, make_request, make_user
 from tests.fakes import FakeAws, FakeNotifier, FakeObserver, MemoryStore, fail
 

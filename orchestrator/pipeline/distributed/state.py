@@ -21,12 +21,12 @@ from typing import Literal, Protocol, TypeVar
 
 from orchestrator.domain.errors import ArchiveError
 from orchestrator.domain.model import Account, AccountResult, Problem, Reason, RunRequest
+from orchestrator.pipeline.results import RESULTS
 from orchestrator.reports.archive import WORK
 from orchestrator.reports.compressed import Packer
 from orchestrator.reports.history import History
 from orchestrator.reports.report import UtcTime
 from orchestrator.reports.stored_run import PastAccount
-from orchestrator.results import RESULTS
 
 Stack = Literal["plans", "applied"]
 T = TypeVar("T")

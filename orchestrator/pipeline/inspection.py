@@ -11,7 +11,6 @@ import structlog
 
 from orchestrator.concurrency.adaptive_limit import Pace
 from orchestrator.concurrency.work_sharing import share_out
-from orchestrator.desk import Desk
 from orchestrator.domain.errors import AwsError, NotFound
 from orchestrator.domain.model import (
     Access,
@@ -37,6 +36,7 @@ from orchestrator.domain.planning import (
     update_user,
 )
 from orchestrator.domain.remedies import explain_account_error
+from orchestrator.pipeline.context import Desk
 
 T = TypeVar("T")
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from orchestrator.application import Settled, unfinished
-from orchestrator.closing import close_run
-from orchestrator.desk import Desk
-from orchestrator.distributed.workroom import Effort, Outline, Workroom
 from orchestrator.domain.errors import ArchiveError
 from orchestrator.domain.model import AccountResult, Mode, Outcome, Status
-from orchestrator.ports import Finished, Ports
-from orchestrator.remembering import history_problems, with_history
-from orchestrator.results import Results
-from orchestrator.survey import OuSurvey
-from orchestrator.sweep import Sweep, explain_unreached, hold_all, leave_out, skip
+from orchestrator.pipeline.apply import Settled, unfinished
+from orchestrator.pipeline.context import Desk
+from orchestrator.pipeline.distributed.state import Effort, Outline, Workroom
+from orchestrator.pipeline.earlier_runs import history_problems, with_history
+from orchestrator.pipeline.executor import Sweep, explain_unreached, hold_all, leave_out, skip
+from orchestrator.pipeline.ou_paths import OuSurvey
+from orchestrator.pipeline.ports import Finished, Ports
+from orchestrator.pipeline.publishing import close_run
+from orchestrator.pipeline.results import Results
 
 LOST = "lost"
 OU_PATIENCE_SECONDS = 240.0

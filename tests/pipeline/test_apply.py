@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from orchestrator.application import Settled, apply_account, failed, unfinished
 from orchestrator.concurrency.pool import Halt, work_through
-from orchestrator.desk import Desk
 from orchestrator.domain.assessment import make_rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.model import AccountResult, Decision, Mode, Outcome, Problem, Stage, Status, UserNow
-from orchestrator.inspection import inspect_account
+from orchestrator.pipeline.apply import Settled, apply_account, failed, unfinished
+from orchestrator.pipeline.context import Desk
+from orchestrator.pipeline.inspection import inspect_account
 from tests.builders import NOW, ORGANIZATION, make_request, make_user
 from tests.fakes import FakeAws, fail
 

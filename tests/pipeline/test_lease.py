@@ -13,7 +13,7 @@ import pytest
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.file_store import BucketStore, FolderStore, Store
 from orchestrator.domain.errors import ArchiveError, RunUnderWay
-from orchestrator.lease import LEASE_FILE, LEASE_TIME, Lease
+from orchestrator.pipeline.lease import LEASE_FILE, LEASE_TIME, Lease
 from tests.builders import NOW
 
 if TYPE_CHECKING:

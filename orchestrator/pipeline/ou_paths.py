@@ -10,11 +10,11 @@ from time import monotonic
 import structlog
 
 from orchestrator.concurrency.pool import Halt
-from orchestrator.desk import OuPath
 from orchestrator.domain.errors import AwsError
 from orchestrator.domain.model import RunRequest
 from orchestrator.domain.remedies import select_remedy
-from orchestrator.ports import Directory
+from orchestrator.pipeline.context import OuPath
+from orchestrator.pipeline.ports import Directory
 
 PATIENCE_SECONDS = 10.0
 """How long a report waits for the OUs once all else is done: a large tree takes hundreds of calls in a row."""

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import structlog
 
-from orchestrator.desk import Desk
 from orchestrator.domain.errors import ArchiveError, StartError
 from orchestrator.domain.model import Mode, Problem, Stage
+from orchestrator.pipeline.context import Desk
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.history import HISTORY_UNREADABLE, History
 

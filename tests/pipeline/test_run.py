@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from orchestrator.concurrency.pool import Halt
-from orchestrator.desk import Desk
 from orchestrator.domain.assessment import make_rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import (
@@ -24,10 +23,11 @@ from orchestrator.domain.errors import (
     Unreachable,
 )
 from orchestrator.domain.model import Access, Account, AccountState, Mode, PolicyState, Refused, Trigger, UserNow
-from orchestrator.ports import Finished, Ports
+from orchestrator.pipeline.context import Desk
+from orchestrator.pipeline.ports import Finished, Ports
+from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import AccountReport, RunReport, UserReport, exit_code
-from orchestrator.run import run
 from tests.builders import NOW, ORGANIZATION, days_ago, make_config, make_request, make_user
 from tests.fakes import FakeAws, FakeNotifier, FakeObserver, FakeSecurityHub, MemoryStore, fail
 

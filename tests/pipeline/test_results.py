@@ -3,7 +3,7 @@
 from typing import Any
 
 from orchestrator.domain.model import AccountResult, AttachPolicy, Decision, Outcome, PolicyChange, Status, Verdict, Via
-from orchestrator.results import Results
+from orchestrator.pipeline.results import Results
 from tests.builders import POLICY_ARN, make_account, make_user
 
 
