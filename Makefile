@@ -37,7 +37,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@touch $@
 
 demo: $(STAMP)  ## show a whole run on an embedded organization: no AWS account, no network
-	@$(BIN)/python -m orchestrator.demo
+	@$(BIN)/python -m orchestrator.cli.demo
 
 check: format lint types contracts templates test  ## the gate: everything that must hold before a commit
 

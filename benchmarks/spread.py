@@ -38,7 +38,7 @@ def _show(name: str, measured: list[Measurement]) -> None:
 
 def run_on_any_core() -> None:
     """Run the command line, without its threads being bound."""
-    from orchestrator.cli import main as run  # noqa: PLC0415 - as above
+    from orchestrator.cli.main import main as run  # noqa: PLC0415 - as above
     from orchestrator.concurrency import pool  # noqa: PLC0415 - in the child alone
 
     vars(pool)["one_core"] = lambda: None

@@ -1,6 +1,6 @@
 """Lets `python -m orchestrator` stand for the `orgmfa` command."""
 
-from orchestrator.cli import main
+from orchestrator.cli.main import main
 
 if __name__ == "__main__":
     main()

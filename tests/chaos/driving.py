@@ -14,14 +14,14 @@ from typing import Any
 import structlog
 import yaml
 
-from orchestrator import invocation
 from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.concurrency.pool import Halt
 from orchestrator.domain.config import parse_config
 from orchestrator.domain.errors import OrgmfaError
 from orchestrator.domain.model import Mode, RunRequest, Trigger
-from orchestrator.handler import lambda_handler
-from orchestrator.invocation import RunFailed
+from orchestrator.lambdas import runtime as invocation
+from orchestrator.lambdas.run import lambda_handler
+from orchestrator.lambdas.runtime import RunFailed
 from orchestrator.logs import configure_logs
 from orchestrator.reports.report import RunReport, exit_code
 from orchestrator.wiring import Hub, make_run_id, run_once, utc_now

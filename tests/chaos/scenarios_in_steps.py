@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from orchestrator.domain.errors import OrgmfaError
-from orchestrator.steps import lambda_handler
+from orchestrator.lambdas.step import lambda_handler
 from orchestrator.wiring import utc_now
 from tests.aws_server import Call, xml_error
 from tests.chaos import troubles

@@ -7,7 +7,7 @@ from threading import Thread
 from orchestrator.aws import retries
 from orchestrator.concurrency.pool import Halt
 from orchestrator.domain.model import Mode
-from orchestrator.handler import lambda_handler
+from orchestrator.lambdas.run import lambda_handler
 from tests.chaos import troubles
 from tests.chaos.driving import FakeContext, Outcome, Stage, take
 from tests.chaos.evidence import BucketArchive, Evidence

@@ -19,9 +19,9 @@ from zipfile import ZipFile
 import click
 import pytest
 
-from orchestrator.cli import cli
-from orchestrator.cli_deploy.deploy_adapters import Place
-from orchestrator.cli_deploy.enforced_users import Census, _is_unseen, explain_census
+from orchestrator.cli.deploy_adapters import Place
+from orchestrator.cli.enforced_users import Census, _is_unseen, explain_census
+from orchestrator.cli.main import cli
 from orchestrator.deploy.function_code import read_code, read_packed_config
 from orchestrator.deploy.messages import explain_failure
 from orchestrator.deploy.parameters import (
@@ -94,7 +94,7 @@ class Deployer:
                 process.kill()
 
     def inside(self, *arguments: str) -> Done:
-        """Run the command here, as `orchestrator.cli.main` does."""
+        """Run the command here, as `orchestrator.cli.main.main` does."""
         self.aws.forget_calls()
         self.captured.readouterr()
         try:

@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from orchestrator import invocation
 from orchestrator.aws.clients import Clients
 from orchestrator.aws.file_store import make_store
 from orchestrator.concurrency.pool import Halt
 from orchestrator.doctor import Question
 from orchestrator.domain.config import load_config
 from orchestrator.domain.model import Mode, RunRequest, Trigger
-from orchestrator.handler import lambda_handler
+from orchestrator.lambdas import runtime as invocation
+from orchestrator.lambdas.run import lambda_handler
+from orchestrator.lambdas.step import lambda_handler as step
 from orchestrator.pipeline.lease import Lease
-from orchestrator.steps import lambda_handler as step
 from orchestrator.wiring import Hub, examine_hub, make_hub, make_run_id, run_once
 from tests.aws_server import MANAGEMENT, AwsServer
 from tests.fake_slack import FakeSlack

@@ -14,7 +14,7 @@ import yaml
 from botocore import xform_name
 from botocore.loaders import Loader
 
-from orchestrator.cli import cli
+from orchestrator.cli.main import cli
 from orchestrator.domain.config import parse_config
 from tests.iam_evaluator import Decision, Request, decide
 from tests.member_role import rendering as member_role

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 from moto.events.models import EventPattern
 
-from orchestrator.onboarding import read_news
+from orchestrator.lambdas.onboarding_events import read_news
 from tests.onboarding_events import HUB, MANAGEMENT, control_tower_event, create_account_event, stack_set_event
 from tests.stackset.rendering import EVERYTHING, resources
 

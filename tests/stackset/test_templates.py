@@ -9,7 +9,7 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from orchestrator.domain.config import Config, load_config
 from orchestrator.domain.model import Mode, RunRequest, Trigger
-from orchestrator.metrics import NAMESPACE, SERVICE, count_metrics
+from orchestrator.lambdas.metrics import NAMESPACE, SERVICE, count_metrics
 from orchestrator.pipeline.ports import Finished
 from orchestrator.reports.report import build_report
 from orchestrator.wiring import utc_now
@@ -322,7 +322,7 @@ def test_a_function_of_a_distributed_run_begins_at_its_steps(name: str) -> None:
     deployed = resources("central", **EVERYTHING)
     function, log = deployed[name], deployed[name.replace("Function", "Log")]
 
-    assert function["Handler"] == "orchestrator.steps.lambda_handler"
+    assert function["Handler"] == "orchestrator.lambdas.step.lambda_handler"
     assert function["LoggingConfig"] == {"LogGroup": name.replace("Function", "Log")}
     assert log["LogGroupName"] == f"/aws/lambda/{function['FunctionName']}"
     assert log["RetentionInDays"] == 90

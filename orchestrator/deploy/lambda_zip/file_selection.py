@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 PACKAGE = "orchestrator"
-ENTRY_POINTS = ("orchestrator.handler", "orchestrator.steps")
+ENTRY_POINTS = ("orchestrator.handler", "orchestrator.lambdas", "orchestrator.lambdas.step")
 """The modules that the Lambda functions name."""
 
 SERVICES = frozenset({"iam", "organizations", "s3", "secretsmanager", "securityhub", "ssm", "sts"})

@@ -43,7 +43,7 @@ OURS = Path(orchestrator.__file__).parent
 ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
 PYTHON = f"3.{sys.version_info.minor}"
 MOST_BYTES = 15_000_000
-COMMAND_LINE = {"__main__", "checkup", "cli", "demo", "packaging", "progress", "sandbox", "tables", "terminal"}
+COMMAND_LINE = {"__main__", "cli", "deploy", "sandbox"}
 CONFIG = "enforcement: {mode: apply}\n"
 ARM = Target("arm64", "3.13")
 
@@ -129,7 +129,7 @@ def test_entries_are_sorted_and_of_one_time_and_two_modes(package: Package) -> N
 def test_only_what_the_lambda_runs_is_in_it(names: list[str]) -> None:
     modules = {PurePosixPath(name).parts[1].removesuffix(".py") for name in names if name.startswith("orchestrator/")}
 
-    assert {"handler", "steps", "wiring", "run", "distributed", "aws", "digest", "_templates"} <= modules
+    assert {"handler", "wiring", "pipeline", "lambdas", "aws", "output", "_templates"} <= modules
     assert modules & COMMAND_LINE == set()
 
 
@@ -161,7 +161,7 @@ def test_template_and_configuration_are_where_the_handler_looks(unpacked: Path) 
 import os
 from orchestrator.domain.config import load_config
 from orchestrator.domain.policy_document import render_enforcement_policy
-from orchestrator.invocation import PACKAGED_CONFIG
+from orchestrator.lambdas.runtime import PACKAGED_CONFIG
 mode = load_config(None, {}, fallback=PACKAGED_CONFIG).enforcement.mode
 statements = render_enforcement_policy(partition="aws", access_keys="deny")["Statement"]
 print(json.dumps([mode, len(statements)]))
@@ -467,7 +467,8 @@ def test_of_our_modules_go_in_those_that_the_functions_import_now_or_later(tmp_p
         "words/fancy.py": "",
         "store/__init__.py": "",
         "store/sub.py": "from orchestrator import handler\n",
-        "steps.py": "from orchestrator.words import spoken\n",
+        "lambdas/__init__.py": "",
+        "lambdas/step.py": "from orchestrator.words import spoken\n",
         "words/spoken.py": "",
         "cli.py": "from orchestrator.handler import late\n",
     }

@@ -11,13 +11,13 @@ from orchestrator.concurrency.pool import Halt
 from orchestrator.domain.config import load_config
 from orchestrator.domain.errors import OrgmfaError
 from orchestrator.domain.model import Stage
+from orchestrator.lambdas.metrics import emit_metrics
 from orchestrator.logs import configure_logs
-from orchestrator.metrics import emit_metrics
 from orchestrator.pipeline.ports import Finished
 from orchestrator.reports.report import RunReport
 from orchestrator.wiring import Hub, make_hub
 
-PACKAGED_CONFIG = Path(__file__).parent.parent / "config.yaml"
+PACKAGED_CONFIG = Path(__file__).parents[2] / "config.yaml"
 RESERVE_SECONDS = 60.0
 """How long before the function's time is up nothing more is started: to finish what is under way, and report."""
 RUN_FAILING_STAGES = frozenset({Stage.SELECT, Stage.ARCHIVE, Stage.FINDINGS, Stage.DIGEST})

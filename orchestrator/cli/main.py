@@ -18,14 +18,14 @@ import click
 from rich.console import Console
 
 from orchestrator import __version__
-from orchestrator.checkup import doctor_command
+from orchestrator.cli.doctor_command import doctor_command
+from orchestrator.cli.run_command import CONFIG_FILE, RunOptions, export_report, read_config, run_command, show_report
 from orchestrator.domain.config import find_config, parse_duration
 from orchestrator.domain.errors import OrgmfaError
 from orchestrator.domain.model import Mode
 from orchestrator.domain.policy_document import render_enforcement_policy
 from orchestrator.logs import configure_logs
 from orchestrator.output.terminal import print_runs
-from orchestrator.terminal import CONFIG_FILE, RunOptions, export_report, read_config, run_command, show_report
 from orchestrator.wiring import make_hub
 
 MOST_LISTED = 30
@@ -232,7 +232,7 @@ def policy(*, partition: str, config_path: Path | None) -> int:
 @_options("config", "yes", "verbose")
 def deploy(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Deploy roles, functions and StackSet, after showing what will change and asking. Safe to run again."""
-    from orchestrator.cli_deploy.deploy_command import DeployOptions, deploy_command  # noqa: PLC0415 - for this command alone
+    from orchestrator.cli.deploy_command import DeployOptions, deploy_command  # noqa: PLC0415 - for this command alone
 
     return deploy_command(DeployOptions(**given))
 

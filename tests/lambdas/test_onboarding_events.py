@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.onboarding import News, read_news
+from orchestrator.lambdas.onboarding_events import News, read_news
 from tests.onboarding_events import HUB, MANAGEMENT, control_tower_event, create_account_event, stack_set_event
 
 ACCOUNT_ID = "444455556666"

@@ -6,13 +6,13 @@ from dataclasses import replace
 import click
 from rich.console import Console
 
+from orchestrator.cli.run_command import CONFIG_FILE, RunOptions, configure_command_logs, open_hub
+from orchestrator.cli.signals import Interrupts
 from orchestrator.concurrency.pool import Halt
 from orchestrator.doctor import Question
 from orchestrator.doctor.table import print_examination
 from orchestrator.domain.config import find_config
-from orchestrator.interrupts import Interrupts
 from orchestrator.output.terminal import ProgressView
-from orchestrator.terminal import CONFIG_FILE, RunOptions, configure_command_logs, open_hub
 from orchestrator.wiring import examine_hub, make_run_id
 
 

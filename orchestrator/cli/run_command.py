@@ -14,11 +14,11 @@ import click
 import structlog
 from rich.console import Console
 
+from orchestrator.cli.signals import Interrupts
 from orchestrator.concurrency.pool import Halt
 from orchestrator.domain.config import Config, load_config
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Trigger
-from orchestrator.interrupts import Interrupts
 from orchestrator.logs import configure_logs
 from orchestrator.output.csv_export import write_csv
 from orchestrator.output.exemption_notices import exemption_notes

@@ -394,7 +394,7 @@ def test_refused_digest_fails_the_run_and_the_webhook_url_is_never_told(cli: Cli
 
 # -- shell completion
 
-AS_INSTALLED = "import sys; sys.argv = ['orgmfa']; from orchestrator.cli import main; main()"
+AS_INSTALLED = "import sys; sys.argv = ['orgmfa']; from orchestrator.cli.main import main; main()"
 
 
 def complete(instruction: str, **words: str) -> str:
@@ -585,8 +585,8 @@ def test_signal_ends_the_run_with_a_report_of_what_was_done(
 
 INTERRUPTED_WHILE_WRITING = """
 import os, signal
-import orchestrator.terminal as terminal
-from orchestrator.cli import main
+import orchestrator.cli.run_command as terminal
+from orchestrator.cli.main import main
 
 write = terminal.write_indented
 
@@ -650,7 +650,7 @@ def test_sandbox_needs_nothing_and_enforces(cli: Cli) -> None:
 
 
 def test_demonstration_ends_in_zero_and_says_what_is_next(cli: Cli) -> None:
-    done = cli.run(sys.executable, "-m", "orchestrator.demo")
+    done = cli.run(sys.executable, "-m", "orchestrator.cli.demo")
 
     assert done.returncode == 0, done.stderr
     assert "as it should be" in done.stdout

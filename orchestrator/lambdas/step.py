@@ -14,8 +14,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt, Typ
 from orchestrator.domain.config import batch_size
 from orchestrator.domain.errors import ArchiveError, ConfigError, RunUnderWay, StartError
 from orchestrator.domain.model import Mode, RunRequest, Trigger
-from orchestrator.events import EventBridgeSchedule, event_key
-from orchestrator.invocation import Invocation, LambdaContext, begin, conclude, limit
+from orchestrator.lambdas.events import EventBridgeSchedule, event_key
+from orchestrator.lambdas.runtime import Invocation, LambdaContext, begin, conclude, limit
 from orchestrator.pipeline.context import Desk
 from orchestrator.pipeline.distributed import Outline, Workroom, apply_batch, gate_plans, merge, plan_batch, select
 from orchestrator.pipeline.ports import Ports, Unobserved

@@ -11,11 +11,11 @@ import pytest
 import yaml
 from moto.backends import get_backend
 
-from orchestrator import invocation
 from orchestrator.aws.file_store import make_store
 from orchestrator.domain.errors import ArchiveError, ConfigError, StartError
-from orchestrator.handler import lambda_handler
-from orchestrator.invocation import RunFailed
+from orchestrator.lambdas import runtime as invocation
+from orchestrator.lambdas.run import lambda_handler
+from orchestrator.lambdas.runtime import RunFailed
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, json_error
@@ -345,7 +345,7 @@ def test_unusable_configuration_is_an_error(function: Function) -> None:
 
 
 def test_configuration_of_the_package_is_the_file_at_its_root() -> None:
-    assert Path(__file__).parents[1] / "config.yaml" == invocation.PACKAGED_CONFIG
+    assert Path(__file__).parents[2] / "config.yaml" == invocation.PACKAGED_CONFIG
 
 
 # -- what fails the invocation ---------------------------------------------------------------------------------------

@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Mode
-from orchestrator.events import EventBridgeRule, EventBridgeSchedule, Onboarding, OnDemand, event_key, parse_event
+from orchestrator.lambdas.events import (
+    EventBridgeRule,
+    EventBridgeSchedule,
+    Onboarding,
+    OnDemand,
+    event_key,
+    parse_event,
+)
 from tests.onboarding_events import batch, stack_set_event
 
 HUB = "999988887777"

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.model import AccountResult, Decision, Outcome, Status, Verdict
-from orchestrator.metrics import count_metrics, emit_metrics
+from orchestrator.lambdas.metrics import count_metrics, emit_metrics
 from orchestrator.pipeline.ports import Finished
 from orchestrator.reports.report import RunReport, build_report, report_account
 from tests.builders import NOW, make_account, make_request, make_user
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "metrics.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
 def make_finished() -> Finished:

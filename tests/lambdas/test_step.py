@@ -17,19 +17,19 @@ import pytest
 import yaml
 
 from benchmarks.capacity import BATCH_GETS, BATCH_PUTS, FIXED_GETS, FIXED_PUTS
-from orchestrator import invocation
 from orchestrator.aws.file_store import BucketStore, Store
 from orchestrator.domain.errors import ArchiveError, ConfigError, RunUnderWay, StartError
-from orchestrator.handler import lambda_handler as handle
-from orchestrator.invocation import RunFailed
+from orchestrator.lambdas import runtime as invocation
+from orchestrator.lambdas.run import lambda_handler as handle
+from orchestrator.lambdas.runtime import RunFailed
+from orchestrator.lambdas.step import lambda_handler as step
 from orchestrator.pipeline.lease import LEASE_FILE
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport
-from orchestrator.steps import lambda_handler as step
 from tests.aws_server import Answer, AwsServer, Call, xml_error
 from tests.fake_slack import FakeSlack, Say
+from tests.lambdas.test_run import FakeContext
 from tests.organization import SampleOrganization
-from tests.test_handler import FakeContext
 
 STARTED = "2026-03-02T12:00:00.123Z"
 SCHEDULE = {"trigger": "schedule", "scheduled_time": "2026-03-02T12:00:00Z"}

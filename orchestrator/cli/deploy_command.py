@@ -9,9 +9,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from orchestrator.cli_deploy.deploy_adapters import Place, as_operator, find_place, make_tools
-from orchestrator.cli_deploy.deploy_view import DeploymentView
-from orchestrator.cli_deploy.enforced_users import explain_census, take_census
+from orchestrator.cli.deploy_adapters import Place, as_operator, find_place, make_tools
+from orchestrator.cli.deploy_view import DeploymentView
+from orchestrator.cli.enforced_users import explain_census, take_census
+from orchestrator.cli.run_command import CONFIG_FILE, configure_command_logs, read_config
+from orchestrator.cli.signals import Interrupts
 from orchestrator.concurrency.pool import Halt
 from orchestrator.deploy.change_sets import PreparedChange, changes_of
 from orchestrator.deploy.function_code import Code, build_code, read_code, read_packed_config
@@ -33,9 +35,7 @@ from orchestrator.domain.cloudformation import Stack
 from orchestrator.domain.config import Config, find_config, load_file
 from orchestrator.domain.errors import AwsError
 from orchestrator.domain.model import Mode
-from orchestrator.interrupts import Interrupts
 from orchestrator.output.terminal import ProgressView
-from orchestrator.terminal import CONFIG_FILE, configure_command_logs, read_config
 from orchestrator.wiring import Hub, make_hub
 
 FAILED = 1

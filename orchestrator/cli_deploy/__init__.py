@@ -1,1 +1,0 @@
-"""`orgmfa deploy` on the command line: options, view, adapters."""
