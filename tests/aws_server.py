@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
 from threading import Lock, Thread
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -28,6 +28,10 @@ from moto.backends import get_backend
 from moto.iam.models import get_account_id_from
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
+
+from tests.moto_state import dump_moto, empty_moto, load_moto
+
+T = TypeVar("T")
 
 MANAGEMENT = "123456789012"
 """moto's own account, and so the management account and hub of each test organization."""
@@ -85,6 +89,9 @@ class AwsServer:
     cannot_enrol: set[str] = field(default_factory=set)
     _server: BaseWSGIServer | None = None
     _lock: Lock = field(default_factory=Lock)
+    _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _applications: dict[str, Any] = field(default_factory=dict)
+    _prepared: dict[Callable[["AwsServer"], Any], "_Prepared"] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         self._moto = DomainDispatcherApplication(create_backend_app)
@@ -102,11 +109,28 @@ class AwsServer:
 
     def reset(self) -> None:
         """Empty AWS, the books and the faults."""
-        for service in ("iam", "sts", "organizations", "s3", "secretsmanager", "ssm", "securityhub"):
-            backends: Any = get_backend(service)  # type: ignore[call-overload]
-            backends.reset()
+        empty_moto()
         for books in (self.calls, self.faults, self.after, self.missing_roles, self.cannot_enrol):
             books.clear()
+        # The credentials of the others are gone with the accounts.
+        self._clients = {key: client for key, client in self._clients.items() if key[1] == MANAGEMENT}
+
+    def prepare(self, build: Callable[["AwsServer"], T]) -> T:
+        """Return what a function makes of an empty AWS, which it sets up; the books are empty then.
+
+        It is called once: from then on AWS is put back as it left it, so what it returns must hold nothing that a test
+        changes.
+        """
+        if build not in self._prepared:
+            self.reset()
+            made = build(self)
+            self._prepared[build] = _Prepared(made, dump_moto(), self._clients)
+        prepared = self._prepared[build]
+        self.reset()
+        load_moto(prepared.state)
+        self._clients |= prepared.clients
+        made_before: T = prepared.made
+        return made_before
 
     def actions(self, account_id: str | None = None) -> list[str]:
         """Return the actions called so far, in an account or in all."""
@@ -123,9 +147,15 @@ class AwsServer:
 
     def client(self, service: str, account_id: str = MANAGEMENT) -> Any:
         """Return a client in an account, for a test to set up or look at; its calls are in the books too."""
+        key = service, account_id
+        if key not in self._clients:
+            self._clients[key] = self._make_client(service, account_id)
+        return self._clients[key]
+
+    def _make_client(self, service: str, account_id: str) -> Any:
         hub: dict[str, Any] = {"aws_access_key_id": "AKIAEXAMPLEHUB000000", "aws_secret_access_key": "not-a-secret"}
         if account_id != MANAGEMENT:
-            sts: Any = boto3.client("sts", endpoint_url=self.url, region_name="us-east-1", **hub)
+            sts = self.client("sts")
             role = f"arn:aws:iam::{account_id}:role/test-set-up"
             keys = sts.assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
             hub = {
@@ -150,7 +180,7 @@ class AwsServer:
             return lambda _: None
 
         with self._lock:
-            content = b"".join(self._moto(environ, keep))
+            content = b"".join(self._find_application(call, environ)(environ, keep))
         for fault in self.after:
             if answer := fault(call):
                 return _send(answer, start_response)
@@ -158,6 +188,14 @@ class AwsServer:
         headers = [(name, value) for name, value in caught["headers"] if name.lower() != "content-length"]
         start_response(caught["status"], [*headers, ("Content-Length", str(len(content)))])
         return [content]
+
+    def _find_application(self, call: Call, environ: WSGIEnvironment) -> Any:
+        """Return moto's application for the service of a call; moto looks through its folders for it, call by call."""
+        if not call.service:
+            return self._moto
+        if call.service not in self._applications:
+            self._applications[call.service] = self._moto.get_application(environ)
+        return self._applications[call.service]
 
     def _refuse_missing_role(self, call: Call) -> Answer | None:
         if call.action != "AssumeRole":
@@ -200,6 +238,15 @@ class AwsServer:
         result = f"<SimulatePrincipalPolicyResult><EvaluationResults>{results}</EvaluationResults>"
         ended = "<IsTruncated>false</IsTruncated></SimulatePrincipalPolicyResult>"
         return Answer(200, f"<SimulatePrincipalPolicyResponse>{result}{ended}</SimulatePrincipalPolicyResponse>")
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """An AWS that was set up: what the function returned, what moto held then, and the clients that had been made."""
+
+    made: Any
+    state: bytes
+    clients: dict[tuple[str, str], Any]
 
 
 class _Handler(MotoRequestHandler):
