@@ -1,31 +1,53 @@
 """What every test runs under: no real credentials, no configuration of the machine, and an AWS of its own on demand."""
 
+import gc
+import os
 from collections.abc import Iterator
-from pathlib import Path
+from functools import cache
+from typing import Any
 
 import pytest
 import structlog
+from botocore.loaders import JSONFileLoader
 from hypothesis import settings
 
 from tests.aws_server import AwsServer
 
-# How long an example takes is the machine's business.
-settings.register_profile("orgmfa", deadline=None)
-settings.load_profile("orgmfa")
+# How long an example takes is the machine's business. CI tries more of them.
+settings.register_profile("everyday", deadline=None, max_examples=25)
+settings.register_profile("ci", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "everyday")
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector pass over what was imported, moto and the service models above all: it stays to the end."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def models_read_once() -> Iterator[None]:
+    """Read each service model once a process.
+
+    botocore keeps them in a session; the program makes one a process, but here it is started some hundred times.
+    """
+    read: Any = cache(JSONFileLoader().load_file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda self, path: read(path))
+        yield
 
 
 @pytest.fixture(autouse=True)
-def no_real_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def no_real_aws(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Break real credentials and settings, so that a test can reach nothing but what it starts itself."""
-    import os  # noqa: PLC0415 - for this one sweep
-
     for name in [name for name in os.environ if name.startswith(("AWS_", "ORGMFA_", "BOTO_"))]:
         monkeypatch.delenv(name)
+    missing = tmp_path_factory.getbasetemp() / "missing"  # not `tmp_path`: most tests need no folder
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLEHUB000000")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(missing / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(missing / "credentials"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
 
