@@ -270,8 +270,13 @@ def package(*, output_path: Path, architecture: str, python: str, config_path: P
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
+    _leave(run())
+
+
+def run() -> int:
+    """Carry out the command that the arguments of the process name, and return the exit code."""
     try:
-        code = cli.main(standalone_mode=False) or 0
+        code: int = cli.main(standalone_mode=False) or 0
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except click.Abort:
@@ -282,7 +287,7 @@ def main() -> NoReturn:
     except OrgmfaError as error:
         click.echo(f"orgmfa: {error}", err=True)
         code = UNUSABLE
-    _leave(code)
+    return code
 
 
 def _leave(code: int) -> NoReturn:

@@ -1,4 +1,7 @@
-"""The command line as a process of its own, against AWS served over HTTP: what operators and pipelines rely on."""
+"""The command line, against AWS served over HTTP: what operators and pipelines rely on.
+
+Where the process is the point - its streams, its exit code, signals - it is one of its own.
+"""
 
 import json
 import os
@@ -14,8 +17,10 @@ from typing import Any
 
 import pytest
 
+from orchestrator.aws import retries
 from orchestrator.reports.report import RunReport
 from tests.aws_server import Answer, AwsServer, Call, error_for
+from tests.command_line import run_here
 from tests.fake_slack import FakeSlack
 from tests.organization import SampleOrganization
 
@@ -25,11 +30,14 @@ TIMEOUT_SECONDS = 90
 
 @dataclass
 class Cli:
-    """Runs `orgmfa` in a folder of its own."""
+    """Runs `orgmfa` in a folder of its own: called, in this process; `process` starts another."""
 
     folder: Path
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return run_here(*arguments, folder=self.folder, environment=environment)
+
+    def process(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return self.run(*ORGMFA, *arguments, **environment)
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -73,6 +81,10 @@ class Sample:
 
 @pytest.fixture
 def sample(aws: AwsServer) -> Sample:
+    return aws.prepare(make_sample)
+
+
+def make_sample(aws: AwsServer) -> Sample:
     organization = SampleOrganization(aws)
     payments = organization.add_account("payments", alias="acme-payments")
     organization.add_user(payments, "alice")
@@ -80,7 +92,6 @@ def sample(aws: AwsServer) -> Sample:
     search = organization.add_account("search")
     organization.add_user(search, "carol")
     empty = organization.add_account("empty")
-    aws.forget_calls()
     return Sample(organization, payments, search, empty)
 
 
@@ -234,7 +245,7 @@ def test_release_takes_it_back_and_is_remembered(aws: AwsServer, cli: Cli, sampl
 
 
 def test_json_is_one_report_on_stdout_and_nothing_else(cli: Cli, sample: Sample) -> None:
-    done = cli("plan", "--output", "json", "--verbose")
+    done = cli.process("plan", "--output", "json", "--verbose")
 
     document = json.loads(done.stdout)
     assert document["mode"] == "plan"
@@ -397,23 +408,29 @@ def test_refused_digest_fails_the_run_and_the_webhook_url_is_never_told(cli: Cli
 AS_INSTALLED = "import sys; sys.argv = ['orgmfa']; from orchestrator.cli.main import main; main()"
 
 
-def complete(instruction: str, **words: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "_ORGMFA_COMPLETE": instruction, **words}
-    command = [sys.executable, "-c", AS_INSTALLED]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
+def complete(folder: Path, instruction: str, **words: str) -> str:
+    return run_here(folder=folder, environment={"_ORGMFA_COMPLETE": instruction, **words}).stdout
 
 
 @pytest.mark.parametrize(
     ("shell", "words"),
     [("bash", "-F _orgmfa_completion orgmfa"), ("zsh", "#compdef orgmfa"), ("fish", "--command orgmfa")],
 )
-def test_completion_script_of_each_shell_is_printed(shell: str, words: str) -> None:
-    assert words in complete(f"{shell}_source")
+def test_completion_script_of_each_shell_is_printed(tmp_path: Path, shell: str, words: str) -> None:
+    assert words in complete(tmp_path, f"{shell}_source")
 
 
-def test_commands_and_options_are_completed() -> None:
-    assert complete("bash_complete", COMP_WORDS="orgmfa pl", COMP_CWORD="1") == "plain,plan\n"
-    assert "plain,--account\n" in complete("bash_complete", COMP_WORDS="orgmfa plan --ac", COMP_CWORD="2")
+def test_commands_and_options_are_completed(tmp_path: Path) -> None:
+    assert complete(tmp_path, "bash_complete", COMP_WORDS="orgmfa pl", COMP_CWORD="1") == "plain,plan\n"
+    assert "plain,--account\n" in complete(tmp_path, "bash_complete", COMP_WORDS="orgmfa plan --ac", COMP_CWORD="2")
+
+
+def test_installed_command_completes_by_its_name(cli: Cli) -> None:
+    done = cli.run(
+        sys.executable, "-c", AS_INSTALLED, _ORGMFA_COMPLETE="bash_complete", COMP_WORDS="orgmfa pl", COMP_CWORD="1"
+    )
+
+    assert done.stdout == "plain,plan\n"
 
 
 # -- what cannot be used: exit code 2, nothing on stdout, the reason on stderr, never a traceback
@@ -507,7 +524,9 @@ def test_account_outside_any_organization_is_told(aws: AwsServer, cli: Cli) -> N
     assert_refused(cli("plan"), "AWSOrganizationsNotInUseException")
 
 
-def test_nothing_listening_is_told(cli: Cli) -> None:
+def test_nothing_listening_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "UNREACHABLE_SECONDS", 0.0)
+    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.0)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -516,7 +535,7 @@ def test_nothing_listening_is_told(cli: Cli) -> None:
 
 
 def test_archive_without_a_run_is_told(cli: Cli) -> None:
-    assert_refused(cli("report"), "holds no run yet", "orgmfa plan")
+    assert_refused(cli.process("report"), "holds no run yet", "orgmfa plan")
 
 
 def test_run_that_would_write_is_refused_while_another_does(aws: AwsServer, cli: Cli, sample: Sample) -> None:
@@ -642,9 +661,12 @@ def test_second_signal_ends_at_once(aws: AwsServer, cli: Cli, sample: Sample) ->
 
 
 def test_sandbox_needs_nothing_and_enforces(cli: Cli) -> None:
-    code, report = cli.report("apply", "--sandbox", "--yes", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
+    done = cli.process(
+        "apply", "--sandbox", "--yes", "--output", "json", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY=""
+    )
 
-    assert code == 1
+    report = RunReport.model_validate_json(done.stdout)
+    assert done.returncode == 1
     assert report.totals.enforced > 0
     assert report.totals.failed > 0
 

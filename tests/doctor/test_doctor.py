@@ -1,19 +1,16 @@
 """`orgmfa doctor`: each fault is one line with a remedy, everything else is still checked, and nothing is changed."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from moto.backends import get_backend
 from rich.console import Console
 
 from orchestrator.aws.sessions import READ_ACTIONS
@@ -58,16 +55,16 @@ from orchestrator.domain.stop_switch import NO_SWITCH, Reading, absent, read_con
 from orchestrator.output.slack.client import SlackNotifier
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, Fault, error_for
 from tests.builders import NOW, ORGANIZATION, make_config
+from tests.command_line import run_here
 from tests.fake_slack import Answer as SlackAnswer
 from tests.fake_slack import Drop, FakeSlack, Say, ServerError
 from tests.fakes import FakeAws, FakeObserver, MemoryStore, fail
 from tests.member_role.rendering import MEMBER, resources
 from tests.organization import SampleOrganization
 
-TIMEOUT_SECONDS = 90
 PROBLEM, UNKNOWN, OK = CheckStatus.PROBLEM, CheckStatus.UNKNOWN, CheckStatus.OK
 
-# -- as a process, against AWS served over HTTP
+# -- the command, against AWS served over HTTP
 
 
 @dataclass
@@ -76,19 +73,9 @@ class Doctor:
 
     folder: Path
 
-    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        proxies = {"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"}
-        kept = {name: value for name, value in os.environ.items() if name not in proxies}
-        return subprocess.run(
-            [sys.executable, "-m", "orchestrator", "doctor", *arguments],
-            cwd=self.folder,
-            env={**kept, "PYTHONPATH": str(Path.cwd()), "AWS_DEFAULT_REGION": "us-east-1", **environment},
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_SECONDS,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+    def __call__(self, *arguments: str, **environment: str) -> CompletedProcess[str]:
+        settings = {"AWS_DEFAULT_REGION": "us-east-1", **environment}
+        return run_here("doctor", *arguments, folder=self.folder, environment=settings)
 
     def report(self, *arguments: str, **environment: str) -> tuple[int, DoctorReport]:
         """Run with JSON output and return exit code and report; standard output must hold the report alone."""
@@ -101,7 +88,9 @@ class Doctor:
 
 
 @pytest.fixture
-def doctor(tmp_path: Path) -> Doctor:
+def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doctor:
+    for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
     return Doctor(tmp_path)
 
 
@@ -116,14 +105,15 @@ class Sample:
 
 @pytest.fixture
 def sample(aws: AwsServer) -> Sample:
-    scheduler: Any = get_backend("scheduler")
-    scheduler.reset()
+    return aws.prepare(make_sample)
+
+
+def make_sample(aws: AwsServer) -> Sample:
     organization = SampleOrganization(aws)
     sample = Sample(organization, organization.add_account("payments", alias="acme-payments"), "")
     sample.search = organization.add_account("search")
     for account_id in (MANAGEMENT, sample.payments, sample.search):
         deploy_roles(aws, account_id, organization.id)
-    aws.forget_calls()
     return sample
 
 
