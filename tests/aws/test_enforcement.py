@@ -20,7 +20,7 @@ GRANT: dict[str, Any] = {
 
 @pytest.fixture
 def organization(aws: AwsServer) -> SampleOrganization:
-    return SampleOrganization(aws)
+    return aws.prepare(SampleOrganization)
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ CHANGES: tuple[UserChange, ...] = (
 
 @pytest.fixture
 def organization(aws: AwsServer) -> SampleOrganization:
-    return SampleOrganization(aws)
+    return aws.prepare(SampleOrganization)
 
 
 @pytest.fixture

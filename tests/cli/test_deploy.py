@@ -148,13 +148,18 @@ def deploy(
 ) -> Deployer:
     """The management account, which is the security account too, and the accounts `payments` and `search`."""
     monkeypatch.chdir(tmp_path)
+    organization, payments = aws.prepare(build_accounts)
+    deployer = Deployer(aws, FakeCloudFormation(aws), organization, payments, tmp_path, capsys)
+    deployer.pack()
+    return deployer
+
+
+def build_accounts(aws: AwsServer) -> tuple[SampleOrganization, str]:
     organization = SampleOrganization(aws)
     payments = organization.add_account("payments", alias="acme-payments")
     organization.add_user(payments, "alice")
     organization.add_account("search")
-    deployer = Deployer(aws, FakeCloudFormation(aws), organization, payments, tmp_path, capsys)
-    deployer.pack()
-    return deployer
+    return organization, payments
 
 
 # -- putting up

@@ -95,15 +95,20 @@ def function(aws: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     +-- payments          alice, who has no MFA; bob, who has
     +-- search            carol, who has no MFA
     """
+    organization, payments, search = aws.prepare(build_accounts)
+    monkeypatch.setenv("ORGMFA_CONFIG", str(tmp_path / "config.yaml"))
+    made = Function(organization, aws, tmp_path, payments, search)
+    made.configure()
+    return made
+
+
+def build_accounts(aws: AwsServer) -> tuple[SampleOrganization, str, str]:
     organization = SampleOrganization(aws)
     payments, search = organization.add_account("payments", alias="acme-payments"), organization.add_account("search")
     organization.add_user(payments, "alice")
     organization.add_user(payments, "bob", mfa="virtual")
     organization.add_user(search, "carol")
-    monkeypatch.setenv("ORGMFA_CONFIG", str(tmp_path / "config.yaml"))
-    made = Function(organization, aws, tmp_path, payments, search)
-    made.configure()
-    return made
+    return organization, payments, search
 
 
 @pytest.fixture

@@ -112,18 +112,23 @@ def machine(aws: AwsServer, slack: FakeSlack, tmp_path: Path, monkeypatch: pytes
     +-- team-2         carol, who has no MFA; erin, who has
     +-- team-3         dave, who has no MFA
     """
+    organization, accounts = aws.prepare(build_teams)
+    monkeypatch.setenv("ORGMFA_CONFIG", str(tmp_path / "config.yaml"))
+    monkeypatch.setenv("ORGMFA_BATCH_SIZE", "2")
+    monkeypatch.setenv("ORGMFA_SLACK_WEBHOOK_URL", slack.webhook_url)
+    made = Machine(organization, aws, tmp_path, list(accounts))
+    made.configure()
+    return made
+
+
+def build_teams(aws: AwsServer) -> tuple[SampleOrganization, list[str]]:
     organization = SampleOrganization(aws)
     accounts = [organization.add_account(f"team-{number}", alias=f"acme-{number}") for number in range(4)]
     for account_id, name in zip(accounts, ("alice", "bob", "carol", "dave"), strict=True):
         organization.add_user(account_id, name)
     organization.add_user(accounts[2], "erin", mfa="virtual")
     aws.client("s3").create_bucket(Bucket=BUCKET)
-    monkeypatch.setenv("ORGMFA_CONFIG", str(tmp_path / "config.yaml"))
-    monkeypatch.setenv("ORGMFA_BATCH_SIZE", "2")
-    monkeypatch.setenv("ORGMFA_SLACK_WEBHOOK_URL", slack.webhook_url)
-    made = Machine(organization, aws, tmp_path, accounts)
-    made.configure()
-    return made
+    return organization, accounts
 
 
 @pytest.fixture
