@@ -1,4 +1,4 @@
-"""`orgmfa deploy` as a process of its own, with the real templates, against a fake CloudFormation over HTTP.
+"""`orgmfa deploy`, with the real templates, against a fake CloudFormation over HTTP.
 
 tests/fake_cloudformation.py says why not moto's: it cannot be under way, fail, or give an output of a change set. S3,
 STS, IAM and Organizations are moto's. What no test double can prove is that AWS accepts the templates.
@@ -9,19 +9,17 @@ import os
 import pty
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 from zipfile import ZipFile
 
-import click
 import pytest
 
 from orchestrator.cli.deploy_adapters import Place
 from orchestrator.cli.enforced_users import Census, _is_unseen, explain_census
-from orchestrator.cli.main import cli
 from orchestrator.deploy.function_code import read_code, read_packed_config
 from orchestrator.deploy.messages import explain_failure
 from orchestrator.deploy.parameters import (
@@ -34,11 +32,12 @@ from orchestrator.deploy.parameters import (
 from orchestrator.deploy.templates import STACKS, Template, read_template
 from orchestrator.domain.cloudformation import ParameterValue, Stack, StackEvent
 from orchestrator.domain.config import Config, parse_config
-from orchestrator.domain.errors import ConfigError, OrgmfaError
+from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Caller, Organization, Stage, Status
 from orchestrator.reports.report import ProblemReport
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, xml_error
 from tests.builders import make_seen, make_seen_account
+from tests.command_line import run_here
 from tests.fake_cloudformation import FakeCloudFormation
 from tests.organization import SampleOrganization
 
@@ -62,52 +61,41 @@ class Done:
 
 @dataclass
 class Deployer:
-    """Runs `orgmfa deploy` in a folder with a package, against the fake.
-
-    Called, it runs in a process of its own, as operators run it; `inside` saves the start of one.
-    """
+    """Runs `orgmfa deploy` in a folder with a package, against the fake: called, in this process."""
 
     aws: AwsServer
     cloud: FakeCloudFormation
     organization: SampleOrganization
     payments: str
     folder: Path
-    captured: pytest.CaptureFixture[str]
 
     def __call__(self, *arguments: str, **environment: str) -> Done:
         self.aws.forget_calls()
-        with self.started(arguments, environment=environment) as process:
+        done = run_here("deploy", *self.packaged(arguments), folder=self.folder, environment=environment)
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def process(self, *arguments: str) -> Done:
+        """Run the command as operators do, in a process of its own."""
+        self.aws.forget_calls()
+        with self.started(arguments) as process:
             stdout, stderr = process.communicate(timeout=TIMEOUT_SECONDS)
         return Done(process.returncode, stdout, stderr)
 
     @contextmanager
-    def started(
-        self, arguments: Sequence[str], *, stdin: int = DEVNULL, environment: Mapping[str, str] | None = None
-    ) -> Iterator[Popen[str]]:
+    def started(self, arguments: Sequence[str], *, stdin: int = DEVNULL) -> Iterator[Popen[str]]:
         """Start the command as a process."""
         command = [sys.executable, "-m", "orchestrator", "deploy", *self.packaged(arguments)]
-        settings = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", **(environment or {})}
+        settings = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
         with Popen(command, env=settings, stdin=stdin, stdout=PIPE, stderr=PIPE, text=True) as process:
             try:
                 yield process
             finally:
                 process.kill()
 
-    def inside(self, *arguments: str) -> Done:
-        """Run the command here, as `orchestrator.cli.main.main` does."""
-        self.aws.forget_calls()
-        self.captured.readouterr()
-        try:
-            code = cli.main(["deploy", *self.packaged(arguments)], standalone_mode=False)
-        except (click.ClickException, OrgmfaError) as error:
-            code = 2
-            click.echo(error.format_message() if isinstance(error, click.ClickException) else str(error), err=True)
-        return Done(code, *self.captured.readouterr())
-
     def stand(self, *parameters: str) -> None:
         """Have a deployment that stands, to the root; and none of its calls in the books."""
         self.cloud.is_instant = True
-        done = self.inside("--yes", *self.first(*parameters))
+        done = self("--yes", *self.first(*parameters))
         self.cloud.is_instant = False
         self.aws.forget_calls()
         assert done.code == 0, done.stderr
@@ -143,13 +131,11 @@ def given(*parameters: str) -> list[str]:
 
 
 @pytest.fixture
-def deploy(
-    aws: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Deployer:
+def deploy(aws: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployer:
     """The management account, which is the security account too, and the accounts `payments` and `search`."""
     monkeypatch.chdir(tmp_path)
     organization, payments = aws.prepare(build_accounts)
-    deployer = Deployer(aws, FakeCloudFormation(aws), organization, payments, tmp_path, capsys)
+    deployer = Deployer(aws, FakeCloudFormation(aws), organization, payments, tmp_path)
     deployer.pack()
     return deployer
 
@@ -166,7 +152,7 @@ def build_accounts(aws: AwsServer) -> tuple[SampleOrganization, str]:
 
 
 def test_first_deployment_makes_three_stacks_and_says_what_is_next(deploy: Deployer) -> None:
-    done = deploy("--yes", *deploy.first())
+    done = deploy.process("--yes", *deploy.first())
 
     assert done.code == 0, done.stderr
     assert deploy.statuses() == dict.fromkeys([BOOTSTRAP, CENTRAL, STACK_SET], "CREATE_COMPLETE")
@@ -191,7 +177,7 @@ def test_first_deployment_makes_three_stacks_and_says_what_is_next(deploy: Deplo
 
 
 def test_stacks_are_tagged_and_named_roles_are_acknowledged(deploy: Deployer) -> None:
-    deploy.inside("--yes", *deploy.first())
+    deploy("--yes", *deploy.first())
 
     for call in [call for call in deploy.aws.calls if call.action == "CreateChangeSet"]:
         assert call.parameters["Tags.member.1.Value"] == "orgmfa"
@@ -213,7 +199,7 @@ def test_second_deployment_changes_nothing(deploy: Deployer) -> None:
 def test_changed_parameter_changes_its_stack_alone_and_others_keep_theirs(deploy: Deployer) -> None:
     deploy.stand("LogRetentionDays=30")
 
-    done = deploy.inside("--yes", *given("central.Mode=apply"))
+    done = deploy("--yes", *given("central.Mode=apply"))
 
     assert done.code == 0, done.stderr
     assert deploy.executed() == [CENTRAL]
@@ -226,7 +212,7 @@ def test_changed_parameter_changes_its_stack_alone_and_others_keep_theirs(deploy
 def test_plain_name_reaches_every_stack_that_has_the_parameter(deploy: Deployer) -> None:
     deploy.stand("OperatorRoleName=security-operator", "OperatorPrincipalArns=" + OPERATOR)
 
-    done = deploy.inside("--yes", *given("OperatorRoleName=mfa-operator"))
+    done = deploy("--yes", *given("OperatorRoleName=mfa-operator"))
 
     assert deploy.executed() == [CENTRAL, STACK_SET]
     assert "  Modify  OperatorRole  AWS::IAM::Role  yes" in done.stdout
@@ -235,9 +221,9 @@ def test_plain_name_reaches_every_stack_that_has_the_parameter(deploy: Deployer)
 def test_distributed_run_is_a_parameter_and_so_is_the_way_back(deploy: Deployer) -> None:
     deploy.stand()
 
-    there = deploy.inside("--yes", *given("Scale=distributed", "MapConcurrency=4"))
+    there = deploy("--yes", *given("Scale=distributed", "MapConcurrency=4"))
     machines = [one for one in deploy.cloud.stacks[CENTRAL].content.resources.values() if "StateMachine" in one.type]
-    back = deploy.inside("--yes", *given("Scale=lambda"))
+    back = deploy("--yes", *given("Scale=lambda"))
 
     assert (there.code, back.code) == (0, 0), there.stderr + back.stderr
     assert len(machines) == 1
@@ -255,7 +241,7 @@ def test_changed_package_is_uploaded_under_another_key(deploy: Deployer) -> None
     before = deploy.parameters(CENTRAL)["CodeKey"]
     deploy.pack(**{"orchestrator/new.py": ""})
 
-    deploy.inside("--yes")
+    deploy("--yes")
 
     assert deploy.executed() == [CENTRAL]
     assert deploy.parameters(CENTRAL)["CodeKey"] != before
@@ -264,7 +250,7 @@ def test_changed_package_is_uploaded_under_another_key(deploy: Deployer) -> None
 def test_configuration_in_the_package_decides_what_must_agree(deploy: Deployer) -> None:
     deploy.pack(**{"config.yaml": "policy: {access_keys: allow, group: MfaGroup}\nmember_role: {path: /security/}\n"})
 
-    deploy.inside("--yes", *deploy.first())
+    deploy("--yes", *deploy.first())
 
     stack_set = deploy.parameters(STACK_SET)
     assert (stack_set["AccessKeys"], stack_set["GroupName"], stack_set["RolePath"]) == (
@@ -336,7 +322,7 @@ def test_neither_terminal_nor_yes_is_refused(deploy: Deployer) -> None:
 def test_call_that_cannot_be_used_is_refused_before_anything_is_made(
     deploy: Deployer, arguments: list[str], words: tuple[str, ...]
 ) -> None:
-    assert_refused(deploy.inside("--yes", *arguments), *words)
+    assert_refused(deploy("--yes", *arguments), *words)
     assert deploy.cloud.actions() == []
 
 
@@ -355,7 +341,7 @@ def test_package_that_cannot_be_built_is_told_before_anything_is_made(deploy: De
 def test_no_permission_to_look_is_told(deploy: Deployer) -> None:
     deploy.aws.faults.insert(0, lambda call: _denied(call) if call.action == "DescribeStacks" else None)
 
-    assert_refused(deploy.inside("--yes", *deploy.first()), BOOTSTRAP, "AccessDenied")
+    assert_refused(deploy("--yes", *deploy.first()), BOOTSTRAP, "AccessDenied")
 
 
 # -- failing and going on
@@ -364,7 +350,7 @@ def test_no_permission_to_look_is_told(deploy: Deployer) -> None:
 def test_failure_in_the_middle_is_explained_and_the_next_call_goes_on(deploy: Deployer) -> None:
     deploy.cloud.failing[CENTRAL] = ("ScheduleFunction", "The runtime is not supported")
 
-    failed = deploy.inside("--yes", *deploy.first())
+    failed = deploy("--yes", *deploy.first())
 
     assert failed.code == 1
     assert "  ScheduleFunction (AWS::Lambda::Function): The runtime is not supported\n" in failed.stderr
@@ -372,7 +358,7 @@ def test_failure_in_the_middle_is_explained_and_the_next_call_goes_on(deploy: De
     assert "run the same command again" in failed.stderr
     assert deploy.statuses() == {BOOTSTRAP: "CREATE_COMPLETE", CENTRAL: "ROLLBACK_COMPLETE"}
 
-    resumed = deploy.inside("--yes", *deploy.first())
+    resumed = deploy("--yes", *deploy.first())
 
     assert resumed.code == 0, resumed.stderr
     assert deploy.cloud.actions()[0] == "DeleteStack"
@@ -382,9 +368,9 @@ def test_failure_in_the_middle_is_explained_and_the_next_call_goes_on(deploy: De
 
 def test_values_given_for_a_creation_that_failed_are_remembered(deploy: Deployer) -> None:
     deploy.cloud.failing[STACK_SET] = ("MemberStackSet", "You must be the management account or delegated admin")
-    deploy.inside("--yes", *deploy.first())
+    deploy("--yes", *deploy.first())
 
-    resumed = deploy.inside("--yes")
+    resumed = deploy("--yes")
 
     assert resumed.code == 0, resumed.stderr
     assert deploy.executed() == [STACK_SET]
@@ -395,8 +381,8 @@ def test_update_that_was_rolled_back_can_be_tried_again(deploy: Deployer) -> Non
     deploy.stand()
     deploy.cloud.failing[CENTRAL] = ("ScheduleFunction", "busy")
 
-    failed = deploy.inside("--yes", *given("Mode=apply"))
-    again = deploy.inside("--yes", *given("Mode=apply"))
+    failed = deploy("--yes", *given("Mode=apply"))
+    again = deploy("--yes", *given("Mode=apply"))
 
     assert (failed.code, again.code) == (1, 0)
     assert "rolled back to what it was before" in failed.stderr
@@ -407,9 +393,9 @@ def test_way_back_that_failed_needs_a_hand(deploy: Deployer) -> None:
     deploy.stand()
     deploy.cloud.failing[CENTRAL] = ("ScheduleFunction", "busy")
     deploy.cloud.rolls_back = False
-    deploy.inside("--yes", *given("Mode=apply"))
+    deploy("--yes", *given("Mode=apply"))
 
-    done = deploy.inside("--yes")
+    done = deploy("--yes")
 
     assert done.code == 1
     assert f"aws cloudformation continue-update-rollback --stack-name {CENTRAL}" in done.stderr
@@ -419,7 +405,7 @@ def test_way_back_that_failed_needs_a_hand(deploy: Deployer) -> None:
 def test_refusal_on_the_way_is_told_and_leaves_no_change_set(deploy: Deployer) -> None:
     deploy.aws.faults.insert(0, lambda call: _denied(call) if call.action == "ExecuteChangeSet" else None)
 
-    done = deploy.inside("--yes", *deploy.first())
+    done = deploy("--yes", *deploy.first())
 
     assert done.code == 1
     assert "AccessDenied" in done.stderr
@@ -439,7 +425,7 @@ def test_change_whose_answer_was_lost_is_made_once(deploy: Deployer) -> None:
 
     deploy.aws.faults.insert(0, lose)
 
-    done = deploy.inside("--yes", *deploy.first())
+    done = deploy("--yes", *deploy.first())
 
     assert done.code == 0, done.stderr
     assert deploy.aws.actions().count("ExecuteChangeSet") == 4
@@ -470,7 +456,7 @@ def test_interrupted_deployment_says_how_to_follow_it_and_the_next_call_waits_fo
     deploy.cloud.holds.clear()
     deploy.cloud.stacks[CENTRAL].coming.insert(0, ("CREATE_IN_PROGRESS", []))
     deploy.aws.faults.pop(0)
-    done = deploy.inside("--yes", *deploy.first())
+    done = deploy("--yes", *deploy.first())
 
     assert done.code == 0, done.stderr
     assert f"{CENTRAL} is CREATE_IN_PROGRESS: waiting" in done.stderr
@@ -484,7 +470,7 @@ def test_nobody_is_left_under_the_policy_when_all_is_taken_down(deploy: Deployer
     deploy.stand("OperatorPrincipalArns=" + OPERATOR)
     enforce(deploy)
 
-    refused = deploy.inside("--delete", "--yes")
+    refused = deploy("--delete", "--yes")
 
     assert refused.code == 1
     assert "1 user in 1 account still under EnforceMFA:" in refused.stderr
@@ -495,7 +481,7 @@ def test_nobody_is_left_under_the_policy_when_all_is_taken_down(deploy: Deployer
     assert operator in [call.parameters.get("RoleArn") for call in deploy.aws.calls]
 
     release(deploy)
-    done = deploy.inside("--delete", "--yes")
+    done = deploy("--delete", "--yes")
 
     assert done.code == 0, done.stderr
     assert deploy.cloud.actions() == ["DeleteStackInstances", "DeleteStack", "DeleteStack", "DeleteStack"]
@@ -509,14 +495,14 @@ def test_user_in_the_group_counts_too(deploy: Deployer) -> None:
     deploy.stand()
     deploy.aws.client("iam", deploy.payments).add_user_to_group(GroupName="EnforceMFA", UserName="alice")
 
-    assert ": alice" in deploy.inside("--delete", "--yes").stderr
+    assert ": alice" in deploy("--delete", "--yes").stderr
 
 
 def test_account_that_cannot_be_looked_at_keeps_everything_standing(deploy: Deployer) -> None:
     deploy.stand()
     deploy.aws.missing_roles.add((deploy.payments, "orgmfa-member"))
 
-    done = deploy.inside("--delete", "--yes")
+    done = deploy("--delete", "--yes")
 
     assert done.code == 1
     assert "1 account of the StackSet could not be looked at" in done.stderr
@@ -530,14 +516,14 @@ def test_account_that_the_stack_set_has_not_reached_does_not_matter(deploy: Depl
     deploy.cloud.instances.remove(deploy.payments)
     deploy.aws.missing_roles.update({(deploy.payments, "orgmfa-member"), (MANAGEMENT, "orgmfa-member")})
 
-    assert deploy.inside("--delete", "--yes").code == 0
+    assert deploy("--delete", "--yes").code == 0
 
 
 def test_caller_who_cannot_become_the_operator_is_told(deploy: Deployer) -> None:
     deploy.stand("OperatorPrincipalArns=" + OPERATOR)
     deploy.aws.missing_roles.add((MANAGEMENT, "OperatorRole"))
 
-    assert_refused(deploy.inside("--delete", "--yes"), "OperatorRole", "OperatorPrincipalArns", stdout=True)
+    assert_refused(deploy("--delete", "--yes"), "OperatorRole", "OperatorPrincipalArns", stdout=True)
     assert deploy.cloud.actions() == []
 
 
@@ -545,13 +531,13 @@ def test_archive_keeps_the_bucket_and_its_stack(deploy: Deployer) -> None:
     deploy.stand()
     deploy.aws.client("s3").put_object(Bucket=BUCKET, Key="archive/runs/2026/01/01/run.json.gz", Body=b"evidence")
 
-    done = deploy.inside("--delete", "--yes")
+    done = deploy("--delete", "--yes")
 
     assert done.code == 0, done.stderr
     assert deploy.statuses() == {BOOTSTRAP: "CREATE_COMPLETE"}
     assert "holds the archive, so it stays" in done.stdout
 
-    again = deploy.inside("--delete", "--yes")
+    again = deploy("--delete", "--yes")
 
     assert again.code == 0
     assert "Nothing to take down." in again.stdout
@@ -560,9 +546,9 @@ def test_archive_keeps_the_bucket_and_its_stack(deploy: Deployer) -> None:
 def test_deployment_after_a_removal_goes_on_with_the_archive_that_stayed(deploy: Deployer) -> None:
     deploy.stand()
     deploy.aws.client("s3").put_object(Bucket=BUCKET, Key="archive/runs/2026/01/01/run.json.gz", Body=b"evidence")
-    deploy.inside("--delete", "--yes")
+    deploy("--delete", "--yes")
 
-    done = deploy.inside("--yes", *deploy.first())
+    done = deploy("--yes", *deploy.first())
 
     assert done.code == 0, done.stderr
     assert deploy.executed() == [CENTRAL, STACK_SET]
@@ -579,7 +565,7 @@ def test_accounts_whose_stack_cannot_be_deleted_are_named(deploy: Deployer) -> N
 
     deploy.aws.faults.insert(0, enforce_now)
 
-    done = deploy.inside("--delete", "--yes")
+    done = deploy("--delete", "--yes")
 
     assert done.code == 1
     assert f"  {deploy.payments}: EnforcementPolicy: Cannot delete a policy attached to entities" in done.stderr
@@ -587,15 +573,15 @@ def test_accounts_whose_stack_cannot_be_deleted_are_named(deploy: Deployer) -> N
 
     release(deploy)
 
-    assert deploy.inside("--delete", "--yes").code == 0
+    assert deploy("--delete", "--yes").code == 0
 
 
 def test_stack_that_cannot_be_deleted_is_explained_and_tried_again(deploy: Deployer) -> None:
     deploy.stand()
     deploy.cloud.failing[CENTRAL] = ("OrchestratorRole", "Cannot delete entity, must detach all policies first")
 
-    failed = deploy.inside("--delete", "--yes")
-    again = deploy.inside("--delete", "--yes")
+    failed = deploy("--delete", "--yes")
+    again = deploy("--delete", "--yes")
 
     assert (failed.code, again.code) == (1, 0)
     assert "OrchestratorRole (AWS::IAM::Role): Cannot delete entity" in failed.stderr
@@ -613,7 +599,7 @@ def test_interrupted_removal_says_how_to_follow_it(deploy: Deployer) -> None:
 
     deploy.aws.faults.insert(0, interrupt)
 
-    done = deploy.inside("--delete", "--yes")
+    done = deploy("--delete", "--yes")
 
     assert done.code == 1
     assert "The StackSet goes on deleting its stacks in AWS" in done.stderr
@@ -628,7 +614,7 @@ def test_removal_goes_on_with_what_an_earlier_one_left(deploy: Deployer) -> None
     deploy.cloud.stacks[CENTRAL].status = "DELETE_IN_PROGRESS"
     deploy.cloud.stacks[CENTRAL].coming = [("DELETE_IN_PROGRESS", []), ("DELETE_COMPLETE", [])]
 
-    done = deploy.inside("--delete", "--yes")
+    done = deploy("--delete", "--yes")
 
     assert done.code == 0, done.stderr
     assert deploy.cloud.actions() == ["DeleteStackInstances", "DeleteStack", "DeleteStack"]
@@ -647,7 +633,7 @@ def test_removal_shows_what_goes_and_asks(deploy: Deployer) -> None:
 
 
 def test_nothing_deployed_is_nothing_to_take_down(deploy: Deployer) -> None:
-    done = deploy.inside("--delete", "--yes")
+    done = deploy("--delete", "--yes")
 
     assert done.code == 0
     assert "Nothing to take down." in done.stdout
