@@ -9,6 +9,9 @@ PIP := -m pip install --quiet --disable-pip-version-check
 # A lock is whole, so pip takes it as it stands. Left to resolve, an older pip looks for `coverage[toml]` beside the lock's
 # `coverage==`, finds what was released since, and refuses that for want of a hash.
 LOCKED := $(PIP) --no-deps --require-hashes
+PYTEST = $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+# The tests of the gate. Coverage slows each of them down; CI measures it: `make check TESTS=coverage`.
+TESTS = test
 CODE = $(wildcard orchestrator tests benchmarks)
 TEMPLATES = $(wildcard member_role/*.yaml stackset/*.yaml)
 
@@ -20,7 +23,7 @@ COMPILE = env $(addprefix -u ,$(LOCAL)) UV_CUSTOM_COMPILE_COMMAND='make lock' $(
 export HYPOTHESIS_STORAGE_DIRECTORY := .cache/hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: bench bench-smoke chaos chaos-smoke e2e help setup demo check format lint types contracts templates test zip browser pictures chromium fmt lock clean
+.PHONY: bench bench-smoke chaos chaos-smoke e2e help setup demo check format lint types contracts templates test coverage zip browser pictures chromium fmt lock clean
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,7 +42,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 demo: $(STAMP)  ## show a whole run on an embedded organization: no AWS account, no network
 	@$(BIN)/python -m orchestrator.cli.demo
 
-check: format lint types contracts templates test  ## the gate: everything that must hold before a commit
+check: format lint types contracts templates $(TESTS)  ## the gate: everything that must hold before a commit
 
 format: $(STAMP)  ## is the code formatted?
 	@echo "check: format"
@@ -61,9 +64,13 @@ templates: $(STAMP)  ## cfn-lint over the CloudFormation templates
 	@echo "check: templates"
 	@$(if $(TEMPLATES),$(BIN)/cfn-lint $(TEMPLATES),echo "no templates yet")
 
-test: $(STAMP)  ## the tests, with the branches they leave out; ARGS="-k name" narrows
+test: $(STAMP)  ## the tests; ARGS="-k name" narrows
 	@echo "check: tests"
-	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov=orchestrator --cov-branch --cov-fail-under=95 $(ARGS)
+	@$(PYTEST) $(ARGS)
+
+coverage: $(STAMP)  ## the tests, with the lines and branches they leave out
+	@echo "check: tests and coverage"
+	@$(PYTEST) --cov=orchestrator --cov-branch --cov-fail-under=95 $(ARGS)
 
 zip: $(STAMP)  ## the Lambda's zip: build it, and carry out a scheduled run with it alone
 	@echo "check: zip"
