@@ -3,10 +3,11 @@
 Pure but for reading our own sources. What is left out of a package is here and nowhere else, with the reason.
 """
 
-import ast
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from modulefinder import ModuleFinder
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
+from typing import Any
 
 PACKAGE = "orchestrator"
 ENTRY_POINTS = ("orchestrator.handler", "orchestrator.lambdas", "orchestrator.lambdas.step")
@@ -15,55 +16,38 @@ ENTRY_POINTS = ("orchestrator.handler", "orchestrator.lambdas", "orchestrator.la
 SERVICES = frozenset({"iam", "organizations", "s3", "secretsmanager", "securityhub", "ssm", "sts"})
 """The AWS services that a run calls. botocore brings the data of all there are, most of what pip fetches."""
 
+_SLACK_APIS = ("audit_logs", "oauth", "rtm", "rtm_v2", "scim", "socket_mode")
 _NEEDLESS = (
-    "*/__pycache__/*",
-    "*/test/*",
-    "*/tests/*",
-    "*/test_*.py",
+    *("*/__pycache__/*", "*/test/*", "*/tests/*", "*/test_*.py"),
     # Nobody checks types there.
-    "*.pyi",
-    "*/py.typed",
-    # Examples for the documentation.
-    "botocore/data/*/examples-1.json",
-    "boto3/examples/*",
-    # boto3's resources, which the program does not use.
-    "boto3/data/*",
+    *("*.pyi", "*/py.typed"),
+    # Examples for the documentation, and boto3's resources, which the program does not use.
+    *("botocore/data/*/examples-1.json", "boto3/examples/*", "boto3/data/*"),
     # C sources of what is in the wheel, compiled.
-    "*.c",
-    "*.h",
-    "*.pyx",
-    # The package's old name.
-    "slack/*",
-    # Other ways to speak to Slack than to post a message.
-    "slack_sdk/audit_logs/*",
-    "slack_sdk/oauth/*",
-    "slack_sdk/rtm/*",
-    "slack_sdk/rtm_v2/*",
-    "slack_sdk/scim/*",
-    "slack_sdk/socket_mode/*",
+    *("*.c", "*.h", "*.pyx"),
+    # The package's old name, and other ways to speak to Slack than to post a message.
+    *("slack/*", *(f"slack_sdk/{name}/*" for name in _SLACK_APIS)),
     # Everything but metrics, and the logging and tracing that importing them imports.
-    "aws_lambda_powertools/event_handler/*",
-    "aws_lambda_powertools/middleware_factory/*",
-    "aws_lambda_powertools/utilities/*/*",
+    *(f"aws_lambda_powertools/{name}/*" for name in ("event_handler", "middleware_factory", "utilities/*")),
 )
-_NEEDED = ("aws_lambda_powertools/utilities/jmespath_utils/*",)
+_NEEDED = "aws_lambda_powertools/utilities/jmespath_utils/*"
 """Wins over what is needless."""
 
 _SAID_OF_A_PACKAGE = ("METADATA", "LICEN[CS]E*", "COPYING*", "NOTICE*", "AUTHORS*", "licenses/*", "sboms/*")
 """Of a .dist-info folder: what its licence wants along, and its version. RECORD would be wrong after the cuts."""
 
+_DATA = frozenset({".css", ".html", ".js"})
 
-def is_needed(path: PurePosixPath) -> bool:
+
+def is_needed(path: PurePath) -> bool:
     """Return whether a file of a third-party package goes into the zip."""
     match path.parts:
         case [info, *rest] if info.endswith(".dist-info"):
-            return _matches("/".join(rest), _SAID_OF_A_PACKAGE)
+            return any(fnmatchcase("/".join(rest), pattern) for pattern in _SAID_OF_A_PACKAGE)
         case ["botocore", "data", service, _, *_] if service not in SERVICES:
             return False
-    return _matches(str(path), _NEEDED) or not _matches(str(path), _NEEDLESS)
-
-
-DATA_SUFFIXES = frozenset({".css", ".html", ".js"})
+    name = path.as_posix()
+    return fnmatchcase(name, _NEEDED) or not any(fnmatchcase(name, pattern) for pattern in _NEEDLESS)
 
 
 def select_modules(package: Path) -> dict[str, Path]:
@@ -71,43 +55,15 @@ def select_modules(package: Path) -> dict[str, Path]:
 
     The files that a package among them reads (a page, its style and its script) come along.
     """
-    chosen: dict[str, Path] = {}
-    open_names = [PACKAGE, *ENTRY_POINTS]
-    while open_names:
-        name = open_names.pop()
-        path = _find_module(package, name)
-        if path is None or name in chosen:
-            continue
-        chosen[name] = path
-        open_names += _imported(ast.parse(path.read_bytes()))
-    folders = [path.parent for path in chosen.values() if path.name == "__init__.py"]
-    beside = [path for folder in folders for path in folder.iterdir() if path.suffix in DATA_SUFFIXES]
-    return {f"{PACKAGE}/{path.relative_to(package).as_posix()}": path for path in [*chosen.values(), *beside]}
-
-
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _find_module(package: Path, name: str) -> Path | None:
-    """Return the file of a module, or None where the name is not a module's but stands in one."""
-    top, *rest = name.split(".")
-    if top != PACKAGE:
-        return None
-    place = package.joinpath(*rest)
-    return next((path for path in (place / "__init__.py", place.with_suffix(".py")) if path.is_file()), None)
-
-
-def _imported(module: ast.Module) -> Iterator[str]:
-    """Yield every name that a module may import, wherever the statement stands, and the packages it is in."""
-    for node in ast.walk(module):
-        match node:
-            case ast.Import():
-                names = [alias.name for alias in node.names]
-            case ast.ImportFrom(module=str(source)):
-                names = [f"{source}.{alias.name}" for alias in node.names]
-            case _:
-                continue
-        for name in names:
-            parts = name.split(".")
-            yield from (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+    with TemporaryDirectory(prefix="orgmfa-") as alone:  # other packages, installed beside ours, are not looked at
+        Path(alone, PACKAGE).symlink_to(package)
+        start = Path(alone, "start.py")
+        start.write_text("".join(f"import {module}\n" for module in ENTRY_POINTS), encoding="utf-8")
+        finder = ModuleFinder(path=[alone])
+        finder.run_script(str(start))
+        modules: list[Any] = [*finder.modules.values()]
+        found = [Path(module.__file__) for module in modules if module.__file__]
+        names = [path.relative_to(start.parent / PACKAGE) for path in found if path != start]
+    folders = [package / name.parent for name in names if name.name == "__init__.py"]
+    beside = [path.relative_to(package) for folder in folders for path in folder.iterdir() if path.suffix in _DATA]
+    return {f"{PACKAGE}/{name.as_posix()}": package / name for name in [*names, *beside]}
