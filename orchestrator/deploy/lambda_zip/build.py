@@ -50,17 +50,17 @@ def build_package(
     settings = _read_config(config)
     bill = output.with_name(f"{output.name.removesuffix('.zip')}.cdx.json")
     pins = select_pins(read_shipped(LOCK).decode(), target)
-    with replacing(output, bill) as (new_zip, new_bill), TemporaryDirectory(prefix="orgmfa-") as work:
+    with replacing(output, bill) as made, TemporaryDirectory(prefix="orgmfa-") as work:
         progress(f"fetching {len(pins)} packages for Linux on {architecture}, Python {python}")
         wheels = fetch_wheels(pins, target, Path(work))
         folder = Path(work) / "zip"
         _lay_out(folder, wheels, settings)
-        new_bill.write_text(_render_bill(wheels, target), encoding="utf-8")
-        folder.joinpath(BILL).write_bytes(new_bill.read_bytes())
+        for path in (folder / BILL, made / bill.name):
+            path.write_text(_render_bill(wheels, target), encoding="utf-8")
         interpreter = _compile(folder, python, progress)
         progress(f"writing {output}")
-        write_zip(folder, new_zip)
-        content = new_zip.read_bytes()
+        write_zip(folder, made / output.name)
+    content = output.read_bytes()
     return Package(output, len(content), hashlib.sha256(content).hexdigest(), bill, interpreter)
 
 

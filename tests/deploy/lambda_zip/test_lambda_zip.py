@@ -661,8 +661,8 @@ def test_file_that_is_given_up_half_way_leaves_the_older_one(tmp_path: Path) -> 
     path.write_bytes(b"older")
 
     def give_up() -> None:
-        with replacing(path) as [partial]:
-            partial.write_bytes(b"half")
+        with replacing(path) as folder:
+            folder.joinpath(path.name).write_bytes(b"half")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
