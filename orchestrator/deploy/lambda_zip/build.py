@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from orchestrator import __version__
-from orchestrator.deploy.lambda_zip.bytecode import compile_folder, find_interpreter
+from orchestrator.deploy.lambda_zip.bytecode import compile_folder
 from orchestrator.deploy.lambda_zip.file_selection import PACKAGE, is_needed, select_modules
 from orchestrator.deploy.lambda_zip.lockfile import select_pins
 from orchestrator.deploy.lambda_zip.reproducible_zip import replacing, write_zip
@@ -57,7 +57,7 @@ def build_package(
         _lay_out(folder, wheels, settings)
         for path in (folder / BILL, made / bill.name):
             path.write_text(_render_bill(wheels, target), encoding="utf-8")
-        interpreter = _compile(folder, python, progress)
+        interpreter = compile_folder(folder, python, progress)
         progress(f"writing {output}")
         write_zip(folder, made / output.name)
     content = output.read_bytes()
@@ -89,14 +89,3 @@ def _lay_out(folder: Path, wheels: Iterable[Wheel], settings: bytes | None) -> N
 def _render_bill(wheels: Iterable[Wheel], target: Target) -> str:
     components = [Component(wheel.name, wheel.version, wheel.sha256, wheel.metadata) for wheel in wheels]
     return render_bill(components, version=__version__, target=target)
-
-
-def _compile(folder: Path, python: str, progress: Callable[[str], None]) -> str | None:
-    """Compile the folder where this machine has the Python for it, and return that."""
-    interpreter = find_interpreter(python)
-    if interpreter is None:
-        progress(f"no python{python} here to compile with: the Lambda will do it itself, at each cold start")
-        return None
-    progress(f"compiling with {interpreter}")
-    compile_folder(folder, interpreter)
-    return interpreter

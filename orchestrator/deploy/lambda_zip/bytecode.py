@@ -8,6 +8,8 @@ survive the way into the Lambda: a source that somebody mends in the zip is what
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from orchestrator.domain.errors import StartError
@@ -15,47 +17,47 @@ from orchestrator.domain.errors import StartError
 LAMBDA_FOLDER = "/var/task"
 """Where the zip is unpacked in the Lambda, and so the paths in its tracebacks."""
 
+_PRINT_TAG = "import sys; print(sys.implementation.cache_tag)"
 _TIMEOUT_SECONDS = 10
 
 
 def find_interpreter(python: str) -> str | None:
-    """Return a CPython of this minor version on this machine, or None: the one that runs, else one on the PATH."""
-    candidates = [sys.executable, shutil.which(f"python{python}")]
-    return next((path for path in candidates if path and _cache_tag(path) == _wanted_tag(python)), None)
+    """Return a CPython of this minor version on this machine, or None: the one that runs, else one on the PATH.
 
-
-def compile_folder(folder: Path, interpreter: str) -> None:
-    """Compile every module below a folder. Raises StartError where one cannot be compiled.
-
-    A process of its own, in a fixed order, without hooks: the bytes depend on the sources and the Python alone.
+    What is on the PATH may not run, as a version manager's stub.
     """
-    isolated = [interpreter, "-I", "-S", "-B", "-m", "compileall", "-q", "-j", "1"]
-    paths = ["-s", str(folder), "-p", LAMBDA_FOLDER, str(folder)]
-    done = subprocess.run(  # noqa: S603 - an interpreter that has just told what it is, and no shell
-        [*isolated, "--invalidation-mode", "checked-hash", *paths],
+    tag = f"cpython-{python.replace('.', '')}"
+    for path in filter(None, (sys.executable, shutil.which(f"python{python}"))):
+        with suppress(OSError, subprocess.TimeoutExpired):
+            if _run(path, "-c", _PRINT_TAG, timeout=_TIMEOUT_SECONDS).stdout.strip() == tag:
+                return path
+    return None
+
+
+def compile_folder(folder: Path, python: str, progress: Callable[[str], None]) -> str | None:
+    """Compile every module below a folder where this machine has the Python for it, and return that.
+
+    A process of its own, in a fixed order, without hooks: the bytes depend on the sources and the Python alone. Raises
+    StartError where a module cannot be compiled.
+    """
+    interpreter = find_interpreter(python)
+    if interpreter is None:
+        progress(f"no python{python} here to compile with: the Lambda will do it itself, at each cold start")
+        return None
+    progress(f"compiling with {interpreter}")
+    paths = ("-s", str(folder), "-p", LAMBDA_FOLDER, str(folder))
+    done = _run(interpreter, "-B", "-m", "compileall", "-q", "-j1", "--invalidation-mode=checked-hash", *paths)
+    if done.returncode:
+        raise StartError(f"{interpreter} cannot compile the packages of the Lambda: {done.stdout.strip()}")
+    return interpreter
+
+
+def _run(interpreter: str, *arguments: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - ourselves, or what the PATH calls python3.x; and no shell
+        [interpreter, "-I", "-S", *arguments],
         capture_output=True,
         text=True,
         errors="replace",
+        timeout=timeout,
         check=False,
     )
-    if done.returncode:
-        raise StartError(f"{interpreter} cannot compile the packages of the Lambda: {done.stdout.strip()}")
-
-
-def _wanted_tag(python: str) -> str:
-    return f"cpython-{python.replace('.', '')}"
-
-
-def _cache_tag(interpreter: str) -> str | None:
-    """Return what an interpreter's bytecode is called by; None where it does not run, as a version manager's stub."""
-    try:
-        done = subprocess.run(  # noqa: S603 - ourselves, or what the PATH calls python3.x; and no shell
-            [interpreter, "-I", "-S", "-c", "import sys; print(sys.implementation.cache_tag)"],
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip()

@@ -28,7 +28,7 @@ import orchestrator
 from orchestrator.aws.clients import Clients
 from orchestrator.deploy.lambda_zip import Package, build_package
 from orchestrator.deploy.lambda_zip.build import LOCK as LOCK_FILE
-from orchestrator.deploy.lambda_zip.build import TEMPLATE, _compile, _lay_out
+from orchestrator.deploy.lambda_zip.build import TEMPLATE, _lay_out
 from orchestrator.deploy.lambda_zip.bytecode import compile_folder, find_interpreter
 from orchestrator.deploy.lambda_zip.file_selection import ENTRY_POINTS, SERVICES, is_needed, select_modules
 from orchestrator.deploy.lambda_zip.lockfile import Pin, select_pins
@@ -107,8 +107,7 @@ def test_bytes_depend_on_the_files_alone(package: Package, unpacked: Path, tmp_p
         copy.write_bytes(path.read_bytes())
         copy.chmod(0o600)
         os.utime(copy, (time.time(), 10**9))
-    if package.bytecode is not None:
-        compile_folder(again, package.bytecode)
+    compile_folder(again, PYTHON, lambda _: None)
     write_zip(again, tmp_path / "again.zip")
 
     assert hashlib.sha256((tmp_path / "again.zip").read_bytes()).hexdigest() == package.sha256
@@ -602,7 +601,7 @@ def test_zip_without_bytecode_is_announced(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PATH", str(tmp_path))
     told: list[str] = []
 
-    assert _compile(tmp_path, "3.97", told.append) is None
+    assert compile_folder(tmp_path, "3.97", told.append) is None
     assert told == ["no python3.97 here to compile with: the Lambda will do it itself, at each cold start"]
 
 
@@ -610,7 +609,7 @@ def test_a_module_that_cannot_be_compiled_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("def\n", encoding="utf-8")
 
     with pytest.raises(StartError, match=r"cannot compile .*broken\.py"):
-        compile_folder(tmp_path, sys.executable)
+        compile_folder(tmp_path, PYTHON, lambda _: None)
 
 
 # -- failures leave nothing ------------------------------------------------------------------------------------------
