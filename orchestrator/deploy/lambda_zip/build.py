@@ -8,12 +8,11 @@ from tempfile import TemporaryDirectory
 
 from orchestrator import __version__
 from orchestrator.deploy.lambda_zip.bytecode import compile_folder
-from orchestrator.deploy.lambda_zip.file_selection import PACKAGE, is_needed, select_modules
-from orchestrator.deploy.lambda_zip.lockfile import select_pins
+from orchestrator.deploy.lambda_zip.dependencies import fetch_wheels, unpack
+from orchestrator.deploy.lambda_zip.file_selection import PACKAGE, select_modules
 from orchestrator.deploy.lambda_zip.reproducible_zip import replacing, write_zip
-from orchestrator.deploy.lambda_zip.runtime import Target, make_target
-from orchestrator.deploy.lambda_zip.sbom import Component, render_bill
-from orchestrator.deploy.lambda_zip.wheels import Wheel, fetch_wheels
+from orchestrator.deploy.lambda_zip.runtime import Runtime
+from orchestrator.deploy.lambda_zip.sbom import render_sbom
 from orchestrator.domain.bundled_files import read_shipped
 from orchestrator.domain.config import load_file
 
@@ -46,17 +45,17 @@ def build_package(
     configuration to pack, or None for the defaults. Raises ConfigError for what was asked, StartError where the
     packages cannot be fetched; in either case nothing is written.
     """
-    target = make_target(architecture=architecture, python=python)
+    runtime = Runtime(architecture=architecture, python=python)
     settings = _read_config(config)
     bill = output.with_name(f"{output.name.removesuffix('.zip')}.cdx.json")
-    pins = select_pins(read_shipped(LOCK).decode(), target)
+    lock = read_shipped(LOCK)
     with replacing(output, bill) as made, TemporaryDirectory(prefix="orgmfa-") as work:
-        progress(f"fetching {len(pins)} packages for Linux on {architecture}, Python {python}")
-        wheels = fetch_wheels(pins, target, Path(work))
+        progress(f"fetching {lock.count(b'==')} packages for Linux on {architecture}, Python {python}")
+        wheels = fetch_wheels(lock, runtime, Path(work))
         folder = Path(work) / "zip"
         _lay_out(folder, wheels, settings)
         for path in (folder / BILL, made / bill.name):
-            path.write_text(_render_bill(wheels, target), encoding="utf-8")
+            path.write_text(render_sbom(wheels, version=__version__, runtime=runtime), encoding="utf-8")
         interpreter = compile_folder(folder, python, progress)
         progress(f"writing {output}")
         write_zip(folder, made / output.name)
@@ -72,20 +71,15 @@ def _read_config(path: Path | None) -> bytes | None:
     return path.read_bytes()
 
 
-def _lay_out(folder: Path, wheels: Iterable[Wheel], settings: bytes | None) -> None:
+def _lay_out(folder: Path, wheels: Iterable[Path], settings: bytes | None) -> None:
     """Put all that goes into the zip into a folder."""
+    for wheel in wheels:
+        unpack(wheel, folder)
     files = {name: path.read_bytes() for name, path in select_modules(Path(__file__).parents[2]).items()}
     files[f"{PACKAGE}/_templates/{TEMPLATE}"] = read_shipped(TEMPLATE)
     if settings is not None:
         files["config.yaml"] = settings
-    for wheel in wheels:
-        files |= {str(path): content for path, content in wheel.files() if is_needed(path)}
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-
-
-def _render_bill(wheels: Iterable[Wheel], target: Target) -> str:
-    components = [Component(wheel.name, wheel.version, wheel.sha256, wheel.metadata) for wheel in wheels]
-    return render_bill(components, version=__version__, target=target)

@@ -18,6 +18,8 @@ SERVICES = frozenset({"iam", "organizations", "s3", "secretsmanager", "securityh
 
 _SLACK_APIS = ("audit_logs", "oauth", "rtm", "rtm_v2", "scim", "socket_mode")
 _NEEDLESS = (
+    # Commands and the like.
+    "*.data/*",
     *("*/__pycache__/*", "*/test/*", "*/tests/*", "*/test_*.py"),
     # Nobody checks types there.
     *("*.pyi", "*/py.typed"),

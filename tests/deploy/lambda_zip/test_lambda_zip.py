@@ -4,11 +4,11 @@ One zip is built for the whole session, for this machine's own processor and Pyt
 """
 
 import ast
-import base64
 import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -22,7 +22,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from packaging.metadata import RawMetadata
+from packaging.utils import canonicalize_name
 
 import orchestrator
 from orchestrator.aws.clients import Clients
@@ -30,12 +30,11 @@ from orchestrator.deploy.lambda_zip import Package, build_package
 from orchestrator.deploy.lambda_zip.build import LOCK as LOCK_FILE
 from orchestrator.deploy.lambda_zip.build import TEMPLATE, _lay_out
 from orchestrator.deploy.lambda_zip.bytecode import compile_folder, find_interpreter
+from orchestrator.deploy.lambda_zip.dependencies import fetch_wheels, unpack
 from orchestrator.deploy.lambda_zip.file_selection import ENTRY_POINTS, SERVICES, is_needed, select_modules
-from orchestrator.deploy.lambda_zip.lockfile import Pin, select_pins
 from orchestrator.deploy.lambda_zip.reproducible_zip import replacing, write_zip
-from orchestrator.deploy.lambda_zip.runtime import MACHINES, Target
-from orchestrator.deploy.lambda_zip.sbom import Component, render_bill
-from orchestrator.deploy.lambda_zip.wheels import Wheel, fetch_wheels
+from orchestrator.deploy.lambda_zip.runtime import Runtime
+from orchestrator.deploy.lambda_zip.sbom import render_sbom
 from orchestrator.domain.bundled_files import read_shipped
 from orchestrator.domain.errors import ConfigError, OrgmfaError, StartError
 
@@ -45,7 +44,7 @@ PYTHON = f"3.{sys.version_info.minor}"
 MOST_BYTES = 15_000_000
 COMMAND_LINE = {"__main__", "cli", "deploy", "sandbox"}
 CONFIG = "enforcement: {mode: apply}\n"
-ARM = Target("arm64", "3.13")
+ARM = Runtime("arm64", "3.13")
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="what is compiled in the zip runs on Linux alone")
 
@@ -285,16 +284,22 @@ print(json.dumps(made))
 
 def test_bill_lists_every_package_with_the_hash_of_the_lock(package: Package, unpacked: Path) -> None:
     bill = json.loads(package.bill.read_text("utf-8"))
-    pins = select_pins(read_shipped(LOCK_FILE).decode(), Target(ARCHITECTURE, PYTHON))
+    pins = {canonicalize_name(name): (version, hashes) for name, version, hashes in read_lock()}
 
     listed = {component["name"]: component for component in bill["components"]}
-    assert list(listed) == sorted(listed) == sorted(pin.name for pin in pins)
-    for pin in pins:
-        [digest] = listed[pin.name]["hashes"]
-        assert f"sha256:{digest['content']}" in pin.hashes
-        assert listed[pin.name]["version"] == pin.version
-        assert listed[pin.name]["licenses"]
+    assert list(listed) == sorted(listed) == sorted(pins)
+    for name, (version, hashes) in pins.items():
+        [digest] = listed[name]["hashes"]
+        assert f"sha256:{digest['content']}" in hashes
+        assert listed[name]["version"] == version
+        assert listed[name]["licenses"]
     assert (unpacked / "orgmfa.cdx.json").read_bytes() == package.bill.read_bytes()
+
+
+def read_lock() -> list[tuple[str, str, list[str]]]:
+    """Return name, version and hashes of what the lock of the Lambda pins."""
+    pinned = re.findall(r"^(\S+)==(\S+)((?: \\\n    --hash=\S+)+)$", read_shipped(LOCK_FILE).decode(), re.MULTILINE)
+    return [(name, version, re.findall(r"--hash=(\S+)", hashes)) for name, version, hashes in pinned]
 
 
 def test_bill_is_what_its_format_asks_for(package: Package) -> None:
@@ -303,98 +308,91 @@ def test_bill_is_what_its_format_asks_for(package: Package) -> None:
     assert fault is None, fault.data.message
 
 
+def write_wheel(path: Path, *fields: str, version: str = "1.0") -> Path:
+    """Write a wheel with these lines of metadata."""
+    metadata = "".join(
+        f"{line}\n" for line in ("Metadata-Version: 2.4", "Name: sample", f"Version: {version}", *fields)
+    )
+    files = {
+        "sample/": "",
+        "sample/__init__.py": "",
+        f"sample-{version}.dist-info/METADATA": metadata,
+        f"sample-{version}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"sample-{version}.data/purelib/more.py": "",
+        f"sample-{version}.data/scripts/run.sh": "",
+    }
+    with ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return path
+
+
 @pytest.mark.parametrize(
     ("metadata", "licences"),
     [
-        ({"license_expression": "MIT OR Apache-2.0", "license": "MIT"}, [{"expression": "MIT OR Apache-2.0"}]),
-        ({"license": "BSD-3-Clause"}, [{"license": {"name": "BSD-3-Clause"}}]),
+        (["License-Expression: MIT OR Apache-2.0", "License: MIT"], [{"expression": "MIT OR Apache-2.0"}]),
+        (["License: BSD-3-Clause"], [{"license": {"name": "BSD-3-Clause"}}]),
         (
-            {
-                "license": "Permission is hereby granted, " * 9,
-                "classifiers": ["License :: OSI Approved :: MIT License"],
-            },
+            [
+                f"License: {'Permission is hereby granted, ' * 9}",
+                "Classifier: License :: OSI Approved :: MIT License",
+            ],
             [{"license": {"name": "MIT License"}}],
         ),
         (
-            {
-                "license": "Dual License",
-                "classifiers": [f"License :: OSI Approved :: {name} License" for name in ("BSD", "MIT")],
-            },
+            [
+                "License: Dual License",
+                *(f"Classifier: License :: OSI Approved :: {name} License" for name in ("BSD", "MIT")),
+            ],
             [{"license": {"name": "BSD License / MIT License"}}],
         ),
-        ({"classifiers": ["Topic :: Security"]}, None),
-        ({}, None),
+        (["Classifier: Topic :: Security"], None),
+        ([], None),
     ],
 )
-def test_licence_is_told_as_surely_as_the_package_tells_it(metadata: RawMetadata, licences: object) -> None:
-    text = render_bill([Component("sample", "1.0", "0" * 64, metadata)], version="0.1.0", target=ARM)
+def test_licence_is_told_as_surely_as_the_package_tells_it(
+    tmp_path: Path, metadata: list[str], licences: object
+) -> None:
+    wheel = write_wheel(tmp_path / "sample-1.0-py3-none-any.whl", *metadata)
+
+    text = render_sbom([wheel], version="0.1.0", runtime=ARM)
 
     [component] = json.loads(text)["components"]
     assert component.get("licenses") == licences
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
 
 
-def test_bills_of_other_contents_have_other_serial_numbers() -> None:
-    numbers = {
-        json.loads(render_bill([Component("sample", version, "0" * 64, {})], version="0.1.0", target=ARM))[
-            "serialNumber"
-        ]
-        for version in ("1.0", "1.0", "1.1")
-    }
+def test_bills_of_other_contents_have_other_serial_numbers(tmp_path: Path) -> None:
+    numbers = set()
+    for version in ("1.0", "1.0", "1.1"):
+        wheel = write_wheel(tmp_path / f"sample-{version}-py3-none-any.whl", version=version)
+        numbers.add(json.loads(render_sbom([wheel], version="0.1.0", runtime=ARM))["serialNumber"])
 
     assert len(numbers) == 2
 
 
-# -- lock and target -------------------------------------------------------------------------------------------------
-
-LOCK = """\
-# a comment
-annotated-types==0.8.0 \\
-    --hash=sha256:aa \\
-    --hash=sha256:bb
-    # via pydantic
-PyYAML==6.0.3 ; python_version >= '3.12' \\
-    --hash=sha256:cc
-colorama==0.4 ; sys_platform == 'win32' --hash=sha256:dd
-arm.only==1 ; platform_machine == 'aarch64' --hash=sha256:ee
-backport==2 ; python_full_version < '3.13' --hash=sha256:ff
-"""
+# -- lock and runtime ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("target", "chosen"),
-    [
-        (Target("arm64", "3.13"), ["annotated-types", "pyyaml", "arm-only"]),
-        (Target("x86_64", "3.12"), ["annotated-types", "pyyaml", "backport"]),
-        (Target("x86_64", "3.11"), ["annotated-types", "backport"]),
-    ],
-)
-def test_markers_are_those_of_the_lambda_and_not_of_this_machine(target: Target, chosen: list[str]) -> None:
-    assert [pin.name for pin in select_pins(LOCK, target)] == chosen
+def test_lock_is_the_same_for_every_runtime() -> None:
+    """pip evaluates environment markers for the machine that it runs on, not for the runtime that it installs for.
 
-
-def test_pin_keeps_version_and_hashes() -> None:
-    [first, *_] = select_pins(LOCK, ARM)
-
-    assert first == Pin("annotated-types", "0.8.0", ("sha256:aa", "sha256:bb"))
-    assert first.line == "annotated-types==0.8.0 --hash=sha256:aa --hash=sha256:bb"
-
-
-@pytest.mark.parametrize("architecture", sorted(MACHINES))
-def test_the_projects_own_lock_is_read_whole(architecture: str) -> None:
+    A package that only some runtimes need goes into the dependencies of pyproject.toml without a marker.
+    """
     text = read_shipped(LOCK_FILE).decode()
-    pins = select_pins(text, Target(architecture, "3.13"))
 
-    assert {pin.name for pin in pins} >= {"boto3", "botocore", "pydantic-core", "slack-sdk"}
-    assert sum(len(pin.hashes) for pin in pins) == text.count("--hash=")
+    assert {name for name, _, _ in read_lock()} >= {"boto3", "botocore", "pydantic-core", "slack-sdk"}
+    assert sum(len(hashes) for _, _, hashes in read_lock()) == text.count("--hash=")
+    assert len(read_lock()) == text.count("==")
+    assert ";" not in text
 
 
 @pytest.mark.parametrize(("python", "newest"), [("3.11", "manylinux_2_26_aarch64"), ("3.12", "manylinux_2_34_aarch64")])
 def test_wheels_fit_the_linux_of_the_runtime(python: str, newest: str) -> None:
-    platforms = Target("arm64", python).platforms
+    platforms = Runtime("arm64", python).platforms
 
     assert platforms[0] == newest
-    assert platforms[-2:] == ("manylinux_2_17_aarch64", "manylinux2014_aarch64")
+    assert platforms[-2:] == ["manylinux_2_17_aarch64", "manylinux2014_aarch64"]
 
 
 @pytest.mark.parametrize(
@@ -495,19 +493,9 @@ def test_without_a_configuration_none_is_packed(tmp_path: Path) -> None:
 @pytest.fixture
 def sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A wheel in a folder that is all that pip may look at."""
-    wheel = tmp_path / "index" / "sample-1.0-py3-none-any.whl"
-    wheel.parent.mkdir()
-    files = {
-        "sample/__init__.py": "",
-        "sample-1.0.dist-info/METADATA": "Metadata-Version: 2.4\nName: sample\nVersion: 1.0\n",
-        "sample-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        "sample-1.0.data/purelib/more.py": "",
-        "sample-1.0.data/scripts/run.sh": "",
-    }
-    files["sample-1.0.dist-info/RECORD"] = "".join(f"{name},{_recorded(text)}\n" for name, text in files.items())
-    with ZipFile(wheel, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
+    folder = tmp_path / "index"
+    folder.mkdir()
+    wheel = write_wheel(folder / "sample-1.0-py3-none-any.whl")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
@@ -515,39 +503,37 @@ def sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return wheel
 
 
-def _recorded(text: str) -> str:
-    digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
-    return f"sha256={digest},{len(text)}"
-
-
-def test_wheel_tells_what_it_is_and_what_it_installs(sample: Path, tmp_path: Path) -> None:
+def test_wheel_is_fetched_and_unpacked_without_its_commands(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     digest = hashlib.sha256(sample.read_bytes()).hexdigest()
-    (tmp_path / "work").mkdir()
+    folder = tmp_path / "zip"
+    for name in ("PIP_ROOT", "PIP_PREFIX"):
+        monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
 
-    [wheel] = fetch_wheels([Pin("sample", "1.0", (f"sha256:{digest}",))], ARM, tmp_path / "work")
+    [wheel] = fetch_wheels(f"sample==1.0 --hash=sha256:{digest}".encode(), ARM, tmp_path)
+    unpack(wheel, folder)
 
-    assert (wheel.name, wheel.version, wheel.sha256) == ("sample", "1.0", digest)
-    assert wheel.metadata["name"] == "sample"
-    names = {str(path) for path, _ in wheel.files()}
-    assert {"sample/__init__.py", "more.py", "sample-1.0.dist-info/METADATA"} <= names
-    assert not any("run.sh" in name for name in names)
+    [component] = json.loads(render_sbom([wheel], version="0.1.0", runtime=ARM))["components"]
+    assert (component["name"], component["version"]) == ("sample", "1.0")
+    assert component["hashes"] == [{"alg": "SHA-256", "content": digest}]
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert names == {"sample/__init__.py", "more.py", "sample-1.0.dist-info/METADATA"}
 
 
 @pytest.mark.parametrize(
     ("pin", "told"),
     [
-        (Pin("sample", "1.0", (f"sha256:{'0' * 64}",)), "DO NOT MATCH THE HASHES"),
-        (Pin("sample", "2.0", (f"sha256:{'0' * 64}",)), "sample==2.0.*PIP_INDEX_URL"),
-        (Pin("sample", "1.0", ()), "Hashes are required"),
+        (f"sample==1.0 --hash=sha256:{'0' * 64}", "DO NOT MATCH THE HASHES"),
+        (f"sample==2.0 --hash=sha256:{'0' * 64}", "sample==2.0.*PIP_INDEX_URL"),
+        ("sample==1.0", "Hashes are required"),
     ],
 )
 def test_wheel_that_is_missing_or_not_the_locked_one_is_an_error_with_pips_words(
-    sample: Path, tmp_path: Path, pin: Pin, told: str
+    sample: Path, tmp_path: Path, pin: str, told: str
 ) -> None:
-    (tmp_path / "work").mkdir()
-
     with pytest.raises(StartError, match=told) as caught:
-        fetch_wheels([pin], ARM, tmp_path / "work")
+        fetch_wheels(pin.encode(), ARM, tmp_path)
 
     assert "Linux arm64, Python 3.13" in str(caught.value)
 
@@ -556,26 +542,16 @@ def test_index_that_does_not_answer_is_said(sample: Path, tmp_path: Path, monkey
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.delenv("PIP_FIND_LINKS")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    (tmp_path / "work").mkdir()
 
     with pytest.raises(StartError, match="the index did not answer"):
-        fetch_wheels([Pin("sample", "1.0", (f"sha256:{'0' * 64}",))], ARM, tmp_path / "work")
+        fetch_wheels(f"sample==1.0 --hash=sha256:{'0' * 64}".encode(), ARM, tmp_path)
 
 
 def test_missing_pip_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pip", None)
 
     with pytest.raises(StartError, match="pip is missing"):
-        fetch_wheels([], ARM, tmp_path)
-
-
-def test_directories_in_a_wheel_are_passed_over(tmp_path: Path) -> None:
-    path = tmp_path / "sample-1.0-py3-none-any.whl"
-    with ZipFile(path, "w") as archive:
-        archive.mkdir("sample")
-        archive.writestr("sample/__init__.py", "x")
-
-    assert list(Wheel(path).files()) == [(PurePosixPath("sample/__init__.py"), b"x")]
+        fetch_wheels(b"", ARM, tmp_path)
 
 
 # -- bytecode --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,69 @@
+"""Fetches what the lock pins for the Lambda's runtime, through pip, which checks every hash; and unpacks it."""
+
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
+from zipfile import ZipFile
+
+from orchestrator.deploy.lambda_zip.file_selection import is_needed
+from orchestrator.deploy.lambda_zip.runtime import Runtime
+from orchestrator.domain.errors import StartError
+
+_PIP = (sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check")
+_STRICT = ("--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation=cp")
+_RETRIES = "--retries=2"
+"""Where the index does not answer, pip waits 15 s a try, unless told otherwise; more tries would pass a minute."""
+_CAUSES_SHOWN = 3
+_NO_ANSWER = "after connection broken by"
+"""What pip warns of before it tries again; its last word is that it found nothing."""
+
+
+def fetch_wheels(lock: bytes, runtime: Runtime, folder: Path) -> list[Path]:
+    """Return a wheel for each package of the lock. Raises StartError where pip is missing, or could not fetch them all.
+
+    Not `pip install --target`: where pip's configuration names a root for installations, that leaves the target empty.
+    """
+    if find_spec("pip") is None:
+        raise StartError("pip is missing, which fetches the packages of the Lambda: install orgmfa[cli], or pip")
+    requirements = folder / "requirements.txt"
+    requirements.write_bytes(lock)
+    target = (f"--python-version={runtime.python}", *(f"--platform={tag}" for tag in runtime.platforms))
+    done = subprocess.run(  # noqa: S603 - our own interpreter, and no shell
+        [*_PIP, *_STRICT, _RETRIES, *target, "--requirement", requirements, "--dest", folder],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    if done.returncode:
+        raise StartError(_explain(done.stderr, runtime))
+    return list(folder.glob("*.whl"))
+
+
+def unpack(wheel: Path, folder: Path) -> None:
+    """Put what is needed of a wheel where its installation would put it.
+
+    A wheel is a zip of the import path, but for what it says goes elsewhere, in NAME.data/ (Python packaging
+    specifications, 'Binary distribution format').
+    """
+    with ZipFile(wheel) as archive:
+        for entry in archive.infolist():
+            entry.filename = re.sub(r"^[^/]+\.data/(purelib|platlib)/", "", entry.filename)
+            if is_needed(PurePosixPath(entry.filename)):
+                archive.extract(entry, folder)
+
+
+def _explain(said: str, runtime: Runtime) -> str:
+    """Return why pip failed, in its own words, and what to look at."""
+    causes = [line.removeprefix("ERROR: ") for line in said.splitlines() if line.startswith("ERROR: ")]
+    if _NO_ANSWER in said:
+        causes.insert(0, "the index did not answer")
+    told = "; ".join(cause.strip() for cause in causes[:_CAUSES_SHOWN]) or "pip did not say why"
+    return (
+        f"cannot fetch the packages of the Lambda (Linux {runtime.architecture}, Python {runtime.python}): {told}. "
+        "pip takes them from the index that it is set up for (pip config list, PIP_INDEX_URL, HTTPS_PROXY): "
+        "check that it answers, and has a wheel of each for this platform"
+    )
