@@ -4,6 +4,7 @@ One zip is built for the whole session, for this machine's own processor and Pyt
 """
 
 import ast
+import fcntl
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packaging.utils import canonicalize_name
+from pydantic import TypeAdapter
 
 import orchestrator
 from orchestrator.aws.clients import Clients
@@ -50,8 +52,20 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="what is compiled 
 
 
 @pytest.fixture(scope="session")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
-    folder = tmp_path_factory.mktemp("package")
+def package(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Package:
+    """The first process of the session that asks builds it; the others wait for that, and read what it is."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "package"
+    folder.mkdir(exist_ok=True)
+    built = folder / "built.json"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not built.exists():
+            built.write_bytes(TypeAdapter(Package).dump_json(_build(folder)))
+    return TypeAdapter(Package).validate_json(built.read_bytes())
+
+
+def _build(folder: Path) -> Package:
     config = folder / "settings.yaml"
     config.write_text(CONFIG, encoding="utf-8")
     output = folder / "made" / "orgmfa.zip"
