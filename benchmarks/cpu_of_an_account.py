@@ -47,19 +47,19 @@ def work() -> None:
     from orchestrator import wiring  # noqa: PLC0415 - as above
     from orchestrator.aws.organizations import Directory  # noqa: PLC0415 - as above
     from orchestrator.aws.retries import Retrier  # noqa: PLC0415 - as above
-    from orchestrator.concurrency.pool import Halt  # noqa: PLC0415 - as above
+    from orchestrator.concurrency.cancellation import Cancellation  # noqa: PLC0415 - as above
     from orchestrator.domain.config import Config  # noqa: PLC0415 - as above
     from orchestrator.domain.model import Mode, RunRequest, Trigger  # noqa: PLC0415 - as above
     from orchestrator.pipeline.apply import Settled, apply_account  # noqa: PLC0415 - as above
     from orchestrator.pipeline.inspection import inspect_account  # noqa: PLC0415 - as above
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    hub, halt = wiring.make_hub(Config(), os.environ), Halt()
-    retrier = Retrier(halt.interrupted)
+    hub, cancellation = wiring.make_hub(Config(), os.environ), Cancellation()
+    retrier = Retrier(cancellation)
     caller, organization = wiring._start(hub, retrier)  # noqa: SLF001 - a run, but for its threads
     request = RunRequest(run_id="run-1", mode=Mode.APPLY, trigger=Trigger.CLI, started_at=wiring.utc_now())
     sleep(1)  # so that every credential report is younger than the run, whatever part of a second it began in
-    desk = wiring._desk(hub, request, retrier, halt=halt, caller=caller, organization=organization)  # noqa: SLF001 - as above
+    desk = wiring._desk(hub, request, retrier, cancellation=cancellation, caller=caller, organization=organization)  # noqa: SLF001 - as above
     took: list[float] = []
     for account in Directory(hub.clients.organizations, retrier).list_accounts():
         began_at = process_time()

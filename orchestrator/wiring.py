@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from threading import Event, Lock
+from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from orchestrator.aws.securityhub import FindingImporter
 from orchestrator.aws.sessions import MemberSessions, RoleNames, get_caller
 from orchestrator.aws.simulator import EnrolmentSimulator
 from orchestrator.aws.stop_switch import look_at_switch
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.assessment import make_rules
 from orchestrator.domain.config import Config, SlackCredentials, parse_slack_secret, slack_credentials
 from orchestrator.domain.errors import ArchiveError, AwsError, ConfigError, StartError
@@ -108,7 +108,7 @@ def run_once(
     hub: Hub,
     request: RunRequest,
     *,
-    halt: Halt,
+    cancellation: Cancellation,
     observer: Observer,
     confirm: Callable[[RunReport], bool] | None,
     sends_digest: bool,
@@ -117,8 +117,10 @@ def run_once(
 
     Raises StartError or ConfigError where it could not start.
     """
-    desk, ports = furnish(hub, request, halt=halt, observer=observer, confirm=confirm, sends_digest=sends_digest)
-    with make_lease(hub, request, halt):
+    desk, ports = furnish(
+        hub, request, cancellation=cancellation, observer=observer, confirm=confirm, sends_digest=sends_digest
+    )
+    with make_lease(hub, request, cancellation):
         finished = run(desk, ports)
     return replace(finished, api_calls=ports.counter.calls, api_throttles=ports.counter.throttles)
 
@@ -127,23 +129,23 @@ def furnish(
     hub: Hub,
     request: RunRequest,
     *,
-    halt: Halt,
+    cancellation: Cancellation,
     observer: Observer,
     confirm: Callable[[RunReport], bool] | None,
     sends_digest: bool,
 ) -> tuple[Desk, Ports]:
     """Return what a run, or one step of it, works with. Raises StartError or ConfigError where it could not start."""
-    retrier = Retrier(halt.interrupted)
+    retrier = Retrier(cancellation)
     notifier = _notifier(hub, retrier) if sends_digest else None
     caller, organization = _start(hub, retrier)
-    desk = _desk(hub, request, retrier, halt=halt, caller=caller, organization=organization)
+    desk = _desk(hub, request, retrier, cancellation=cancellation, caller=caller, organization=organization)
     ports = Ports(
         directory=Directory(hub.clients.organizations, retrier),
         archive=hub.archive,
         notifier=notifier,
         observer=observer,
         confirm=confirm,
-        halt=halt,
+        cancellation=cancellation,
         securityhub=_securityhub(hub, retrier, caller),
         counter=retrier,
     )
@@ -151,20 +153,20 @@ def furnish(
 
 
 def make_lease(
-    hub: Hub, request: RunRequest, halt: Halt, *, joins: bool = False, leaves: bool = False
+    hub: Hub, request: RunRequest, cancellation: Cancellation, *, joins: bool = False, leaves: bool = False
 ) -> AbstractContextManager[object]:
     """Return the lease that a run which writes must hold, for all of it or for one of its steps; a plan holds none."""
     if request.mode is Mode.PLAN:
         return nullcontext()
-    return Lease(hub.store, request.run_id, now=hub.now, on_loss=halt.interrupted.set, joins=joins, leaves=leaves)
+    return Lease(hub.store, request.run_id, now=hub.now, on_loss=cancellation.event.set, joins=joins, leaves=leaves)
 
 
 def describe_organization(hub: Hub) -> Organization:
     """Return the organization of the caller. Raises StartError where it cannot be read."""
-    return _start(hub, Retrier(Event()))[1]
+    return _start(hub, Retrier(Cancellation()))[1]
 
 
-def examine_hub(hub: Hub, question: "Question", *, halt: Halt, observer: Observer) -> "Examination":
+def examine_hub(hub: Hub, question: "Question", *, cancellation: Cancellation, observer: Observer) -> "Examination":
     """Check what a run needs, and return what was found.
 
     Raises StartError where nobody could be asked, ConfigError where an account or OU that was named does not exist.
@@ -172,7 +174,7 @@ def examine_hub(hub: Hub, question: "Question", *, halt: Halt, observer: Observe
     from orchestrator.aws.doctor_reads import RUN_ACTIONS, HubChecks, MemberChecks  # noqa: PLC0415 - no run needs it
     from orchestrator.doctor import Instruments, examine  # noqa: PLC0415 - as above
 
-    retrier, clients, config = Retrier(halt.interrupted), hub.clients, hub.config
+    retrier, clients, config = Retrier(cancellation), hub.clients, hub.config
     caller = _get_caller(hub, retrier)
     roles, policy = config.member_role, _policy_settings(config, caller.partition)
     return examine(
@@ -199,7 +201,7 @@ def examine_hub(hub: Hub, question: "Question", *, halt: Halt, observer: Observe
             probe_slack=lambda credentials: _slack_notifier(credentials, config).probe(),
             run_actions=RUN_ACTIONS,
             now=hub.now,
-            halt=halt,
+            cancellation=cancellation,
             observer=observer,
         )
     )
@@ -230,7 +232,13 @@ def _start(hub: Hub, retrier: Retrier) -> tuple[Caller, Organization]:
 
 
 def _desk(
-    hub: Hub, request: RunRequest, retrier: Retrier, *, halt: Halt, caller: Caller, organization: Organization
+    hub: Hub,
+    request: RunRequest,
+    retrier: Retrier,
+    *,
+    cancellation: Cancellation,
+    caller: Caller,
+    organization: Organization,
 ) -> Desk:
     config, clients = hub.config, hub.clients
     settings = _policy_settings(config, caller.partition)
@@ -252,15 +260,15 @@ def _desk(
             session_name=f"{SESSION_NAME_PREFIX}{request.run_id}",
             now=hub.now,
             patience_seconds=ONBOARDING_PATIENCE_SECONDS if request.trigger is Trigger.ONBOARDING else 0.0,
-            sleep=sleep_using_event(halt.interrupted),
+            sleep=sleep_using_event(cancellation.event),
         ),
-        iam=MemberIam(clients.iam, retrier, policies, interrupted=halt.interrupted),
+        iam=MemberIam(clients.iam, retrier, policies),
         policies=policies,
         simulator=EnrolmentSimulator(clients.iam, retrier, settings.document),
         rules=make_rules(config, released_until, caller.arn),
         now=hub.now,
         stop_reason=_remembering(partial(look_at_switch, config.enforcement.stop, lambda: clients.ssm, retrier)),
-        halt_reason=lambda: halt.reason,
+        halt_reason=lambda: cancellation.reason,
     )
 
 

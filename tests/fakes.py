@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.aws.file_store import StoredFile
 from orchestrator.concurrency.adaptive_limit import Pace
+from orchestrator.concurrency.cancellation import Cancellation, CancelReason
 from orchestrator.domain.errors import AwsError, DigestError, NotFound, QuotaExceeded
 from orchestrator.domain.model import (
     Access,
@@ -90,7 +91,7 @@ class FakeAws:
             raise NotFound("no such account", code="AccountNotFoundException", operation="DescribeAccount")
         return self.accounts[account_id].account
 
-    def survey_ous(self, account_ids: Sequence[str] = (), *, is_over: Callable[[], bool] = lambda: False) -> None:
+    def survey_ous(self, account_ids: Sequence[str], cancellation: Cancellation) -> None:
         self.before("survey", "", "")
         self.surveyed.append(tuple(account_ids))
 
@@ -281,10 +282,10 @@ class FakeSecurityHub:
     refused: tuple[Refused, ...] = ()
     error: AwsError | None = None
 
-    def import_findings(self, findings: Sequence[Mapping[str, Any]], *, is_over: Callable[[], bool]) -> Imported:
+    def import_findings(self, findings: Sequence[Mapping[str, Any]], cancellation: Cancellation) -> Imported:
         if self.error is not None:
             raise self.error
-        if is_over():
+        if cancellation.reason:
             return Imported(0, ())
         self.findings |= {finding["Id"].rpartition("/")[2]: finding for finding in findings}
         return Imported(len(findings), self.refused)
@@ -312,6 +313,20 @@ class FakeObserver:
         self.accounts_done += 1
         self.changes += changes
         self.failures += failed
+
+
+class CancelledWhen(Cancellation):
+    """Cancels itself as soon as a condition holds and somebody asks."""
+
+    def __init__(self, holds: Callable[[], bool]) -> None:
+        super().__init__()
+        self._holds = holds
+
+    @property
+    def reason(self) -> CancelReason | None:
+        if self._holds():
+            self.event.set()
+        return super().reason
 
 
 def fail(kind: type[AwsError], code: str = "Injected", operation: str = "") -> AwsError:

@@ -6,7 +6,6 @@ ListVirtualMFADevices, GetAccountSummary, and the credential report, which is as
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from threading import Event
 from typing import TYPE_CHECKING, Any, assert_never
 
 from tenacity import (
@@ -55,7 +54,6 @@ class MemberIam:
         retrier: Retrier,
         policies: EnforcementPolicies,
         *,
-        interrupted: Event,
         report_wait_seconds: float = REPORT_WAIT_SECONDS,
         sleep: Callable[[float], None] | None = None,
     ) -> None:
@@ -64,8 +62,8 @@ class MemberIam:
         self._call = retrier.call
         self._policies = policies
         self._report_wait_seconds = report_wait_seconds
-        self._interrupted = interrupted
-        self._sleep = sleep or sleep_using_event(interrupted)
+        self._cancellation = retrier.cancellation
+        self._sleep = sleep or sleep_using_event(retrier.cancellation.event)
 
     @reads_answers
     def inspect(self, account_id: str) -> AccountFacts:
@@ -153,7 +151,7 @@ class MemberIam:
         attempts = Retrying(
             retry=retry_if_exception_type((NotReady, NotFound)),
             wait=wait_exponential(multiplier=0.25, max=4),
-            stop=stop_after_delay(self._report_wait_seconds) | stop_when_event_set(self._interrupted),
+            stop=stop_after_delay(self._report_wait_seconds) | stop_when_event_set(self._cancellation.event),
             sleep=self._sleep,
             reraise=True,
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.aws.errors import reads_answers, require
 from orchestrator.aws.ou_tree import UnitTree, ids_in, list_pages
 from orchestrator.aws.retries import Retrier, own_retries
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import Malformed, NotFound
 from orchestrator.domain.model import Account, AccountState, Organization
 
@@ -55,16 +56,16 @@ class Directory:
         return self._place(self._read(answer["Account"]), watched_ou_ids)
 
     @reads_answers
-    def survey_ous(self, account_ids: Sequence[str] = (), *, is_over: Callable[[], bool] = lambda: False) -> None:
-        """Find out under which OUs these accounts stand, or all where none is named; `is_over` ends it early.
+    def survey_ous(self, account_ids: Sequence[str], cancellation: Cancellation) -> None:
+        """Find out under which OUs these accounts stand, or all where none is named; cancellation ends it early.
 
         Raises AwsError; what is known by then stays known. Its retries are its own: those of the listing stay whole.
         """
         with own_retries():
             if account_ids:
-                self._tree.climb(account_ids, is_over)
+                self._tree.climb(account_ids, cancellation)
             else:
-                self._tree.walk(is_over)
+                self._tree.walk(cancellation)
 
     def ou_path(self, account_id: str) -> str | None:
         """Return the OUs above an account as a path of names, or None where the survey has not found them."""

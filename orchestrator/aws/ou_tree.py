@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.aws.errors import require
 from orchestrator.aws.retries import Retrier
+from orchestrator.concurrency.cancellation import Cancellation
 
 if TYPE_CHECKING:
     from mypy_boto3_organizations import OrganizationsClient
@@ -17,8 +18,6 @@ ROOT_NAME = "Root"
 """What AWS calls the root of every organization; no call renames it."""
 MAX_DEPTH = 10
 """OUs above an account; AWS allows five. A tree that is changed while it is read could seem to go in a circle."""
-
-IsOver = Callable[[], bool]
 
 
 class UnitTree:
@@ -56,38 +55,42 @@ class UnitTree:
             for part in reversed(ids_in(path)):
                 self._above[below] = below = part
 
-    def walk(self, is_over: IsOver) -> None:
+    def walk(self, cancellation: Cancellation) -> None:
         """Read the whole tree from the root down, its accounts too where their paths do not tell. Raises AwsError."""
-        units = [root["Id"] for root in self._list(self._client.list_roots, "Roots", is_over)]
+        units = [root["Id"] for root in self._list(self._client.list_roots, "Roots", cancellation)]
         list_units = self._client.list_organizational_units_for_parent
         for unit in units:  # it grows meanwhile: the OUs below join at its end
-            for child in self._list(list_units, "OrganizationalUnits", is_over, ParentId=unit):
+            for child in self._list(list_units, "OrganizationalUnits", cancellation, ParentId=unit):
                 if child["Id"] not in self._names:
                     units.append(child["Id"])
                 self._names[child["Id"]], self._above[child["Id"]] = child["Name"], unit
             if not self._has_paths:
-                for account in self._list(self._client.list_accounts_for_parent, "Accounts", is_over, ParentId=unit):
+                for account in self._list(
+                    self._client.list_accounts_for_parent, "Accounts", cancellation, ParentId=unit
+                ):
                     self._above[account["Id"]] = unit
 
-    def climb(self, account_ids: Iterable[str], is_over: IsOver) -> None:
+    def climb(self, account_ids: Iterable[str], cancellation: Cancellation) -> None:
         """Read what stands above these accounts alone. Raises AwsError."""
         for account_id in account_ids:
-            unit = self._parent_of(account_id, is_over)
+            unit = self._parent_of(account_id, cancellation)
             while unit is not None and not is_root(unit) and unit not in self._names:
                 answer = self._retrier.call(self._client.describe_organizational_unit, OrganizationalUnitId=unit)
                 self._names[unit] = answer["OrganizationalUnit"]["Name"]
-                unit = self._parent_of(unit, is_over)
+                unit = self._parent_of(unit, cancellation)
 
-    def _parent_of(self, child_id: str, is_over: IsOver) -> str | None:
+    def _parent_of(self, child_id: str, cancellation: Cancellation) -> str | None:
         if child_id not in self._above:
-            for parent in self._list(self._client.list_parents, "Parents", is_over, ChildId=child_id):
+            for parent in self._list(self._client.list_parents, "Parents", cancellation, ChildId=child_id):
                 self._above[child_id] = parent["Id"]
         return self._above.get(child_id)
 
-    def _list(self, method: Callable[..., Any], key: str, is_over: IsOver, **parameters: str) -> Iterator[Any]:
-        for page in list_pages(self._retrier, method, key, **parameters) if not is_over() else ():
+    def _list(
+        self, method: Callable[..., Any], key: str, cancellation: Cancellation, **parameters: str
+    ) -> Iterator[Any]:
+        for page in list_pages(self._retrier, method, key, **parameters) if cancellation.reason is None else ():
             yield from page
-            if is_over():
+            if cancellation.reason:
                 return
 
 

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from threading import Event
 from typing import ParamSpec, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_event, wait_random_exponential
 
 from orchestrator.aws.errors import translated
 from orchestrator.concurrency.adaptive_limit import Pace
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import AwsError, NoCredentials, Throttled, Unavailable, Unreachable
 
 P = ParamSpec("P")
@@ -77,14 +77,14 @@ def own_retries(renew: Callable[[], None] | None = None) -> Iterator[Pace]:
 class Retrier:
     """Makes calls to AWS, translates their errors, and tries again what may pass.
 
-    `interrupted` cuts the waiting short: from then on nothing is tried again. `calls` and `throttles` count all tries,
+    Cancellation cuts the waiting short: from then on nothing is tried again. `calls` and `throttles` count all tries,
     and those that were throttled; they are for metrics: threads may lose a count, never a call.
     """
 
-    def __init__(self, interrupted: Event, sleep: Callable[[float], None] | None = None) -> None:
-        """Take the event that ends all waiting, and optionally another way to sleep (tests)."""
-        self.interrupted = interrupted
-        self._sleep = sleep or sleep_using_event(interrupted)
+    def __init__(self, cancellation: Cancellation, sleep: Callable[[float], None] | None = None) -> None:
+        """Take what ends all waiting, and optionally another way to sleep (tests)."""
+        self.cancellation = cancellation
+        self._sleep = sleep or sleep_using_event(cancellation.event)
         self.calls = 0
         self.throttles = 0
 
@@ -124,7 +124,7 @@ class Retrier:
             is_second = state.attempt_number > 1
             silent = isinstance(error, Unreachable) and (state.seconds_since_start or 0.0) > UNREACHABLE_SECONDS
             hopeless = is_second and (silent or isinstance(error, NoCredentials))
-            enough = state.attempt_number >= MAX_ATTEMPTS or hopeless or self.interrupted.is_set()
+            enough = state.attempt_number >= MAX_ATTEMPTS or hopeless or self.cancellation.event.is_set()
             return enough or not retries.take()
 
         def renew(state: RetryCallState) -> None:

@@ -1,10 +1,11 @@
 """Findings in Security Hub. What they say is decided elsewhere."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retries import Retrier
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.model import Imported, Product, Refused
 
 if TYPE_CHECKING:
@@ -25,13 +26,13 @@ class FindingImporter:
         self.product = product
 
     @reads_answers
-    def import_findings(self, findings: Sequence[Mapping[str, Any]], *, is_over: Callable[[], bool]) -> Imported:
-        """Return how many findings were sent, and which were refused; once `is_over`, no further batch is sent.
+    def import_findings(self, findings: Sequence[Mapping[str, Any]], cancellation: Cancellation) -> Imported:
+        """Return how many findings were sent, and which were refused; after cancellation no further batch is sent.
 
         Raises AwsError where a whole batch fails. A finding of the same ID is updated.
         """
         sent, refused = 0, list[Refused]()
-        while sent < len(findings) and not is_over():
+        while sent < len(findings) and cancellation.reason is None:
             batch = cast("Sequence[AwsSecurityFindingTypeDef]", findings[sent : sent + BATCH_SIZE])
             answer = self._retrier.call(self._client.batch_import_findings, Findings=batch)
             failed = [Refused(one["Id"], one["ErrorCode"], one["ErrorMessage"]) for one in answer["FailedFindings"]]

@@ -121,7 +121,7 @@ class MemberSessions:
         attempts = Retrying(
             retry=retry_if_exception_type(AssumeRoleDenied),
             wait=wait_fixed(WAIT_SECONDS),
-            stop=stop_after_delay(self._patience_seconds) | stop_when_event_set(self._retrier.interrupted),
+            stop=stop_after_delay(self._patience_seconds) | stop_when_event_set(self._retrier.cancellation.event),
             sleep=self._sleep,
             reraise=True,
         )

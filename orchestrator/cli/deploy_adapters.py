@@ -8,7 +8,7 @@ from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import get_caller
 from orchestrator.aws.stack_sets import CallAs, StackSets
 from orchestrator.aws.stacks import Stacks
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.deploy.parameters import Known
 from orchestrator.deploy.ports import Tools, View
 from orchestrator.domain.errors import AwsError, StartError
@@ -47,43 +47,41 @@ class Place:
         return f"https://{bucket}.s3.{self.region}.{suffix}/{key}"
 
 
-def find_place(hub: Hub, halt: Halt) -> Place:
+def find_place(hub: Hub, cancellation: Cancellation) -> Place:
     """Return where the caller is. Raises StartError or ConfigError where nothing can be deployed from there."""
     region = hub.clients.hub.region_name
     if not region:
         raise StartError("in which Region? Set AWS_REGION, or the region of the profile (AWS_PROFILE)")
     organization = describe_organization(hub)
     try:
-        caller = get_caller(hub.clients, Retrier(halt.interrupted))
+        caller = get_caller(hub.clients, Retrier(cancellation))
     except AwsError as error:
         raise StartError(f"cannot start: {error} ({error.code})") from error
     return Place(caller, organization, region)
 
 
-def make_tools(hub: Hub, place: Place, *, view: View, halt: Halt) -> Tools:
+def make_tools(hub: Hub, place: Place, *, view: View, cancellation: Cancellation) -> Tools:
     """Return the tools of one deployment."""
-    retrier = Retrier(halt.interrupted)
+    retrier = Retrier(cancellation)
     client = hub.clients.cloudformation()
     return Tools(
         stacks=Stacks(client, retrier),
         stack_sets=StackSets(client, retrier, call_as=place.call_as),
         open_bucket=lambda name: ArtifactBucket(hub.clients.s3, name),
         view=view,
-        halt=halt,
+        cancellation=cancellation,
         region=place.region,
         token=f"orgmfa-{make_run_id(hub.now())}",
     )
 
 
-def as_operator(hub: Hub, role_arn: str, halt: Halt) -> Hub:
+def as_operator(hub: Hub, role_arn: str, cancellation: Cancellation) -> Hub:
     """Return a hub that speaks for the operator's role, which the member roles trust.
 
     Raises StartError where the caller may not become the operator.
     """
     try:
-        clients = as_role(
-            hub.clients, Retrier(halt.interrupted), role_arn=role_arn, session_name=make_run_id(hub.now())
-        )
+        clients = as_role(hub.clients, Retrier(cancellation), role_arn=role_arn, session_name=make_run_id(hub.now()))
     except AwsError as error:
         message = (
             f"cannot become {role_arn}, which the member roles trust, to see who is under EnforceMFA: {error} "

@@ -14,7 +14,7 @@ from orchestrator.cli.deploy_view import DeploymentView
 from orchestrator.cli.enforced_users import explain_census, take_census
 from orchestrator.cli.run_command import CONFIG_FILE, configure_command_logs, read_config
 from orchestrator.cli.signals import Interrupts
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.deploy.change_sets import PreparedChange, changes_of
 from orchestrator.deploy.function_code import Code, build_code, read_code, read_packed_config
 from orchestrator.deploy.messages import DeploymentFailed, explain_refusal
@@ -63,9 +63,9 @@ def deploy_command(options: DeployOptions) -> int:
     if options.deletes and (options.parameters or options.package_path):
         raise click.UsageError("--delete takes neither --parameter nor --package")
     configure_command_logs(verbose=options.verbose)
-    halt = Halt()
-    with Interrupts(halt) as interrupts:
-        desk = _Desk(options, halt, interrupts)
+    cancellation = Cancellation()
+    with Interrupts(cancellation) as interrupts:
+        desk = _Desk(options, cancellation, interrupts)
         try:
             return desk.delete() if options.deletes else desk.deploy()
         except (DeploymentFailed, Interrupted) as error:
@@ -78,9 +78,9 @@ def deploy_command(options: DeployOptions) -> int:
 class _Desk:
     """One call of the command."""
 
-    def __init__(self, options: DeployOptions, halt: Halt, interrupts: Interrupts) -> None:
+    def __init__(self, options: DeployOptions, cancellation: Cancellation, interrupts: Interrupts) -> None:
         self._options = options
-        self._halt = halt
+        self._cancellation = cancellation
         self._interrupts = interrupts
         self._errors = Console(stderr=True)
         self._view = DeploymentView(Console(), self._errors)
@@ -102,7 +102,7 @@ class _Desk:
             address=place.address,
             confirm=self._confirm_changes,
         )
-        deployed = roll_out(order, make_tools(hub, place, view=self._view, halt=self._halt))
+        deployed = roll_out(order, make_tools(hub, place, view=self._view, cancellation=self._cancellation))
         if deployed is None:
             return self._declined()
         self._view.say("\nDeployed." if deployed.has_changed else "\nNothing to change.")
@@ -121,7 +121,7 @@ class _Desk:
         hub, place = self._open("Taking down")
         found = take_down(
             self._templates,
-            make_tools(hub, place, view=self._view, halt=self._halt),
+            make_tools(hub, place, view=self._view, cancellation=self._cancellation),
             check=lambda stacks, reached: self._refuse_enforced(hub, stacks, reached),
             confirm=self._confirm_removal,
         )
@@ -134,7 +134,7 @@ class _Desk:
     def _open(self, verb: str) -> tuple[Hub, Place]:
         """Return the way to AWS, and where it leads, which is told."""
         hub = make_hub(self._config, os.environ)
-        place = find_place(hub, self._halt)
+        place = find_place(hub, self._cancellation)
         who = f"account {place.caller.account_id}, Region {place.region}, organization {place.organization.id}"
         click.echo(f"{verb}: {who}", err=True)
         return hub, place
@@ -165,9 +165,9 @@ class _Desk:
     def _refuse_enforced(self, hub: Hub, stacks: Mapping[str, Stack], reached: Collection[str]) -> None:
         """Raise DeploymentFailed while somebody is under EnforceMFA: IAM deletes no policy that is attached."""
         role = stacks[CENTRAL].outputs.get("OperatorRoleArn") if CENTRAL in stacks else None
-        speaker = hub if role is None else as_operator(hub, role, self._halt)
+        speaker = hub if role is None else as_operator(hub, role, self._cancellation)
         with ProgressView(self._errors, Mode.RELEASE) as progress:
-            census = take_census(speaker, reached, halt=self._halt, observer=progress)
+            census = take_census(speaker, reached, cancellation=self._cancellation, observer=progress)
         if not census.is_clear:
             raise DeploymentFailed(explain_census(census))
 

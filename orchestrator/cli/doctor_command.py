@@ -8,7 +8,7 @@ from rich.console import Console
 
 from orchestrator.cli.run_command import CONFIG_FILE, RunOptions, configure_command_logs, open_hub
 from orchestrator.cli.signals import Interrupts
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.doctor import Question
 from orchestrator.doctor.table import print_examination
 from orchestrator.domain.config import find_config
@@ -30,9 +30,9 @@ def doctor_command(options: RunOptions) -> int:
             targets=options.targets,
             ou_ids=options.ou_ids,
         )
-        halt = Halt()
-        with Interrupts(halt), ProgressView(Console(stderr=True)) as progress:
-            found = examine_hub(hub, question, halt=halt, observer=progress)
+        cancellation = Cancellation()
+        with Interrupts(cancellation), ProgressView(Console(stderr=True)) as progress:
+            found = examine_hub(hub, question, cancellation=cancellation, observer=progress)
         if options.output == "json":
             click.echo(found.report.model_dump_json(indent=2))
         else:

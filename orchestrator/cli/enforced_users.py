@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
 
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.deploy.waiters import Interrupted
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Trigger
 from orchestrator.pipeline.ports import Observer
@@ -35,7 +35,7 @@ class Census:
         return self.is_complete and not self.enforced and not self.unseen
 
 
-def take_census(hub: Hub, reached: Collection[str], *, halt: Halt, observer: Observer) -> Census:
+def take_census(hub: Hub, reached: Collection[str], *, cancellation: Cancellation, observer: Observer) -> Census:
     """Return who is under EnforceMFA in the accounts of the organization.
 
     Of the accounts that cannot be looked at, those count that the StackSet has reached. Raises StartError or
@@ -47,9 +47,14 @@ def take_census(hub: Hub, reached: Collection[str], *, halt: Halt, observer: Obs
         archive = hub.config.archive.model_copy(update={"location": folder})
         unarchived = replace(hub, config=hub.config.model_copy(update={"archive": archive}))
         report = run_once(
-            unarchived, request, halt=halt, observer=observer, confirm=lambda _: False, sends_digest=False
+            unarchived,
+            request,
+            cancellation=cancellation,
+            observer=observer,
+            confirm=lambda _: False,
+            sends_digest=False,
         ).report
-    if halt.reason:
+    if cancellation.reason:
         raise Interrupted("Interrupted while counting who is under EnforceMFA. Nothing was changed.")
     return count_enforced(report, reached)
 

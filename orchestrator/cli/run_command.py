@@ -15,7 +15,7 @@ import structlog
 from rich.console import Console
 
 from orchestrator.cli.signals import Interrupts
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import Config, load_config
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Trigger
@@ -67,8 +67,8 @@ def run_command(mode: Mode, options: RunOptions) -> int:
     with open_hub(options) as hub:
         request = _make_request(mode, options, hub)
         structlog.contextvars.bind_contextvars(run_id=request.run_id)
-        halt = Halt()
-        with Interrupts(halt) as interrupts:  # also while the report is written: it is to come out whole
+        cancellation = Cancellation()
+        with Interrupts(cancellation) as interrupts:  # also while the report is written: it is to come out whole
             with ProgressView(Console(stderr=True), mode) as progress:
 
                 def confirm(plan: RunReport) -> bool:
@@ -78,7 +78,7 @@ def run_command(mode: Mode, options: RunOptions) -> int:
                 finished = run_once(
                     hub,
                     request,
-                    halt=halt,
+                    cancellation=cancellation,
                     observer=progress,
                     confirm=confirm if asks else None,
                     sends_digest=options.sends_digest and not options.sandbox,

@@ -8,17 +8,17 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """Turns signals into a halt, while it is entered. For the main thread of a command."""
+    """Turns signals into a cancellation, while it is entered. For the main thread of a command."""
 
-    def __init__(self, halt: Halt) -> None:
-        """Take the halt to be set."""
-        self._halt = halt
+    def __init__(self, cancellation: Cancellation) -> None:
+        """Take what a signal cancels."""
+        self._cancellation = cancellation
         self._is_prompting = False
         self._before: list[object] = []
 
@@ -40,9 +40,9 @@ class Interrupts:
             self._is_prompting = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the shape of a signal handler
-        if self._halt.interrupted.is_set():
+        if self._cancellation.event.is_set():
             os._exit(128 + number)
-        self._halt.interrupted.set()
+        self._cancellation.event.set()
         if self._is_prompting:
             raise KeyboardInterrupt
         sys.stderr.write("\nInterrupted: finishing what is under way, then reporting. Once more to end at once.\n")

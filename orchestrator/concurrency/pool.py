@@ -11,10 +11,10 @@ from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from threading import Event, Lock
 from time import monotonic
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.concurrency.cpu_affinity import one_core
 from orchestrator.concurrency.work_sharing import crew
 
@@ -22,41 +22,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 PATIENCE_SECONDS = 12.0
-"""How long work under way is waited for after a halt: with archive and digest, the run ends within 30 s."""
+"""How long work under way is waited for after cancellation: with archive and digest, the run ends within 30 s."""
 _TICK_SECONDS = 0.2
-
-HaltReason = Literal["interrupted", "deadline"]
-
-
-class Halt:
-    """Whether a run must start nothing more: it was interrupted, or its deadline is near."""
-
-    def __init__(self, deadline: float | None = None) -> None:
-        """Take the moment, on the monotonic clock in seconds, after which nothing may be started."""
-        self.interrupted = Event()
-        self._deadline = deadline
-        self._is_late = False
-        self._lock = Lock()
-
-    @classmethod
-    def after(cls, seconds: float) -> "Halt":
-        """Return a halt that begins so many seconds from now."""
-        return cls(monotonic() + seconds)
-
-    @property
-    def reason(self) -> HaltReason | None:
-        """Why nothing more may be started, or None while the run may go on.
-
-        Whoever sees first that the deadline has come sets `interrupted` too: all waiting ends, nothing is tried again.
-        """
-        with self._lock:
-            if self.interrupted.is_set():
-                return "deadline" if self._is_late else "interrupted"
-            if self._deadline is None or monotonic() < self._deadline:
-                return None
-            self._is_late = True
-            self.interrupted.set()
-            return "deadline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +40,15 @@ def work_through(
     work: Callable[[T], R],
     *,
     workers: int,
-    halt: Halt,
+    cancellation: Cancellation,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> Iterator[Worked[T, R]]:
     """Yield what became of each item, in the order of completion.
 
-    Items are drawn on a thread of their own, so that a slow listing holds nothing up. After a halt no more are drawn or
-    started. An error of the listing itself is raised once the items it did give are done.
+    Items are drawn on a thread of their own, so that a slow listing holds nothing up. After cancellation none is drawn
+    or started. An error of the listing itself is raised once the items it did give are done.
     """
-    pool = _Pool(work, workers, halt)
+    pool = _Pool(work, workers, cancellation)
     pool.draw(items)
     try:
         while pool.is_busy() and not pool.is_out_of_patience(patience_seconds):
@@ -99,9 +66,9 @@ class _EndOfListing:
 class _Pool(Generic[T, R]):
     """The threads of one `work_through`; every public method but `call` is for the calling thread."""
 
-    def __init__(self, work: Callable[[T], R], workers: int, halt: Halt) -> None:
+    def __init__(self, work: Callable[[T], R], workers: int, cancellation: Cancellation) -> None:
         self._work = work
-        self._halt = halt
+        self._cancellation = cancellation
         self._halted_at: float | None = None
         self._events: SimpleQueue[T | Future[Worked[T, R]] | _EndOfListing] = SimpleQueue()
         self._under_way: dict[Future[Worked[T, R]], T] = {}
@@ -117,7 +84,7 @@ class _Pool(Generic[T, R]):
         def announce() -> None:
             for item in items:
                 self._events.put(item)
-                if self._halt.reason:
+                if self._cancellation.reason:
                     return
 
         self._listing = self._lister.submit(copy_context().run, announce)
@@ -132,7 +99,7 @@ class _Pool(Generic[T, R]):
 
     def collect(self) -> Iterator[Worked[T, R]]:
         """Yield what the next event brings, if anything: an item starts its work, a future ends it."""
-        if self._halted_at is None and self._halt.reason:
+        if self._halted_at is None and self._cancellation.reason:
             self._halted_at = monotonic()
             for future in tuple(self._under_way):
                 future.cancel()
@@ -170,9 +137,9 @@ class _Pool(Generic[T, R]):
         job()
 
     def _start(self, item: T) -> Worked[T, R]:
-        """Do the work of one item, on a thread of the pool, unless a halt came first."""
+        """Do the work of one item, on a thread of the pool, unless cancellation came first."""
         self._help()
-        if self._halt.reason:
+        if self._cancellation.reason:
             return Worked(item)
         crew.set(self)
         return Worked(item, self._work(item))

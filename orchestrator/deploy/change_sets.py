@@ -62,7 +62,7 @@ def prepare_change(
         )
     )
     found = wait_until(
-        lambda seen: not seen.is_under_way, lambda: tools.stacks.get_change_set(change_set_id), tools.halt
+        lambda seen: not seen.is_under_way, lambda: tools.stacks.get_change_set(change_set_id), tools.cancellation
     )
     differences = list_differences(template, values, before.parameters if before else None)
     change = PreparedChange(template=template, before=before, change_set=found, differences=differences)

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.cloudformation import (
     ChangeSet,
     ChangeSetRequest,
@@ -120,6 +120,6 @@ class Tools:
     stack_sets: StackSets
     open_bucket: Callable[[str], Bucket]
     view: View
-    halt: Halt
+    cancellation: Cancellation
     region: str
     token: str

@@ -120,7 +120,7 @@ def _delete_instances(found: Inventory, tools: Tools) -> None:
         operation_id=tools.token,
     )
     try:
-        wait_until(bool, lambda: tools.stack_sets.is_operation_over(stack_set, tools.token), tools.halt)
+        wait_until(bool, lambda: tools.stack_sets.is_operation_over(stack_set, tools.token), tools.cancellation)
     except Interrupted as error:
         message = (
             "Interrupted. The StackSet goes on deleting its stacks in AWS. Run the same command again to go on, or:\n"

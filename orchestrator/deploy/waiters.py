@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from tenacity import Retrying, retry_if_result, sleep_using_event, wait_exponential
 
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.deploy.ports import Tools
 from orchestrator.domain.cloudformation import STACK_TYPE, Stack, StackEvent
 from orchestrator.domain.errors import OrgmfaError
@@ -20,12 +20,12 @@ class Interrupted(OrgmfaError):
     """The user ended the waiting; what was waited for goes on in AWS."""
 
 
-def wait_until(is_over: Callable[[T], bool], look: Callable[[], T], halt: Halt) -> T:
+def wait_until(is_over: Callable[[T], bool], look: Callable[[], T], cancellation: Cancellation) -> T:
     """Return what a look saw when that was the end. Raises Interrupted where the user did not wait for it."""
     attempts = Retrying(
-        retry=retry_if_result(lambda seen: not is_over(seen) and not halt.interrupted.is_set()),
+        retry=retry_if_result(lambda seen: not is_over(seen) and not cancellation.event.is_set()),
         wait=wait_exponential(multiplier=FIRST_WAIT_SECONDS, max=MOST_WAIT_SECONDS),
-        sleep=sleep_using_event(halt.interrupted),
+        sleep=sleep_using_event(cancellation.event),
     )
     seen = attempts(look)
     if not is_over(seen):
@@ -57,7 +57,7 @@ def watch_stack(
             )
 
         try:
-            return wait_until(is_over, look, tools.halt), seen
+            return wait_until(is_over, look, tools.cancellation), seen
         except Interrupted as error:
             message = (
                 f"Interrupted. The work on {stack.name} goes on in AWS. Run the same command again to go on, or:\n"
@@ -73,6 +73,6 @@ def wait_for_others(stack: Stack, tools: Tools) -> Stack | None:
     """
     tools.view.begin(f"{stack.name} is {stack.status}: waiting for what was begun before")
     over = wait_until(
-        lambda now: now is None or not now.is_under_way, lambda: tools.stacks.get_stack(stack.id), tools.halt
+        lambda now: now is None or not now.is_under_way, lambda: tools.stacks.get_stack(stack.id), tools.cancellation
     )
     return None if over is None or over.status == "DELETE_COMPLETE" else over

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import Config, SlackCredentials
 from orchestrator.domain.member_roles import DeployedRole
 from orchestrator.domain.model import Caller, Organization
@@ -148,5 +148,5 @@ class Instruments:
     probe_slack: Callable[[SlackCredentials], str]
     run_actions: tuple[str, ...]
     now: Callable[[], datetime]
-    halt: Halt
+    cancellation: Cancellation
     observer: Observer

@@ -140,7 +140,9 @@ def _examine_accounts(
 
     found: dict[str, Examined] = {}
     tools.observer.phase("looking", len(accounts))
-    for worked in work_through(accounts, work, workers=tools.config.concurrency.workers, halt=tools.halt):
+    for worked in work_through(
+        accounts, work, workers=tools.config.concurrency.workers, cancellation=tools.cancellation
+    ):
         examined = found[worked.item.id] = worked.result or _unexamined(worked, tools)
         tools.observer.done(
             "looking", changes=0, failed=any(check.status is CheckStatus.PROBLEM for check in examined.checks)
@@ -152,7 +154,7 @@ def _unexamined(worked: Worked[Account, Examined], tools: Instruments) -> Examin
     """Return the line of an account whose examination never came to its end."""
     account = worked.item
     if worked.error is None:
-        message = f"not looked at: {tools.halt.reason or 'interrupted'}"
+        message = f"not looked at: {tools.cancellation.reason or 'interrupted'}"
         check = unknown(CheckName.MEMBER_ROLE, message, "Run doctor again.")
     else:
         log.error("unexpected_error", account_id=account.id, exc_info=worked.error)

@@ -338,7 +338,7 @@ def _with_archive(config: Config, environment: Mapping[str, str], source: str) -
 def _with_switch(config: Config, environment: Mapping[str, str], source: str, *, checks_folder: bool) -> Config:
     """Return the configuration with the file of the stop switch expanded.
 
-    Raises ConfigError where that cannot be done, and for a folder that is not there, such as a share that is not mounted.
+    Raises ConfigError where that cannot be done, and for a folder that is not there: a share that is not mounted.
     An empty variable is an error too: no stack passes one, and nobody can tell whether a switch was meant.
     """
     place, stop = _place("enforcement.stop", environment, source), config.enforcement.stop

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import stack_set_name
 from orchestrator.domain.errors import ConfigError, NothingToDo, StartError
 from orchestrator.domain.model import Mode, RunRequest, Trigger
@@ -32,18 +32,20 @@ def lambda_handler(event: object, context: LambdaContext) -> dict[str, Any]:
     listing, the archive, the import of findings or the digest failed.
     """
     invocation = begin(context)
-    hub, halt = invocation.hub, invocation.halt
+    hub, cancellation = invocation.hub, invocation.cancellation
     asked = parse_event(event, own_account_id=invocation.own_account_id)
     if isinstance(asked, Onboarding):
-        return _onboard(asked, hub, halt, own_account_id=invocation.own_account_id)
+        return _onboard(asked, hub, cancellation, own_account_id=invocation.own_account_id)
     key = event_key(asked)
     if key is not None and not hub.archive.claim_event(key):
         log.warning("event_repeated", key=key)
         return {"repeated": True, "event": key}
     if isinstance(asked, OnDemand):
-        return _run(limit(hub, asked.max_changes), Trigger.ON_DEMAND, halt, targets=asked.accounts, mode=asked.mode)
+        return _run(
+            limit(hub, asked.max_changes), Trigger.ON_DEMAND, cancellation, targets=asked.accounts, mode=asked.mode
+        )
     try:
-        return _run(hub, Trigger.SCHEDULE, halt)
+        return _run(hub, Trigger.SCHEDULE, cancellation)
     except (ConfigError, StartError):
         if key is not None:
             hub.archive.forget_event(key)
@@ -51,7 +53,7 @@ def lambda_handler(event: object, context: LambdaContext) -> dict[str, Any]:
 
 
 def _run(
-    hub: Hub, trigger: Trigger, halt: Halt, *, targets: tuple[str, ...] = (), mode: Mode | None = None
+    hub: Hub, trigger: Trigger, cancellation: Cancellation, *, targets: tuple[str, ...] = (), mode: Mode | None = None
 ) -> dict[str, Any]:
     """Carry out one run and return its totals. Raises RunFailed where the run as a whole failed."""
     now = hub.now()
@@ -63,11 +65,11 @@ def _run(
         targets=targets,
     )
     structlog.contextvars.bind_contextvars(run_id=request.run_id)
-    finished = run_once(hub, request, halt=halt, observer=Unobserved(), confirm=None, sends_digest=True)
+    finished = run_once(hub, request, cancellation=cancellation, observer=Unobserved(), confirm=None, sends_digest=True)
     return conclude(finished)
 
 
-def _onboard(asked: Onboarding, hub: Hub, halt: Halt, *, own_account_id: str) -> dict[str, Any]:
+def _onboard(asked: Onboarding, hub: Hub, cancellation: Cancellation, *, own_account_id: str) -> dict[str, Any]:
     """Carry out one run over the accounts that a batch of messages tells are new.
 
     An event is noted as handled after its run: a run that fails has the queue deliver its events again.
@@ -84,7 +86,7 @@ def _onboard(asked: Onboarding, hub: Hub, halt: Halt, *, own_account_id: str) ->
     if not fresh:
         return _nothing_new(news)
     try:
-        result = _run(hub, Trigger.ONBOARDING, halt, targets=tuple(sorted(set(fresh.values()))))
+        result = _run(hub, Trigger.ONBOARDING, cancellation, targets=tuple(sorted(set(fresh.values()))))
     except NothingToDo:
         log.warning("accounts_unknown", account_ids=sorted(set(fresh.values())))
         result = _nothing_new(news)

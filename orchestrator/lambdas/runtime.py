@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 import structlog
 
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import load_config
 from orchestrator.domain.errors import OrgmfaError
 from orchestrator.domain.model import Stage
@@ -42,7 +42,7 @@ class Invocation:
     """One invocation: the hub, when to start nothing more, and the account of the function."""
 
     hub: Hub
-    halt: Halt
+    cancellation: Cancellation
     own_account_id: str
 
 
@@ -59,7 +59,7 @@ def begin(context: LambdaContext) -> Invocation:
         )
     return Invocation(
         hub=_warm["hub"],
-        halt=Halt.after(context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS),
+        cancellation=Cancellation.after(context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS),
         own_account_id=context.invoked_function_arn.split(":")[4],
     )
 

@@ -125,7 +125,7 @@ def _open(
     structlog.contextvars.bind_contextvars(run_id=request.run_id)
     desk, ports = _furnish(hub, request, invocation, sends_digest=True)
     room = Workroom(hub.store, request.run_id)
-    with make_lease(hub, request, invocation.halt, leaves=True):
+    with make_lease(hub, request, invocation.cancellation, leaves=True):
         select(desk, ports, room, batch_size=batch_size(hub.environment), max_changes=max_changes)
     bucket, batches = room.place("batches.json")
     return {"repeated": False, "run_id": request.run_id, "bucket": bucket, "batches": batches}
@@ -133,7 +133,7 @@ def _open(
 
 def _work(asked: Batch, invocation: Invocation) -> dict[str, Any]:
     outline, desk, ports, room = _resume(asked.run_id, invocation)
-    with make_lease(invocation.hub, outline.request, invocation.halt, joins=True, leaves=True):
+    with make_lease(invocation.hub, outline.request, invocation.cancellation, joins=True, leaves=True):
         if asked.step == "plan":
             plan_batch(asked.batch, desk, ports, room=room)
         else:
@@ -143,7 +143,7 @@ def _work(asked: Batch, invocation: Invocation) -> dict[str, Any]:
 
 def _gate(run_id: str, invocation: Invocation) -> dict[str, Any]:
     outline, desk, _, room = _resume(run_id, invocation)
-    with make_lease(invocation.hub, outline.request, invocation.halt, joins=True, leaves=True):
+    with make_lease(invocation.hub, outline.request, invocation.cancellation, joins=True, leaves=True):
         numbers = gate_plans(outline, desk, room)
     bucket, batches = room.place("apply.json")
     return {"run_id": run_id, "bucket": bucket, "batches": batches, "go": bool(numbers)}
@@ -154,7 +154,7 @@ def _merge(run_id: str, invocation: Invocation) -> dict[str, Any]:
     try:
         finished = merge(outline, desk, ports, room=room)
     finally:
-        _give_back(make_lease(invocation.hub, outline.request, invocation.halt, joins=True))
+        _give_back(make_lease(invocation.hub, outline.request, invocation.cancellation, joins=True))
     return conclude(finished)
 
 
@@ -182,7 +182,7 @@ def _furnish(hub: Hub, request: RunRequest, invocation: Invocation, *, sends_dig
     return furnish(
         hub,
         request,
-        halt=invocation.halt,
+        cancellation=invocation.cancellation,
         observer=Unobserved(),
         confirm=None,
         sends_digest=sends_digest,

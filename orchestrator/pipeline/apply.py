@@ -127,7 +127,7 @@ class _Unsettled(Enum):
 def _settle_policy(plan: AccountResult, desk: Desk, made: list[PolicyChange]) -> AccountResult | None:
     """Return a plan after a live look at policy and group; where the program owns them, they are made or updated.
 
-    `made` is filled with the changes as they are made. None where a halt came before any of those that are planned.
+    `made` is filled with the changes as they are made. None where cancellation came before any planned one.
     """
     account_id = plan.account.id
     needs_group = any(decision.via is Via.GROUP for decision in _planned(plan))
@@ -199,7 +199,7 @@ def _enforce(decision: Decision, account: Account, desk: Desk) -> Decision | _Un
 
 
 def _forbid(decision: Decision, desk: Desk) -> Decision | _Unsettled | None:
-    """Return what becomes of a decision where a halt or the stop switch forbids its write, else None."""
+    """Return what becomes of a decision where cancellation or the stop switch forbids its write, else None."""
     if desk.halt_reason():
         return _Unsettled.HALTED
     if (why := desk.stop_reason()) is not None:

@@ -28,7 +28,7 @@ RUN_AGAIN = {
     "deadline": "The run came near its deadline: run again, give it more time, or use the distributed scale.",
     "lost": "A part of the run did not come back: the execution of the state machine tells why. Run again.",
 }
-"""What to do about work that a halt left undone, by the reason of the halt."""
+"""What to do about work that cancellation left undone, by its reason."""
 
 
 OuPath = Callable[[str], str | None]

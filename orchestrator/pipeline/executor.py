@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import structlog
 
-from orchestrator.concurrency.pool import Halt, Worked, work_through
+from orchestrator.concurrency.cancellation import Cancellation
+from orchestrator.concurrency.pool import Worked, work_through
 from orchestrator.domain.model import Account, AccountResult, Problem, Reason, Stage, Status
 from orchestrator.domain.planning import hold
 from orchestrator.domain.remedies import explain_defect
@@ -66,7 +67,7 @@ class Sweep:
         That is asked when all accounts have been begun, and again after each plan that still comes, with the number of
         those that are outstanding. Returns whether it said yes before they were all there; then everything is applied.
         """
-        relay = _Relay(accounts, self._ports.halt)
+        relay = _Relay(accounts, self._ports.cancellation)
         self._ports.observer.phase(INSPECTING, None)
         try:
             is_open = self._relay(relay, opens)
@@ -89,7 +90,7 @@ class Sweep:
                 if is_open and self._results.has_changes(worked.item.id):
                     self._ports.observer.found(APPLYING, relay.give(self._take_up(worked.item.id)))
             outstanding = relay.listed - planned
-            if are_begun and outstanding and not is_open and not self._ports.halt.reason and opens(outstanding):
+            if are_begun and outstanding and not is_open and not self._ports.cancellation.reason and opens(outstanding):
                 is_open = True
                 work = [self._take_up(account_id) for account_id in self._results.with_changes]
                 self._ports.observer.phase(APPLYING, relay.give(*work))
@@ -100,7 +101,9 @@ class Sweep:
     def _work_through(
         self, items: Iterable[T], work: Callable[[T], PackedResult | None]
     ) -> Iterator[Worked[T, PackedResult | None]]:
-        return work_through(items, work, workers=self._desk.config.concurrency.workers, halt=self._ports.halt)
+        return work_through(
+            items, work, workers=self._desk.config.concurrency.workers, cancellation=self._ports.cancellation
+        )
 
     def _do(self, item: Account | _Work | None) -> PackedResult | None:
         if isinstance(item, _Work):
@@ -130,7 +133,7 @@ class Sweep:
         self._ports.observer.done(APPLYING, changes=result.written, failed=result.status is Status.FAILED)
 
     def _leave_unfinished(self) -> None:
-        """Say of the plans that a halt cut short, or left untouched, what became of them."""
+        """Mark the accounts whose changes were cut short, or never begun, as not reached."""
         for work in self._unsettled.values():
             self._results.put(self._unapplied(work, None))
 
@@ -139,13 +142,13 @@ class Sweep:
         if error is not None:
             _log_defect(error, account)
             return AccountResult(account, Status.FAILED, problem=explain_defect(error, Stage.INSPECT, account))
-        return leave_out(account, self._ports.halt.reason or "interrupted")
+        return leave_out(account, self._ports.cancellation.reason or "interrupted")
 
     def _unapplied(self, work: _Work, error: BaseException | None) -> AccountResult:
         """Return the result of an account whose changes never came to an end."""
         plan = self._results[work.account_id]
         if error is None:
-            return unfinished(plan, work.settled, self._ports.halt.reason or "interrupted")
+            return unfinished(plan, work.settled, self._ports.cancellation.reason or "interrupted")
         _log_defect(error, plan.account)
         return failed(plan, work.settled, explain_defect(error, Stage.APPLY, plan.account))
 
@@ -153,9 +156,9 @@ class Sweep:
 class _Relay:
     """All accounts, then None when each has been begun, then the work that is given meanwhile, to its end."""
 
-    def __init__(self, accounts: Iterable[Account], halt: Halt) -> None:
+    def __init__(self, accounts: Iterable[Account], cancellation: Cancellation) -> None:
         self._accounts = accounts
-        self._halt = halt
+        self._cancellation = cancellation
         self._later: SimpleQueue[_Work | None] = SimpleQueue()
         self._given = 0
         self.listed = 0
@@ -177,7 +180,7 @@ class _Relay:
             self.listed += 1
             yield account
         yield None  # items are begun in the order in which they are drawn
-        while not self._halt.reason:
+        while not self._cancellation.reason:
             try:
                 item = self._later.get(timeout=_TICK_SECONDS)
             except Empty:

@@ -4,12 +4,12 @@ What is not known in time is null in the report.
 """
 
 from contextvars import copy_context
-from threading import Event, Thread
+from threading import Thread
 from time import monotonic
 
 import structlog
 
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import AwsError
 from orchestrator.domain.model import RunRequest
 from orchestrator.domain.remedies import select_remedy
@@ -29,12 +29,17 @@ class OuSurvey:
     """Asks the directory for the OUs on a thread of its own."""
 
     def __init__(
-        self, directory: Directory, request: RunRequest, halt: Halt, *, patience_seconds: float = PATIENCE_SECONDS
+        self,
+        directory: Directory,
+        request: RunRequest,
+        cancellation: Cancellation,
+        *,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         """Begin; `patience_seconds` is how long `finish` waits."""
         self._directory = directory
-        self._halt = halt
-        self._is_over = Event()
+        self._cancellation = cancellation
+        self._no_longer_wanted = Cancellation()
         self._patience_seconds = patience_seconds
         targets = request.targets
         is_few = len(targets) <= FEW_ACCOUNTS and all(target.isdecimal() for target in targets)
@@ -46,19 +51,19 @@ class OuSurvey:
 
     def finish(self) -> OuPath:
         """Return what tells the OUs, once these are known or not waited for; a run that is to end does not wait."""
-        if self._is_over.is_set():
+        if self._no_longer_wanted.reason:
             return self._directory.ou_path
         end = monotonic() + self._patience_seconds
-        while self._thread.is_alive() and self._halt.reason is None and monotonic() < end:
+        while self._thread.is_alive() and self._cancellation.reason is None and monotonic() < end:
             self._thread.join(_TICK_SECONDS)
         if self._thread.is_alive():
             log.warning("ous_not_all_known", message="not all OUs were read in time: some accounts have no ou")
-        self._is_over.set()
+        self._no_longer_wanted.event.set()
         return self._directory.ou_path
 
     def _look(self, account_ids: tuple[str, ...]) -> None:
         try:
-            self._directory.survey_ous(account_ids, is_over=self._is_over.is_set)
+            self._directory.survey_ous(account_ids, self._no_longer_wanted)
         except AwsError as error:
             message = f"the report tells no OUs: {error}"
             log.warning("ous_not_known", code=error.code, message=message, remedy=select_remedy(error))

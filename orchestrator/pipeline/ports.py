@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.model import Account, Imported, Product
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport
@@ -25,7 +25,7 @@ class Accounts(Protocol):
 class Directory(Accounts, Protocol):
     """The accounts of the organization, and the OUs above them."""
 
-    def survey_ous(self, account_ids: Sequence[str], *, is_over: Callable[[], bool]) -> None:
+    def survey_ous(self, account_ids: Sequence[str], cancellation: Cancellation) -> None:
         """Find out under which OUs these accounts stand, or all where none is named, or raise AwsError."""
         ...
 
@@ -54,8 +54,8 @@ class SecurityHub(Protocol):
         """What the findings belong to."""
         ...
 
-    def import_findings(self, findings: Sequence[Mapping[str, Any]], *, is_over: Callable[[], bool]) -> Imported:
-        """Import findings until `is_over`, or raise AwsError."""
+    def import_findings(self, findings: Sequence[Mapping[str, Any]], cancellation: Cancellation) -> Imported:
+        """Import findings until cancelled, or raise AwsError."""
         ...
 
 
@@ -117,7 +117,7 @@ class Ports:
     observer: Observer
     confirm: Callable[[RunReport], bool] | None
     """Asks a person whether a plan may be carried out; None where nobody is to be asked."""
-    halt: Halt
+    cancellation: Cancellation
     securityhub: SecurityHub | None = None
     counter: Counter = field(default_factory=NotCounted)
 

@@ -87,7 +87,7 @@ def import_findings(report: RunReport, desk: Desk, ports: Ports, *, errors: list
     findings = render_findings(report, desk.history, hub.product)
     problem: Problem | None
     try:
-        imported = hub.import_findings(findings, is_over=lambda: ports.halt.reason is not None)
+        imported = hub.import_findings(findings, ports.cancellation)
     except AwsError as error:
         problem = explain_findings_error(error, hub.product)
     else:

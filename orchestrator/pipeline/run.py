@@ -38,7 +38,7 @@ def run(desk: Desk, ports: Ports) -> Finished:
     request = desk.request
     log.info("run_started", mode=request.mode.value, trigger=request.trigger.value)
     listing = list_accounts(desk, ports)
-    desk = replace(desk, find_ous=OuSurvey(ports.directory, request, ports.halt).finish)
+    desk = replace(desk, find_ous=OuSurvey(ports.directory, request, ports.cancellation).finish)
     desk = recall_earlier_runs(desk, ports.archive)
     results = Results(listing.order)
     sweep = Sweep(desk, ports, results)
@@ -52,14 +52,14 @@ def run(desk: Desk, ports: Ports) -> Finished:
     errors = [*listing.problems, *history_problems(desk), *_unmatched_users(request, results)]
 
     if not is_applied and request.mode is not Mode.PLAN and results.with_changes:
-        if not ports.halt.reason and (ports.confirm is not None or request.mode is Mode.RELEASE):
+        if not ports.cancellation.reason and (ports.confirm is not None or request.mode is Mode.RELEASE):
             plan = report_run(results, desk, errors, is_complete=listing.is_complete)
             if ports.confirm is not None and not ports.confirm(plan):
                 return Finished(plan, None, was_declined=True)
             if request.mode is Mode.RELEASE:
                 _remember_release(plan, desk, ports)
-        sweep.apply_all()  # after a halt nothing is applied, and each account says so
-    errors += explain_unreached(results, ports.halt.reason)
+        sweep.apply_all()  # after cancellation nothing is applied, and each account says so
+    errors += explain_unreached(results, ports.cancellation.reason)
     return close_run(results, desk, ports, errors=errors, is_complete=listing.is_complete)
 
 

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from threading import Event
 from typing import Any
 
 from orchestrator.aws.clients import make_clients
@@ -14,6 +13,7 @@ from orchestrator.aws.enforcement import EnforcementPolicies, PolicySettings
 from orchestrator.aws.iam import MemberIam
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import MemberSessions, RoleNames
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.model import Access
 from orchestrator.domain.policy_document import is_same_policy, render_enforcement_policy
 
@@ -34,11 +34,11 @@ def entered(
     *,
     managed_by: Any = "stackset",
     report_wait_seconds: float = 0.05,
-    interrupted: Event | None = None,
+    cancellation: Cancellation | None = None,
 ) -> Iterator[Member]:
     """Enter an account and give its adapters; retries do not sleep."""
     slept: list[float] = []
-    retrier = Retrier(Event(), sleep=slept.append)
+    retrier = Retrier(cancellation or Cancellation(), sleep=slept.append)
     clients = make_clients(connections=8)
     ours = render_enforcement_policy(partition="aws", access_keys="deny")
     settings = PolicySettings(
@@ -55,7 +55,6 @@ def entered(
         clients.iam,
         retrier,
         policies,
-        interrupted=interrupted or Event(),
         report_wait_seconds=report_wait_seconds,
     )
     sessions = MemberSessions(

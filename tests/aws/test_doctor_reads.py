@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import boto3
@@ -15,10 +14,11 @@ from moto import mock_aws
 from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.doctor_reads import RUN_ACTIONS, HubChecks, MemberChecks
 from orchestrator.aws.retries import Retrier
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import Malformed, NotFound
 from orchestrator.domain.stop_switch import SwitchState
 
-RETRIER = Retrier(Event(), sleep=lambda _: None)
+RETRIER = Retrier(Cancellation(), sleep=lambda _: None)
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """Reading a member account in bulk, looking at one user live, and the writes."""
 
 from datetime import UTC, datetime, timedelta
-from threading import Event
 from typing import Any
 
 import pytest
 
 from orchestrator.aws.mfa_devices import pick_newest, read_device
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import AccessDenied, Garbled, Malformed, NotFound, QuotaExceeded
 from orchestrator.domain.model import (
     AddToGroup,
@@ -212,13 +212,13 @@ def test_report_in_the_making_is_not_waited_for_once_the_run_was_told_to_end(
     aws: AwsServer, organization: SampleOrganization, account_id: str
 ) -> None:
     organization.add_user(account_id, "alice")
-    interrupted = Event()
-    interrupted.set()
+    cancellation = Cancellation()
+    cancellation.event.set()
     aws.faults.append(
         lambda call: xml_error("ReportInProgress", status=404) if call.action == "GetCredentialReport" else None
     )
 
-    with entered(account_id, report_wait_seconds=3600, interrupted=interrupted) as member:
+    with entered(account_id, report_wait_seconds=3600, cancellation=cancellation) as member:
         facts = member.iam.inspect(account_id)
 
     assert facts.users[0].has_mfa is None

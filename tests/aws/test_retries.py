@@ -5,7 +5,6 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import UTC, datetime
-from threading import Event
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.retries import MAX_ATTEMPTS, QUOTA, Retrier, own_retries
 from orchestrator.aws.sessions import MemberSessions, RoleNames
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import AccessDenied, AwsError, Garbled, Throttled, Unavailable, Unreachable
 from orchestrator.domain.model import Access
 from tests.aws_server import Answer, AwsServer, Call, xml_error
@@ -41,7 +41,7 @@ def client_error(code: str, status: int = 400) -> ClientError:
 
 def make_retrier() -> tuple[Retrier, list[float]]:
     slept: list[float] = []
-    return Retrier(Event(), sleep=slept.append), slept
+    return Retrier(Cancellation(), sleep=slept.append), slept
 
 
 @pytest.mark.parametrize(
@@ -89,12 +89,12 @@ def test_tries_come_to_an_end() -> None:
 
 
 def test_interruption_ends_the_tries() -> None:
-    interrupted = Event()
-    interrupted.set()
+    cancellation = Cancellation()
+    cancellation.event.set()
     method = Flaky(None, client_error("Throttling"))
 
     with pytest.raises(Throttled):
-        Retrier(interrupted).call(method)
+        Retrier(cancellation).call(method)
 
     assert method.calls == 1
 
@@ -140,7 +140,7 @@ def test_unreachable_endpoint_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) 
     def sleep(seconds: float) -> None:
         clock[0] += seconds + 5
 
-    retrier = Retrier(Event(), sleep=sleep)
+    retrier = Retrier(Cancellation(), sleep=sleep)
     method = Flaky(None, ConnectTimeoutError(endpoint_url="https://iam"))
 
     with pytest.raises(Unreachable):

@@ -1,10 +1,9 @@
-from threading import Event
-
 import pytest
 
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.secrets import read_secret
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import AccessDenied, AwsError, Malformed, NotFound, Throttled, Unavailable
 from tests.aws_server import AwsServer, error_for
 
@@ -17,7 +16,7 @@ def one_region(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read(name: str) -> str:
-    retrier = Retrier(Event(), sleep=lambda _: None)
+    retrier = Retrier(Cancellation(), sleep=lambda _: None)
     return read_secret(make_clients(connections=1).secretsmanager, retrier, name)
 
 

@@ -1,6 +1,5 @@
 import json
-from collections.abc import Callable, Sequence
-from threading import Event
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -8,12 +7,14 @@ import pytest
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.securityhub import FindingImporter
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import AccessDenied, AwsError, Malformed, NotSubscribed, Throttled, Unavailable
 from orchestrator.domain.model import Imported, Product, Refused
 from orchestrator.output.security_hub import render_findings
 from orchestrator.reports.history import History
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, error_for
 from tests.builders import ACCOUNT_ID, days_ago, make_run_report, make_seen, make_seen_account
+from tests.fakes import CancelledWhen
 
 PRODUCT = Product(MANAGEMENT, "us-east-1", "aws")
 
@@ -28,10 +29,10 @@ def make(*names: str, outcome: str = "planned", history: History | None = None) 
     return render_findings(make_run_report(make_seen_account(*users)), history or History(), PRODUCT)
 
 
-def import_all(findings: Sequence[Any], *, is_over: Callable[[], bool] = lambda: False) -> Imported:
-    retrier = Retrier(Event(), sleep=lambda _: None)
+def import_all(findings: Sequence[Any], cancellation: Cancellation | None = None) -> Imported:
+    retrier = Retrier(Cancellation(), sleep=lambda _: None)
     importer = FindingImporter(make_clients(connections=1).securityhub, retrier, PRODUCT)
-    return importer.import_findings(findings, is_over=is_over)
+    return importer.import_findings(findings, cancellation or Cancellation())
 
 
 def found(aws: AwsServer) -> dict[str, str]:
@@ -82,7 +83,7 @@ def test_a_call_has_a_hundred_findings(aws: AwsServer, count: int, calls: int) -
 def test_no_further_batch_is_sent_once_the_run_is_over(aws: AwsServer) -> None:
     findings = make(*(f"user{number}" for number in range(250)))
 
-    imported = import_all(findings, is_over=lambda: len(aws.calls) > 0)
+    imported = import_all(findings, CancelledWhen(lambda: len(aws.calls) > 0))
 
     assert imported == Imported(100, ())
     assert len(aws.calls) == 1

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
-from threading import Barrier, Event
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -13,7 +13,8 @@ from orchestrator.aws import clients as clients_module
 from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import READ_ACTIONS, MemberSessions, RoleNames, _AssumedRole, get_caller
-from orchestrator.concurrency.pool import Halt, work_through
+from orchestrator.concurrency.cancellation import Cancellation
+from orchestrator.concurrency.pool import work_through
 from orchestrator.concurrency.work_sharing import share_out
 from orchestrator.domain.errors import AssumeRoleDenied, DeniedByScp, NoCredentials, NotFound
 from orchestrator.domain.model import Access
@@ -29,11 +30,11 @@ def make_sessions(
     now: Any = lambda: datetime.now(UTC),
     patience_seconds: float = 0,
     sleep: Any = lambda _: None,
-    interrupted: Event | None = None,
+    cancellation: Cancellation | None = None,
 ) -> MemberSessions:
     return MemberSessions(
         aws_clients,
-        Retrier(interrupted or Event(), sleep=lambda _: None),
+        Retrier(cancellation or Cancellation(), sleep=lambda _: None),
         partition=partition,
         role_names=RoleNames("orgmfa-member", "orgmfa-release", "/"),
         session_name="orgmfa-run-1",
@@ -145,7 +146,7 @@ def test_a_global_in_the_place_of_the_context_variable_would_mix_accounts_up(
 
 
 def test_threads_that_help_in_an_account_sign_for_it_and_share_its_pace(aws: AwsServer, aws_clients: Clients) -> None:
-    sessions, retrier = make_sessions(aws_clients), Retrier(Event(), sleep=lambda _: None)
+    sessions, retrier = make_sessions(aws_clients), Retrier(Cancellation(), sleep=lambda _: None)
     iam, _ = aws_clients.iam, aws_clients.sts
     together = {account_id: Barrier(4) for account_id in ACCOUNTS[:3]}
     throttled: list[str] = []
@@ -168,7 +169,7 @@ def test_threads_that_help_in_an_account_sign_for_it_and_share_its_pace(aws: Aws
             return pace.allowed
 
     aws.faults.append(throttle_first_account)
-    worked = list(work_through(ACCOUNTS[:3], work, workers=12, halt=Halt()))
+    worked = list(work_through(ACCOUNTS[:3], work, workers=12, cancellation=Cancellation()))
 
     assert {one.item: one.result for one in worked} == dict(zip(ACCOUNTS, [1, 4, 4], strict=False))
     asked = [(call.account_id, call.parameters["UserName"]) for call in aws.calls if call.action == "GetUser"]
@@ -249,7 +250,7 @@ def test_credentials_that_aws_no_longer_takes_are_renewed_once(aws: AwsServer, a
         return None
 
     aws.faults.append(expire_first)
-    retrier = Retrier(Event(), sleep=lambda _: None)
+    retrier = Retrier(Cancellation(), sleep=lambda _: None)
     with make_sessions(aws_clients).enter(ACCOUNTS[0], Access.INSPECT):
         retrier.call(aws_clients.iam.list_users)
 
@@ -258,7 +259,7 @@ def test_credentials_that_aws_no_longer_takes_are_renewed_once(aws: AwsServer, a
 
 def test_credentials_that_stay_refused_are_an_error_after_one_renewal(aws: AwsServer, aws_clients: Clients) -> None:
     aws.faults.append(lambda call: xml_error("ExpiredToken", "expired", 403) if call.action == "ListUsers" else None)
-    retrier = Retrier(Event(), sleep=lambda _: None)
+    retrier = Retrier(Cancellation(), sleep=lambda _: None)
     with make_sessions(aws_clients).enter(ACCOUNTS[0], Access.INSPECT), pytest.raises(NoCredentials):
         retrier.call(aws_clients.iam.list_users)
 
@@ -321,7 +322,7 @@ def test_sts_is_asked_at_the_regional_endpoint(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_caller_tells_account_and_partition(aws: AwsServer, aws_clients: Clients) -> None:
-    caller = get_caller(aws_clients, Retrier(Event()))
+    caller = get_caller(aws_clients, Retrier(Cancellation()))
 
     assert caller.account_id == "123456789012"
     assert caller.partition == "aws"
@@ -354,12 +355,12 @@ def test_role_of_a_new_account_is_no_longer_waited_for_once_the_run_was_told_to_
     aws: AwsServer, aws_clients: Clients
 ) -> None:
     aws.missing_roles.add((ACCOUNTS[0], "orgmfa-member"))
-    interrupted = Event()
+    cancellation = Cancellation()
 
     with (
         pytest.raises(AssumeRoleDenied),
         make_sessions(
-            aws_clients, patience_seconds=120, sleep=lambda _: interrupted.set(), interrupted=interrupted
+            aws_clients, patience_seconds=120, sleep=lambda _: cancellation.event.set(), cancellation=cancellation
         ).enter(ACCOUNTS[0], Access.INSPECT),
     ):
         pass

@@ -1,6 +1,5 @@
 """Asking IAM's simulator whether a user could enrol. moto has no simulator: the answers here are injected."""
 
-from threading import Event
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ from orchestrator.aws.clients import make_clients
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import MemberSessions, RoleNames
 from orchestrator.aws.simulator import EnrolmentSimulator
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import AccessDenied, Malformed
 from orchestrator.domain.model import Access
 from orchestrator.wiring import utc_now
@@ -21,7 +21,7 @@ DOCUMENT = '{"Version":"2012-10-17","Statement":[]}'
 
 
 def ask(aws: AwsServer) -> str | None:
-    retrier = Retrier(Event(), sleep=lambda _: None)
+    retrier = Retrier(Cancellation(), sleep=lambda _: None)
     clients = make_clients(connections=1)
     sessions = MemberSessions(
         clients,

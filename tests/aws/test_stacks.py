@@ -4,7 +4,6 @@ moto carries out a change set in one step and gives no outputs of it, so what ta
 """
 
 from collections.abc import Iterator
-from threading import Event
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import get_caller
 from orchestrator.aws.stack_sets import StackSets
 from orchestrator.aws.stacks import Stacks
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.cloudformation import (
     ChangeSet,
     ChangeSetRequest,
@@ -58,7 +58,7 @@ def make_stack_sets() -> StackSets:
 
 
 def make_retrier() -> Retrier:
-    return Retrier(Event(), sleep=lambda _: None)
+    return Retrier(Cancellation(), sleep=lambda _: None)
 
 
 def request(*parameters: ParameterValue, name: str = "first", is_creation: bool = True, **changes: str) -> Any:

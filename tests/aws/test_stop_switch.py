@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.stop_switch import look_at_switch
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.stop_switch import MOST_SHOWN, Reading
 from tests.aws_server import Answer, AwsServer, error_for
 
@@ -49,12 +49,12 @@ def one_region(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def look(switch: str | None) -> bool:
-    retrier = Retrier(Event(), sleep=lambda _: None)
+    retrier = Retrier(Cancellation(), sleep=lambda _: None)
     return look_at_switch(switch, lambda: make_clients(connections=1).ssm, retrier).is_stopped
 
 
 def read(switch: Path) -> Reading:
-    return look_at_switch(str(switch), no_ssm, Retrier(Event()))
+    return look_at_switch(str(switch), no_ssm, Retrier(Cancellation()))
 
 
 def no_ssm() -> Any:
@@ -205,7 +205,7 @@ def test_encrypted_parameter_stops_like_any_other(aws: AwsServer) -> None:
 def test_what_an_encrypted_parameter_holds_is_not_repeated(aws: AwsServer) -> None:
     aws.client("ssm").put_parameter(Name="/orgmfa/stop", Value="hunter2", Type="SecureString")
 
-    reading = look_at_switch("ssm:/orgmfa/stop", lambda: make_clients(connections=1).ssm, Retrier(Event()))
+    reading = look_at_switch("ssm:/orgmfa/stop", lambda: make_clients(connections=1).ssm, Retrier(Cancellation()))
 
     assert reading.is_stopped
     assert "hunter2" not in reading.words

@@ -15,7 +15,7 @@ import structlog
 import yaml
 
 from orchestrator.aws.clients import Clients, make_clients
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import parse_config
 from orchestrator.domain.errors import OrgmfaError
 from orchestrator.domain.model import Mode, RunRequest, Trigger
@@ -89,18 +89,18 @@ class Stage:
         webhook = {"ORGMFA_SLACK_WEBHOOK_URL": self.slack.webhook_url} if self.slack else {}
         return {"ORGMFA_CONFIG": str(self.folder / "config.yaml"), **webhook}
 
-    def run(self, mode: Mode = Mode.APPLY, *, halt: Halt | None = None) -> Evidence:
+    def run(self, mode: Mode = Mode.APPLY, *, cancellation: Cancellation | None = None) -> Evidence:
         """Carry out one run as `orgmfa apply --yes` does, and return what it left."""
         logs = io.StringIO()
         with _logging(logs, as_json=False):
-            evidence = self.carry_out(mode, halt or Halt())
+            evidence = self.carry_out(mode, cancellation or Cancellation())
         return replace(evidence, said=f"{evidence.said}\n{logs.getvalue()}")
 
-    def carry_out(self, mode: Mode, halt: Halt) -> Evidence:
+    def carry_out(self, mode: Mode, cancellation: Cancellation) -> Evidence:
         """Carry out one run; the log goes where it goes, since several runs can be under way."""
         since, messages, now = len(self.server.book.entries), self._count_messages(), utc_now()
         request = RunRequest(run_id=make_run_id(now), mode=mode, trigger=Trigger.CLI, started_at=now)
-        outcome = take(lambda: self._run_once(request, halt))
+        outcome = take(lambda: self._run_once(request, cancellation))
         self.server.book.end(request.run_id)
         _wait_for_threads()
         report: RunReport | None = outcome.result
@@ -112,7 +112,7 @@ class Stage:
             until=len(self.server.book.entries),
             code=UNUSABLE if report is None else exit_code(report),
             report=report,
-            was_halted=halt.reason is not None,
+            was_halted=cancellation.reason is not None,
             defect=outcome.defect,
             **self._found(request.run_id, messages, outcome, report.model_dump_json() if report else ""),
         )
@@ -145,11 +145,16 @@ class Stage:
             **found,
         )
 
-    def _run_once(self, request: RunRequest, halt: Halt) -> RunReport:
+    def _run_once(self, request: RunRequest, cancellation: Cancellation) -> RunReport:
         config = parse_config(yaml.safe_dump(self.settings), source="config.yaml")
         hub = Hub(config, self.environment, self.clients or make_clients(connections=config.concurrency.workers))
         return run_once(
-            hub, request, halt=halt, observer=Silent(), confirm=None, sends_digest=self.slack is not None
+            hub,
+            request,
+            cancellation=cancellation,
+            observer=Silent(),
+            confirm=None,
+            sends_digest=self.slack is not None,
         ).report
 
     def _count_messages(self) -> int:

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from tests.chaos import troubles
 from tests.chaos.driving import Stage
 from tests.chaos.evidence import Evidence
@@ -40,9 +40,9 @@ def _run_somehow(stage: Stage, rng: Random) -> list[Evidence]:
     if draw < 0.5:
         return [stage.run()]
     if draw < 0.7:
-        halt = Halt()
-        stage.server.happenings.append(at_call(rng.randint(1, 150), halt.interrupted.set))
-        return [stage.run(halt=halt)]
+        cancellation = Cancellation()
+        stage.server.happenings.append(at_call(rng.randint(1, 150), cancellation.event.set))
+        return [stage.run(cancellation=cancellation)]
     seconds = rng.choice([900.0, 60 + rng.uniform(0.2, 2.0)])
     return [stage.invoke(SCHEDULE, remaining_seconds=seconds)]
 

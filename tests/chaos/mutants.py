@@ -134,8 +134,8 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="the deadline does not end the retries",
         guards="invariant 3",
-        path="orchestrator/concurrency/pool.py",
-        before="            self.interrupted.set()\n",
+        path="orchestrator/concurrency/cancellation.py",
+        before="            self.event.set()\n",
         after="",
         scenario="Lambda deadline while writes are throttled",
         invariant=3,

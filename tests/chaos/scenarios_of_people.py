@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from random import Random
 
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from tests.chaos import happenings as people_at_work
 from tests.chaos import moto_iam, pages
 from tests.chaos.driving import Stage
@@ -65,20 +65,20 @@ def _role_removed(stage: Stage, rng: Random) -> None:
 
 def _halted(stage: Stage, rng: Random) -> list[Evidence]:
     """Have a signal end the run at a random call, as the handlers of the command line do."""
-    halt = Halt()
+    cancellation = Cancellation()
     stage.server.listing = AccountPages(size=2)
-    stage.server.happenings.append(at_call(rng.randint(1, 60), halt.interrupted.set))
-    return [stage.run(halt=halt)]
+    stage.server.happenings.append(at_call(rng.randint(1, 60), cancellation.event.set))
+    return [stage.run(cancellation=cancellation)]
 
 
 def _halted_in_a_slow_look(stage: Stage, rng: Random) -> list[Evidence]:
     """Have the run told to end while looks at users take longer than it has patience, and are answered all the same."""
-    halt = Halt()
-    stage.server.happenings.append(at_call(rng.randint(40, 110), halt.interrupted.set))
+    cancellation = Cancellation()
+    stage.server.happenings.append(at_call(rng.randint(40, 110), cancellation.event.set))
     stage.server.troubles.append(
         lambda call, chance: SLOW_LOOK if call.action == "ListMFADevices" and chance.random() < 0.5 else None
     )
-    return [stage.run(halt=halt)]
+    return [stage.run(cancellation=cancellation)]
 
 
 PEOPLE: tuple[Scenario, ...] = (

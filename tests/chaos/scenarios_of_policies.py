@@ -4,7 +4,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from tests.chaos import happenings as people_at_work
 from tests.chaos import moto_iam, troubles
 from tests.chaos.driving import Stage
@@ -50,9 +50,9 @@ def _calls_fail(stage: Stage, rng: Random) -> None:
 
 
 def _halted(stage: Stage, rng: Random) -> list[Evidence]:
-    halt = Halt()
-    stage.server.happenings.append(at_call(rng.randint(40, 150), halt.interrupted.set))
-    return [stage.run(halt=halt)]
+    cancellation = Cancellation()
+    stage.server.happenings.append(at_call(rng.randint(40, 150), cancellation.event.set))
+    return [stage.run(cancellation=cancellation)]
 
 
 def _changed_meanwhile(stage: Stage, rng: Random) -> None:

@@ -5,7 +5,7 @@ from random import Random
 from threading import Thread
 
 from orchestrator.aws import retries
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.model import Mode
 from orchestrator.lambdas.run import lambda_handler
 from tests.chaos import troubles
@@ -89,7 +89,7 @@ def _two_at_once(stage: Stage, rng: Random) -> list[Evidence]:
     if rng.random() < 0.5:
         use_bucket(stage)
     others: list[Evidence] = []
-    second = Thread(target=lambda: others.append(stage.carry_out(Mode.APPLY, Halt())))
+    second = Thread(target=lambda: others.append(stage.carry_out(Mode.APPLY, Cancellation())))
     stage.server.happenings.append(at_call(rng.randint(1, 80), second.start))
     first = stage.run()
     if second.ident is not None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.concurrency.pool import Halt, HaltReason, Worked, work_through
+from orchestrator.concurrency.cancellation import Cancellation, CancelReason
+from orchestrator.concurrency.pool import Worked, work_through
 
 LONG = 30.0
 
@@ -34,13 +35,13 @@ def told(worked: Iterable[Worked[Any, Any]]) -> dict[Any, Worked[Any, Any]]:
 
 @pytest.mark.parametrize("workers", [1, 3, 64])
 def test_every_item_has_its_result(workers: int) -> None:
-    found = told(work_through(range(50), lambda item: item * 2, workers=workers, halt=Halt()))
+    found = told(work_through(range(50), lambda item: item * 2, workers=workers, cancellation=Cancellation()))
 
     assert {item: worked.result for item, worked in found.items()} == {item: item * 2 for item in range(50)}
 
 
 def test_nothing_to_do_gives_nothing() -> None:
-    assert list(work_through(iter(()), str, workers=2, halt=Halt())) == []
+    assert list(work_through(iter(()), str, workers=2, cancellation=Cancellation())) == []
 
 
 def test_work_starts_while_items_are_still_being_listed() -> None:
@@ -55,7 +56,7 @@ def test_work_starts_while_items_are_still_being_listed() -> None:
         if item == "first":
             first_is_done.set()
 
-    assert set(told(work_through(items(), work, workers=1, halt=Halt()))) == {"first", "second"}
+    assert set(told(work_through(items(), work, workers=1, cancellation=Cancellation()))) == {"first", "second"}
 
 
 def test_results_are_given_while_others_are_under_way() -> None:
@@ -66,7 +67,7 @@ def test_results_are_given_while_others_are_under_way() -> None:
             wait_for(go_on)
         return item
 
-    worked = work_through(["slow", "quick"], work, workers=2, halt=Halt())
+    worked = work_through(["slow", "quick"], work, workers=2, cancellation=Cancellation())
 
     assert next(worked).item == "quick"
     go_on.set()
@@ -83,7 +84,7 @@ def test_listing_that_ends_after_the_last_result_is_not_waited_for_any_longer(mo
         sleep(0.1)  # so that the caller has begun to wait for what comes next
 
     def listen() -> None:
-        for _ in work_through(items(), str, workers=1, halt=Halt()):
+        for _ in work_through(items(), str, workers=1, cancellation=Cancellation()):
             last_is_told.set()
 
     listener = Thread(target=listen, daemon=True)
@@ -107,7 +108,11 @@ def test_workers_and_listing_run_on_the_core_of_the_caller(monkeypatch: pytest.M
         at_once.wait(LONG)
         return get_ident()
 
-    threads = {ident for one in work_through(items(), work, workers=3, halt=Halt()) for ident in (one.item, one.result)}
+    threads = {
+        ident
+        for one in work_through(items(), work, workers=3, cancellation=Cancellation())
+        for ident in (one.item, one.result)
+    }
 
     assert len(threads) == 4
     assert bound.keys() == threads
@@ -117,7 +122,7 @@ def test_workers_and_listing_run_on_the_core_of_the_caller(monkeypatch: pytest.M
 def test_as_many_items_are_worked_on_at_once_as_there_are_workers() -> None:
     at_once = Barrier(8)
 
-    found = told(work_through(range(8), lambda _: at_once.wait(LONG), workers=8, halt=Halt()))
+    found = told(work_through(range(8), lambda _: at_once.wait(LONG), workers=8, cancellation=Cancellation()))
 
     assert sorted(worked.result or 0 for worked in found.values()) == list(range(8))
 
@@ -125,7 +130,7 @@ def test_as_many_items_are_worked_on_at_once_as_there_are_workers() -> None:
 def test_no_more_items_are_worked_on_at_once_than_there_are_workers() -> None:
     names: set[str] = set()
 
-    list(work_through(range(40), lambda _: names.add(current_thread().name), workers=2, halt=Halt()))
+    list(work_through(range(40), lambda _: names.add(current_thread().name), workers=2, cancellation=Cancellation()))
 
     assert len(names) <= 2
     assert current_thread().name not in names
@@ -138,7 +143,7 @@ def test_exception_belongs_to_its_item_alone(error: BaseException) -> None:
             raise error
         return item
 
-    found = told(work_through(range(5), work, workers=2, halt=Halt()))
+    found = told(work_through(range(5), work, workers=2, cancellation=Cancellation()))
 
     assert found[2] == Worked(2, error=error)
     assert {item for item, worked in found.items() if worked.error is None} == {0, 1, 3, 4}
@@ -152,7 +157,7 @@ def test_listing_that_breaks_off_raises_after_the_items_it_gave() -> None:
 
     seen: list[str | None] = []
     with pytest.raises(ConnectionError, match="page 2"):
-        seen.extend(one.result for one in work_through(items(), str, workers=1, halt=Halt()))
+        seen.extend(one.result for one in work_through(items(), str, workers=1, cancellation=Cancellation()))
 
     assert seen == ["0", "1", "2"]
 
@@ -162,12 +167,12 @@ def test_listing_that_breaks_off_at_once_raises() -> None:
         raise ConnectionError(f"page {page}")
 
     with pytest.raises(ConnectionError, match="page 1"):
-        list(work_through(map(read, [1, 2]), str, workers=1, halt=Halt()))
+        list(work_through(map(read, [1, 2]), str, workers=1, cancellation=Cancellation()))
 
 
 def test_caller_may_stop_listening() -> None:
     started: list[int] = []
-    worked = work_through(range(3), started.append, workers=1, halt=Halt())
+    worked = work_through(range(3), started.append, workers=1, cancellation=Cancellation())
 
     next(worked)
     worked.close()  # type: ignore[attr-defined]  # work_through is a generator, and says only that it is an iterator
@@ -175,46 +180,51 @@ def test_caller_may_stop_listening() -> None:
     assert next(worked, None) is None
 
 
-# -- halt ------------------------------------------------------------------------------------------------------------
+# -- cancellation ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("halt", "reason"),
-    [(Halt(), None), (Halt.after(3600), None), (Halt.after(-1), "deadline"), (Halt(deadline=0.0), "deadline")],
+    ("cancellation", "reason"),
+    [
+        (Cancellation(), None),
+        (Cancellation.after(3600), None),
+        (Cancellation.after(-1), "deadline"),
+        (Cancellation(deadline=0.0), "deadline"),
+    ],
 )
-def test_halt_begins_at_its_deadline(halt: Halt, reason: HaltReason | None) -> None:
-    assert halt.reason == reason
+def test_cancellation_begins_at_its_deadline(cancellation: Cancellation, reason: CancelReason | None) -> None:
+    assert cancellation.reason == reason
 
 
-@pytest.mark.parametrize("halt", [Halt(), Halt.after(3600), Halt.after(-1)])
-def test_interruption_is_a_halt_before_and_after_the_deadline(halt: Halt) -> None:
-    halt.interrupted.set()
+@pytest.mark.parametrize("cancellation", [Cancellation(), Cancellation.after(3600), Cancellation.after(-1)])
+def test_interruption_is_a_cancellation_before_and_after_the_deadline(cancellation: Cancellation) -> None:
+    cancellation.event.set()
 
-    assert halt.reason == "interrupted"
+    assert cancellation.reason == "interrupted"
 
 
 def test_deadline_ends_all_waiting_once_it_is_seen_and_stays_the_reason() -> None:
-    halt = Halt.after(-1)
+    cancellation = Cancellation.after(-1)
 
-    assert [halt.reason, halt.reason] == ["deadline", "deadline"]
-    assert halt.interrupted.is_set()
+    assert [cancellation.reason, cancellation.reason] == ["deadline", "deadline"]
+    assert cancellation.event.is_set()
 
 
 @pytest.mark.parametrize("reason", ["interrupted", "deadline"])
-def test_after_a_halt_nothing_is_started_and_what_was_drawn_is_told(reason: str) -> None:
-    halt = Halt.after(-1 if reason == "deadline" else 3600)
+def test_after_a_cancellation_nothing_is_started_and_what_was_drawn_is_told(reason: str) -> None:
+    cancellation = Cancellation.after(-1 if reason == "deadline" else 3600)
     if reason == "interrupted":
-        halt.interrupted.set()
+        cancellation.event.set()
     started: list[int] = []
 
-    found = told(work_through(range(1000), started.append, workers=4, halt=halt))
+    found = told(work_through(range(1000), started.append, workers=4, cancellation=cancellation))
 
     assert started == []
     assert found in ({}, {0: Worked(0)})  # the first may have been drawn, or not
 
 
-def test_halt_ends_the_listing_and_tells_what_was_drawn() -> None:
-    halt = Halt()
+def test_cancellation_ends_the_listing_and_tells_what_was_drawn() -> None:
+    cancellation = Cancellation()
     runs, go_on = Event(), Event()
     drawn: list[int] = []
     started: list[int] = []
@@ -223,7 +233,7 @@ def test_halt_ends_the_listing_and_tells_what_was_drawn() -> None:
         for item in range(1000):
             if item == 3:
                 wait_for(runs)
-                halt.interrupted.set()
+                cancellation.event.set()
             drawn.append(item)
             yield item
 
@@ -234,7 +244,7 @@ def test_halt_ends_the_listing_and_tells_what_was_drawn() -> None:
         return "finished"
 
     found: dict[int, Worked[int, str]] = {}
-    for one in work_through(items(), work, workers=1, halt=halt):
+    for one in work_through(items(), work, workers=1, cancellation=cancellation):
         found[one.item] = one
         if one.item == 3:
             go_on.set()
@@ -244,8 +254,8 @@ def test_halt_ends_the_listing_and_tells_what_was_drawn() -> None:
     assert found == {0: Worked(0, result="finished"), 1: Worked(1), 2: Worked(2), 3: Worked(3)}
 
 
-def test_halt_cancels_what_waits_and_lets_what_runs_finish() -> None:
-    halt = Halt()
+def test_cancellation_cancels_what_waits_and_lets_what_runs_finish() -> None:
+    cancellation = Cancellation()
     listed, runs, go_on = Event(), Event(), Event()
     started: list[str] = []
 
@@ -261,10 +271,10 @@ def test_halt_cancels_what_waits_and_lets_what_runs_finish() -> None:
             wait_for(go_on)
         return "finished"
 
-    worked = work_through(items(), work, workers=1, halt=halt)
+    worked = work_through(items(), work, workers=1, cancellation=cancellation)
     quick = next(worked)  # the end of `quick` is announced after both others, so they have been handed to the worker
     wait_for(runs)
-    halt.interrupted.set()
+    cancellation.event.set()
     cancelled = next(worked)
     go_on.set()
 
@@ -274,22 +284,22 @@ def test_halt_cancels_what_waits_and_lets_what_runs_finish() -> None:
     assert started == ["quick", "under way"]
 
 
-class WatchedHalt(Halt):
-    """A halt that knows when a worker has asked for it."""
+class WatchedCancellation(Cancellation):
+    """A cancellation that knows when a worker has asked for it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.asked_by_worker = Event()
 
     @property
-    def reason(self) -> HaltReason | None:
-        if current_thread().name.startswith("account") and self.interrupted.is_set():
+    def reason(self) -> CancelReason | None:
+        if current_thread().name.startswith("account") and self.event.is_set():
             self.asked_by_worker.set()
         return super().reason
 
 
-def test_worker_that_is_done_starts_nothing_after_a_halt_even_before_the_caller_looks() -> None:
-    halt = WatchedHalt()
+def test_worker_that_is_done_starts_nothing_after_a_cancellation_even_before_the_caller_looks() -> None:
+    cancellation = WatchedCancellation()
     listed, runs, go_on = Event(), Event(), Event()
     started: list[str] = []
 
@@ -305,21 +315,21 @@ def test_worker_that_is_done_starts_nothing_after_a_halt_even_before_the_caller_
             runs.set()
             wait_for(go_on)
         else:
-            halt.asked_by_worker.set()
+            cancellation.asked_by_worker.set()
 
-    worked = work_through(items(), work, workers=1, halt=halt)
+    worked = work_through(items(), work, workers=1, cancellation=cancellation)
     next(worked)
     wait_for(runs)
-    halt.interrupted.set()
+    cancellation.event.set()
     go_on.set()
-    wait_for(halt.asked_by_worker)
+    wait_for(cancellation.asked_by_worker)
     list(worked)
 
     assert started == ["first", "second"]
 
 
 def test_work_that_does_not_end_is_told_as_abandoned_when_patience_does() -> None:
-    halt = Halt()
+    cancellation = Cancellation()
     runs, go_on = Event(), Event()
 
     def work(item: str) -> None:
@@ -329,17 +339,17 @@ def test_work_that_does_not_end_is_told_as_abandoned_when_patience_does() -> Non
     def items() -> Iterator[str]:
         yield "stuck"
         wait_for(runs)
-        halt.interrupted.set()
+        cancellation.event.set()
 
     with ExitStack() as at_the_end:
         at_the_end.callback(go_on.set)
-        found = told(work_through(items(), work, workers=1, halt=halt, patience_seconds=0))
+        found = told(work_through(items(), work, workers=1, cancellation=cancellation, patience_seconds=0))
 
     assert found == {"stuck": Worked("stuck")}
 
 
-def test_listing_that_does_not_end_holds_no_halt_up() -> None:
-    halt = Halt()
+def test_listing_that_does_not_end_holds_no_cancellation_up() -> None:
+    cancellation = Cancellation()
     go_on = Event()
 
     def items() -> Iterator[int]:
@@ -347,12 +357,12 @@ def test_listing_that_does_not_end_holds_no_halt_up() -> None:
         wait_for(go_on)
 
     def work(item: int) -> int:
-        halt.interrupted.set()
+        cancellation.event.set()
         return item
 
     with ExitStack() as at_the_end:
         at_the_end.callback(go_on.set)
-        found = told(work_through(items(), work, workers=1, halt=halt, patience_seconds=float("inf")))
+        found = told(work_through(items(), work, workers=1, cancellation=cancellation, patience_seconds=float("inf")))
 
     assert set(found) == {1}
 
@@ -366,7 +376,9 @@ def test_work_and_listing_see_the_variables_of_the_caller() -> None:
     def items() -> Iterator[str]:
         yield f"listed by {word.get()}"
 
-    (worked,) = work_through(items(), lambda item: f"{item}, done for {word.get()}", workers=1, halt=Halt())
+    (worked,) = work_through(
+        items(), lambda item: f"{item}, done for {word.get()}", workers=1, cancellation=Cancellation()
+    )
     word.reset(token)
 
     assert worked.result == "listed by caller, done for caller"
@@ -382,7 +394,7 @@ def test_what_one_item_sets_neither_another_nor_the_caller_sees() -> None:
         at_once.wait(LONG)
         return before, word.get()
 
-    found = told(work_through(range(8), work, workers=4, halt=Halt()))
+    found = told(work_through(range(8), work, workers=4, cancellation=Cancellation()))
     after = word.get()
     word.reset(token)
 

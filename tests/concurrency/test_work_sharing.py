@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from orchestrator.concurrency.adaptive_limit import MOST, Pace
-from orchestrator.concurrency.pool import Halt, work_through
+from orchestrator.concurrency.cancellation import Cancellation
+from orchestrator.concurrency.pool import work_through
 from orchestrator.concurrency.work_sharing import ITEMS_PER_HELPER, STINT, _Share, crew, share_out
 
 LONG = 30.0
@@ -32,7 +33,7 @@ def make_pace(allowed: int) -> Pace:
 
 def in_a_pool(job: Callable[[], Any], workers: int) -> Any:
     """Return what a job returns that runs on a thread of a pool whose other threads are idle."""
-    (worked,) = work_through(["job"], lambda _: job(), workers=workers, halt=Halt())
+    (worked,) = work_through(["job"], lambda _: job(), workers=workers, cancellation=Cancellation())
     if worked.error is not None:
         raise worked.error
     return worked.result
@@ -228,7 +229,7 @@ def test_large_pieces_that_all_want_help_end() -> None:
     def work(piece: int) -> list[str]:
         return share_out(range(300), lambda item: f"{piece}-{item}", make_pace(16))
 
-    found = {one.item: one.result for one in work_through(range(12), work, workers=4, halt=Halt())}
+    found = {one.item: one.result for one in work_through(range(12), work, workers=4, cancellation=Cancellation())}
 
     assert found == {piece: [f"{piece}-{item}" for item in range(300)] for piece in range(12)}
 
@@ -261,19 +262,19 @@ def test_free_thread_helps_before_it_begins_the_next_piece() -> None:
         else:
             wait_for(large_is_done)
 
-    worked = list(work_through(items(), work, workers=2, halt=Halt()))
+    worked = list(work_through(items(), work, workers=2, cancellation=Cancellation()))
 
     assert [one.error for one in worked] == [None, None, None]
 
 
 def test_work_that_is_not_waited_for_any_longer_goes_on_alone() -> None:
-    halt, runs, go_on, done = Halt(), Event(), Event(), Event()
+    cancellation, runs, go_on, done = Cancellation(), Event(), Event(), Event()
     results: list[str] = []
 
     def items() -> Iterator[str]:
         yield "abandoned"
         wait_for(runs)
-        halt.interrupted.set()
+        cancellation.event.set()
 
     def work(item: str) -> None:
         runs.set()
@@ -281,7 +282,7 @@ def test_work_that_is_not_waited_for_any_longer_goes_on_alone() -> None:
         results.extend(share_out(range(100), str, make_pace(4)))
         done.set()
 
-    list(work_through(items(), work, workers=4, halt=halt, patience_seconds=0))
+    list(work_through(items(), work, workers=4, cancellation=cancellation, patience_seconds=0))
     go_on.set()
     wait_for(done)
 

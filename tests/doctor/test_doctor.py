@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from orchestrator.aws.sessions import READ_ACTIONS
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.doctor import (
     Check,
     CheckName,
@@ -598,7 +598,7 @@ class Ward:
     roles: dict[str, DeployedRole] | None = None
     store: MemoryStore = field(default_factory=MemoryStore)
     observer: FakeObserver = field(default_factory=FakeObserver)
-    halt: Halt = field(default_factory=Halt)
+    cancellation: Cancellation = field(default_factory=Cancellation)
     policies: tuple[Policy, ...] = ()
     targets: tuple[str, ...] = ("Workloads",)
     function: Function = field(default_factory=Function)
@@ -632,7 +632,7 @@ class Ward:
                 probe_slack=self.probe_slack,
                 run_actions=("iam:ListMFADevices", "iam:AttachUserPolicy", "iam:AddUserToGroup", "sts:AssumeRole"),
                 now=lambda: NOW,
-                halt=self.halt,
+                cancellation=self.cancellation,
                 observer=self.observer,
             )
         )
@@ -887,7 +887,7 @@ def test_account_that_was_named_and_does_not_exist_ends_the_examination(ward: Wa
 
 
 def test_what_an_interruption_left_out_is_unknown(ward: Ward) -> None:
-    ward.halt.interrupted.set()
+    ward.cancellation.event.set()
 
     told = line(ward.examine(), CheckName.MEMBER_ROLE, ACCOUNT)
 

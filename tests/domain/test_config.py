@@ -2,7 +2,6 @@ import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
-from threading import Event
 from typing import Any, get_args
 
 import pytest
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.stop_switch import look_at_switch
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import (
     MAX_CONFIG_BYTES,
     Config,
@@ -939,7 +939,7 @@ def test_switch_that_cannot_be_used_always_reads_as_stop_where_it_is_tolerated(b
 
     config = load_config(None, {"ORGMFA_ENFORCEMENT_STOP": text, "EMPTY": "", "SPOILT": "stop"}, tolerates_switch=True)
 
-    reading = look_at_switch(config.enforcement.stop, pytest.fail, Retrier(Event()))
+    reading = look_at_switch(config.enforcement.stop, pytest.fail, Retrier(Cancellation()))
     assert reading.is_stopped
     assert words in reading.words
 
@@ -947,10 +947,10 @@ def test_switch_that_cannot_be_used_always_reads_as_stop_where_it_is_tolerated(b
 def test_folder_that_is_not_there_reads_as_stop_only_as_long_as_it_is_tolerated_and_missing(tmp_path: Path) -> None:
     folder = tmp_path / "share"
     config = load_config(None, {"ORGMFA_ENFORCEMENT_STOP": f"{folder}/stop"}, tolerates_switch=True)
-    before = look_at_switch(config.enforcement.stop, pytest.fail, Retrier(Event()))
+    before = look_at_switch(config.enforcement.stop, pytest.fail, Retrier(Cancellation()))
     folder.mkdir()
 
-    after = look_at_switch(config.enforcement.stop, pytest.fail, Retrier(Event()))
+    after = look_at_switch(config.enforcement.stop, pytest.fail, Retrier(Cancellation()))
 
     assert (before.is_stopped, after.is_stopped) == (True, False)
 

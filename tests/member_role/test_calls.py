@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from moto.sts.models import sts_backends
 
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.doctor import Question
 from orchestrator.domain.config import Config
 from orchestrator.domain.model import Mode, RunRequest, Trigger
@@ -38,7 +38,9 @@ def run(hub: Hub, mode: Mode, *targets: str, later: timedelta = timedelta(0)) ->
     """Carry out a run that begins so much later, for which the credential reports are as much older."""
     now = hub.now() + later
     request = RunRequest(run_id=make_run_id(now), mode=mode, trigger=Trigger.CLI, started_at=now, targets=targets)
-    run_once(hub, request, halt=Halt(), observer=FakeObserver(), confirm=lambda _: True, sends_digest=False)
+    run_once(
+        hub, request, cancellation=Cancellation(), observer=FakeObserver(), confirm=lambda _: True, sends_digest=False
+    )
 
 
 def open_hub(folder: Path, managed_by: str) -> Hub:
@@ -81,7 +83,7 @@ def work(aws: AwsServer, organization: SampleOrganization, folder: Path) -> None
     run(hub, Mode.APPLY, payments)
     aws.after.clear()
     run(hub, Mode.RELEASE, payments)
-    examine_hub(hub, make_question("check-1"), halt=Halt(), observer=FakeObserver())
+    examine_hub(hub, make_question("check-1"), cancellation=Cancellation(), observer=FakeObserver())
 
     hub = open_hub(folder, "orchestrator")
     run(hub, Mode.APPLY, owned, unfinished)
@@ -89,7 +91,7 @@ def work(aws: AwsServer, organization: SampleOrganization, folder: Path) -> None
         arn = f"arn:aws:iam::{owned}:policy/EnforceMFA"
         aws.client("iam", owned).create_policy_version(PolicyArn=arn, PolicyDocument=GRANT, SetAsDefault=True)
     run(hub, Mode.APPLY, owned)
-    examine_hub(hub, make_question("check-2"), halt=Halt(), observer=FakeObserver())
+    examine_hub(hub, make_question("check-2"), cancellation=Cancellation(), observer=FakeObserver())
     organization.add_user(owned, "carol", keys=1)
     run(hub, Mode.PLAN, owned, later=timedelta(hours=1))
 

@@ -1,4 +1,4 @@
-"""Many users of one account enforced at once: never a write too many, none after a halt, none lost from the books."""
+"""Many users of one account enforced at once: never a write too many, none once cancelled, none lost from the books."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.concurrency.pool import Halt, work_through
+from orchestrator.concurrency.cancellation import Cancellation
+from orchestrator.concurrency.pool import work_through
 from orchestrator.domain.assessment import make_rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import NotFound
@@ -31,7 +32,7 @@ class Office:
     """One account with many users without MFA, and the desk that works on it."""
 
     aws: FakeAws = field(default_factory=FakeAws)
-    halt: Halt = field(default_factory=Halt)
+    cancellation: Cancellation = field(default_factory=Cancellation)
     is_stopped: Callable[[], bool] = lambda: False
     settled: Settled = field(default_factory=Settled)
 
@@ -50,7 +51,7 @@ class Office:
             rules=make_rules(Config(), {}, "arn:aws:iam::999999999999:user/operator"),
             now=lambda: NOW,
             stop_reason=lambda: "because" if self.is_stopped() else None,
-            halt_reason=lambda: self.halt.reason,
+            halt_reason=lambda: self.cancellation.reason,
         )
 
     def plan(self, mode: Mode = Mode.APPLY) -> AccountResult:
@@ -61,7 +62,7 @@ class Office:
 
     def in_a_pool(self, job: Callable[[], AccountResult]) -> AccountResult:
         """Return what a job returns on a thread of a pool with more threads than may be at work in one account."""
-        (worked,) = work_through(["job"], lambda _: job(), workers=20, halt=Halt())
+        (worked,) = work_through(["job"], lambda _: job(), workers=20, cancellation=Cancellation())
         if worked.error is not None:
             raise worked.error
         assert worked.result is not None
@@ -166,7 +167,7 @@ def test_after_a_halt_nothing_more_is_written(office: Office, action: str) -> No
     """Those already looked at are not written to either; a write under way is, and is in the books."""
     plan = office.plan()
     office.aws.calls.clear()
-    office.at_first(action, office.halt.interrupted.set)
+    office.at_first(action, office.cancellation.event.set)
 
     result = office.apply(plan)
 
@@ -277,7 +278,7 @@ def test_users_gone_meanwhile_come_in_no_list(office: Office, ends: str) -> None
 
         def before(action: str, account_id: str, subject: str) -> None:
             if action == "attach" and next(looks, None) is None:
-                office.halt.interrupted.set()
+                office.cancellation.event.set()
 
         office.aws.before = before
 
@@ -290,7 +291,7 @@ def test_release_is_made_at_once_and_stops_at_a_halt(office: Office) -> None:
     office.apply(office.plan())
     office.settled.decisions.clear()
     plan = office.plan(Mode.RELEASE)
-    office.at_first("detach", office.halt.interrupted.set)
+    office.at_first("detach", office.cancellation.event.set)
 
     result = office.apply(plan, Mode.RELEASE)
 

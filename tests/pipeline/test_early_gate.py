@@ -200,7 +200,7 @@ def test_halt_while_others_are_written_to_leaves_the_slow_account_out(stage: Sta
 
     def before(action: str, account_id: str, subject: str) -> None:
         if action == "attach":
-            stage.halt.interrupted.set()
+            stage.cancellation.event.set()
             slow.let_go.set()
         slow.before(action, account_id, subject)
 

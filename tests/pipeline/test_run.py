@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.assessment import make_rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import (
@@ -41,7 +41,7 @@ class Stage:
     notifier: FakeNotifier = field(default_factory=FakeNotifier)
     observer: FakeObserver = field(default_factory=FakeObserver)
     securityhub: FakeSecurityHub | None = None
-    halt: Halt = field(default_factory=Halt)
+    cancellation: Cancellation = field(default_factory=Cancellation)
     is_stopped: Callable[[], bool] = lambda: False
     asks: bool = True
     answers: bool = True
@@ -61,7 +61,7 @@ class Stage:
             rules=make_rules(config, archive.released_until(NOW), "arn:aws:iam::999999999999:user/operator"),
             now=lambda: NOW,
             stop_reason=lambda: "because" if self.is_stopped() else None,
-            halt_reason=lambda: self.halt.reason,
+            halt_reason=lambda: self.cancellation.reason,
         )
         ports = Ports(
             directory=self.aws,
@@ -69,7 +69,7 @@ class Stage:
             notifier=self.notifier,
             observer=self.observer,
             confirm=self._confirm if self.asks else None,
-            halt=self.halt,
+            cancellation=self.cancellation,
             securityhub=self.securityhub,
         )
         return run(desk, ports)
@@ -744,11 +744,11 @@ def test_plan_shows_changes_to_the_policy_and_makes_none(stage: Stage) -> None:
 def test_update_that_a_halt_forestalled_is_not_reported_as_made(stage: Stage) -> None:
     stage.aws.add(make_user("bob", has_mfa=True), policy=PolicyState.OUTDATED)
 
-    def halt(action: str, _: str, subject: str) -> None:
+    def cancellation(action: str, _: str, subject: str) -> None:
         if (action, subject) == ("enter", Access.ENFORCE.value):
-            stage.halt.interrupted.set()
+            stage.cancellation.event.set()
 
-    stage.aws.before = halt
+    stage.aws.before = cancellation
 
     report = stage.play(config=make_config(**OWNED))
 
@@ -761,11 +761,11 @@ def test_change_to_a_policy_that_a_halt_left_undone_is_not_reported_as_made(stag
     for _ in range(2):
         stage.aws.add(make_user("alice"), policy=PolicyState.MISSING)
 
-    def halt(action: str, *_: str) -> None:
+    def cancellation(action: str, *_: str) -> None:
         if action == "attach":
-            stage.halt.interrupted.set()
+            stage.cancellation.event.set()
 
-    stage.aws.before = halt
+    stage.aws.before = cancellation
 
     report = stage.play(config=make_config(concurrency={"workers": 1}, **OWNED))
 
@@ -975,7 +975,7 @@ def test_findings_that_are_refused_fail_the_run(stage: Stage) -> None:
 def test_interrupted_run_tells_that_its_findings_are_left(stage: Stage) -> None:
     hub = stage.securityhub = FakeSecurityHub()
     stage.aws.add(make_user("alice"))
-    stage.aws.before = lambda action, *_: stage.halt.interrupted.set() if action == "look" else None
+    stage.aws.before = lambda action, *_: stage.cancellation.event.set() if action == "look" else None
 
     report = stage.play()
 
@@ -1076,7 +1076,7 @@ def test_interrupted_run_writes_nothing_more_and_reports_every_account_it_knew(s
 
     def interrupt(action: str, account_id: str, subject: str) -> None:
         if action == "inspect" and account_id == "000000000003":
-            stage.halt.interrupted.set()
+            stage.cancellation.event.set()
 
     stage.aws.before = interrupt
 
@@ -1097,7 +1097,7 @@ def test_run_interrupted_among_the_writes_tells_what_was_written_and_what_was_no
 
     def interrupt(action: str, account_id: str, subject: str) -> None:
         if (action, subject) == ("attach", "bob"):
-            stage.halt.interrupted.set()
+            stage.cancellation.event.set()
 
     stage.aws.before = interrupt
 
@@ -1116,7 +1116,7 @@ def test_run_interrupted_while_it_looks_does_not_write_what_the_look_allows(stag
 
     def interrupt(action: str, account_id: str, subject: str) -> None:
         if stage.asked and action == look:
-            stage.halt.interrupted.set()
+            stage.cancellation.event.set()
 
     stage.aws.before = interrupt
 
@@ -1144,7 +1144,7 @@ def test_run_interrupted_between_its_plan_and_the_first_write_says_that_nothing_
         def done(self, name: str, *, changes: int, failed: bool) -> None:
             super().done(name, changes=changes, failed=failed)
             if self.accounts_done == 2:
-                stage.halt.interrupted.set()
+                stage.cancellation.event.set()
 
     stage.observer = Interrupts()
 
@@ -1161,7 +1161,7 @@ def test_run_interrupted_between_its_plan_and_the_first_write_says_that_nothing_
 def test_run_past_its_deadline_starts_nothing_more(stage: Stage) -> None:
     stage.aws.add(make_user("alice"))
     stage.aws.add(make_user("bob"))
-    stage.halt = Halt.after(0)
+    stage.cancellation = Cancellation.after(0)
 
     report = stage.play()
 

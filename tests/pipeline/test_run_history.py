@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.aws.file_store import StoredFile
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.assessment import make_rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import AccessDenied, ArchiveError, AssumeRoleDenied, NotFound, StartError, Throttled
@@ -47,7 +47,7 @@ class Days:
     aws: FakeAws = field(default_factory=FakeAws)
     store: DatedStore = field(default_factory=DatedStore)
     notifier: FakeNotifier = field(default_factory=FakeNotifier)
-    halt: Halt = field(default_factory=Halt)
+    cancellation: Cancellation = field(default_factory=Cancellation)
     answers: bool = True
     runs: int = 0
 
@@ -69,7 +69,7 @@ class Days:
             rules=make_rules(config, archive.released_until(now)),
             now=lambda: now,
             stop_reason=lambda: "because" if stop else None,
-            halt_reason=lambda: self.halt.reason,
+            halt_reason=lambda: self.cancellation.reason,
         )
         ports = Ports(
             directory=self.aws,
@@ -77,7 +77,7 @@ class Days:
             notifier=self.notifier,
             observer=FakeObserver(),
             confirm=lambda _: self.answers,
-            halt=self.halt,
+            cancellation=self.cancellation,
         )
         return run(desk, ports).report
 
@@ -301,9 +301,9 @@ def test_user_who_could_not_be_looked_at_has_neither_changed_nor_begun_anew(days
 def test_interrupted_run_is_not_what_the_next_is_compared_with(days: Days) -> None:
     days.play(0)
     days.change(PAYMENTS, "bob", has_mfa=False)
-    days.halt.interrupted.set()
+    days.cancellation.event.set()
     interrupted = days.play(1)
-    days.halt = Halt()
+    days.cancellation = Cancellation()
 
     report = days.play(2)
 

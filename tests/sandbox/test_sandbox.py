@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from moto.iam.models import iam_backends
 
 from orchestrator.aws.credential_report import read_credential_report
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Trigger, Verdict, Via
 from orchestrator.reports.report import AccountReport, RunReport, UserReport, exit_code
 from orchestrator.sandbox import LARKSPUR, Sandbox, sandbox_config, sandbox_organization
@@ -105,7 +105,9 @@ class Workbench:
             started_at=hub.now(),
             ou_ids=ou_ids,
         )
-        return run_once(hub, request, halt=Halt(), observer=Silent(), confirm=None, sends_digest=False).report
+        return run_once(
+            hub, request, cancellation=Cancellation(), observer=Silent(), confirm=None, sends_digest=False
+        ).report
 
 
 @dataclass(frozen=True)

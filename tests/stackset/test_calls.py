@@ -15,7 +15,7 @@ import pytest
 
 from orchestrator.aws.clients import Clients
 from orchestrator.aws.file_store import make_store
-from orchestrator.concurrency.pool import Halt
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.doctor import Question
 from orchestrator.domain.config import load_config
 from orchestrator.domain.model import Mode, RunRequest, Trigger
@@ -229,7 +229,7 @@ def run(hub: Hub, mode: Mode, *, targets: tuple[str, ...] = (), ou_ids: tuple[st
         targets=targets,
         ou_ids=ou_ids,
     )
-    run_once(hub, request, halt=Halt(), observer=Quiet(), confirm=None, sends_digest=True)
+    run_once(hub, request, cancellation=Cancellation(), observer=Quiet(), confirm=None, sends_digest=True)
 
 
 def run_in_steps(deployment: Deployment) -> None:
@@ -297,7 +297,9 @@ def test_the_operator_may_call_what_the_command_line_calls_and_nothing_else(
     run(hub, Mode.APPLY)
     run(hub, Mode.RELEASE)
     run(hub, Mode.PLAN, targets=(deployment.payments,), ou_ids=(deployment.root_id,))
-    examine_hub(hub, Question(examination_id="1", config_source="a test"), halt=Halt(), observer=Quiet())
+    examine_hub(
+        hub, Question(examination_id="1", config_source="a test"), cancellation=Cancellation(), observer=Quiet()
+    )
     hub.archive.load()
     run(deployment.hub(ORGMFA_ARCHIVE_KEEP="0d"), Mode.PLAN)
 

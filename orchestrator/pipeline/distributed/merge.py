@@ -48,7 +48,7 @@ class _Efforts:
 
 def merge(outline: Outline, desk: Desk, ports: Ports, *, room: Workroom) -> Finished:
     """Return the finished run. Raises ArchiveError where what the steps left cannot be read."""
-    ous = OuSurvey(ports.directory, outline.request, ports.halt, patience_seconds=OU_PATIENCE_SECONDS)
+    ous = OuSurvey(ports.directory, outline.request, ports.cancellation, patience_seconds=OU_PATIENCE_SECONDS)
     desk = replace(with_history(desk, room.history()), find_ous=ous.finish)
     order: dict[str, int] = {}
     results, efforts = Results(order), _Efforts()

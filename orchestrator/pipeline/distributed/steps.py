@@ -32,7 +32,7 @@ def select(
     while batch := list(islice(accounts, batch_size)):
         room.put_batch(len(sizes), (_enter(account, desk.history) for account in batch))
         sizes.append(len(batch))
-        if reason := ports.halt.reason:
+        if reason := ports.cancellation.reason:
             message = "the run ended while accounts were still being listed"
             problems.append(Problem(Stage.SELECT, reason, message, RUN_AGAIN[reason]))
             break
@@ -48,9 +48,9 @@ def plan_batch(number: int, desk: Desk, ports: Ports, *, room: Workroom) -> None
     desk = with_history(desk, _share(entries, desk))
     results = Results({entry.account.id: index for index, entry in enumerate(entries)})
     Sweep(desk, ports, results).plan_all(entry.account for entry in entries)
-    for entry in entries:  # after a halt accounts are no longer drawn
+    for entry in entries:  # after cancellation accounts are no longer drawn
         if entry.account.id not in results:
-            results.put(leave_out(entry.account, ports.halt.reason or "interrupted"))
+            results.put(leave_out(entry.account, ports.cancellation.reason or "interrupted"))
     room.put_part("plans", number, Part(_effort(ports), results))
 
 
@@ -95,7 +95,7 @@ def _share(entries: Sequence[Entry], desk: Desk) -> History:
 
 
 def _effort(ports: Ports) -> Effort:
-    return Effort(ports.counter.calls, ports.counter.throttles, ports.halt.reason)
+    return Effort(ports.counter.calls, ports.counter.throttles, ports.cancellation.reason)
 
 
 def _results(parts: Iterable[AccountResult]) -> Results:
