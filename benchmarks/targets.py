@@ -174,13 +174,14 @@ def throttled_account(bench: Bench) -> Section:
         slowed = bench.measure(ORGMFA, replace(clean, throttled_account_share=0.6))
         before, after = (one.books.others_finished_after(clean.special_account_id) for one in (usual, slowed))
         rows += [(f"{name}, none throttled", usual), (f"{name}, one account throttled", slowed)]
-        claims.append(
-            Claim(
-                f"{name}: the others are done as early as without (10 % for noise)",
-                f"{before:.1f} s without, {after:.1f} s with",
-                after <= before * NOISE,
+        if clean.is_enforced:  # in a run that writes all wait at the gate for the slowest plan
+            claims.append(
+                Claim(
+                    f"{name}: the others are done as early as without (10 % for noise)",
+                    f"{before:.1f} s without, {after:.1f} s with",
+                    after <= before * NOISE,
+                )
             )
-        )
     title = f"5. {bench.sizes.others:,} accounts, one of them throttled at 60 %"
     return Section(title, tuple(rows), tuple(claims))
 

@@ -140,17 +140,6 @@ def hold_at_gate(planned: int, limits: LimitsConfig, *, stop_reason: str | None)
     return None
 
 
-def is_within_limits(planned: int, outstanding: int, limits: LimitsConfig) -> bool:
-    """Return whether a run stays within its limit whatever the plans that are outstanding, of so many accounts, hold.
-
-    An account never plans more than its own limit: it is held as a whole instead.
-    """
-    of_run, of_account = limits.max_changes_per_run, limits.max_changes_per_account
-    if of_run is None:
-        return True
-    return of_account is not None and planned + outstanding * of_account <= of_run
-
-
 def hold(result: AccountResult, reason: Reason) -> AccountResult:
     """Return an account's result with every planned change held for the reason."""
     decisions = tuple(hold_decision(decision, reason) for decision in result.decisions)

@@ -5,12 +5,10 @@ Serves a run in one process, and each part of one that is spread over many.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 import structlog
 
-from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.concurrency.pool import Worked, work_through
 from orchestrator.domain.model import Account, AccountResult, Problem, Reason, Stage, Status
 from orchestrator.domain.planning import hold
@@ -23,8 +21,6 @@ from orchestrator.pipeline.ports import APPLYING, INSPECTING, Ports
 from orchestrator.pipeline.results import PackedResult, Results, pack_result
 
 T = TypeVar("T")
-
-_TICK_SECONDS = 0.2
 
 log = structlog.get_logger(__name__)
 
@@ -61,54 +57,12 @@ class Sweep:
             self._settle(worked.item, worked)
         self._leave_unfinished()
 
-    def plan_and_apply(self, accounts: Iterable[Account], opens: Callable[[int], bool]) -> bool:
-        """Plan every account, and carry the plans out once `opens` allows it.
-
-        That is asked when all accounts have been begun, and again after each plan that still comes, with the number of
-        those that are outstanding. Returns whether it said yes before they were all there; then everything is applied.
-        """
-        relay = _Relay(accounts, self._ports.cancellation)
-        self._ports.observer.phase(INSPECTING, None)
-        try:
-            is_open = self._relay(relay, opens)
-        finally:
-            relay.end()  # whatever happened, or its thread would wait for ever
-        self._leave_unfinished()
-        return is_open
-
-    def _relay(self, relay: "_Relay", opens: Callable[[int], bool]) -> bool:
-        """Work through what a relay holds, feed it, and return whether the gate was opened early."""
-        planned, are_begun, is_open = 0, False, False
-        for worked in self._work_through(relay, self._do):
-            if isinstance(worked.item, _Work):
-                self._settle(worked.item, worked)
-            elif worked.item is None:
-                are_begun = True
-            else:
-                planned += 1
-                self._put_plan(worked.item, worked)
-                if is_open and self._results.has_changes(worked.item.id):
-                    self._ports.observer.found(APPLYING, relay.give(self._take_up(worked.item.id)))
-            outstanding = relay.listed - planned
-            if are_begun and outstanding and not is_open and not self._ports.cancellation.reason and opens(outstanding):
-                is_open = True
-                work = [self._take_up(account_id) for account_id in self._results.with_changes]
-                self._ports.observer.phase(APPLYING, relay.give(*work))
-            if are_begun and not outstanding and not self._unsettled:
-                relay.end()
-        return is_open
-
     def _work_through(
         self, items: Iterable[T], work: Callable[[T], PackedResult | None]
     ) -> Iterator[Worked[T, PackedResult | None]]:
         return work_through(
             items, work, workers=self._desk.config.concurrency.workers, cancellation=self._ports.cancellation
         )
-
-    def _do(self, item: Account | _Work | None) -> PackedResult | None:
-        if isinstance(item, _Work):
-            return self._apply(item)
-        return None if item is None else self._plan(item)
 
     def _plan(self, account: Account) -> PackedResult:
         return pack_result(skip(account, self._desk) or inspect_account(account, self._desk))
@@ -151,43 +105,6 @@ class Sweep:
             return unfinished(plan, work.settled, self._ports.cancellation.reason or "interrupted")
         _log_defect(error, plan.account)
         return failed(plan, work.settled, explain_defect(error, Stage.APPLY, plan.account))
-
-
-class _Relay:
-    """All accounts, then None when each has been begun, then the work that is given meanwhile, to its end."""
-
-    def __init__(self, accounts: Iterable[Account], cancellation: Cancellation) -> None:
-        self._accounts = accounts
-        self._cancellation = cancellation
-        self._later: SimpleQueue[_Work | None] = SimpleQueue()
-        self._given = 0
-        self.listed = 0
-        """How many accounts have been drawn."""
-
-    def give(self, *work: _Work) -> int:
-        """Add work, and return how much has been given by now."""
-        for item in work:
-            self._later.put(item)
-        self._given += len(work)
-        return self._given
-
-    def end(self) -> None:
-        """Say that no more work comes."""
-        self._later.put(None)
-
-    def __iter__(self) -> Iterator[Account | _Work | None]:
-        for account in self._accounts:
-            self.listed += 1
-            yield account
-        yield None  # items are begun in the order in which they are drawn
-        while not self._cancellation.reason:
-            try:
-                item = self._later.get(timeout=_TICK_SECONDS)
-            except Empty:
-                continue
-            if item is None:
-                return
-            yield item
 
 
 def skip(account: Account, desk: Desk) -> AccountResult | None:

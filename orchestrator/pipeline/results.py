@@ -69,10 +69,6 @@ class Results:
         """How many accounts are listed by now, with a result or not yet."""
         return len(self._order)
 
-    def has_changes(self, account_id: str) -> bool:
-        """Return whether the plan of an account changes something."""
-        return self._entries[account_id].has_changes
-
     @property
     def planned(self) -> int:
         """How many users the plans would write to."""

@@ -2,10 +2,9 @@
 
 select -> inspect -> assess -> plan -> gate -> apply -> report. Accounts are inspected while the next page of them is
 being listed. Everything is planned before anything is written: the gate counts the plans, a stop switch or a person may
-refuse, and only then is the same plan, account by account, carried out. Where no person is asked and no limit can be
-reached any more, the last accounts under way are not waited for. Whatever happens to an account, it is in the report
-once; the report is archived, findings are imported, then the digest goes out. Failures become data: those of AWS in
-`inspection`, `application` and `closing`, unexpected ones in `sweep`.
+refuse, and only then is the same plan, account by account, carried out. Whatever happens to an account, it is in the
+report once; the report is archived, findings are imported, then the digest goes out. Failures become data: those of AWS
+in `inspection`, `apply` and `publishing`, unexpected ones in `executor`.
 
 `distributed` tells the same story in steps, for organizations that one Lambda function cannot finish in its time.
 """
@@ -16,7 +15,7 @@ import structlog
 
 from orchestrator.domain.errors import ArchiveError, StartError
 from orchestrator.domain.model import Mode, Problem, Reason, RunRequest, Stage
-from orchestrator.domain.planning import hold_at_gate, is_within_limits
+from orchestrator.domain.planning import hold_at_gate
 from orchestrator.pipeline.context import Desk
 from orchestrator.pipeline.earlier_runs import history_problems, recall_earlier_runs
 from orchestrator.pipeline.executor import Sweep, explain_unreached, hold_all
@@ -42,16 +41,12 @@ def run(desk: Desk, ports: Ports) -> Finished:
     desk = recall_earlier_runs(desk, ports.archive)
     results = Results(listing.order)
     sweep = Sweep(desk, ports, results)
-    is_applied = False
-    if request.mode is Mode.APPLY and ports.confirm is None:
-        is_applied = sweep.plan_and_apply(listing, _EarlyGate(results, desk).opens)
-    else:
-        sweep.plan_all(listing)
-    if not is_applied and (reason := gate(results.planned, desk, has_changes=bool(results.with_changes))):
+    sweep.plan_all(listing)
+    if reason := gate(results.planned, desk, has_changes=bool(results.with_changes)):
         hold_all(results, reason)
     errors = [*listing.problems, *history_problems(desk), *_unmatched_users(request, results)]
 
-    if not is_applied and request.mode is not Mode.PLAN and results.with_changes:
+    if request.mode is not Mode.PLAN and results.with_changes:
         if not ports.cancellation.reason and (ports.confirm is not None or request.mode is Mode.RELEASE):
             plan = report_run(results, desk, errors, is_complete=listing.is_complete)
             if ports.confirm is not None and not ports.confirm(plan):
@@ -71,26 +66,6 @@ def gate(planned: int, desk: Desk, *, has_changes: bool) -> Reason | None:
     if reason is not None:
         log.warning("run_held", code=reason.code, message=reason.message, planned=planned)
     return reason
-
-
-class _EarlyGate:
-    """Tells whether the gate lets a run go on, while some accounts, all begun, have no plan yet.
-
-    It does where no plan that is outstanding can change its answer: one slow account does not hold up all others.
-    """
-
-    def __init__(self, results: Results, desk: Desk) -> None:
-        self._results = results
-        self._desk = desk
-        self._is_closed = False
-
-    def opens(self, outstanding: int) -> bool:
-        """Return whether it opens; a stop switch closes it for good, and the gate asks that again in the end."""
-        planned = self._results.planned
-        if self._is_closed or not planned or not is_within_limits(planned, outstanding, self._desk.config.limits):
-            return False
-        self._is_closed = gate(planned, self._desk, has_changes=True) is not None
-        return not self._is_closed
 
 
 def _unmatched_users(request: RunRequest, results: Results) -> list[Problem]:

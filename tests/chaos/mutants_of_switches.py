@@ -24,16 +24,6 @@ OF_SWITCHES: tuple[Mutation, ...] = (
         runs=20,
     ),
     Mutation(
-        name="the gate opens early though plans that are outstanding could exceed the limit",
-        guards="gate",
-        path="orchestrator/domain/planning.py",
-        before="planned + outstanding * of_account <= of_run",
-        after="planned <= of_run",
-        scenario="the gate at its limits",
-        invariant=2,
-        runs=20,
-    ),
-    Mutation(
         name="the gate counts the last batch alone",
         guards="gate, in steps",
         path="orchestrator/pipeline/distributed/steps.py",

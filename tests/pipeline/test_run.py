@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from threading import Event
+from threading import enumerate as enumerate_threads
 from typing import Any
 
 import pytest
@@ -137,11 +138,13 @@ def test_plan_shows_the_same_and_writes_nothing(stage: Stage) -> None:
     assert stage.asked == []
 
 
-def test_everything_is_planned_before_anything_is_written(stage: Stage) -> None:
+@pytest.mark.parametrize("asks", [True, False])
+def test_everything_is_planned_before_anything_is_written(stage: Stage, *, asks: bool) -> None:
+    stage.asks = asks
     for _ in range(5):
         stage.aws.add(make_user(f"user{len(stage.aws.accounts)}"))
 
-    stage.play()
+    stage.play(config=make_config(limits={"max_changes_per_account": None, "max_changes_per_run": None}))
 
     actions = [call[0] for call in stage.aws.calls]
     assert max(index for index, action in enumerate(actions) if action == "inspect") < actions.index("attach")
@@ -1068,6 +1071,22 @@ def test_runs_older_than_the_archive_keeps_are_deleted(stage: Stage) -> None:
 
 
 # -- ending early
+
+
+def test_run_that_breaks_leaves_no_thread_behind(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_with_defect(*_: Any, **__: Any) -> None:
+        raise KeyError("a defect")
+
+    stage.aws.add(make_user("alice"))
+    monkeypatch.setattr(stage.observer, "done", fail_with_defect)
+
+    with pytest.raises(KeyError):
+        stage.play()
+
+    for thread in enumerate_threads():
+        if thread.name.startswith(("listing", "account")):
+            thread.join(20)
+            assert not thread.is_alive()
 
 
 def test_interrupted_run_writes_nothing_more_and_reports_every_account_it_knew(stage: Stage) -> None:
