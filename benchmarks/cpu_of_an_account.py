@@ -45,28 +45,28 @@ def work() -> None:
     import structlog  # noqa: PLC0415 - in the child alone
 
     from orchestrator import wiring  # noqa: PLC0415 - as above
-    from orchestrator.aws.organizations import Directory  # noqa: PLC0415 - as above
-    from orchestrator.aws.retries import Retrier  # noqa: PLC0415 - as above
     from orchestrator.concurrency.cancellation import Cancellation  # noqa: PLC0415 - as above
     from orchestrator.domain.config import Config  # noqa: PLC0415 - as above
     from orchestrator.domain.model import Mode, RunRequest, Trigger  # noqa: PLC0415 - as above
     from orchestrator.pipeline.apply import Settled, apply_account  # noqa: PLC0415 - as above
     from orchestrator.pipeline.inspection import inspect_account  # noqa: PLC0415 - as above
+    from orchestrator.pipeline.ports import Unobserved  # noqa: PLC0415 - as above
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    hub, cancellation = wiring.make_hub(Config(), os.environ), Cancellation()
-    retrier = Retrier(cancellation)
-    caller, organization = wiring._start(hub, retrier)  # noqa: SLF001 - a run, but for its threads
+    hub = wiring.make_hub(Config(), os.environ)
     request = RunRequest(run_id="run-1", mode=Mode.APPLY, trigger=Trigger.CLI, started_at=wiring.utc_now())
     sleep(1)  # so that every credential report is younger than the run, whatever part of a second it began in
-    desk = wiring._desk(hub, request, retrier, cancellation=cancellation, caller=caller, organization=organization)  # noqa: SLF001 - as above
+    context = wiring.build_context(
+        hub, request, cancellation=Cancellation(), observer=Unobserved(), confirm=None, sends_digest=False
+    )
     took: list[float] = []
-    for account in Directory(hub.clients.organizations, retrier).list_accounts():
+    for account in context.directory.list_accounts():
         began_at = process_time()
-        apply_account(inspect_account(account, desk), desk, Settled())
+        apply_account(inspect_account(account, context), context, Settled())
         took.append(1000 * (process_time() - began_at))
+    calls = context.counter.calls
     took = took[1:]  # the first opens connections and reads service models
-    print(f"{min(took):.1f} ms at least, {median(took):.1f} ms in the median, {retrier.calls / ACCOUNTS:.0f} calls")
+    print(f"{min(took):.1f} ms at least, {median(took):.1f} ms in the median, {calls / ACCOUNTS:.0f} calls")
 
 
 def main() -> None:

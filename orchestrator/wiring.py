@@ -2,14 +2,11 @@
 
 import json
 import secrets
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from threading import Lock
-from time import monotonic
-from typing import TYPE_CHECKING
 
 from tenacity import sleep_using_event
 
@@ -23,7 +20,7 @@ from orchestrator.aws.secrets import read_secret
 from orchestrator.aws.securityhub import FindingImporter
 from orchestrator.aws.sessions import MemberSessions, RoleNames, get_caller
 from orchestrator.aws.simulator import EnrolmentSimulator
-from orchestrator.aws.stop_switch import look_at_switch
+from orchestrator.aws.stop_switch import StopSwitch
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.assessment import make_rules
 from orchestrator.domain.config import Config, SlackCredentials, parse_slack_secret, slack_credentials
@@ -31,23 +28,17 @@ from orchestrator.domain.errors import ArchiveError, AwsError, ConfigError, Star
 from orchestrator.domain.model import Caller, Mode, Organization, Product, RunRequest, Trigger
 from orchestrator.domain.policy_document import is_same_policy, render_enforcement_policy
 from orchestrator.domain.remedies import select_remedy
-from orchestrator.domain.stop_switch import NO_SWITCH, Reading
 from orchestrator.output.slack.client import SlackNotifier
-from orchestrator.pipeline.context import Desk
+from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.lease import Lease
-from orchestrator.pipeline.ports import Finished, Observer, Ports
+from orchestrator.pipeline.ports import Observer
 from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport
 
-if TYPE_CHECKING:
-    from orchestrator.doctor import Examination, Question
-
 ONBOARDING_PATIENCE_SECONDS = 120.0
 """How long the role of a new account is waited for; in no other run is a missing role anything but missing."""
 SESSION_NAME_PREFIX = "orgmfa-"
-STOP_FRESH_SECONDS = 1.0
-"""How long one look at the stop switch counts: a switch in SSM is not asked before every single write."""
 
 
 def utc_now() -> datetime:
@@ -96,10 +87,8 @@ def make_hub(
 
     Raises StartError where the AWS settings of the environment cannot be used.
     """
-    try:
+    with _or_no_start("cannot use the AWS settings"):
         clients = make_clients(connections=config.concurrency.workers)
-    except AwsError as error:
-        raise StartError(_explain("cannot use the AWS settings", error)) from error
     prepare(clients)
     return Hub(config, environment, clients, now)
 
@@ -117,15 +106,14 @@ def run_once(
 
     Raises StartError or ConfigError where it could not start.
     """
-    desk, ports = furnish(
+    context = build_context(
         hub, request, cancellation=cancellation, observer=observer, confirm=confirm, sends_digest=sends_digest
     )
     with make_lease(hub, request, cancellation):
-        finished = run(desk, ports)
-    return replace(finished, api_calls=ports.counter.calls, api_throttles=ports.counter.throttles)
+        return run(context)
 
 
-def furnish(
+def build_context(
     hub: Hub,
     request: RunRequest,
     *,
@@ -133,23 +121,39 @@ def furnish(
     observer: Observer,
     confirm: Callable[[RunReport], bool] | None,
     sends_digest: bool,
-) -> tuple[Desk, Ports]:
-    """Return what a run, or one step of it, works with. Raises StartError or ConfigError where it could not start."""
-    retrier = Retrier(cancellation)
+) -> RunContext:
+    """Return the context of a run, or of one step of it. Raises StartError or ConfigError where it could not start."""
+    config, clients, retrier = hub.config, hub.clients, Retrier(cancellation)
     notifier = _notifier(hub, retrier) if sends_digest else None
     caller, organization = _start(hub, retrier)
-    desk = _desk(hub, request, retrier, cancellation=cancellation, caller=caller, organization=organization)
-    ports = Ports(
-        directory=Directory(hub.clients.organizations, retrier),
+    settings = policy_settings(config, caller.partition)
+    policies = EnforcementPolicies(clients.iam, retrier, settings)
+    return RunContext(
+        request=request,
+        config=config,
+        organization=organization,
+        rules=make_rules(config, _released_until(hub), caller.arn),
+        now=hub.now,
+        cancellation=cancellation,
+        stop_reason=StopSwitch(config.enforcement.stop, lambda: clients.ssm, retrier).stop_reason,
+        confirm=confirm,
+        directory=Directory(clients.organizations, retrier),
+        sessions=make_sessions(
+            hub,
+            retrier,
+            partition=caller.partition,
+            run_id=request.run_id,
+            patience_seconds=ONBOARDING_PATIENCE_SECONDS if request.trigger is Trigger.ONBOARDING else 0.0,
+        ),
+        iam=MemberIam(clients.iam, retrier, policies),
+        policies=policies,
+        simulator=EnrolmentSimulator(clients.iam, retrier, settings.document),
         archive=hub.archive,
+        securityhub=_securityhub(hub, retrier, caller),
         notifier=notifier,
         observer=observer,
-        confirm=confirm,
-        cancellation=cancellation,
-        securityhub=_securityhub(hub, retrier, caller),
         counter=retrier,
     )
-    return desk, ports
 
 
 def make_lease(
@@ -166,113 +170,33 @@ def describe_organization(hub: Hub) -> Organization:
     return _start(hub, Retrier(Cancellation()))[1]
 
 
-def examine_hub(hub: Hub, question: "Question", *, cancellation: Cancellation, observer: Observer) -> "Examination":
-    """Check what a run needs, and return what was found.
-
-    Raises StartError where nobody could be asked, ConfigError where an account or OU that was named does not exist.
-    """
-    from orchestrator.aws.doctor_reads import RUN_ACTIONS, HubChecks, MemberChecks  # noqa: PLC0415 - no run needs it
-    from orchestrator.doctor import Instruments, examine  # noqa: PLC0415 - as above
-
-    retrier, clients, config = Retrier(cancellation), hub.clients, hub.config
-    caller = _get_caller(hub, retrier)
-    roles, policy = config.member_role, _policy_settings(config, caller.partition)
-    return examine(
-        Instruments(
-            question=question,
-            config=config,
-            caller=caller,
-            region=clients.region,
-            directory=Directory(clients.organizations, retrier),
-            sessions=MemberSessions(
-                clients,
-                retrier,
-                partition=caller.partition,
-                role_names=RoleNames(roles.name, roles.release_name, roles.path),
-                session_name=f"{SESSION_NAME_PREFIX}{question.examination_id}",
-                now=hub.now,
-            ),
-            policies=EnforcementPolicies(clients.iam, retrier, policy),
-            member=MemberChecks(clients.iam, retrier),
-            hub=HubChecks(clients, retrier),
-            store=make_store(config.archive.location, lambda: clients.s3),
-            alias_by_account_id=hub.archive.alias_by_account_id,
-            environment_slack=slack_credentials(hub.environment),
-            probe_slack=lambda credentials: _slack_notifier(credentials, config).probe(),
-            run_actions=RUN_ACTIONS,
-            now=hub.now,
-            cancellation=cancellation,
-            observer=observer,
-        )
-    )
-
-
-def _get_caller(hub: Hub, retrier: Retrier) -> Caller:
-    """Return who calls; the client that threads will share is made here."""
-    try:
+def read_caller(hub: Hub, retrier: Retrier) -> Caller:
+    """Return who calls; the client that threads will share is made here. Raises StartError."""
+    with _or_no_start("cannot start"):
         caller = get_caller(hub.clients, retrier)
         hub.clients.iam  # noqa: B018 - made before the threads start: making clients is not thread-safe
-    except AwsError as error:
-        raise StartError(_explain("cannot start", error)) from error
     return caller
 
 
-def _start(hub: Hub, retrier: Retrier) -> tuple[Caller, Organization]:
-    """Return who calls and in which organization."""
-    caller = _get_caller(hub, retrier)
-    try:
-        organization = Directory(hub.clients.organizations, retrier).describe_organization(caller.partition)
-    except AwsError as error:
-        raise StartError(_explain("cannot start", error)) from error
-    expected = hub.config.organization.id
-    if expected not in {None, organization.id}:
-        message = f"organization.id is {expected}, but the credentials belong to organization {organization.id}"
-        raise ConfigError(message)
-    return caller, organization
-
-
-def _desk(
-    hub: Hub,
-    request: RunRequest,
-    retrier: Retrier,
-    *,
-    cancellation: Cancellation,
-    caller: Caller,
-    organization: Organization,
-) -> Desk:
-    config, clients = hub.config, hub.clients
-    settings = _policy_settings(config, caller.partition)
-    policies = EnforcementPolicies(clients.iam, retrier, settings)
-    try:
-        released_until = hub.archive.released_until(hub.now())
-    except ArchiveError as error:
-        message = f"{error}. The run cannot know whom `orgmfa release` freed, so it does not start."
-        raise StartError(message) from error
-    return Desk(
-        request=request,
-        config=config,
-        organization=organization,
-        sessions=MemberSessions(
-            clients,
-            retrier,
-            partition=caller.partition,
-            role_names=RoleNames(config.member_role.name, config.member_role.release_name, config.member_role.path),
-            session_name=f"{SESSION_NAME_PREFIX}{request.run_id}",
-            now=hub.now,
-            patience_seconds=ONBOARDING_PATIENCE_SECONDS if request.trigger is Trigger.ONBOARDING else 0.0,
-            sleep=sleep_using_event(cancellation.event),
-        ),
-        iam=MemberIam(clients.iam, retrier, policies),
-        policies=policies,
-        simulator=EnrolmentSimulator(clients.iam, retrier, settings.document),
-        rules=make_rules(config, released_until, caller.arn),
+def make_sessions(
+    hub: Hub, retrier: Retrier, *, partition: str, run_id: str, patience_seconds: float = 0.0
+) -> MemberSessions:
+    """Return the sessions in member accounts; the ID shows in CloudTrail of each."""
+    roles = hub.config.member_role
+    return MemberSessions(
+        hub.clients,
+        retrier,
+        partition=partition,
+        role_names=RoleNames(roles.name, roles.release_name, roles.path),
+        session_name=f"{SESSION_NAME_PREFIX}{run_id}",
         now=hub.now,
-        stop_reason=_remembering(partial(look_at_switch, config.enforcement.stop, lambda: clients.ssm, retrier)),
-        halt_reason=lambda: cancellation.reason,
+        patience_seconds=patience_seconds,
+        sleep=sleep_using_event(retrier.cancellation.event),
     )
 
 
-def _policy_settings(config: Config, partition: str) -> PolicySettings:
+def policy_settings(config: Config, partition: str) -> PolicySettings:
+    """Return name, place and text of the EnforceMFA policy in a partition."""
     ours = render_enforcement_policy(partition=partition, access_keys=config.policy.access_keys)
     return PolicySettings(
         partition=partition,
@@ -285,14 +209,38 @@ def _policy_settings(config: Config, partition: str) -> PolicySettings:
     )
 
 
+def make_notifier(credentials: SlackCredentials, config: Config) -> SlackNotifier:
+    """Return what sends the digest with these credentials."""
+    return SlackNotifier(credentials, channel=config.slack.channel, attaches=config.slack.attach)
+
+
+def _start(hub: Hub, retrier: Retrier) -> tuple[Caller, Organization]:
+    """Return who calls and in which organization."""
+    caller = read_caller(hub, retrier)
+    with _or_no_start("cannot start"):
+        organization = Directory(hub.clients.organizations, retrier).describe_organization(caller.partition)
+    expected = hub.config.organization.id
+    if expected not in {None, organization.id}:
+        message = f"organization.id is {expected}, but the credentials belong to organization {organization.id}"
+        raise ConfigError(message)
+    return caller, organization
+
+
+def _released_until(hub: Hub) -> dict[tuple[str, str], datetime]:
+    try:
+        return hub.archive.released_until(hub.now())
+    except ArchiveError as error:
+        message = f"{error}. The run cannot know whom `orgmfa release` freed, so it does not start."
+        raise StartError(message) from error
+
+
 def _notifier(hub: Hub, retrier: Retrier) -> SlackNotifier | None:
     """Return what sends the digest, or None where no Slack is configured."""
-    credentials = slack_credentials(hub.environment) or _secret(hub, retrier)
-    return None if credentials is None else _slack_notifier(credentials, hub.config)
-
-
-def _slack_notifier(credentials: SlackCredentials, config: Config) -> SlackNotifier:
-    return SlackNotifier(credentials, channel=config.slack.channel, attaches=config.slack.attach)
+    credentials, name = slack_credentials(hub.environment), hub.config.slack.secret
+    if credentials is None and name is not None:
+        with _or_no_start(f"slack.secret: cannot read the secret {name}"):
+            credentials = parse_slack_secret(read_secret(hub.clients.secretsmanager, retrier, name), name=name)
+    return None if credentials is None else make_notifier(credentials, hub.config)
 
 
 def _securityhub(hub: Hub, retrier: Retrier, caller: Caller) -> FindingImporter | None:
@@ -303,30 +251,10 @@ def _securityhub(hub: Hub, retrier: Retrier, caller: Caller) -> FindingImporter 
     return FindingImporter(hub.clients.securityhub, retrier, product)
 
 
-def _secret(hub: Hub, retrier: Retrier) -> SlackCredentials | None:
-    name = hub.config.slack.secret
-    if name is None:
-        return None
+@contextmanager
+def _or_no_start(what: str) -> Iterator[None]:
+    """Raise an error of AWS as a StartError that says what failed and what to try."""
     try:
-        return parse_slack_secret(read_secret(hub.clients.secretsmanager, retrier, name), name=name)
+        yield
     except AwsError as error:
-        raise StartError(_explain(f"slack.secret: cannot read the secret {name}", error)) from error
-
-
-def _remembering(look: Callable[[], Reading]) -> Callable[[], str | None]:
-    """Return what tells why nothing may be written, if so: a look that counts for a moment, for all threads alike."""
-    lock, seen = Lock(), [(float("-inf"), NO_SWITCH)]
-
-    def remembered() -> str | None:
-        with lock:
-            looked_at, reading = seen[0]
-            if monotonic() - looked_at >= STOP_FRESH_SECONDS:
-                reading = look()
-                seen[0] = (monotonic(), reading)
-            return reading.words if reading.is_stopped else None
-
-    return remembered
-
-
-def _explain(what: str, error: AwsError) -> str:
-    return f"{what}: {error} ({error.code}). {select_remedy(error)}"
+        raise StartError(f"{what}: {error} ({error.code}). {select_remedy(error)}") from error

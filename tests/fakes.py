@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from orchestrator.aws.file_store import StoredFile
 from orchestrator.concurrency.adaptive_limit import Pace
 from orchestrator.concurrency.cancellation import Cancellation, CancelReason
+from orchestrator.domain.assessment import make_rules
+from orchestrator.domain.config import Config
 from orchestrator.domain.errors import AwsError, DigestError, NotFound, QuotaExceeded
 from orchestrator.domain.model import (
     Access,
@@ -31,7 +33,9 @@ from orchestrator.domain.model import (
     UserChange,
     UserNow,
 )
-from tests.builders import NOW, make_account
+from orchestrator.pipeline.context import RunContext
+from orchestrator.reports.archive import RunArchive
+from tests.builders import NOW, ORGANIZATION, make_account, make_request
 
 _entered: ContextVar[str] = ContextVar("fake_entered_account")
 
@@ -313,6 +317,29 @@ class FakeObserver:
         self.accounts_done += 1
         self.changes += changes
         self.failures += failed
+
+
+def make_context(aws: FakeAws, **changes: Any) -> RunContext:
+    """Return the context of a run over an organization in memory, with nobody to ask."""
+    values: dict[str, Any] = {
+        "request": make_request(),
+        "config": Config(),
+        "organization": ORGANIZATION,
+        "rules": make_rules(changes.get("config", Config()), {}, "arn:aws:iam::999999999999:user/operator"),
+        "now": lambda: NOW,
+        "cancellation": Cancellation(),
+        "stop_reason": lambda: None,
+        "confirm": None,
+        "directory": aws,
+        "sessions": aws,
+        "iam": aws,
+        "policies": aws,
+        "simulator": aws,
+        "archive": RunArchive(MemoryStore(), timedelta(days=400)),
+        "notifier": None,
+        "observer": FakeObserver(),
+    }
+    return RunContext(**(values | changes))
 
 
 class CancelledWhen(Cancellation):

@@ -4,8 +4,11 @@ What it says is decided in `switch`. Only what surely does not exist lets writes
 there, and a parameter that SSM does not know.
 """
 
+from functools import partial
 from pathlib import Path
 from stat import S_ISREG
+from threading import Lock
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from orchestrator.aws.errors import require
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 4096
 PARAMETER_NOT_FOUND = "ParameterNotFound"
+FRESH_SECONDS = 1.0
+"""How long one look at the switch counts."""
 
 
 def look_at_switch(switch: str | None, ssm: "Callable[[], SSMClient]", retrier: Retrier) -> Reading:
@@ -31,6 +36,25 @@ def look_at_switch(switch: str | None, ssm: "Callable[[], SSMClient]", retrier: 
     if switch.startswith("ssm:"):
         return _look_at_parameter(switch, ssm, retrier)
     return _look_at_file(Path(switch))
+
+
+class StopSwitch:
+    """The switch of a run; what one look tells counts for a moment, for all threads: not each write asks SSM."""
+
+    def __init__(self, switch: str | None, ssm: "Callable[[], SSMClient]", retrier: Retrier) -> None:
+        """Take the switch, the client to be made if it is a parameter, and how to retry."""
+        self._look = partial(look_at_switch, switch, ssm, retrier)
+        self._lock = Lock()
+        self._looked_at = float("-inf")
+        self._reading = NO_SWITCH
+
+    def stop_reason(self) -> str | None:
+        """Return why nothing may be written, or None where the switch lets writes through."""
+        with self._lock:
+            if monotonic() - self._looked_at >= FRESH_SECONDS:
+                self._reading = self._look()
+                self._looked_at = monotonic()
+            return self._reading.words if self._reading.is_stopped else None
 
 
 def _look_at_parameter(switch: str, ssm: "Callable[[], SSMClient]", retrier: Retrier) -> Reading:

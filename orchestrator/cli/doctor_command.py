@@ -6,6 +6,7 @@ from dataclasses import replace
 import click
 from rich.console import Console
 
+from orchestrator.cli.doctor_wiring import examine_hub
 from orchestrator.cli.run_command import CONFIG_FILE, RunOptions, configure_command_logs, open_hub
 from orchestrator.cli.signals import Interrupts
 from orchestrator.concurrency.cancellation import Cancellation
@@ -13,7 +14,7 @@ from orchestrator.doctor import Question
 from orchestrator.doctor.table import print_examination
 from orchestrator.domain.config import find_config
 from orchestrator.output.terminal import ProgressView
-from orchestrator.wiring import examine_hub, make_run_id
+from orchestrator.wiring import make_run_id
 
 
 def doctor_command(options: RunOptions) -> int:

@@ -24,7 +24,7 @@ from orchestrator.output.csv_export import write_csv
 from orchestrator.output.exemption_notices import exemption_notes
 from orchestrator.output.slack import render_digest, render_text
 from orchestrator.output.terminal import ProgressView, print_notes, print_report
-from orchestrator.pipeline.ports import Finished
+from orchestrator.pipeline.context import Finished
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport, exit_code
 from orchestrator.reports.serialization import write_indented

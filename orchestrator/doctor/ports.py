@@ -10,8 +10,7 @@ from orchestrator.domain.config import Config, SlackCredentials
 from orchestrator.domain.member_roles import DeployedRole
 from orchestrator.domain.model import Caller, Organization
 from orchestrator.domain.stop_switch import Reading
-from orchestrator.pipeline.context import Policies, Sessions
-from orchestrator.pipeline.ports import Accounts, Observer
+from orchestrator.pipeline.ports import Accounts, Observer, Policies, Sessions
 from orchestrator.reports.archive import Store
 
 

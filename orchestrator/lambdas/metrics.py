@@ -4,7 +4,7 @@ Namespace `orgmfa`, one dimension `service` = `orgmfa`: a dimension by account o
 pay for. docs/metrics.md lists the names; stackset/central.yaml draws them and sets alarms on them.
 """
 
-from orchestrator.pipeline.ports import Finished
+from orchestrator.pipeline.context import Finished
 
 NAMESPACE = "orgmfa"
 SERVICE = "orgmfa"

@@ -15,7 +15,7 @@ from orchestrator.domain.errors import ConfigError, NothingToDo, StartError
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.lambdas.events import Onboarding, OnDemand, event_key, parse_event
 from orchestrator.lambdas.onboarding_events import News, read_news
-from orchestrator.lambdas.runtime import LambdaContext, begin, conclude, limit
+from orchestrator.lambdas.runtime import LambdaContext, finish_invocation, start_invocation, with_max_changes
 from orchestrator.pipeline.ports import Unobserved
 from orchestrator.wiring import Hub, describe_organization, make_run_id, run_once
 
@@ -31,7 +31,7 @@ def lambda_handler(event: object, context: LambdaContext) -> dict[str, Any]:
     Raises ConfigError for an event that is not known, StartError where nothing could start, RunFailed where the
     listing, the archive, the import of findings or the digest failed.
     """
-    invocation = begin(context)
+    invocation = start_invocation(context)
     hub, cancellation = invocation.hub, invocation.cancellation
     asked = parse_event(event, own_account_id=invocation.own_account_id)
     if isinstance(asked, Onboarding):
@@ -42,7 +42,11 @@ def lambda_handler(event: object, context: LambdaContext) -> dict[str, Any]:
         return {"repeated": True, "event": key}
     if isinstance(asked, OnDemand):
         return _run(
-            limit(hub, asked.max_changes), Trigger.ON_DEMAND, cancellation, targets=asked.accounts, mode=asked.mode
+            with_max_changes(hub, asked.max_changes),
+            Trigger.ON_DEMAND,
+            cancellation,
+            targets=asked.accounts,
+            mode=asked.mode,
         )
     try:
         return _run(hub, Trigger.SCHEDULE, cancellation)
@@ -66,7 +70,7 @@ def _run(
     )
     structlog.contextvars.bind_contextvars(run_id=request.run_id)
     finished = run_once(hub, request, cancellation=cancellation, observer=Unobserved(), confirm=None, sends_digest=True)
-    return conclude(finished)
+    return finish_invocation(finished)
 
 
 def _onboard(asked: Onboarding, hub: Hub, cancellation: Cancellation, *, own_account_id: str) -> dict[str, Any]:

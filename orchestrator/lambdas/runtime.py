@@ -10,12 +10,13 @@ import structlog
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import load_config
 from orchestrator.domain.errors import OrgmfaError
-from orchestrator.domain.model import Stage
+from orchestrator.domain.model import RunRequest, Stage
 from orchestrator.lambdas.metrics import emit_metrics
 from orchestrator.logs import configure_logs
-from orchestrator.pipeline.ports import Finished
+from orchestrator.pipeline.context import Finished, RunContext
+from orchestrator.pipeline.ports import Unobserved
 from orchestrator.reports.report import RunReport
-from orchestrator.wiring import Hub, make_hub
+from orchestrator.wiring import Hub, build_context, make_hub
 
 PACKAGED_CONFIG = Path(__file__).parents[2] / "config.yaml"
 RESERVE_SECONDS = 60.0
@@ -45,11 +46,22 @@ class Invocation:
     cancellation: Cancellation
     own_account_id: str
 
+    def build_context(self, request: RunRequest, hub: Hub, *, sends_digest: bool) -> RunContext:
+        """Return the context of one step of a run. Raises StartError or ConfigError where it could not start."""
+        return build_context(
+            hub,
+            request,
+            cancellation=self.cancellation,
+            observer=Unobserved(),
+            confirm=None,
+            sends_digest=sends_digest,
+        )
+
 
 _warm: dict[str, Hub] = {}
 
 
-def begin(context: LambdaContext) -> Invocation:
+def start_invocation(context: LambdaContext) -> Invocation:
     """Return an invocation with its logs configured. Raises ConfigError or StartError where nothing can start."""
     structlog.contextvars.clear_contextvars()
     configure_logs(as_json=True)
@@ -64,14 +76,14 @@ def begin(context: LambdaContext) -> Invocation:
     )
 
 
-def limit(hub: Hub, max_changes: int | Literal["none"] | None) -> Hub:
+def with_max_changes(hub: Hub, max_changes: int | Literal["none"] | None) -> Hub:
     """Return a hub with the limits on changes that an event asks for, or as it is where it asks for none."""
     if max_changes is None:
         return hub
     return hub.with_max_changes(None if max_changes == "none" else max_changes)
 
 
-def conclude(finished: Finished) -> dict[str, Any]:
+def finish_invocation(finished: Finished) -> dict[str, Any]:
     """Write the metrics of a run, and return its totals and where it is archived.
 
     Raises RunFailed where the listing, the archive, the import of findings or the digest failed.

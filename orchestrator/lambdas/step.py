@@ -15,11 +15,16 @@ from orchestrator.domain.config import batch_size
 from orchestrator.domain.errors import ArchiveError, ConfigError, RunUnderWay, StartError
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.lambdas.events import EventBridgeSchedule, event_key
-from orchestrator.lambdas.runtime import Invocation, LambdaContext, begin, conclude, limit
-from orchestrator.pipeline.context import Desk
+from orchestrator.lambdas.runtime import (
+    Invocation,
+    LambdaContext,
+    finish_invocation,
+    start_invocation,
+    with_max_changes,
+)
+from orchestrator.pipeline.context import RunContext
 from orchestrator.pipeline.distributed import Outline, Workroom, apply_batch, gate_plans, merge, plan_batch, select
-from orchestrator.pipeline.ports import Ports, Unobserved
-from orchestrator.wiring import Hub, furnish, make_lease
+from orchestrator.wiring import Hub, make_lease
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +75,7 @@ def lambda_handler(event: object, context: LambdaContext) -> dict[str, Any]:
     Raises ConfigError for an event that is no step, StartError where a step could not start, ArchiveError where what
     the steps leave for each other cannot be read or written, RunFailed where the run as a whole failed.
     """
-    invocation = begin(context)
+    invocation = start_invocation(context)
     match asked := _parse(event):
         case Select():
             return _select(asked, invocation)
@@ -109,7 +114,7 @@ def _select(asked: Select, invocation: Invocation) -> dict[str, Any]:
         started_at=asked.started,
     )
     try:
-        return _open(request, limit(hub, max_changes), invocation, max_changes=max_changes)
+        return _open(request, with_max_changes(hub, max_changes), invocation, max_changes=max_changes)
     except (ConfigError, StartError):
         if key is not None:
             hub.archive.forget_event(key)
@@ -123,39 +128,39 @@ def _open(
     if not hub.store.location.startswith("s3://"):
         raise StartError("archive.location must be s3://bucket/prefix: the steps of a run leave their work there")
     structlog.contextvars.bind_contextvars(run_id=request.run_id)
-    desk, ports = _furnish(hub, request, invocation, sends_digest=True)
+    context = invocation.build_context(request, hub, sends_digest=True)
     room = Workroom(hub.store, request.run_id)
     with make_lease(hub, request, invocation.cancellation, leaves=True):
-        select(desk, ports, room, batch_size=batch_size(hub.environment), max_changes=max_changes)
+        select(context, room, batch_size=batch_size(hub.environment), max_changes=max_changes)
     bucket, batches = room.place("batches.json")
     return {"repeated": False, "run_id": request.run_id, "bucket": bucket, "batches": batches}
 
 
 def _work(asked: Batch, invocation: Invocation) -> dict[str, Any]:
-    outline, desk, ports, room = _resume(asked.run_id, invocation)
+    outline, context, room = _resume(asked.run_id, invocation)
     with make_lease(invocation.hub, outline.request, invocation.cancellation, joins=True, leaves=True):
         if asked.step == "plan":
-            plan_batch(asked.batch, desk, ports, room=room)
+            plan_batch(asked.batch, context, room=room)
         else:
-            apply_batch(asked.batch, desk, ports, room=room)
+            apply_batch(asked.batch, context, room=room)
     return {"batch": asked.batch}
 
 
 def _gate(run_id: str, invocation: Invocation) -> dict[str, Any]:
-    outline, desk, _, room = _resume(run_id, invocation)
+    outline, context, room = _resume(run_id, invocation)
     with make_lease(invocation.hub, outline.request, invocation.cancellation, joins=True, leaves=True):
-        numbers = gate_plans(outline, desk, room)
+        numbers = gate_plans(outline, context, room)
     bucket, batches = room.place("apply.json")
     return {"run_id": run_id, "bucket": bucket, "batches": batches, "go": bool(numbers)}
 
 
 def _merge(run_id: str, invocation: Invocation) -> dict[str, Any]:
-    outline, desk, ports, room = _resume(run_id, invocation, sends_digest=True)
+    outline, context, room = _resume(run_id, invocation, sends_digest=True)
     try:
-        finished = merge(outline, desk, ports, room=room)
+        finished = merge(outline, context, room=room)
     finally:
         _give_back(make_lease(invocation.hub, outline.request, invocation.cancellation, joins=True))
-    return conclude(finished)
+    return finish_invocation(finished)
 
 
 def _give_back(lease: AbstractContextManager[object]) -> None:
@@ -167,23 +172,10 @@ def _give_back(lease: AbstractContextManager[object]) -> None:
         log.warning("lease_not_given_back", message=str(error))
 
 
-def _resume(
-    run_id: str, invocation: Invocation, *, sends_digest: bool = False
-) -> tuple[Outline, Desk, Ports, Workroom]:
+def _resume(run_id: str, invocation: Invocation, *, sends_digest: bool = False) -> tuple[Outline, RunContext, Workroom]:
     """Return what a later step of a run works with."""
     structlog.contextvars.bind_contextvars(run_id=run_id)
     room = Workroom(invocation.hub.store, run_id)
     outline = room.outline()
-    hub = limit(invocation.hub, outline.max_changes)
-    return outline, *_furnish(hub, outline.request, invocation, sends_digest=sends_digest), room
-
-
-def _furnish(hub: Hub, request: RunRequest, invocation: Invocation, *, sends_digest: bool) -> tuple[Desk, Ports]:
-    return furnish(
-        hub,
-        request,
-        cancellation=invocation.cancellation,
-        observer=Unobserved(),
-        confirm=None,
-        sends_digest=sends_digest,
-    )
+    hub = with_max_changes(invocation.hub, outline.max_changes)
+    return outline, invocation.build_context(outline.request, hub, sends_digest=sends_digest), room

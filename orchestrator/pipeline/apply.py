@@ -35,7 +35,7 @@ from orchestrator.domain.model import (
 )
 from orchestrator.domain.planning import hold_decision, policy_not_ours, quota_exceeded
 from orchestrator.domain.remedies import explain_account_error
-from orchestrator.pipeline.context import RUN_AGAIN, Desk
+from orchestrator.pipeline.context import RUN_AGAIN, RunContext
 from orchestrator.pipeline.inspection import look_again
 
 log = structlog.get_logger(__name__)
@@ -56,17 +56,17 @@ class Settled:
     policy_changes: list[PolicyChange] = field(default_factory=list)
 
 
-def apply_account(plan: AccountResult, desk: Desk, settled: Settled) -> AccountResult:
+def apply_account(plan: AccountResult, context: RunContext, settled: Settled) -> AccountResult:
     """Return an account's result after its plan was carried out: what was written, and what was not and why.
 
     `settled` is filled meanwhile, so that what was written is known even where this function never returns.
     """
-    is_release = desk.request.mode is Mode.RELEASE
+    is_release = context.request.mode is Mode.RELEASE
     access = Access.RELEASE if is_release else Access.ENFORCE
     gone: set[str] = set()
 
     def settle(decision: Decision) -> None:
-        outcome = _release(decision, desk) if is_release else _enforce(decision, plan.account, desk)
+        outcome = _release(decision, context) if is_release else _enforce(decision, plan.account, context)
         if outcome is _Unsettled.GONE:
             gone.add(decision.user.name)
         elif outcome is not _Unsettled.HALTED:
@@ -74,27 +74,27 @@ def apply_account(plan: AccountResult, desk: Desk, settled: Settled) -> AccountR
 
     with structlog.contextvars.bound_contextvars(account_id=plan.account.id):
         try:
-            with desk.sessions.enter(plan.account.id, access) as pace:
+            with context.sessions.enter(plan.account.id, access) as pace:
                 if not is_release:
-                    looked_at = _settle_policy(plan, desk, settled.policy_changes)
+                    looked_at = _settle_policy(plan, context, settled.policy_changes)
                     if looked_at is None:
-                        return unfinished(plan, settled, desk.halt_reason() or "interrupted")
+                        return unfinished(plan, settled, context.cancellation.reason or "interrupted")
                     plan = looked_at
                 settled.decisions.extend(one for one in plan.decisions if one.outcome is not Outcome.PLANNED)
                 share_out(_planned(plan), settle, pace)
         except AwsError as error:
-            return failed(_without(plan, gone), settled, _explain(error, plan.account, desk))
+            return failed(_without(plan, gone), settled, _explain(error, plan.account, context))
         plan = _without(plan, gone)
         if len(settled.decisions) < len(plan.decisions):
-            return unfinished(plan, settled, desk.halt_reason() or "interrupted")
+            return unfinished(plan, settled, context.cancellation.reason or "interrupted")
         return _as_settled(plan, settled)
 
 
-def _explain(error: AwsError, account: Account, desk: Desk) -> Problem:
+def _explain(error: AwsError, account: Account, context: RunContext) -> Problem:
     """Return the problem of an account that could not be entered, or whose policy could not be settled."""
-    roles, is_release = desk.config.member_role, desk.request.mode is Mode.RELEASE
+    roles, is_release = context.config.member_role, context.request.mode is Mode.RELEASE
     role = roles.release_name if is_release else roles.name
-    problem = explain_account_error(error, Stage.APPLY, account, organization=desk.organization, role_name=role)
+    problem = explain_account_error(error, Stage.APPLY, account, organization=context.organization, role_name=role)
     log.warning("account_failed", stage=problem.stage.value, code=problem.code, message=problem.message)
     return problem
 
@@ -124,7 +124,7 @@ class _Unsettled(Enum):
     HALTED = auto()
 
 
-def _settle_policy(plan: AccountResult, desk: Desk, made: list[PolicyChange]) -> AccountResult | None:
+def _settle_policy(plan: AccountResult, context: RunContext, made: list[PolicyChange]) -> AccountResult | None:
     """Return a plan after a live look at policy and group; where the program owns them, they are made or updated.
 
     `made` is filled with the changes as they are made. None where cancellation came before any planned one.
@@ -132,18 +132,18 @@ def _settle_policy(plan: AccountResult, desk: Desk, made: list[PolicyChange]) ->
     account_id = plan.account.id
     needs_group = any(decision.via is Via.GROUP for decision in _planned(plan))
     changes = plan.policy_changes
-    now = desk.policies.look(account_id, group=needs_group)
-    if changes and desk.halt_reason():
+    now = context.policies.look(account_id, group=needs_group)
+    if changes and context.cancellation.reason:
         return None
-    if changes and desk.stop_reason() is None:
+    if changes and context.stop_reason() is None:
         for change in changes:
             if change is PolicyChange.ATTACH_GROUP_POLICY:  # it may be somebody else who made the group meanwhile
-                now = desk.policies.look(account_id, group=True)
+                now = context.policies.look(account_id, group=True)
             if _is_called_for(change, now):
-                desk.policies.change(account_id, change)
+                context.policies.change(account_id, change)
                 made.append(change)
                 log.info(change.value, policy_arn=now.policy_arn, group_name=now.group_name)
-        now = desk.policies.look(account_id, group=needs_group)
+        now = context.policies.look(account_id, group=needs_group)
     held = (_hold_unless_ours(decision, now) for decision in plan.decisions)
     return replace(plan, decisions=tuple(held))
 
@@ -180,17 +180,17 @@ def _is_of(change: UserChange, now: Enforcement) -> bool:
             return name == now.group_name
 
 
-def _enforce(decision: Decision, account: Account, desk: Desk) -> Decision | _Unsettled:
+def _enforce(decision: Decision, account: Account, context: RunContext) -> Decision | _Unsettled:
     """Return the decision after the write, if it still holds after a live look and nothing forbids it meanwhile."""
-    if forbidden := _forbid(decision, desk):
+    if forbidden := _forbid(decision, context):
         return forbidden
     try:
-        decision = look_again(decision, account, desk, keys=False)
+        decision = look_again(decision, account, context, keys=False)
         if decision.outcome is not Outcome.PLANNED:
             return decision
-        return _write(decision, account, desk)
+        return _write(decision, account, context)
     except NotFound as error:
-        if _is_gone(decision.user, desk):
+        if _is_gone(decision.user, context):
             log.info("user_gone", user_name=decision.user.name)
             return _Unsettled.GONE
         return _fail(decision, error)
@@ -198,50 +198,50 @@ def _enforce(decision: Decision, account: Account, desk: Desk) -> Decision | _Un
         return _fail(decision, error)
 
 
-def _forbid(decision: Decision, desk: Desk) -> Decision | _Unsettled | None:
+def _forbid(decision: Decision, context: RunContext) -> Decision | _Unsettled | None:
     """Return what becomes of a decision where cancellation or the stop switch forbids its write, else None."""
-    if desk.halt_reason():
+    if context.cancellation.reason:
         return _Unsettled.HALTED
-    if (why := desk.stop_reason()) is not None:
+    if (why := context.stop_reason()) is not None:
         return hold_decision(decision, Reason("stopped", f"enforcement.stop was set during the run: {why}"))
     return None
 
 
-def _write(decision: Decision, account: Account, desk: Desk) -> Decision | _Unsettled:
+def _write(decision: Decision, account: Account, context: RunContext) -> Decision | _Unsettled:
     """Return a decision after trying its ways one after the other, until one has room."""
     for change in decision.changes:
         if isinstance(change, AddToGroup) and decision.via is Via.USER:
-            now = desk.policies.look(account.id, group=True)
+            now = context.policies.look(account.id, group=True)
             if now.group is not PolicyState.OURS:
                 return hold_decision(decision, policy_not_ours("group", now.group_name, now.group))
-        if forbidden := _forbid(decision, desk):  # a look can take longer than a run that was told to end waits for
+        if forbidden := _forbid(decision, context):  # a look can take longer than a run that was told to end waits for
             return forbidden
-        if isinstance(change, AttachPolicy | AddToGroup) and _is_made(change, desk):
+        if isinstance(change, AttachPolicy | AddToGroup) and _is_made(change, context):
             via = Via.USER if isinstance(change, AttachPolicy) else Via.GROUP
             return replace(decision, outcome=Outcome.ENFORCED, via=via, changes=())
     return replace(decision, outcome=Outcome.QUOTA_EXCEEDED, via=None, changes=(), reason=quota_exceeded(decision.user))
 
 
-def _is_made(change: AttachPolicy | AddToGroup, desk: Desk) -> bool:
+def _is_made(change: AttachPolicy | AddToGroup, context: RunContext) -> bool:
     """Make a change, and return whether it stands; false where the user has no room for it."""
     try:
-        desk.iam.carry_out(change)
+        context.iam.carry_out(change)
     except QuotaExceeded:
         return False
     except (Throttled, Unavailable):
-        if not desk.iam.is_in_force(change):  # the write may have been made and its answer lost
+        if not context.iam.is_in_force(change):  # the write may have been made and its answer lost
             raise
     log.info(_EVENTS[type(change)], user_name=change.user_name)
     return True
 
 
-def _release(decision: Decision, desk: Desk) -> Decision | _Unsettled:
+def _release(decision: Decision, context: RunContext) -> Decision | _Unsettled:
     """Return the decision after all its changes; what is gone already is released too."""
-    if desk.halt_reason():
+    if context.cancellation.reason:
         return _Unsettled.HALTED
     for change in decision.changes:
         try:
-            desk.iam.carry_out(change)
+            context.iam.carry_out(change)
         except NotFound:
             continue
         except AwsError as error:
@@ -250,10 +250,10 @@ def _release(decision: Decision, desk: Desk) -> Decision | _Unsettled:
     return replace(decision, outcome=Outcome.RELEASED, changes=())
 
 
-def _is_gone(user: IamUser, desk: Desk) -> bool:
+def _is_gone(user: IamUser, context: RunContext) -> bool:
     """Return whether a user no longer exists, where NotFound leaves open what was not found."""
     try:
-        desk.iam.look_at_user(user.name, password=False, keys=False)
+        context.iam.look_at_user(user.name, password=False, keys=False)
     except NotFound:
         return True
     except AwsError:

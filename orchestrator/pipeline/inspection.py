@@ -36,7 +36,7 @@ from orchestrator.domain.planning import (
     update_user,
 )
 from orchestrator.domain.remedies import explain_account_error
-from orchestrator.pipeline.context import Desk
+from orchestrator.pipeline.context import RunContext
 
 T = TypeVar("T")
 
@@ -46,19 +46,19 @@ MOST_DEVICE_LOOKS = 10
 log = structlog.get_logger(__name__)
 
 
-def inspect_account(account: Account, desk: Desk) -> AccountResult:
+def inspect_account(account: Account, context: RunContext) -> AccountResult:
     """Return the plan of one account, read with a session that cannot write."""
     with structlog.contextvars.bound_contextvars(account_id=account.id):
         try:
-            with desk.sessions.enter(account.id, Access.INSPECT) as pace:
-                result = _plan(account, desk, pace)
+            with context.sessions.enter(account.id, Access.INSPECT) as pace:
+                result = _plan(account, context, pace)
         except AwsError as error:
             problem = explain_account_error(
                 error,
                 Stage.INSPECT,
                 account,
-                organization=desk.organization,
-                role_name=desk.config.member_role.name,
+                organization=context.organization,
+                role_name=context.config.member_role.name,
             )
             log.warning("account_failed", stage=problem.stage.value, code=problem.code, message=problem.message)
             return AccountResult(account, Status.FAILED, problem=problem)
@@ -66,22 +66,24 @@ def inspect_account(account: Account, desk: Desk) -> AccountResult:
         return result
 
 
-def _plan(account: Account, desk: Desk, pace: Pace) -> AccountResult:
-    facts = desk.iam.inspect(account.id)
-    users = list(_identify_new_devices(facts.users, account.id, desk))
+def _plan(account: Account, context: RunContext, pace: Pace) -> AccountResult:
+    facts = context.iam.inspect(account.id)
+    users = list(_identify_new_devices(facts.users, account.id, context))
     looked_at = {user.name for user in users if _is_unclear(user)}
-    users = _share_where(_is_unclear, users, lambda user: _fill_in(user, desk), pace=pace)
+    users = _share_where(_is_unclear, users, lambda user: _fill_in(user, context), pace=pace)
     facts = replace(facts, users=tuple(users))
-    if desk.request.mode is Mode.RELEASE:
-        return plan_release(account, facts, desk.request.user_names)
-    managed_by, now = desk.config.policy.managed_by, desk.now()
+    if context.request.mode is Mode.RELEASE:
+        return plan_release(account, facts, context.request.user_names)
+    managed_by, now = context.config.policy.managed_by, context.now()
     decisions = _share_where(
         _is_planned,
-        [decide_user(user, account.id, facts, rules=desk.rules, managed_by=managed_by, now=now) for user in users],
-        lambda decision: _check(decision, account, facts, desk=desk, was_looked_at=decision.user.name in looked_at),
+        [decide_user(user, account.id, facts, rules=context.rules, managed_by=managed_by, now=now) for user in users],
+        lambda decision: _check(
+            decision, account, facts, context=context, was_looked_at=decision.user.name in looked_at
+        ),
         pace=pace,
     )
-    return plan_account(account, facts, decisions, limits=desk.config.limits, managed_by=managed_by)
+    return plan_account(account, facts, decisions, limits=context.config.limits, managed_by=managed_by)
 
 
 def _share_where(
@@ -102,13 +104,13 @@ def _is_planned(decision: Decision) -> bool:
     return decision.outcome is Outcome.PLANNED
 
 
-def _identify_new_devices(users: Iterable[IamUser], account_id: str, desk: Desk) -> Iterator[IamUser]:
+def _identify_new_devices(users: Iterable[IamUser], account_id: str, context: RunContext) -> Iterator[IamUser]:
     """Yield the users, with the device looked up of those who enrolled since the run that this one is compared with.
 
     The bulk reads tell virtual devices alone. Of very many who enrolled at once the first few are looked at: what this
     costs must not grow with the account.
     """
-    were_open, looks = desk.history.open_in_base(account_id), MOST_DEVICE_LOOKS
+    were_open, looks = context.history.open_in_base(account_id), MOST_DEVICE_LOOKS
     for user in users:
         is_unknown = user.has_mfa and user.mfa_device is None and user.name in were_open
         if not is_unknown or not looks:
@@ -116,16 +118,16 @@ def _identify_new_devices(users: Iterable[IamUser], account_id: str, desk: Desk)
             continue
         looks -= 1
         try:
-            yield update_user(user, desk.iam.look_at_user(user.name, password=False, keys=False))
+            yield update_user(user, context.iam.look_at_user(user.name, password=False, keys=False))
         except AwsError as error:  # it has MFA all the same, and a user who is gone will be missing in the next run
             log.warning("device_unknown", user_name=user.name, code=error.code, message=str(error))
             yield user
 
 
-def _fill_in(user: IamUser, desk: Desk) -> IamUser | None:
+def _fill_in(user: IamUser, context: RunContext) -> IamUser | None:
     """Return a user with what the credential report left open looked up live; None: it is gone."""
     try:
-        return update_user(user, desk.iam.look_at_user(user.name, password=True, keys=True))
+        return update_user(user, context.iam.look_at_user(user.name, password=True, keys=True))
     except NotFound:
         return None
     except AwsError as error:
@@ -133,18 +135,18 @@ def _fill_in(user: IamUser, desk: Desk) -> IamUser | None:
 
 
 def _check(
-    decision: Decision, account: Account, facts: AccountFacts, *, desk: Desk, was_looked_at: bool
+    decision: Decision, account: Account, facts: AccountFacts, *, context: RunContext, was_looked_at: bool
 ) -> Decision | None:
     """Return a planned decision as a live look and the policy simulator leave it; None: the user is gone.
 
     A report that was made during this run is as good as a look; the one right before the write comes in any case.
     """
-    began_at = desk.request.started_at.replace(microsecond=0)  # IAM dates a report to the second
+    began_at = context.request.started_at.replace(microsecond=0)  # IAM dates a report to the second
     is_report_old = facts.report_made_at is None or facts.report_made_at < began_at
     try:
         if is_report_old and not was_looked_at:
-            decision = look_again(decision, account, desk, keys=True)
-        return _hold_if_locked_out(decision, desk)
+            decision = look_again(decision, account, context, keys=True)
+        return _hold_if_locked_out(decision, context)
     except NotFound:
         return None
     except AwsError as error:
@@ -152,13 +154,13 @@ def _check(
         return Decision(replace(decision.user, has_mfa=None), Verdict.UNKNOWN, Outcome.NONE, reason=unreadable)
 
 
-def _hold_if_locked_out(decision: Decision, desk: Desk) -> Decision:
+def _hold_if_locked_out(decision: Decision, context: RunContext) -> Decision:
     """Return a planned decision, held where the user could not enrol under EnforceMFA or the simulator cannot tell."""
-    if decision.outcome is not Outcome.PLANNED or not desk.config.enforcement.check_enrolment:
+    if decision.outcome is not Outcome.PLANNED or not context.config.enforcement.check_enrolment:
         return decision
     user = decision.user
     try:
-        obstacle = desk.simulator.find_obstacle(user.name, user.arn)
+        obstacle = context.simulator.find_obstacle(user.name, user.arn)
     except NotFound:
         raise
     except AwsError as error:
@@ -170,11 +172,11 @@ def _hold_if_locked_out(decision: Decision, desk: Desk) -> Decision:
     )
 
 
-def look_again(decision: Decision, account: Account, desk: Desk, *, keys: bool) -> Decision:
+def look_again(decision: Decision, account: Account, context: RunContext, *, keys: bool) -> Decision:
     """Return a planned decision as a live look at its user leaves it. Raises AwsError where the look fails."""
-    seen = desk.iam.look_at_user(
+    seen = context.iam.look_at_user(
         decision.user.name,
-        password=desk.rules.needs_console_password,
-        keys=keys and desk.rules.needs_key_use,
+        password=context.rules.needs_console_password,
+        keys=keys and context.rules.needs_key_use,
     )
-    return update_decision(decision, seen, account.id, rules=desk.rules, now=desk.now())
+    return update_decision(decision, seen, account.id, rules=context.rules, now=context.now())

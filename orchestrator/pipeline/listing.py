@@ -12,8 +12,7 @@ from orchestrator.domain.errors import AwsError, ConfigError, NotFound, NothingT
 from orchestrator.domain.model import Account, Problem, Trigger
 from orchestrator.domain.remedies import explain_select_error, select_remedy
 from orchestrator.domain.selection import is_in_ous, resolve_targets
-from orchestrator.pipeline.context import Desk
-from orchestrator.pipeline.ports import Ports
+from orchestrator.pipeline.context import RunContext
 
 log = structlog.get_logger(__name__)
 
@@ -42,12 +41,12 @@ class Listing:
             self.is_complete = True
 
 
-def list_accounts(desk: Desk, ports: Ports) -> Listing:
+def list_accounts(context: RunContext) -> Listing:
     """Return the accounts that a run was asked for, once the first has arrived.
 
     Raises StartError or ConfigError where none does: then nothing can start.
     """
-    accounts = _select(desk, ports)
+    accounts = _select(context)
     try:
         first = next(accounts)
     except AwsError as error:
@@ -59,27 +58,27 @@ def list_accounts(desk: Desk, ports: Ports) -> Listing:
     return Listing(chain([first], accounts))
 
 
-def _select(desk: Desk, ports: Ports) -> Iterator[Account]:
+def _select(context: RunContext) -> Iterator[Account]:
     """Yield the accounts that the run was asked for."""
-    request, organization = desk.request, desk.config.organization
+    request, organization = context.request, context.config.organization
     watched = (*organization.include_ous, *organization.exclude_ous, *request.ou_ids)
     if request.trigger is Trigger.ONBOARDING:
         wanted = frozenset(request.targets)  # one that has left the organization meanwhile is no error
-        accounts = (account for account in ports.directory.list_accounts(watched) if account.id in wanted)
+        accounts = (account for account in context.directory.list_accounts(watched) if account.id in wanted)
     elif request.targets and all(target.isdecimal() for target in request.targets):
-        accounts = (_get_account(target, ports, watched) for target in request.targets)
+        accounts = (_get_account(target, context, watched) for target in request.targets)
     elif request.targets:
-        listed = list(ports.directory.list_accounts(watched))
-        wanted = resolve_targets(request.targets, listed, ports.archive.alias_by_account_id())
+        listed = list(context.directory.list_accounts(watched))
+        wanted = resolve_targets(request.targets, listed, context.archive.alias_by_account_id())
         accounts = (account for account in listed if account.id in wanted)
     else:
-        accounts = (account for account in ports.directory.list_accounts(watched))
+        accounts = (account for account in context.directory.list_accounts(watched))
     yield from (account for account in accounts if is_in_ous(account, request.ou_ids))
 
 
-def _get_account(account_id: str, ports: Ports, watched: tuple[str, ...]) -> Account:
+def _get_account(account_id: str, context: RunContext, watched: tuple[str, ...]) -> Account:
     try:
-        return ports.directory.get_account(account_id, watched)
+        return context.directory.get_account(account_id, watched)
     except NotFound as error:
         message = f"--account {account_id!r} matches no account of the organization"
         raise ConfigError(message) from error

@@ -13,8 +13,7 @@ from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import AwsError
 from orchestrator.domain.model import RunRequest
 from orchestrator.domain.remedies import select_remedy
-from orchestrator.pipeline.context import OuPath
-from orchestrator.pipeline.ports import Directory
+from orchestrator.pipeline.ports import Directory, OuPath
 
 PATIENCE_SECONDS = 10.0
 """How long a report waits for the OUs once all else is done: a large tree takes hundreds of calls in a row."""

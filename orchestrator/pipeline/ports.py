@@ -1,13 +1,31 @@
-"""What a run needs from outside, each as a small protocol, and what it ends in."""
+"""What a run needs from outside, each as a small protocol."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from orchestrator.concurrency.adaptive_limit import Pace
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.domain.model import Account, Imported, Product
-from orchestrator.reports.archive import RunArchive
-from orchestrator.reports.report import RunReport
+from orchestrator.domain.model import (
+    Access,
+    Account,
+    AccountFacts,
+    AddToGroup,
+    AttachPolicy,
+    Enforcement,
+    Imported,
+    PolicyChange,
+    Product,
+    UserChange,
+    UserNow,
+)
+
+INSPECTING = "inspecting"
+APPLYING = "applying"
+
+OuPath = Callable[[str], str | None]
+"""Tells the OUs above an account, by its ID, as a path of names; None: not known."""
 
 
 class Accounts(Protocol):
@@ -34,6 +52,54 @@ class Directory(Accounts, Protocol):
         ...
 
 
+class Sessions(Protocol):
+    """Enters member accounts."""
+
+    def enter(self, account_id: str, access: Access) -> AbstractContextManager[Pace]:
+        """Context manager: AWS calls inside use this account's credentials. Yields its concurrency limit."""
+        ...
+
+
+class Iam(Protocol):
+    """IAM of the entered account."""
+
+    def inspect(self, account_id: str) -> AccountFacts:
+        """Return what the account holds."""
+        ...
+
+    def look_at_user(self, user_name: str, *, password: bool, keys: bool) -> UserNow:
+        """Return how a user stands right now."""
+        ...
+
+    def carry_out(self, change: UserChange) -> None:
+        """Make one change to one user."""
+        ...
+
+    def is_in_force(self, change: AttachPolicy | AddToGroup) -> bool:
+        """Return whether a change stands."""
+        ...
+
+
+class Policies(Protocol):
+    """The EnforceMFA policy and group of the entered account."""
+
+    def look(self, account_id: str, *, group: bool) -> Enforcement:
+        """Return how they stand right now."""
+        ...
+
+    def change(self, account_id: str, change: PolicyChange) -> None:
+        """Make one change to them."""
+        ...
+
+
+class Simulator(Protocol):
+    """Tells what EnforceMFA would mean for a user of the entered account."""
+
+    def find_obstacle(self, user_name: str, user_arn: str) -> str | None:
+        """Return what would keep a user from enrolling, or None."""
+        ...
+
+
 class Notifier(Protocol):
     """Sends the digest."""
 
@@ -57,10 +123,6 @@ class SecurityHub(Protocol):
     def import_findings(self, findings: Sequence[Mapping[str, Any]], cancellation: Cancellation) -> Imported:
         """Import findings until cancelled, or raise AwsError."""
         ...
-
-
-INSPECTING = "inspecting"
-APPLYING = "applying"
 
 
 class Observer(Protocol):
@@ -95,7 +157,7 @@ class NotCounted:
 
 
 class Unobserved:
-    """Observes a run that nobody watches."""
+    """Observer that ignores all progress events."""
 
     def phase(self, name: str, total: int | None) -> None:
         """Do nothing."""
@@ -105,32 +167,3 @@ class Unobserved:
 
     def done(self, name: str, *, changes: int, failed: bool) -> None:
         """Do nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ports:
-    """What a run needs from outside, each fitting by shape."""
-
-    directory: Directory
-    archive: RunArchive
-    notifier: Notifier | None
-    observer: Observer
-    confirm: Callable[[RunReport], bool] | None
-    """Asks a person whether a plan may be carried out; None where nobody is to be asked."""
-    cancellation: Cancellation
-    securityhub: SecurityHub | None = None
-    counter: Counter = field(default_factory=NotCounted)
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A run that came to its end: its report, where that is archived, and whether a person said no.
-
-    `api_calls` counts the calls made to AWS, tries included, and `api_throttles` those that AWS throttled.
-    """
-
-    report: RunReport
-    address: str | None
-    was_declined: bool = False
-    api_calls: int = 0
-    api_throttles: int = 0

@@ -13,8 +13,7 @@ from orchestrator.domain.remedies import explain_findings, explain_findings_erro
 from orchestrator.output.exemption_notices import exemption_notes
 from orchestrator.output.security_hub import render_findings
 from orchestrator.output.slack import render_digest
-from orchestrator.pipeline.context import Desk
-from orchestrator.pipeline.ports import Finished, Ports
+from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.results import Results
 from orchestrator.reports.changes import carry_on, compare
 from orchestrator.reports.report import RunReport, amend_report, build_report, report_account
@@ -24,38 +23,39 @@ PAGE_COMMENT = "The page of this run, with every account and user: save it, then
 log = structlog.get_logger(__name__)
 
 
-def close_run(results: Results, desk: Desk, ports: Ports, *, errors: list[Problem], is_complete: bool) -> Finished:
+def close_run(results: Results, context: RunContext, *, errors: list[Problem], is_complete: bool) -> Finished:
     """Return the finished run: archived, imported, told of. `errors` are those of the run, and grow."""
-    report = report_run(results, desk, errors, is_complete=is_complete)
-    address = archive_report(report, desk, ports, errors=errors)
-    import_findings(report, desk, ports, errors=errors)
-    send_digest(amend_report(report, errors, desk.now()), desk, ports, errors=errors)
-    report = amend_report(report, errors, desk.now())
+    report = report_run(results, context, errors, is_complete=is_complete)
+    address = archive_report(report, context, errors=errors)
+    import_findings(report, context, errors=errors)
+    send_digest(amend_report(report, errors, context.now()), context, errors=errors)
+    report = amend_report(report, errors, context.now())
     log.info("run_finished", complete=report.complete, **report.totals.model_dump())
-    return Finished(report, address)
+    counter = context.counter
+    return Finished(report, address, api_calls=counter.calls, api_throttles=counter.throttles)
 
 
-def report_run(results: Results, desk: Desk, errors: Iterable[Problem], *, is_complete: bool) -> RunReport:
+def report_run(results: Results, context: RunContext, errors: Iterable[Problem], *, is_complete: bool) -> RunReport:
     """Return the report of a run as it stands, with what earlier runs have to do with it."""
-    request, history, ou_path = desk.request, desk.history, desk.find_ous()
+    request, history, ou_path = context.request, context.history, context.find_ous()
     report = build_report(
         request,
-        desk.organization.id,
+        context.organization.id,
         (carry_on(report_account(result, ou_path(result.account.id)), history, request) for result in results),
         errors=errors,
         is_complete=is_complete,
-        finished_at=desk.now(),
+        finished_at=context.now(),
     )
     return report.model_copy(update={"changes": compare(report, history)})
 
 
-def archive_report(report: RunReport, desk: Desk, ports: Ports, *, errors: list[Problem]) -> str | None:
+def archive_report(report: RunReport, context: RunContext, *, errors: list[Problem]) -> str | None:
     """Return where the report was archived; a failure joins the errors of the run."""
     try:
-        address = ports.archive.save(report)
+        address = context.archive.save(report)
         if report.trigger is not Trigger.CLI:
-            _save_page(report, desk, ports)
-        ports.archive.prune(report.finished_at)
+            _save_page(report, context)
+        context.archive.prune(report.finished_at)
     except ArchiveError as error:
         log.error("archive_failed", message=str(error))  # noqa: TRY400 - a known failure, no traceback
         remedy = "Make archive.location writable; this report is in the output of this run alone."
@@ -64,30 +64,30 @@ def archive_report(report: RunReport, desk: Desk, ports: Ports, *, errors: list[
     return address
 
 
-def _save_page(report: RunReport, desk: Desk, ports: Ports) -> None:
+def _save_page(report: RunReport, context: RunContext) -> None:
     """Put the page of a run beside its report."""
-    ports.archive.save_page(report, _render_page(report, desk, ports))
+    context.archive.save_page(report, _render_page(report, context))
 
 
-def _render_page(report: RunReport, desk: Desk, ports: Ports) -> Iterable[str]:
+def _render_page(report: RunReport, context: RunContext) -> Iterable[str]:
     """Return the page of a run, with the trend of the runs before it. Raises ArchiveError."""
     from orchestrator.output.html import MAX_RUNS, render_page, trend_point  # noqa: PLC0415 - draws a chart: not at cold start
 
-    earlier = ports.archive.trend(report.organization_id, most=MAX_RUNS)
+    earlier = context.archive.trend(report.organization_id, most=MAX_RUNS)
     trend = [trend_point(run) for run in earlier if run.run_id != report.run_id]
-    keys_stop = desk.config.policy.access_keys == "deny"
+    keys_stop = context.config.policy.access_keys == "deny"
     return render_page(report, trend=trend, keys_stop=keys_stop)
 
 
-def import_findings(report: RunReport, desk: Desk, ports: Ports, *, errors: list[Problem]) -> None:
+def import_findings(report: RunReport, context: RunContext, *, errors: list[Problem]) -> None:
     """Import the findings of a plan or apply run into Security Hub; a failure joins the errors of the run."""
-    hub = ports.securityhub
+    hub = context.securityhub
     if hub is None or report.mode is Mode.RELEASE:
         return
-    findings = render_findings(report, desk.history, hub.product)
+    findings = render_findings(report, context.history, hub.product)
     problem: Problem | None
     try:
-        imported = hub.import_findings(findings, ports.cancellation)
+        imported = hub.import_findings(findings, context.cancellation)
     except AwsError as error:
         problem = explain_findings_error(error, hub.product)
     else:
@@ -100,11 +100,11 @@ def import_findings(report: RunReport, desk: Desk, ports: Ports, *, errors: list
         errors.append(problem)
 
 
-def send_digest(report: RunReport, desk: Desk, ports: Ports, *, errors: list[Problem]) -> None:
+def send_digest(report: RunReport, context: RunContext, *, errors: list[Problem]) -> None:
     """Send the digest of a run; a failure joins the errors of the run."""
-    if ports.notifier is None:
+    if context.notifier is None:
         return
-    config = desk.config
+    config = context.config
     digest = render_digest(
         report,
         config.slack,
@@ -116,23 +116,23 @@ def send_digest(report: RunReport, desk: Desk, ports: Ports, *, errors: list[Pro
     if wants_findings and not digest.has_findings:
         return
     try:
-        ports.notifier.send(digest.text, digest.blocks)
+        context.notifier.send(digest.text, digest.blocks)
     except DigestError as error:
         log.error("digest_failed", message=str(error))  # noqa: TRY400 - a known failure, no traceback
         remedy = "The report is archived; mend the Slack settings, then run again."
         errors.append(Problem(Stage.DIGEST, "digest_failed", str(error), remedy))
         return
     if config.slack.attach:
-        _attach_page(report, desk, ports, errors=errors)
+        _attach_page(report, context, errors=errors)
 
 
-def _attach_page(report: RunReport, desk: Desk, ports: Ports, *, errors: list[Problem]) -> None:
+def _attach_page(report: RunReport, context: RunContext, *, errors: list[Problem]) -> None:
     """Put the page of a run into the thread of its digest; a failure joins the errors of the run."""
-    if ports.notifier is None:
+    if context.notifier is None:
         return
     try:
-        content = "".join(_render_page(report, desk, ports)).encode()
-        ports.notifier.attach(f"orgmfa-{report.run_id}.html", content, PAGE_COMMENT)
+        content = "".join(_render_page(report, context)).encode()
+        context.notifier.attach(f"orgmfa-{report.run_id}.html", content, PAGE_COMMENT)
     except (ArchiveError, DigestError) as error:
         log.error("attach_failed", message=str(error))  # noqa: TRY400 - a known failure, no traceback
         remedy = "The digest was sent; mend what the message names, or see the page by `orgmfa report --html`."

@@ -13,59 +13,44 @@ from dataclasses import replace
 
 import structlog
 
-from orchestrator.domain.errors import ArchiveError, StartError
-from orchestrator.domain.model import Mode, Problem, Reason, RunRequest, Stage
-from orchestrator.domain.planning import hold_at_gate
-from orchestrator.pipeline.context import Desk
+from orchestrator.domain.model import Mode, Problem, RunRequest, Stage
+from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.earlier_runs import history_problems, recall_earlier_runs
-from orchestrator.pipeline.executor import Sweep, explain_unreached, hold_all
+from orchestrator.pipeline.executor import Sweep, explain_unreached
+from orchestrator.pipeline.gate import approve, gate, hold_all
 from orchestrator.pipeline.listing import list_accounts
 from orchestrator.pipeline.ou_paths import OuSurvey
-from orchestrator.pipeline.ports import Finished, Ports
 from orchestrator.pipeline.publishing import close_run, report_run
 from orchestrator.pipeline.results import Results
-from orchestrator.reports.report import RunReport
 
 log = structlog.get_logger(__name__)
 
 
-def run(desk: Desk, ports: Ports) -> Finished:
+def run(context: RunContext) -> Finished:
     """Carry out one run and return its report.
 
     Raises StartError or ConfigError where nothing could start; after that every failure is in the report.
     """
-    request = desk.request
+    request, cancellation = context.request, context.cancellation
     log.info("run_started", mode=request.mode.value, trigger=request.trigger.value)
-    listing = list_accounts(desk, ports)
-    desk = replace(desk, find_ous=OuSurvey(ports.directory, request, ports.cancellation).finish)
-    desk = recall_earlier_runs(desk, ports.archive)
+    listing = list_accounts(context)
+    context = replace(context, find_ous=OuSurvey(context.directory, request, cancellation).finish)
+    context = recall_earlier_runs(context)
     results = Results(listing.order)
-    sweep = Sweep(desk, ports, results)
+    sweep = Sweep(context, results)
     sweep.plan_all(listing)
-    if reason := gate(results.planned, desk, has_changes=bool(results.with_changes)):
+    if reason := gate(results.planned, context, has_changes=bool(results.with_changes)):
         hold_all(results, reason)
-    errors = [*listing.problems, *history_problems(desk), *_unmatched_users(request, results)]
+    errors = [*listing.problems, *history_problems(context), *_unmatched_users(request, results)]
 
     if request.mode is not Mode.PLAN and results.with_changes:
-        if not ports.cancellation.reason and (ports.confirm is not None or request.mode is Mode.RELEASE):
-            plan = report_run(results, desk, errors, is_complete=listing.is_complete)
-            if ports.confirm is not None and not ports.confirm(plan):
+        if not cancellation.reason and (context.confirm is not None or request.mode is Mode.RELEASE):
+            plan = report_run(results, context, errors, is_complete=listing.is_complete)
+            if not approve(plan, context):
                 return Finished(plan, None, was_declined=True)
-            if request.mode is Mode.RELEASE:
-                _remember_release(plan, desk, ports)
         sweep.apply_all()  # after cancellation nothing is applied, and each account says so
-    errors += explain_unreached(results, ports.cancellation.reason)
-    return close_run(results, desk, ports, errors=errors, is_complete=listing.is_complete)
-
-
-def gate(planned: int, desk: Desk, *, has_changes: bool) -> Reason | None:
-    """Return why a run must write nothing at all, or None where it may go on; a release passes."""
-    if desk.request.mode is Mode.RELEASE or not has_changes:
-        return None
-    reason = hold_at_gate(planned, desk.config.limits, stop_reason=desk.stop_reason())
-    if reason is not None:
-        log.warning("run_held", code=reason.code, message=reason.message, planned=planned)
-    return reason
+    errors += explain_unreached(results, cancellation.reason)
+    return close_run(results, context, errors=errors, is_complete=listing.is_complete)
 
 
 def _unmatched_users(request: RunRequest, results: Results) -> list[Problem]:
@@ -82,12 +67,3 @@ def _unmatched_users(request: RunRequest, results: Results) -> list[Problem]:
         )
         for name in sorted(missing)
     ]
-
-
-def _remember_release(plan: RunReport, desk: Desk, ports: Ports) -> None:
-    """Note in the archive, before anybody is released, whom later runs must leave alone."""
-    try:
-        ports.archive.remember_release(plan, desk.now() + desk.request.release_for)
-    except ArchiveError as error:
-        message = f"{error}. Nobody was released: the next run would have undone it unknowingly."
-        raise StartError(message) from error

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from orchestrator import wiring
-from orchestrator.aws import clients, iam, retries, sessions
+from orchestrator.aws import clients, iam, retries, sessions, stop_switch
 from orchestrator.concurrency import pool
 from orchestrator.output.slack import client as slack
 
@@ -25,7 +25,7 @@ _CONSTANTS: tuple[tuple[Any, str, float], ...] = (
     (retries, "UNREACHABLE_SECONDS", 1.5),
     (sessions, "WAIT_SECONDS", 0.05),
     (wiring, "ONBOARDING_PATIENCE_SECONDS", 2.0),
-    (wiring, "STOP_FRESH_SECONDS", 0.0),
+    (stop_switch, "FRESH_SECONDS", 0.0),
     (slack, "FIRST_WAIT_SECONDS", 0.01),
 )
 _DEFAULTS: tuple[tuple[Any, str, float], ...] = (

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.domain.model import AccountResult, Decision, Outcome, Status, Verdict
 from orchestrator.lambdas.metrics import count_metrics, emit_metrics
-from orchestrator.pipeline.ports import Finished
+from orchestrator.pipeline.context import Finished
 from orchestrator.reports.report import RunReport, build_report, report_account
 from tests.builders import NOW, make_account, make_request, make_user
 

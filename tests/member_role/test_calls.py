@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 from moto.sts.models import sts_backends
 
+from orchestrator.cli.doctor_wiring import examine_hub
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.doctor import Question
 from orchestrator.domain.config import Config
 from orchestrator.domain.model import Mode, RunRequest, Trigger
-from orchestrator.wiring import Hub, examine_hub, make_hub, make_run_id, run_once
+from orchestrator.wiring import Hub, make_hub, make_run_id, run_once
 from tests.aws_server import MANAGEMENT, AwsServer, Call, xml_error
 from tests.fakes import FakeObserver
 from tests.iam_evaluator import Decision, Request, decide

@@ -9,15 +9,14 @@ import pytest
 
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.concurrency.pool import work_through
-from orchestrator.domain.assessment import make_rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.model import AccountResult, Decision, Mode, Outcome, Problem, Stage, Status, UserNow
 from orchestrator.pipeline.apply import Settled, apply_account, failed, unfinished
-from orchestrator.pipeline.context import Desk
+from orchestrator.pipeline.context import RunContext
 from orchestrator.pipeline.inspection import inspect_account
-from tests.builders import NOW, ORGANIZATION, make_request, make_user
-from tests.fakes import FakeAws, fail
+from tests.builders import make_request, make_user
+from tests.fakes import CancelledWhen, FakeAws, fail, make_context
 
 LONG = 30.0
 USERS = 60
@@ -29,7 +28,7 @@ PROBLEM = Problem(Stage.APPLY, "defect", "broken", "report it")
 
 @dataclass
 class Office:
-    """One account with many users without MFA, and the desk that works on it."""
+    """One account with many users without MFA, and the context of a run over it."""
 
     aws: FakeAws = field(default_factory=FakeAws)
     cancellation: Cancellation = field(default_factory=Cancellation)
@@ -39,26 +38,20 @@ class Office:
     def __post_init__(self) -> None:
         self.account = self.aws.add(*map(make_user, NAMES))
 
-    def desk(self, mode: Mode) -> Desk:
-        return Desk(
+    def context(self, mode: Mode) -> RunContext:
+        return make_context(
+            self.aws,
             request=make_request(mode=mode),
             config=Config.model_validate({"limits": {"max_changes_per_account": None}}),
-            organization=ORGANIZATION,
-            sessions=self.aws,
-            iam=self.aws,
-            policies=self.aws,
-            simulator=self.aws,
-            rules=make_rules(Config(), {}, "arn:aws:iam::999999999999:user/operator"),
-            now=lambda: NOW,
             stop_reason=lambda: "because" if self.is_stopped() else None,
-            halt_reason=lambda: self.cancellation.reason,
+            cancellation=self.cancellation,
         )
 
     def plan(self, mode: Mode = Mode.APPLY) -> AccountResult:
-        return self.in_a_pool(lambda: inspect_account(self.account.account, self.desk(mode)))
+        return self.in_a_pool(lambda: inspect_account(self.account.account, self.context(mode)))
 
     def apply(self, plan: AccountResult, mode: Mode = Mode.APPLY) -> AccountResult:
-        return self.in_a_pool(lambda: apply_account(plan, self.desk(mode), self.settled))
+        return self.in_a_pool(lambda: apply_account(plan, self.context(mode), self.settled))
 
     def in_a_pool(self, job: Callable[[], AccountResult]) -> AccountResult:
         """Return what a job returns on a thread of a pool with more threads than may be at work in one account."""
@@ -163,7 +156,7 @@ def test_only_the_planned_are_written_to(office: Office) -> None:
 
 
 @pytest.mark.parametrize("action", ["look", "attach"])
-def test_after_a_halt_nothing_more_is_written(office: Office, action: str) -> None:
+def test_after_cancellation_nothing_more_is_written(office: Office, action: str) -> None:
     """Those already looked at are not written to either; a write under way is, and is in the books."""
     plan = office.plan()
     office.aws.calls.clear()
@@ -195,7 +188,7 @@ def test_after_the_stop_switch_nothing_more_is_written(office: Office, action: s
     assert {decision.reason.code for decision in held if decision.reason} == {"stopped"}
 
 
-def test_halt_and_stop_switch_are_asked_before_each_write(office: Office) -> None:
+def test_cancellation_and_stop_switch_are_asked_before_each_write(office: Office) -> None:
     plan, asked = office.plan(), list[str]()
 
     def note(what: str) -> Callable[[], Any]:
@@ -206,12 +199,13 @@ def test_halt_and_stop_switch_are_asked_before_each_write(office: Office) -> Non
             asked.append("write")
 
     office.aws.before = before
-    apply_account(
-        plan, replace(office.desk(Mode.APPLY), stop_reason=note("stop"), halt_reason=note("halt")), office.settled
+    watched = replace(
+        office.context(Mode.APPLY), stop_reason=note("stop"), cancellation=CancelledWhen(note("cancellation"))
     )
+    apply_account(plan, watched, office.settled)
 
     before_writes = [asked[index - 2 : index] for index, what in enumerate(asked) if what == "write"]
-    assert before_writes == [["halt", "stop"]] * USERS
+    assert before_writes == [["cancellation", "stop"]] * USERS
 
 
 def test_unexpected_exception_fails_the_account_and_no_write_is_lost_from_the_books(office: Office) -> None:
@@ -287,7 +281,7 @@ def test_users_gone_meanwhile_come_in_no_list(office: Office, ends: str) -> None
     assert list(outcomes(result)) == NAMES[AT_ONCE:]
 
 
-def test_release_is_made_at_once_and_stops_at_a_halt(office: Office) -> None:
+def test_release_is_made_at_once_and_stops_at_cancellation(office: Office) -> None:
     office.apply(office.plan())
     office.settled.decisions.clear()
     plan = office.plan(Mode.RELEASE)

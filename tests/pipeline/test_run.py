@@ -24,13 +24,12 @@ from orchestrator.domain.errors import (
     Unreachable,
 )
 from orchestrator.domain.model import Access, Account, AccountState, Mode, PolicyState, Refused, Trigger, UserNow
-from orchestrator.pipeline.context import Desk
-from orchestrator.pipeline.ports import Finished, Ports
+from orchestrator.pipeline.context import Finished
 from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import AccountReport, RunReport, UserReport, exit_code
 from tests.builders import NOW, ORGANIZATION, days_ago, make_config, make_request, make_user
-from tests.fakes import FakeAws, FakeNotifier, FakeObserver, FakeSecurityHub, MemoryStore, fail
+from tests.fakes import FakeAws, FakeNotifier, FakeObserver, FakeSecurityHub, MemoryStore, fail, make_context
 
 
 @dataclass
@@ -51,29 +50,20 @@ class Stage:
     def finish(self, mode: str = "apply", config: Config | None = None, **request: Any) -> Finished:
         config = config or Config()
         archive = RunArchive(self.store, config.archive.keep)
-        desk = Desk(
+        context = make_context(
+            self.aws,
             request=make_request(mode=Mode(mode), **request),
             config=config,
-            organization=ORGANIZATION,
-            sessions=self.aws,
-            iam=self.aws,
-            policies=self.aws,
-            simulator=self.aws,
             rules=make_rules(config, archive.released_until(NOW), "arn:aws:iam::999999999999:user/operator"),
-            now=lambda: NOW,
             stop_reason=lambda: "because" if self.is_stopped() else None,
-            halt_reason=lambda: self.cancellation.reason,
-        )
-        ports = Ports(
-            directory=self.aws,
+            cancellation=self.cancellation,
             archive=archive,
             notifier=self.notifier,
             observer=self.observer,
             confirm=self._confirm if self.asks else None,
-            cancellation=self.cancellation,
             securityhub=self.securityhub,
         )
-        return run(desk, ports)
+        return run(context)
 
     def play(self, mode: str = "apply", config: Config | None = None, **request: Any) -> RunReport:
         return self.finish(mode, config, **request).report
@@ -744,7 +734,7 @@ def test_plan_shows_changes_to_the_policy_and_makes_none(stage: Stage) -> None:
     assert stage.aws.writes() == []
 
 
-def test_update_that_a_halt_forestalled_is_not_reported_as_made(stage: Stage) -> None:
+def test_update_that_cancellation_forestalled_is_not_reported_as_made(stage: Stage) -> None:
     stage.aws.add(make_user("bob", has_mfa=True), policy=PolicyState.OUTDATED)
 
     def cancellation(action: str, _: str, subject: str) -> None:
@@ -760,7 +750,7 @@ def test_update_that_a_halt_forestalled_is_not_reported_as_made(stage: Stage) ->
     assert exit_code(report) == 1
 
 
-def test_change_to_a_policy_that_a_halt_left_undone_is_not_reported_as_made(stage: Stage) -> None:
+def test_change_to_a_policy_that_cancellation_left_undone_is_not_reported_as_made(stage: Stage) -> None:
     for _ in range(2):
         stage.aws.add(make_user("alice"), policy=PolicyState.MISSING)
 

@@ -13,13 +13,11 @@ from orchestrator.domain.assessment import make_rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import AccessDenied, ArchiveError, AssumeRoleDenied, NotFound, StartError, Throttled
 from orchestrator.domain.model import AccountState, MfaDevice, Mode, UserNow
-from orchestrator.pipeline.context import Desk
-from orchestrator.pipeline.ports import Ports
 from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import AccountReport, Changes, RunReport, UserReport, exit_code
-from tests.builders import NOW, ORGANIZATION, days_ago, make_config, make_request, make_user
-from tests.fakes import FakeAws, FakeNotifier, FakeObserver, MemoryStore, fail
+from tests.builders import NOW, days_ago, make_config, make_request, make_user
+from tests.fakes import FakeAws, FakeNotifier, MemoryStore, fail, make_context
 
 PAYMENTS, SEARCH, LAB = "000000000001", "000000000002", "000000000003"
 FIDO = MfaDevice("fido", days_ago(-1.5))
@@ -58,28 +56,19 @@ class Days:
         now = self.store.written_at = NOW + timedelta(days=day)
         config = config or Config()
         archive = RunArchive(self.store, config.archive.keep)
-        desk = Desk(
+        context = make_context(
+            self.aws,
             request=make_request(mode=Mode(mode), run_id=f"run-{self.runs:02}", started_at=now, **request),
             config=config,
-            organization=ORGANIZATION,
-            sessions=self.aws,
-            iam=self.aws,
-            policies=self.aws,
-            simulator=self.aws,
             rules=make_rules(config, archive.released_until(now)),
             now=lambda: now,
             stop_reason=lambda: "because" if stop else None,
-            halt_reason=lambda: self.cancellation.reason,
-        )
-        ports = Ports(
-            directory=self.aws,
+            cancellation=self.cancellation,
             archive=archive,
             notifier=self.notifier,
-            observer=FakeObserver(),
             confirm=lambda _: self.answers,
-            cancellation=self.cancellation,
         )
-        return run(desk, ports).report
+        return run(context).report
 
     def change(self, account_id: str, name: str, **changes: Any) -> None:
         """Have a user be otherwise from now on."""

@@ -15,6 +15,7 @@ import pytest
 
 from orchestrator.aws.clients import Clients
 from orchestrator.aws.file_store import make_store
+from orchestrator.cli.doctor_wiring import examine_hub
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.doctor import Question
 from orchestrator.domain.config import load_config
@@ -23,7 +24,7 @@ from orchestrator.lambdas import runtime as invocation
 from orchestrator.lambdas.run import lambda_handler
 from orchestrator.lambdas.step import lambda_handler as step
 from orchestrator.pipeline.lease import Lease
-from orchestrator.wiring import Hub, examine_hub, make_hub, make_run_id, run_once
+from orchestrator.wiring import Hub, make_hub, make_run_id, run_once
 from tests.aws_server import MANAGEMENT, AwsServer
 from tests.fake_slack import FakeSlack
 from tests.iam_evaluator import Decision, Request, decide

@@ -10,7 +10,7 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from orchestrator.domain.config import Config, load_config
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.lambdas.metrics import NAMESPACE, SERVICE, count_metrics
-from orchestrator.pipeline.ports import Finished
+from orchestrator.pipeline.context import Finished
 from orchestrator.reports.report import build_report
 from orchestrator.wiring import utc_now
 from tests.member_role import rendering as member_role

@@ -11,12 +11,12 @@ import structlog
 from orchestrator.domain.errors import ArchiveError
 from orchestrator.domain.model import AccountResult, Mode, Outcome, Status
 from orchestrator.pipeline.apply import Settled, unfinished
-from orchestrator.pipeline.context import Desk
+from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.distributed.state import Effort, Outline, Workroom
 from orchestrator.pipeline.earlier_runs import history_problems, with_history
-from orchestrator.pipeline.executor import Sweep, explain_unreached, hold_all, leave_out, skip
+from orchestrator.pipeline.executor import Sweep, explain_unreached, leave_out, skip
+from orchestrator.pipeline.gate import hold_all
 from orchestrator.pipeline.ou_paths import OuSurvey
-from orchestrator.pipeline.ports import Finished, Ports
 from orchestrator.pipeline.publishing import close_run
 from orchestrator.pipeline.results import Results
 
@@ -46,36 +46,36 @@ class _Efforts:
         self.ended |= {effort.ended} if effort.ended else set()
 
 
-def merge(outline: Outline, desk: Desk, ports: Ports, *, room: Workroom) -> Finished:
+def merge(outline: Outline, context: RunContext, *, room: Workroom) -> Finished:
     """Return the finished run. Raises ArchiveError where what the steps left cannot be read."""
-    ous = OuSurvey(ports.directory, outline.request, ports.cancellation, patience_seconds=OU_PATIENCE_SECONDS)
-    desk = replace(with_history(desk, room.history()), find_ous=ous.finish)
+    ous = OuSurvey(context.directory, outline.request, context.cancellation, patience_seconds=OU_PATIENCE_SECONDS)
+    context = replace(with_history(context, room.history()), find_ous=ous.finish)
     order: dict[str, int] = {}
     results, efforts = Results(order), _Efforts()
-    _gather_plans(room, desk, len(outline.sizes), results=results, efforts=efforts, order=order)
+    _gather_plans(room, context, len(outline.sizes), results=results, efforts=efforts, order=order)
     verdict = room.verdict()
     if verdict is not None and verdict.hold is not None:
         hold_all(results, verdict.hold)
     elif outline.request.mode is Mode.APPLY and results.with_changes:
         unsettled = _gather_applied(room, results, efforts)
-        _settle(unsettled, desk, ports, results=results, was_let_go=verdict is not None)
+        _settle(unsettled, context, results=results, was_let_go=verdict is not None)
     errors = [
         *outline.problems,
-        *history_problems(desk),
+        *history_problems(context),
         *explain_unreached(results, efforts.reason),
     ]
-    finished = close_run(results, desk, ports, errors=errors, is_complete=outline.is_complete)
+    finished = close_run(results, context, errors=errors, is_complete=outline.is_complete)
     if finished.address is not None:
         _clear(room)
     return replace(
         finished,
-        api_calls=efforts.calls + ports.counter.calls,
-        api_throttles=efforts.throttles + ports.counter.throttles,
+        api_calls=efforts.calls + finished.api_calls,
+        api_throttles=efforts.throttles + finished.api_throttles,
     )
 
 
 def _gather_plans(
-    room: Workroom, desk: Desk, batches: int, *, results: Results, efforts: _Efforts, order: dict[str, int]
+    room: Workroom, context: RunContext, batches: int, *, results: Results, efforts: _Efforts, order: dict[str, int]
 ) -> None:
     """Put the plan of every account into the results; those of a batch that did not come back are not reached."""
     kept = room.kept("plans")
@@ -89,7 +89,7 @@ def _gather_plans(
         else:
             log.error("batch_lost", batch=number, accounts=len(accounts))
             efforts.ended.add(LOST)
-            found = [skip(account, desk) or leave_out(account, LOST) for account in accounts]
+            found = [skip(account, context) or leave_out(account, LOST) for account in accounts]
         for result in found:
             results.put(result)
 
@@ -109,14 +109,14 @@ def _gather_applied(room: Workroom, results: Results, efforts: _Efforts) -> list
     return list(unsettled)
 
 
-def _settle(account_ids: list[str], desk: Desk, ports: Ports, *, results: Results, was_let_go: bool) -> None:
+def _settle(account_ids: list[str], context: RunContext, *, results: Results, was_let_go: bool) -> None:
     """Put into the results how accounts stand whose batch did not come back from being applied.
 
     Without the word of the gate nothing was applied; else the accounts are inspected anew, as planning does.
     """
     seen = Results({account_id: index for index, account_id in enumerate(account_ids)})
     if was_let_go and account_ids:
-        Sweep(desk, ports, seen).plan_all([results[account_id].account for account_id in account_ids])
+        Sweep(context, seen).plan_all([results[account_id].account for account_id in account_ids])
     now = {result.account.id: result for result in seen}
     for account_id in account_ids:
         plan = results[account_id]

@@ -6,55 +6,54 @@ from typing import Literal
 
 from orchestrator.domain.errors import StartError
 from orchestrator.domain.model import Account, AccountResult, Mode, Problem, Stage
-from orchestrator.pipeline.context import RUN_AGAIN, Desk
+from orchestrator.pipeline.context import RUN_AGAIN, RunContext
 from orchestrator.pipeline.distributed.state import Effort, Entry, Outline, Part, Verdict, Workroom
 from orchestrator.pipeline.earlier_runs import recall_earlier_runs, with_history
 from orchestrator.pipeline.executor import Sweep, leave_out
+from orchestrator.pipeline.gate import gate
 from orchestrator.pipeline.listing import list_accounts
-from orchestrator.pipeline.ports import Ports
 from orchestrator.pipeline.results import Results
-from orchestrator.pipeline.run import gate
 from orchestrator.reports.history import Base, History
 
 
 def select(
-    desk: Desk, ports: Ports, room: Workroom, *, batch_size: int, max_changes: int | Literal["none"] | None
+    context: RunContext, room: Workroom, *, batch_size: int, max_changes: int | Literal["none"] | None
 ) -> Outline:
     """List the accounts of the organization into batches.
 
     Raises StartError where nothing could start.
     """
-    listing = list_accounts(desk, ports)
-    desk = recall_earlier_runs(desk, ports.archive)
-    room.put_history(desk.history)
+    listing = list_accounts(context)
+    context = recall_earlier_runs(context)
+    room.put_history(context.history)
     accounts, problems = iter(listing), listing.problems
     sizes: list[int] = []
     while batch := list(islice(accounts, batch_size)):
-        room.put_batch(len(sizes), (_enter(account, desk.history) for account in batch))
+        room.put_batch(len(sizes), (_enter(account, context.history) for account in batch))
         sizes.append(len(batch))
-        if reason := ports.cancellation.reason:
+        if reason := context.cancellation.reason:
             message = "the run ended while accounts were still being listed"
             problems.append(Problem(Stage.SELECT, reason, message, RUN_AGAIN[reason]))
             break
-    outline = Outline(desk.request, tuple(sizes), listing.is_complete, tuple(problems), max_changes)
+    outline = Outline(context.request, tuple(sizes), listing.is_complete, tuple(problems), max_changes)
     room.put_outline(outline)
     room.put_items("batches.json", range(len(sizes)))
     return outline
 
 
-def plan_batch(number: int, desk: Desk, ports: Ports, *, room: Workroom) -> None:
+def plan_batch(number: int, context: RunContext, *, room: Workroom) -> None:
     """Plan the accounts of one batch and keep the plans."""
     entries = room.batch(number)
-    desk = with_history(desk, _share(entries, desk))
+    context = with_history(context, _share(entries, context))
     results = Results({entry.account.id: index for index, entry in enumerate(entries)})
-    Sweep(desk, ports, results).plan_all(entry.account for entry in entries)
+    Sweep(context, results).plan_all(entry.account for entry in entries)
     for entry in entries:  # after cancellation accounts are no longer drawn
         if entry.account.id not in results:
-            results.put(leave_out(entry.account, ports.cancellation.reason or "interrupted"))
-    room.put_part("plans", number, Part(_effort(ports), results))
+            results.put(leave_out(entry.account, context.cancellation.reason or "interrupted"))
+    room.put_part("plans", number, Part(_effort(context), results))
 
 
-def gate_plans(outline: Outline, desk: Desk, room: Workroom) -> list[int]:
+def gate_plans(outline: Outline, context: RunContext, room: Workroom) -> list[int]:
     """Return the batches to apply, once all plans are counted; none where the run must write nothing.
 
     Plans that did not come back are not applied, so they count for nothing.
@@ -65,22 +64,22 @@ def gate_plans(outline: Outline, desk: Desk, room: Workroom) -> list[int]:
         planned += results.planned
         if results.with_changes:
             changed.append(number)
-    hold = gate(planned, desk, has_changes=bool(changed))
+    hold = gate(planned, context, has_changes=bool(changed))
     room.put_verdict(Verdict(hold))
     numbers = changed if hold is None and outline.request.mode is Mode.APPLY else []
     room.put_items("apply.json", numbers)
     return numbers
 
 
-def apply_batch(number: int, desk: Desk, ports: Ports, *, room: Workroom) -> None:
+def apply_batch(number: int, context: RunContext, *, room: Workroom) -> None:
     """Apply the plans of one batch and keep what became of them. Raises StartError where the gate has not let it go."""
     verdict = room.verdict()
-    if verdict is None or verdict.hold is not None or desk.request.mode is not Mode.APPLY:
+    if verdict is None or verdict.hold is not None or context.request.mode is not Mode.APPLY:
         raise StartError(f"batch {number} may not be applied: the gate has not let this run go")
     results = _results(room.part("plans", number).results)
     changed = results.with_changes
-    Sweep(desk, ports, results).apply_all()
-    room.put_part("applied", number, Part(_effort(ports), (results[account_id] for account_id in changed)))
+    Sweep(context, results).apply_all()
+    room.put_part("applied", number, Part(_effort(context), (results[account_id] for account_id in changed)))
 
 
 def _enter(account: Account, history: History) -> Entry:
@@ -88,14 +87,14 @@ def _enter(account: Account, history: History) -> Entry:
     return Entry(account, before, dict(history.open_since.get(account.id, {})))
 
 
-def _share(entries: Sequence[Entry], desk: Desk) -> History:
+def _share(entries: Sequence[Entry], context: RunContext) -> History:
     """Return what earlier runs knew of the accounts of a batch, as far as planning asks for it."""
-    base = Base("", desk.request.started_at, {entry.before.id: entry.before for entry in entries if entry.before})
+    base = Base("", context.request.started_at, {entry.before.id: entry.before for entry in entries if entry.before})
     return History(base=base, open_since={entry.account.id: entry.open_since for entry in entries})
 
 
-def _effort(ports: Ports) -> Effort:
-    return Effort(ports.counter.calls, ports.counter.throttles, ports.cancellation.reason)
+def _effort(context: RunContext) -> Effort:
+    return Effort(context.counter.calls, context.counter.throttles, context.cancellation.reason)
 
 
 def _results(parts: Iterable[AccountResult]) -> Results:

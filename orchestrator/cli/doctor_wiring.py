@@ -1,0 +1,41 @@
+"""Builds what `orgmfa doctor` looks through from the configuration: real clients, archive and Slack."""
+
+from orchestrator.aws.doctor_reads import RUN_ACTIONS, HubChecks, MemberChecks
+from orchestrator.aws.enforcement import EnforcementPolicies
+from orchestrator.aws.organizations import Directory
+from orchestrator.aws.retries import Retrier
+from orchestrator.concurrency.cancellation import Cancellation
+from orchestrator.doctor import Examination, Instruments, Question, examine
+from orchestrator.domain.config import slack_credentials
+from orchestrator.pipeline.ports import Observer
+from orchestrator.wiring import Hub, make_notifier, make_sessions, policy_settings, read_caller
+
+
+def examine_hub(hub: Hub, question: Question, *, cancellation: Cancellation, observer: Observer) -> Examination:
+    """Check what a run needs, and return what was found.
+
+    Raises StartError where nobody could be asked, ConfigError where an account or OU that was named does not exist.
+    """
+    retrier, clients, config = Retrier(cancellation), hub.clients, hub.config
+    caller = read_caller(hub, retrier)
+    return examine(
+        Instruments(
+            question=question,
+            config=config,
+            caller=caller,
+            region=clients.region,
+            directory=Directory(clients.organizations, retrier),
+            sessions=make_sessions(hub, retrier, partition=caller.partition, run_id=question.examination_id),
+            policies=EnforcementPolicies(clients.iam, retrier, policy_settings(config, caller.partition)),
+            member=MemberChecks(clients.iam, retrier),
+            hub=HubChecks(clients, retrier),
+            store=hub.store,
+            alias_by_account_id=hub.archive.alias_by_account_id,
+            environment_slack=slack_credentials(hub.environment),
+            probe_slack=lambda credentials: make_notifier(credentials, config).probe(),
+            run_actions=RUN_ACTIONS,
+            now=hub.now,
+            cancellation=cancellation,
+            observer=observer,
+        )
+    )
