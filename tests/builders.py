@@ -22,7 +22,8 @@ from orchestrator.domain.model import (
     Verdict,
     Via,
 )
-from orchestrator.reports.report import AccountReport, RunReport, UserReport, count_totals, pack_accounts
+from orchestrator.reports.build import count_totals
+from orchestrator.reports.report import AccountReport, RunReport, UserReport, pack_accounts
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 ACCOUNT_ID = "111122223333"

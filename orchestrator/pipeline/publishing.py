@@ -15,8 +15,9 @@ from orchestrator.output.security_hub import render_findings
 from orchestrator.output.slack import render_digest
 from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.results import Results
+from orchestrator.reports.build import amend_report, build_report, report_account
 from orchestrator.reports.changes import carry_on, compare
-from orchestrator.reports.report import RunReport, amend_report, build_report, report_account
+from orchestrator.reports.report import RunReport
 
 PAGE_COMMENT = "The page of this run, with every account and user: save it, then open it in a browser."
 

@@ -1,12 +1,11 @@
 """The RunReport: the one document every run ends in, for people and programs alike.
 
-Pydantic models that are the published schema (docs/report.schema.json), how results become a report, and what the
-report means for the exit code. Rendering lives in `tables` (terminal) and `digest` (Slack).
+Pydantic models that are the published schema (docs/report.schema.json), and what a report means for the exit code.
+`build` makes reports; `output` shows them.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -21,14 +20,10 @@ from pydantic import (
 )
 
 from orchestrator.domain.model import (
-    AccountResult,
-    Decision,
     DeviceKind,
     Mode,
     Outcome,
     PolicyChange,
-    Problem,
-    RunRequest,
     Stage,
     Status,
     Trigger,
@@ -234,103 +229,9 @@ def report_schema() -> dict[str, Any]:
     }
 
 
-def build_report(
-    request: RunRequest,
-    organization_id: str,
-    accounts: Iterable[AccountReport],
-    *,
-    errors: Iterable[Problem],
-    is_complete: bool,
-    finished_at: datetime,
-) -> RunReport:
-    """Return the report of a run from the reports of its accounts."""
-    packed = pack_accounts(())
-    totals = count_totals(packed.take(accounts))
-    return RunReport(
-        run_id=request.run_id,
-        mode=request.mode,
-        trigger=request.trigger,
-        organization_id=organization_id,
-        started_at=request.started_at,
-        finished_at=finished_at,
-        complete=is_complete,
-        narrowed=request.is_narrowed,
-        errors=tuple(map(report_problem, errors)),
-        totals=totals,
-        accounts=packed,
-    )
-
-
-def amend_report(report: RunReport, errors: Iterable[Problem], finished_at: datetime) -> RunReport:
-    """Return a report with the errors known by now, and the time; without a new one it stays as it was archived."""
-    known = tuple(map(report_problem, errors))
-    return report if known == report.errors else report.model_copy(update={"errors": known, "finished_at": finished_at})
-
-
-def report_account(result: AccountResult, ou: str | None = None) -> AccountReport:
-    """Return the report of one account, which stands in this OU."""
-    root = result.root_user
-    return AccountReport(
-        id=result.account.id,
-        name=result.account.name,
-        alias=result.alias,
-        ou=ou,
-        status=result.status,
-        error=None if result.problem is None else report_problem(result.problem),
-        root_user=None if root is None else RootUserReport(has_credentials=root.has_credentials, has_mfa=root.has_mfa),
-        users=tuple(map(_report_user, result.decisions)),
-        policy_changes=result.policy_changes,
-    )
-
-
-def report_problem(problem: Problem) -> ProblemReport:
-    """Return a problem as it stands in a report."""
-    return ProblemReport(stage=problem.stage, code=problem.code, message=problem.message, remedy=problem.remedy)
-
-
-def count_totals(accounts: Iterable[AccountReport]) -> Totals:
-    """Return the totals of these accounts."""
-    statuses: Counter[Status] = Counter()
-    verdicts: Counter[Verdict] = Counter()
-    outcomes: Counter[Outcome] = Counter()
-    for account in accounts:
-        statuses[account.status] += 1
-        verdicts.update(user.verdict for user in account.users)
-        outcomes.update(user.outcome for user in account.users)
-    by_outcome = {outcome.value: outcomes[outcome] for outcome in Outcome if outcome is not Outcome.FAILED}
-    return Totals(
-        accounts=statuses.total(),
-        **{status.value: statuses[status] for status in Status},
-        users=outcomes.total(),
-        **{verdict.value: verdicts[verdict] for verdict in Verdict},
-        **by_outcome,
-        failed_users=outcomes[Outcome.FAILED],
-    )
-
-
 def exit_code(report: RunReport) -> int:
     """Return 0 where every account not skipped was inspected and no user needs a hand, else 1."""
     totals = report.totals
     unfinished = totals.failed + totals.not_reached
     unresolved = totals.failed_users + totals.held + totals.quota_exceeded + totals.unknown
     return int(bool(report.errors or not report.complete or unfinished or unresolved))
-
-
-def _report_user(decision: Decision) -> UserReport:
-    user, reason, device = decision.user, decision.reason, decision.user.mfa_device
-    is_error = decision.outcome in NEEDS_A_HAND or decision.verdict is Verdict.UNKNOWN
-    return UserReport(
-        name=user.name,
-        arn=user.arn,
-        verdict=decision.verdict,
-        console_password=user.has_console_password,
-        active_access_keys=user.active_access_keys,
-        keys_last_used=user.keys_last_used,
-        outcome=decision.outcome,
-        via=decision.via,
-        error=ReasonReport(code=reason.code, message=reason.message) if reason and is_error else None,
-        reason=reason.message if reason and not is_error else None,
-        grace_ends=reason.until if reason and decision.outcome is Outcome.IN_GRACE else None,
-        mfa_device=None if device is None else device.kind,
-        mfa_enrolled_at=None if device is None else device.enrolled_at,
-    )

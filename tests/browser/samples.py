@@ -6,6 +6,7 @@ from typing import Any
 
 from orchestrator.domain.model import Mode, Outcome, Stage, Status, Trigger, Verdict, Via
 from orchestrator.output.html import TrendPoint
+from orchestrator.reports.build import count_totals
 from orchestrator.reports.report import (
     AccountReport,
     ChangedAccount,
@@ -17,7 +18,6 @@ from orchestrator.reports.report import (
     RootUserReport,
     RunReport,
     UserReport,
-    count_totals,
     pack_accounts,
 )
 from tests.builders import ACCOUNT_ID, NOW, days_ago

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrator.domain.model import Mode, Via
-from orchestrator.reports.report import AccountReport, UserReport, count_totals
+from orchestrator.reports.build import count_totals
+from orchestrator.reports.report import AccountReport, UserReport
 from tests.aws_server import MANAGEMENT, AwsServer, Call
 from tests.builders import make_run_report, make_seen, make_seen_account
 from tests.chaos.book import Book, Entry, Page, Session

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.domain.model import AccountResult, Decision, Outcome, Status, Verdict
 from orchestrator.lambdas.metrics import count_metrics, emit_metrics
 from orchestrator.pipeline.context import Finished
-from orchestrator.reports.report import RunReport, build_report, report_account
+from orchestrator.reports.build import build_report, report_account
 from tests.builders import NOW, make_account, make_request, make_user
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -24,7 +24,7 @@ def make_finished() -> Finished:
         AccountResult(make_account(), Status.INSPECTED, decisions=decisions),
         AccountResult(make_account("444455556666"), Status.FAILED),
     ]
-    report: RunReport = build_report(
+    report = build_report(
         make_request(),
         "o-exampleorg1",
         map(report_account, results),

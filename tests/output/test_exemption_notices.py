@@ -6,7 +6,8 @@ import pytest
 from orchestrator.domain.config import Exemption
 from orchestrator.domain.model import AccountResult, Decision, Mode, Outcome, Reason, Status, Verdict
 from orchestrator.output.exemption_notices import exemption_notes
-from orchestrator.reports.report import RunReport, build_report, report_account
+from orchestrator.reports.build import build_report, report_account
+from orchestrator.reports.report import RunReport
 from tests.builders import NOW, make_account, make_request, make_user
 
 PAYMENTS, SEARCH = "111122223333", "444455556666"

@@ -18,7 +18,8 @@ from orchestrator.domain.errors import ArchiveError, ConfigError
 from orchestrator.domain.model import AccountResult, Decision, Outcome, Status, Verdict, Via
 from orchestrator.logs import configure_logs
 from orchestrator.reports.archive import ALIASES_FROM_RUNS, RunArchive
-from orchestrator.reports.report import RunReport, build_report, report_account
+from orchestrator.reports.build import build_report, report_account
+from orchestrator.reports.report import RunReport
 from tests.aws_server import MANAGEMENT, AwsServer
 from tests.builders import NOW, days_ago, make_account, make_request, make_user
 

@@ -23,17 +23,14 @@ from orchestrator.domain.model import (
     Verdict,
     Via,
 )
+from orchestrator.reports.build import build_report, count_totals, report_account, report_problem
 from orchestrator.reports.report import (
     ChangedAccount,
     ChangedUser,
     Changes,
     EnrolledUser,
     RunReport,
-    build_report,
-    count_totals,
     exit_code,
-    report_account,
-    report_problem,
     report_schema,
 )
 from tests.builders import NOW, make_account, make_request, make_user

@@ -11,7 +11,7 @@ from orchestrator.domain.config import Config, load_config
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.lambdas.metrics import NAMESPACE, SERVICE, count_metrics
 from orchestrator.pipeline.context import Finished
-from orchestrator.reports.report import build_report
+from orchestrator.reports.build import build_report
 from orchestrator.wiring import utc_now
 from tests.member_role import rendering as member_role
 from tests.member_role.rendering import MEMBER, ORGANIZATION, SECURITY

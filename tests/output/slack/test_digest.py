@@ -14,6 +14,7 @@ from orchestrator.output.slack.client import SlackNotifier
 from orchestrator.output.slack.limits import BUDGET, share_out, size_of_blocks
 from orchestrator.output.slack.mrkdwn import code, literal, plain, prose, size
 from orchestrator.output.slack.text import MAX_NAMES
+from orchestrator.reports.build import count_totals
 from orchestrator.reports.report import (
     AccountReport,
     ProblemReport,
@@ -21,7 +22,6 @@ from orchestrator.reports.report import (
     RootUserReport,
     RunReport,
     UserReport,
-    count_totals,
     pack_accounts,
 )
 from tests.builders import NOW

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from orchestrator.domain.model import Mode, Outcome, PolicyChange, Stage, Status, Trigger, Verdict, Via
 from orchestrator.output.terminal import ProgressView, print_notes, print_report, print_runs
+from orchestrator.reports.build import count_totals
 from orchestrator.reports.report import (
     AccountReport,
     ProblemReport,
@@ -22,7 +23,6 @@ from orchestrator.reports.report import (
     RootUserReport,
     RunReport,
     UserReport,
-    count_totals,
     pack_accounts,
 )
 
