@@ -1,7 +1,7 @@
 """Threads for a run: work that starts while its items are still being listed, results collected on the calling thread.
 
-Knows nothing of AWS or accounts. Each piece of work runs in a copy of the caller's context. A piece that has many items
-of its own can be helped with by threads of the same pool (`sharing`). All of these run on one core (`cores`).
+Generic over items and results. Each piece of work runs in a copy of the caller's context. A piece with many items of
+its own is helped with by threads of the same pool (`work_sharing`). All threads run on one core (`cpu_affinity`).
 """
 
 from collections import deque
@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.concurrency.cpu_affinity import one_core
-from orchestrator.concurrency.work_sharing import crew
+from orchestrator.concurrency.work_sharing import call_helper
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -49,12 +49,8 @@ def work_through(
     or started. An error of the listing itself is raised once the items it did give are done.
     """
     pool = _Pool(work, workers, cancellation)
-    pool.draw(items)
     try:
-        while pool.is_busy() and not pool.is_out_of_patience(patience_seconds):
-            yield from pool.collect()
-        yield from pool.abandoned()
-        pool.raise_listing_error()
+        yield from pool.results(items, patience_seconds)
     finally:
         pool.close()
 
@@ -64,61 +60,65 @@ class _EndOfListing:
 
 
 class _Pool(Generic[T, R]):
-    """The threads of one `work_through`; every public method but `call` is for the calling thread."""
+    """The threads of one `work_through`. `results` and `close` are for the calling thread, which alone starts work."""
 
     def __init__(self, work: Callable[[T], R], workers: int, cancellation: Cancellation) -> None:
         self._work = work
         self._cancellation = cancellation
-        self._halted_at: float | None = None
-        self._events: SimpleQueue[T | Future[Worked[T, R]] | _EndOfListing] = SimpleQueue()
+        self._inbox: SimpleQueue[T | Future[Worked[T, R]] | _EndOfListing] = SimpleQueue()
         self._under_way: dict[Future[Worked[T, R]], T] = {}
         self._jobs: deque[Callable[[], object]] = deque()
         bind = one_core()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="account", initializer=bind)
         self._lister = ThreadPoolExecutor(1, thread_name_prefix="listing", initializer=bind)
-        self._listing: Future[None]
 
-    def draw(self, items: Iterable[T]) -> None:
-        """Begin to draw the items, each announced as an event."""
+    def results(self, items: Iterable[T], patience_seconds: float) -> Iterator[Worked[T, R]]:
+        """Yield what became of each item, those given up last, and raise the error of the listing, if any."""
+        listing = self._lister.submit(copy_context().run, self._announce, items)
+        listing.add_done_callback(lambda _: self._inbox.put(_EndOfListing()))
+        give_up_at: float | None = None
+        while self._under_way or not self._inbox.empty() or (give_up_at is None and not listing.done()):
+            if give_up_at is not None:
+                if monotonic() > give_up_at:
+                    break
+            elif self._cancellation.reason:
+                give_up_at = monotonic() + patience_seconds
+                for future in tuple(self._under_way):
+                    future.cancel()
+            yield from self._next_results(is_cancelled=give_up_at is not None)
+        yield from map(Worked, self._under_way.values())
+        if listing.done() and (error := listing.exception()):
+            raise error
 
-        def announce() -> None:
-            for item in items:
-                self._events.put(item)
-                if self._cancellation.reason:
-                    return
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._lister.shutdown(wait=False)
 
-        self._listing = self._lister.submit(copy_context().run, announce)
-        self._listing.add_done_callback(lambda _: self._events.put(_EndOfListing()))
+    def _announce(self, items: Iterable[T]) -> None:
+        """Draw the items, on the thread of the listing."""
+        for item in items:
+            self._inbox.put(item)
+            if self._cancellation.reason:
+                return
 
-    def is_busy(self) -> bool:
-        is_listing = not self._listing.done() and self._halted_at is None
-        return is_listing or bool(self._under_way) or not self._events.empty()
-
-    def is_out_of_patience(self, seconds: float) -> bool:
-        return self._halted_at is not None and monotonic() - self._halted_at > seconds
-
-    def collect(self) -> Iterator[Worked[T, R]]:
-        """Yield what the next event brings, if anything: an item starts its work, a future ends it."""
-        if self._halted_at is None and self._cancellation.reason:
-            self._halted_at = monotonic()
-            for future in tuple(self._under_way):
-                future.cancel()
+    def _next_results(self, *, is_cancelled: bool) -> Iterator[Worked[T, R]]:
+        """Yield the result that arrives next, if any; an item that arrives starts its work."""
         try:
-            event = self._events.get(timeout=_TICK_SECONDS)
+            arrival = self._inbox.get(timeout=_TICK_SECONDS)
         except Empty:
             return
-        if isinstance(event, _EndOfListing):
+        if isinstance(arrival, Future):
+            yield _worked(self._under_way.pop(arrival), arrival)
+        elif isinstance(arrival, _EndOfListing):
             return
-        if isinstance(event, Future):
-            yield _worked(self._under_way.pop(event), event)
-        elif self._halted_at is not None:
-            yield Worked(event)
+        elif is_cancelled:
+            yield Worked(arrival)
         else:
-            future = self._threads.submit(copy_context().run, self._start, event)
-            self._under_way[future] = event
-            future.add_done_callback(self._events.put)
+            future = self._threads.submit(copy_context().run, self._start, arrival)
+            self._under_way[future] = arrival
+            future.add_done_callback(self._inbox.put)
 
-    def call(self, job: Callable[[], object]) -> None:
+    def _call(self, job: Callable[[], object]) -> None:
         """Have a job done that helps with work under way, by a thread that is free or before the next item is begun.
 
         Items that wait and jobs take turns: a large piece of work is not left until the end, and holds up no other.
@@ -141,20 +141,8 @@ class _Pool(Generic[T, R]):
         self._help()
         if self._cancellation.reason:
             return Worked(item)
-        crew.set(self)
+        call_helper.set(self._call)
         return Worked(item, self._work(item))
-
-    def abandoned(self) -> Iterator[Worked[T, R]]:
-        """Yield the items whose work is not waited for any longer."""
-        yield from map(Worked, self._under_way.values())
-
-    def raise_listing_error(self) -> None:
-        if self._listing.done() and (error := self._listing.exception()):
-            raise error
-
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        self._lister.shutdown(wait=False)
 
 
 def _worked(item: T, future: "Future[Worked[T, R]]") -> Worked[T, R]:

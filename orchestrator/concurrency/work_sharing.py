@@ -1,7 +1,7 @@
 """Many items of one piece of work, done by the thread that has them and by others that come to help.
 
-The caller never waits for help that has not begun, so nothing can lock up, and it has no threads of its own: those who
-help are the threads of the pool that the caller itself is in (`crew`), and they go back to it after a short while.
+The caller never waits for help that has not begun, so nothing can lock up, and it has no threads of its own: helpers
+are threads of the pool that the caller itself is in (`call_helper`), and they go back to it after a short while.
 """
 
 from collections import deque
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar, copy_context
 from functools import partial
 from threading import Condition
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from orchestrator.concurrency.adaptive_limit import Pace
 
@@ -22,16 +22,8 @@ STINT = 20
 """Items after which a helper goes back to the end of the queue, so that others are helped too."""
 
 
-class Crew(Protocol):
-    """Threads that can be called to help."""
-
-    def call(self, job: Callable[[], object]) -> None:
-        """Have a job done by a thread that is free, if one ever is."""
-        ...
-
-
-crew: ContextVar[Crew | None] = ContextVar("crew", default=None)
-"""The pool that the calling thread works in, if any."""
+call_helper: ContextVar[Callable[[Callable[[], object]], None] | None] = ContextVar("call_helper", default=None)
+"""Hands a job to the pool that the calling thread works in, for a thread that is free; None outside of a pool."""
 
 
 def share_out(items: Sequence[T], work: Callable[[T], R], pace: Pace) -> list[R]:
@@ -49,7 +41,7 @@ class _Share(Generic[T, R]):
     def __init__(self, items: Sequence[T], work: Callable[[T], R], pace: Pace) -> None:
         self._work = work
         self._pace = pace
-        self._crew = crew.get()
+        self._call_helper = call_helper.get()
         self._waiting = deque(enumerate(items))
         self._results: dict[int, R] = {}
         self._error: BaseException | None = None
@@ -69,13 +61,13 @@ class _Share(Generic[T, R]):
 
     def _call_helpers(self) -> None:
         """Call as many helpers as the pace has room for and the items are worth."""
-        if self._crew is None:
+        if self._call_helper is None:
             return
         with self._changed:
             wanted = min(self._pace.allowed - 1, len(self._waiting) // ITEMS_PER_HELPER) - self._helpers
             self._helpers += max(0, wanted)
         for _ in range(wanted):
-            self._crew.call(partial(copy_context().run, self._help))
+            self._call_helper(partial(copy_context().run, self._help))
 
     def _help(self) -> None:
         for _ in range(STINT):

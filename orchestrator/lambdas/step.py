@@ -23,7 +23,15 @@ from orchestrator.lambdas.runtime import (
     with_max_changes,
 )
 from orchestrator.pipeline.context import RunContext
-from orchestrator.pipeline.distributed import Outline, Workroom, apply_batch, gate_plans, merge, plan_batch, select
+from orchestrator.pipeline.distributed import (
+    Outline,
+    Workroom,
+    apply_batch,
+    gate_plans,
+    list_batches,
+    merge,
+    plan_batch,
+)
 from orchestrator.wiring import Hub, make_lease
 
 log = structlog.get_logger(__name__)
@@ -64,7 +72,7 @@ class Whole(_Event):
     run_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
-_EVENTS: TypeAdapter[Select | Batch | Whole] = TypeAdapter(
+_STEPS: TypeAdapter[Select | Batch | Whole] = TypeAdapter(
     Annotated[Select | Batch | Whole, Field(discriminator="step")]
 )
 
@@ -78,7 +86,7 @@ def lambda_handler(event: object, context: LambdaContext) -> dict[str, Any]:
     invocation = start_invocation(context)
     match asked := _parse(event):
         case Select():
-            return _select(asked, invocation)
+            return _start_run(asked, invocation)
         case Batch():
             return _work(asked, invocation)
         case Whole(step="gate"):
@@ -94,13 +102,13 @@ def make_run_id(execution: str, started: datetime) -> str:
 
 def _parse(event: object) -> Select | Batch | Whole:
     try:
-        return _EVENTS.validate_python(event)
+        return _STEPS.validate_python(event)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise ConfigError(f"the event is no step of a run: {problems}") from error
 
 
-def _select(asked: Select, invocation: Invocation) -> dict[str, Any]:
+def _start_run(asked: Select, invocation: Invocation) -> dict[str, Any]:
     hub, given = invocation.hub, asked.input
     key = event_key(given) if isinstance(given, EventBridgeSchedule) else None
     if key is not None and not hub.archive.claim_event(key, asked.execution):
@@ -114,14 +122,14 @@ def _select(asked: Select, invocation: Invocation) -> dict[str, Any]:
         started_at=asked.started,
     )
     try:
-        return _open(request, with_max_changes(hub, max_changes), invocation, max_changes=max_changes)
+        return _list_batches(request, with_max_changes(hub, max_changes), invocation, max_changes=max_changes)
     except (ConfigError, StartError):
         if key is not None:
             hub.archive.forget_event(key)
         raise
 
 
-def _open(
+def _list_batches(
     request: RunRequest, hub: Hub, invocation: Invocation, *, max_changes: int | Literal["none"] | None
 ) -> dict[str, Any]:
     """Select the accounts of a run, and leave its lease in place for the steps that follow."""
@@ -131,7 +139,7 @@ def _open(
     context = invocation.build_context(request, hub, sends_digest=True)
     room = Workroom(hub.store, request.run_id)
     with make_lease(hub, request, invocation.cancellation, leaves=True):
-        select(context, room, batch_size=batch_size(hub.environment), max_changes=max_changes)
+        list_batches(context, room, batch_size=batch_size(hub.environment), max_changes=max_changes)
     bucket, batches = room.place("batches.json")
     return {"repeated": False, "run_id": request.run_id, "bucket": bucket, "batches": batches}
 

@@ -40,7 +40,7 @@ from orchestrator.pipeline.inspection import look_again
 
 log = structlog.get_logger(__name__)
 
-_EVENTS: dict[type[UserChange], str] = {
+_LOG_EVENTS: dict[type[UserChange], str] = {
     AttachPolicy: "policy_attached",
     AddToGroup: "user_added_to_group",
     DetachPolicy: "policy_detached",
@@ -231,7 +231,7 @@ def _is_made(change: AttachPolicy | AddToGroup, context: RunContext) -> bool:
     except (Throttled, Unavailable):
         if not context.iam.is_in_force(change):  # the write may have been made and its answer lost
             raise
-    log.info(_EVENTS[type(change)], user_name=change.user_name)
+    log.info(_LOG_EVENTS[type(change)], user_name=change.user_name)
     return True
 
 
@@ -246,7 +246,7 @@ def _release(decision: Decision, context: RunContext) -> Decision | _Unsettled:
             continue
         except AwsError as error:
             return _fail(decision, error)
-        log.info(_EVENTS[type(change)], user_name=change.user_name)
+        log.info(_LOG_EVENTS[type(change)], user_name=change.user_name)
     return replace(decision, outcome=Outcome.RELEASED, changes=())
 
 

@@ -46,7 +46,7 @@ def list_accounts(context: RunContext) -> Listing:
 
     Raises StartError or ConfigError where none does: then nothing can start.
     """
-    accounts = _select(context)
+    accounts = _requested_accounts(context)
     try:
         first = next(accounts)
     except AwsError as error:
@@ -58,7 +58,7 @@ def list_accounts(context: RunContext) -> Listing:
     return Listing(chain([first], accounts))
 
 
-def _select(context: RunContext) -> Iterator[Account]:
+def _requested_accounts(context: RunContext) -> Iterator[Account]:
     """Yield the accounts that the run was asked for."""
     request, organization = context.request, context.config.organization
     watched = (*organization.include_ous, *organization.exclude_ous, *request.ou_ids)

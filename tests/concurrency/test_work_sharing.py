@@ -11,7 +11,7 @@ import pytest
 from orchestrator.concurrency.adaptive_limit import MOST, Pace
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.concurrency.pool import work_through
-from orchestrator.concurrency.work_sharing import ITEMS_PER_HELPER, STINT, _Share, crew, share_out
+from orchestrator.concurrency.work_sharing import ITEMS_PER_HELPER, STINT, _Share, call_helper, share_out
 
 LONG = 30.0
 
@@ -52,7 +52,7 @@ class CalledCrew:
         """Share items out with this crew at hand."""
 
         def run() -> list[Any]:
-            crew.set(self)
+            call_helper.set(self.call)
             return share_out(items, work, pace)
 
         return copy_context().run(run)

@@ -16,7 +16,7 @@ from orchestrator.pipeline.results import Results
 from orchestrator.reports.history import Base, History
 
 
-def select(
+def list_batches(
     context: RunContext, room: Workroom, *, batch_size: int, max_changes: int | Literal["none"] | None
 ) -> Outline:
     """List the accounts of the organization into batches.
@@ -44,7 +44,7 @@ def select(
 def plan_batch(number: int, context: RunContext, *, room: Workroom) -> None:
     """Plan the accounts of one batch and keep the plans."""
     entries = room.batch(number)
-    context = with_history(context, _share(entries, context))
+    context = with_history(context, _history_of(entries, context))
     results = Results({entry.account.id: index for index, entry in enumerate(entries)})
     Sweep(context, results).plan_all(entry.account for entry in entries)
     for entry in entries:  # after cancellation accounts are no longer drawn
@@ -87,7 +87,7 @@ def _enter(account: Account, history: History) -> Entry:
     return Entry(account, before, dict(history.open_since.get(account.id, {})))
 
 
-def _share(entries: Sequence[Entry], context: RunContext) -> History:
+def _history_of(entries: Sequence[Entry], context: RunContext) -> History:
     """Return what earlier runs knew of the accounts of a batch, as far as planning asks for it."""
     base = Base("", context.request.started_at, {entry.before.id: entry.before for entry in entries if entry.before})
     return History(base=base, open_since={entry.account.id: entry.open_since for entry in entries})
