@@ -1,12 +1,10 @@
 """Builds a run from the configuration: real clients, archive and Slack. The only module that knows both sides."""
 
-import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 
 from tenacity import sleep_using_event
 
@@ -26,7 +24,6 @@ from orchestrator.domain.assessment import make_rules
 from orchestrator.domain.config import Config, SlackCredentials, parse_slack_secret, slack_credentials
 from orchestrator.domain.errors import ArchiveError, AwsError, ConfigError, StartError
 from orchestrator.domain.model import Caller, Mode, Organization, Product, RunRequest, Trigger
-from orchestrator.domain.policy_document import is_same_policy, render_enforcement_policy
 from orchestrator.domain.remedies import select_remedy
 from orchestrator.output.slack.client import SlackNotifier
 from orchestrator.pipeline.context import Finished, RunContext
@@ -126,7 +123,7 @@ def build_context(
     config, clients, retrier = hub.config, hub.clients, Retrier(cancellation)
     notifier = _notifier(hub, retrier) if sends_digest else None
     caller, organization = _start(hub, retrier)
-    settings = policy_settings(config, caller.partition)
+    settings = PolicySettings.from_config(config.policy, caller.partition)
     policies = EnforcementPolicies(clients.iam, retrier, settings)
     return RunContext(
         request=request,
@@ -192,20 +189,6 @@ def make_sessions(
         now=hub.now,
         patience_seconds=patience_seconds,
         sleep=sleep_using_event(retrier.cancellation.event),
-    )
-
-
-def policy_settings(config: Config, partition: str) -> PolicySettings:
-    """Return name, place and text of the EnforceMFA policy in a partition."""
-    ours = render_enforcement_policy(partition=partition, access_keys=config.policy.access_keys)
-    return PolicySettings(
-        partition=partition,
-        name=config.policy.name,
-        path=config.policy.path,
-        group=config.policy.group,
-        document=json.dumps(ours, separators=(",", ":")),
-        is_ours=partial(is_same_policy, ours),
-        managed_by=config.policy.managed_by,
     )
 
 

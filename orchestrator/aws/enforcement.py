@@ -3,14 +3,18 @@
 Making and updating them is for `policy.managed_by: orchestrator` alone; with `stackset` the StackSet owns both.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, assert_never
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Self, assert_never
 
 from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retries import Retrier
+from orchestrator.domain.config import PolicyConfig
 from orchestrator.domain.errors import AlreadyExists, NotFound
 from orchestrator.domain.model import Enforcement, PolicyChange, PolicyState
+from orchestrator.domain.policy_document import is_same_policy, render_enforcement_policy
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -32,6 +36,20 @@ class PolicySettings:
     document: str
     is_ours: Callable[[Mapping[str, Any] | str], bool]
     managed_by: Literal["stackset", "orchestrator"]
+
+    @classmethod
+    def from_config(cls, config: PolicyConfig, partition: str) -> Self:
+        """Return the settings for the accounts of a partition."""
+        ours = render_enforcement_policy(partition=partition, access_keys=config.access_keys)
+        return cls(
+            partition=partition,
+            name=config.name,
+            path=config.path,
+            group=config.group,
+            document=json.dumps(ours, separators=(",", ":")),
+            is_ours=partial(is_same_policy, ours),
+            managed_by=config.managed_by,
+        )
 
 
 class EnforcementPolicies:

@@ -1,14 +1,14 @@
 """Builds what `orgmfa doctor` looks through from the configuration: real clients, archive and Slack."""
 
 from orchestrator.aws.doctor_reads import RUN_ACTIONS, HubChecks, MemberChecks
-from orchestrator.aws.enforcement import EnforcementPolicies
+from orchestrator.aws.enforcement import EnforcementPolicies, PolicySettings
 from orchestrator.aws.organizations import Directory
 from orchestrator.aws.retries import Retrier
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.doctor import Examination, Instruments, Question, examine
 from orchestrator.domain.config import slack_credentials
 from orchestrator.pipeline.ports import Observer
-from orchestrator.wiring import Hub, make_notifier, make_sessions, policy_settings, read_caller
+from orchestrator.wiring import Hub, make_notifier, make_sessions, read_caller
 
 
 def examine_hub(hub: Hub, question: Question, *, cancellation: Cancellation, observer: Observer) -> Examination:
@@ -18,6 +18,7 @@ def examine_hub(hub: Hub, question: Question, *, cancellation: Cancellation, obs
     """
     retrier, clients, config = Retrier(cancellation), hub.clients, hub.config
     caller = read_caller(hub, retrier)
+    settings = PolicySettings.from_config(config.policy, caller.partition)
     return examine(
         Instruments(
             question=question,
@@ -26,7 +27,7 @@ def examine_hub(hub: Hub, question: Question, *, cancellation: Cancellation, obs
             region=clients.region,
             directory=Directory(clients.organizations, retrier),
             sessions=make_sessions(hub, retrier, partition=caller.partition, run_id=question.examination_id),
-            policies=EnforcementPolicies(clients.iam, retrier, policy_settings(config, caller.partition)),
+            policies=EnforcementPolicies(clients.iam, retrier, settings),
             member=MemberChecks(clients.iam, retrier),
             hub=HubChecks(clients, retrier),
             store=hub.store,
