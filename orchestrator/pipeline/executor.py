@@ -1,8 +1,7 @@
 """Plans and applies many accounts with the threads of one process: those of a whole run, or of one batch of it."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 
@@ -21,14 +20,6 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """An account on its way through apply, and what is settled so far."""
-
-    account_id: str
-    settled: Settled = field(default_factory=Settled)
-
-
 class Sweep:
     """What is done to the accounts of a run, with what becomes of each put into the results."""
 
@@ -36,55 +27,41 @@ class Sweep:
         """Take the context of the run, and where the results go."""
         self._context = context
         self._results = results
-        self._unsettled: dict[str, _Work] = {}
 
     def plan_all(self, accounts: Iterable[Account]) -> None:
         """Plan every account, while accounts are still being listed."""
-        self._context.observer.phase(INSPECTING, None)
+        observer = self._context.observer
+        observer.phase(INSPECTING, None)
         for worked in self._work_through(accounts, self._plan):
-            self._put_plan(worked.item, worked)
+            result = worked.result or pack_result(self._uninspected(worked.item, worked.error))
+            self._results.put(result)
+            observer.found(INSPECTING, self._results.listed)
+            observer.done(INSPECTING, changes=result.planned, failed=result.status is Status.FAILED)
 
     def apply_all(self) -> None:
-        """Carry out the plan of every account that changes something."""
-        work = [self._take_up(account_id) for account_id in self._results.with_changes]
-        self._context.observer.phase(APPLYING, len(work))
-        for worked in self._work_through(work, self._apply):
-            self._settle(worked.item, worked)
-        self._leave_unfinished()
+        """Carry out the plan of every account that changes something; those not come to are marked as not reached."""
+        observer, settled = self._context.observer, {account_id: Settled() for account_id in self._results.with_changes}
+        left = dict.fromkeys(settled)
 
-    def _work_through(
-        self, items: Iterable[T], work: Callable[[T], PackedResult | None]
-    ) -> Iterator[Worked[T, PackedResult | None]]:
-        return work_through(
-            items, work, workers=self._context.config.concurrency.workers, cancellation=self._context.cancellation
-        )
+        def apply(account_id: str) -> PackedResult:
+            return pack_result(apply_account(self._results[account_id], self._context, settled[account_id]))
+
+        observer.phase(APPLYING, len(settled))
+        for worked in self._work_through(settled, apply):
+            account_id = worked.item
+            result = worked.result or pack_result(self._unapplied(account_id, settled[account_id], worked.error))
+            self._results.put(result)
+            del left[account_id]
+            observer.done(APPLYING, changes=result.written, failed=result.status is Status.FAILED)
+        for account_id in left:
+            self._results.put(self._unapplied(account_id, settled[account_id], None))
+
+    def _work_through(self, items: Iterable[T], work: Callable[[T], PackedResult]) -> Iterator[Worked[T, PackedResult]]:
+        workers = self._context.config.concurrency.workers
+        return work_through(items, work, workers=workers, cancellation=self._context.cancellation)
 
     def _plan(self, account: Account) -> PackedResult:
         return pack_result(skip(account, self._context) or inspect_account(account, self._context))
-
-    def _put_plan(self, account: Account, worked: Worked[Any, PackedResult | None]) -> None:
-        result = worked.result or pack_result(self._uninspected(account, worked.error))
-        self._results.put(result)
-        self._context.observer.found(INSPECTING, self._results.listed)
-        self._context.observer.done(INSPECTING, changes=result.planned, failed=result.status is Status.FAILED)
-
-    def _take_up(self, account_id: str) -> _Work:
-        work = self._unsettled[account_id] = _Work(account_id)
-        return work
-
-    def _apply(self, work: _Work) -> PackedResult:
-        return pack_result(apply_account(self._results[work.account_id], self._context, work.settled))
-
-    def _settle(self, work: _Work, worked: Worked[Any, PackedResult | None]) -> None:
-        result = worked.result or pack_result(self._unapplied(work, worked.error))
-        self._results.put(result)
-        del self._unsettled[work.account_id]
-        self._context.observer.done(APPLYING, changes=result.written, failed=result.status is Status.FAILED)
-
-    def _leave_unfinished(self) -> None:
-        """Mark the accounts whose changes were cut short, or never begun, as not reached."""
-        for work in self._unsettled.values():
-            self._results.put(self._unapplied(work, None))
 
     def _uninspected(self, account: Account, error: BaseException | None) -> AccountResult:
         """Return the result of an account whose inspection never returned one."""
@@ -93,13 +70,13 @@ class Sweep:
             return AccountResult(account, Status.FAILED, problem=explain_defect(error, Stage.INSPECT, account))
         return leave_out(account, self._context.cancellation.reason or "interrupted")
 
-    def _unapplied(self, work: _Work, error: BaseException | None) -> AccountResult:
+    def _unapplied(self, account_id: str, settled: Settled, error: BaseException | None) -> AccountResult:
         """Return the result of an account whose changes never came to an end."""
-        plan = self._results[work.account_id]
+        plan = self._results[account_id]
         if error is None:
-            return unfinished(plan, work.settled, self._context.cancellation.reason or "interrupted")
+            return unfinished(plan, settled, self._context.cancellation.reason or "interrupted")
         _log_defect(error, plan.account)
-        return failed(plan, work.settled, explain_defect(error, Stage.APPLY, plan.account))
+        return failed(plan, settled, explain_defect(error, Stage.APPLY, plan.account))
 
 
 def skip(account: Account, context: RunContext) -> AccountResult | None:

@@ -4,7 +4,7 @@
     releases/<run id>.json             users that `release` freed, and until when later runs leave them alone
     events/<key>                       an event that a run was started for
     events/onboarding/<run id>.txt     the IDs of the events that an onboarding run has handled
-    work/<run id>/                     what the steps of a run leave for each other (`distributed.workroom`)
+    work/<run id>/                     what the steps of a run leave for each other (`pipeline.distributed.state`)
     locks/run                          the lease on writing (`lease`)
 
 What stands on disk or in S3 is `aws.store`'s; here is what the files are called and what they say.

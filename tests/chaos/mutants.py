@@ -17,9 +17,9 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
         name="an account that failed is left out",
         guards="invariant 1",
         path="orchestrator/pipeline/executor.py",
-        before="        self._results.put(result)\n        self._context.observer.found",
-        after="        if result.status is Status.FAILED:\n            return\n"
-        "        self._results.put(result)\n        self._context.observer.found",
+        before="            self._results.put(result)\n            observer.found",
+        after="            if result.status is Status.FAILED:\n                continue\n"
+        "            self._results.put(result)\n            observer.found",
         scenario="AssumeRole denied",
         invariant=1,
     ),
