@@ -85,11 +85,15 @@ def parse_event(event: object, *, own_account_id: str) -> Event:
     try:
         parsed = kind.model_validate(event)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise ConfigError(f"the event cannot be used: {problems}") from error
+        raise ConfigError(f"the event cannot be used: {list_problems(error)}") from error
     if isinstance(parsed, EventBridgeRule) and parsed.account != own_account_id:
         raise ConfigError(f"the event comes from account {parsed.account}, not from {own_account_id}")
     return parsed
+
+
+def list_problems(error: ValidationError) -> str:
+    """Return what is wrong with an event, key by key."""
+    return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
 
 
 def event_key(event: Event) -> str | None:

@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt, Typ
 from orchestrator.domain.config import batch_size
 from orchestrator.domain.errors import ArchiveError, ConfigError, RunUnderWay, StartError
 from orchestrator.domain.model import Mode, RunRequest, Trigger
-from orchestrator.lambdas.events import EventBridgeSchedule, event_key
+from orchestrator.lambdas.events import EventBridgeSchedule, event_key, list_problems
 from orchestrator.lambdas.runtime import (
     Invocation,
     LambdaContext,
@@ -104,8 +104,7 @@ def _parse(event: object) -> Select | Batch | Whole:
     try:
         return _STEPS.validate_python(event)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise ConfigError(f"the event is no step of a run: {problems}") from error
+        raise ConfigError(f"the event is no step of a run: {list_problems(error)}") from error
 
 
 def _start_run(asked: Select, invocation: Invocation) -> dict[str, Any]:

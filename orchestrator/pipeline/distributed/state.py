@@ -17,12 +17,12 @@ import gzip
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 
 from orchestrator.domain.errors import ArchiveError
 from orchestrator.domain.model import Account, AccountResult, Problem, Reason, RunRequest
 from orchestrator.pipeline.results import RESULTS
-from orchestrator.reports.archive import WORK
+from orchestrator.reports.archive import WORK, Store
 from orchestrator.reports.compressed import Packer
 from orchestrator.reports.history import History
 from orchestrator.reports.report import UtcTime
@@ -30,43 +30,6 @@ from orchestrator.reports.stored_run import PastAccount
 
 Stack = Literal["plans", "applied"]
 T = TypeVar("T")
-
-
-class WorkStore(Protocol):
-    """The files of the archive, as far as the steps need them; all raise ArchiveError where they fail."""
-
-    def address(self, name: str) -> str:
-        """Return where a file stands."""
-        ...
-
-    def read(self, name: str) -> bytes:
-        """Return the content of a file."""
-        ...
-
-    def write(self, name: str, content: bytes) -> None:
-        """Write a file, whole or not at all."""
-        ...
-
-    def create(self, name: str, content: bytes) -> bool:
-        """Write a file unless it exists, and return whether this call made it."""
-        ...
-
-    def delete(self, name: str) -> None:
-        """Delete a file."""
-        ...
-
-    def list_files(self, prefix: str) -> Iterable["WorkFile"]:
-        """Return the files under a prefix."""
-        ...
-
-
-class WorkFile(Protocol):
-    """A file of the store."""
-
-    @property
-    def name(self) -> str:
-        """Its name below the location of the store."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +89,7 @@ _VERDICT: Packer[Verdict] = Packer(Verdict)
 class Workroom:
     """The work room of one run. Every method raises ArchiveError where the archive fails or holds something else."""
 
-    def __init__(self, store: WorkStore, run_id: str) -> None:
+    def __init__(self, store: Store, run_id: str) -> None:
         """Take the store of the archive, and the run."""
         self._store = store
         self._run_id = run_id
