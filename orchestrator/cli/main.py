@@ -174,7 +174,7 @@ def release(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
 def report(*, run_id: str, lists: bool, config_path: Path | None, output: str, **files: Path | None) -> int:
     """Show an archived run, the newest finished one by default."""
     configure_logs(as_json=False, level=logging.WARNING)
-    config = read_config(config_path)
+    config = read_config(config_path, needs_switch=False)
     archive = make_hub(config, os.environ).archive
     if any(files.values()):
         export_report(archive, run_id, config, html_path=files["html_path"], csv_path=files["csv_path"])
@@ -203,7 +203,7 @@ def doctor(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
 @_options("config")
 def policy(*, partition: str, config_path: Path | None) -> int:
     """Print the EnforceMFA policy document (JSON). Needs no credentials."""
-    access_keys = read_config(config_path).policy.access_keys
+    access_keys = read_config(config_path, needs_switch=False).policy.access_keys
     click.echo(json.dumps(render_enforcement_policy(partition=partition, access_keys=access_keys), indent=2))
     return 0
 

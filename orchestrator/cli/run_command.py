@@ -50,9 +50,12 @@ class RunOptions:
     release_for: timedelta = timedelta()
 
 
-def read_config(path: Path | None) -> Config:
-    """Return the configuration of a command. Raises ConfigError."""
-    return load_config(path, os.environ, fallback=CONFIG_FILE)
+def read_config(path: Path | None, *, needs_switch: bool = True) -> Config:
+    """Return the configuration of a command. Raises ConfigError.
+
+    A command that heeds no stop switch (`needs_switch` false) is not held up by one that cannot be used.
+    """
+    return load_config(path, os.environ, fallback=CONFIG_FILE, tolerates_switch=not needs_switch)
 
 
 def run_command(mode: Mode, options: RunOptions) -> int:
@@ -64,7 +67,7 @@ def run_command(mode: Mode, options: RunOptions) -> int:
     if asks and not sys.stdin.isatty():
         raise click.UsageError(f"{mode.value} asks before it writes, and there is no terminal to ask on: add --yes")
     configure_command_logs(verbose=options.verbose)
-    with open_hub(options) as hub:
+    with open_hub(options, needs_switch=mode is not Mode.RELEASE) as hub:
         request = _make_request(mode, options, hub)
         structlog.contextvars.bind_contextvars(run_id=request.run_id)
         cancellation = Cancellation()
@@ -163,10 +166,11 @@ def _make_request(mode: Mode, options: RunOptions, hub: Hub) -> RunRequest:
 
 
 @contextmanager
-def open_hub(options: RunOptions) -> Iterator[Hub]:
+def open_hub(options: RunOptions, *, needs_switch: bool = True) -> Iterator[Hub]:
     """Give the hub that a command works with: that of the configuration, or of the embedded organization."""
     if not options.sandbox:
-        yield _limited(make_hub(read_config(options.config_path), os.environ), options)
+        config = read_config(options.config_path, needs_switch=needs_switch)
+        yield _limited(make_hub(config, os.environ), options)
         return
     from orchestrator.sandbox import sandbox_organization  # noqa: PLC0415 - moto is an extra, and slow to import
 

@@ -344,6 +344,17 @@ def test_switch_and_archive_in_the_home_folder_are_there(aws: AwsServer, cli: Cl
     assert [path.name for path in cli.folder.iterdir()] == ["home"]
 
 
+def test_switch_in_a_folder_that_is_missing_holds_up_no_release(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+    cli.report("apply", "--yes")
+    cli.configure("enforcement: {stop: share/stop}\n")
+
+    assert_refused(cli("apply", "--yes"), "enforcement.stop", str(cli.folder / "share"))
+    code, report = cli.report("release", "--yes")
+
+    assert (code, report.totals.released) == (0, 2)
+    assert cli("report").returncode == 0
+
+
 def test_archive_can_be_a_bucket(aws: AwsServer, cli: Cli, sample: Sample) -> None:
     aws.client("s3").create_bucket(Bucket="acme-archive")
     cli.configure("archive: {location: 's3://acme-archive/orgmfa'}\n")
