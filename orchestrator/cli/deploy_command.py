@@ -32,7 +32,8 @@ from orchestrator.deploy.templates import (
 from orchestrator.deploy.waiters import Interrupted
 from orchestrator.domain.bundled_files import read_shipped
 from orchestrator.domain.cloudformation import Stack
-from orchestrator.domain.config import Config, find_config, load_file
+from orchestrator.domain.config import Config
+from orchestrator.domain.config_file import find_config, load_file
 from orchestrator.domain.errors import AwsError
 from orchestrator.domain.model import Mode
 from orchestrator.output.terminal import ProgressView

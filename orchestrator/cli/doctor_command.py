@@ -12,7 +12,7 @@ from orchestrator.cli.signals import Interrupts
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.doctor import Question
 from orchestrator.doctor.table import print_examination
-from orchestrator.domain.config import find_config
+from orchestrator.domain.config_file import find_config
 from orchestrator.output.terminal import ProgressView
 from orchestrator.wiring import make_run_id
 

@@ -6,7 +6,7 @@ from orchestrator.aws.organizations import Directory
 from orchestrator.aws.retries import Retrier
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.doctor import Examination, Instruments, Question, examine
-from orchestrator.domain.config import slack_credentials
+from orchestrator.domain.environment import slack_credentials
 from orchestrator.pipeline.ports import Observer
 from orchestrator.wiring import Hub, make_notifier, make_sessions, read_caller
 

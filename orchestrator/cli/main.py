@@ -20,7 +20,8 @@ from rich.console import Console
 from orchestrator import __version__
 from orchestrator.cli.doctor_command import doctor_command
 from orchestrator.cli.run_command import CONFIG_FILE, RunOptions, export_report, read_config, run_command, show_report
-from orchestrator.domain.config import find_config, parse_duration
+from orchestrator.domain.config import parse_duration
+from orchestrator.domain.config_file import find_config
 from orchestrator.domain.errors import OrgmfaError
 from orchestrator.domain.model import Mode
 from orchestrator.domain.policy_document import render_enforcement_policy

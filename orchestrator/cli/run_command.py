@@ -16,7 +16,8 @@ from rich.console import Console
 
 from orchestrator.cli.signals import Interrupts
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.domain.config import Config, load_config
+from orchestrator.domain.config import Config
+from orchestrator.domain.config_file import load_config
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Trigger
 from orchestrator.logs import configure_logs

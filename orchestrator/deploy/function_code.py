@@ -11,7 +11,8 @@ from zipfile import BadZipFile, ZipFile
 
 from orchestrator.deploy.lambda_zip import build_package
 from orchestrator.deploy.lambda_zip.build import BILL
-from orchestrator.domain.config import Config, parse_config
+from orchestrator.domain.config import Config
+from orchestrator.domain.config_file import parse_config
 from orchestrator.domain.errors import ConfigError
 
 ARTIFACTS = "artifacts/"

@@ -5,7 +5,7 @@ from itertools import islice
 
 from orchestrator.doctor.ports import Instruments
 from orchestrator.doctor.report import Check, CheckName, CheckStatus, fine, in_words, problem, unknown
-from orchestrator.domain.config import SlackCredentials, parse_slack_secret
+from orchestrator.domain.environment import SlackCredentials, parse_slack_secret
 from orchestrator.domain.errors import AccessDenied, ArchiveError, AwsError, ConfigError, DigestError
 from orchestrator.domain.model import Product
 from orchestrator.domain.paths import show_path

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Protocol
 
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.domain.config import Config, SlackCredentials
+from orchestrator.domain.config import Config
+from orchestrator.domain.environment import SlackCredentials
 from orchestrator.domain.member_roles import DeployedRole
 from orchestrator.domain.model import Caller, Organization
 from orchestrator.domain.stop_switch import Reading

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.domain.config import stack_set_name
+from orchestrator.domain.environment import stack_set_name
 from orchestrator.domain.errors import ConfigError, NothingToDo, StartError
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.lambdas.events import Onboarding, OnDemand, event_key, parse_event

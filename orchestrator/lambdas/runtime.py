@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 import structlog
 
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.domain.config import load_config
+from orchestrator.domain.config_file import load_config
 from orchestrator.domain.errors import OrgmfaError
 from orchestrator.domain.model import RunRequest, Stage
 from orchestrator.lambdas.metrics import emit_metrics

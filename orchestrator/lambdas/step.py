@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt, TypeAdapter, ValidationError
 
-from orchestrator.domain.config import batch_size
+from orchestrator.domain.environment import batch_size
 from orchestrator.domain.errors import ArchiveError, ConfigError, RunUnderWay, StartError
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.lambdas.events import EventBridgeSchedule, event_key, list_problems

@@ -16,7 +16,7 @@ import yaml
 
 from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.domain.config import parse_config
+from orchestrator.domain.config_file import parse_config
 from orchestrator.domain.errors import OrgmfaError
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.lambdas import runtime as invocation

@@ -31,7 +31,8 @@ from orchestrator.deploy.parameters import (
 )
 from orchestrator.deploy.templates import STACKS, Template, read_template
 from orchestrator.domain.cloudformation import ParameterValue, Stack, StackEvent
-from orchestrator.domain.config import Config, parse_config
+from orchestrator.domain.config import Config
+from orchestrator.domain.config_file import parse_config
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Caller, Organization, Stage, Status
 from orchestrator.reports.report import ProblemReport

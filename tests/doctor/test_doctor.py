@@ -29,7 +29,8 @@ from orchestrator.doctor.config_checks import check_exemptions, check_limits
 from orchestrator.doctor.report import build_doctor_report, fine, group_checks, problem, unknown
 from orchestrator.doctor.scp import list_denied
 from orchestrator.doctor.table import MOST_ACCOUNTS, print_examination
-from orchestrator.domain.config import Config, SlackCredentials
+from orchestrator.domain.config import Config
+from orchestrator.domain.environment import SlackCredentials
 from orchestrator.domain.errors import (
     AccessDenied,
     ArchiveError,

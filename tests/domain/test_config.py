@@ -13,19 +13,9 @@ from pydantic import BaseModel, ValidationError
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.stop_switch import look_at_switch
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.domain.config import (
-    MAX_CONFIG_BYTES,
-    Config,
-    Exemption,
-    LimitsConfig,
-    SlackCredentials,
-    load_config,
-    load_file,
-    parse_config,
-    parse_duration,
-    parse_slack_secret,
-    slack_credentials,
-)
+from orchestrator.domain.config import Config, Exemption, LimitsConfig, parse_duration
+from orchestrator.domain.config_file import MAX_CONFIG_BYTES, load_config, load_file, parse_config
+from orchestrator.domain.environment import SlackCredentials, parse_slack_secret, slack_credentials
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Mode
 

@@ -18,7 +18,7 @@ from orchestrator.aws.file_store import make_store
 from orchestrator.cli.doctor_wiring import examine_hub
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.doctor import Question
-from orchestrator.domain.config import load_config
+from orchestrator.domain.config_file import load_config
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.lambdas import runtime as invocation
 from orchestrator.lambdas.run import lambda_handler

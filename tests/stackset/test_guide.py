@@ -15,7 +15,7 @@ from botocore import xform_name
 from botocore.loaders import Loader
 
 from orchestrator.cli.main import cli
-from orchestrator.domain.config import parse_config
+from orchestrator.domain.config_file import parse_config
 from tests.iam_evaluator import Decision, Request, decide
 from tests.member_role import rendering as member_role
 from tests.stackset.rendering import MANAGEMENT, NAMES, permissions_of, template

@@ -14,7 +14,7 @@ from orchestrator.deploy.lambda_zip.reproducible_zip import replacing, write_zip
 from orchestrator.deploy.lambda_zip.runtime import Runtime
 from orchestrator.deploy.lambda_zip.sbom import render_sbom
 from orchestrator.domain.bundled_files import read_shipped
-from orchestrator.domain.config import load_file
+from orchestrator.domain.config_file import load_file
 
 LOCK = "requirements/lambda.txt"
 TEMPLATE = "member_role/template.yaml"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
-from orchestrator.domain.config import SlackCredentials
+from orchestrator.domain.environment import SlackCredentials
 from orchestrator.domain.errors import ConfigError, DigestError
 
 if TYPE_CHECKING:

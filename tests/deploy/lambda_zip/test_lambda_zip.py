@@ -171,7 +171,7 @@ def test_botocore_knows_the_services_used_and_no_other(names: list[str]) -> None
 def test_template_and_configuration_are_where_the_handler_looks(unpacked: Path) -> None:
     script = """
 import os
-from orchestrator.domain.config import load_config
+from orchestrator.domain.config_file import load_config
 from orchestrator.domain.policy_document import render_enforcement_policy
 from orchestrator.lambdas.runtime import PACKAGED_CONFIG
 mode = load_config(None, {}, fallback=PACKAGED_CONFIG).enforcement.mode

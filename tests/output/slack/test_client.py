@@ -12,7 +12,7 @@ from urllib.error import URLError
 import pytest
 from slack_sdk.http_retry import HttpResponse
 
-from orchestrator.domain.config import SlackCredentials
+from orchestrator.domain.environment import SlackCredentials
 from orchestrator.domain.errors import ConfigError, DigestError
 from orchestrator.output.slack.client import MAX_TRIES, SlackNotifier, seconds_to_wait
 from tests.fake_slack import (

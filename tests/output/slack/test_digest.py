@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.domain.config import SlackConfig, SlackCredentials
+from orchestrator.domain.config import SlackConfig
+from orchestrator.domain.environment import SlackCredentials
 from orchestrator.domain.model import Mode, Outcome, PolicyChange, Stage, Status, Trigger, Verdict
 from orchestrator.output.slack import Digest, render_digest, render_text
 from orchestrator.output.slack.client import SlackNotifier
