@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.domain.model import Mode, Outcome, Product, Verdict
+from orchestrator.domain.outcomes import ENFORCED
 from orchestrator.reports.history import History
 from orchestrator.reports.report import AccountReport, RunReport, UserReport
 from orchestrator.reports.stored_run import was_read
@@ -18,7 +19,6 @@ Finding = Mapping[str, Any]
 
 _SCHEMA_VERSION = "2018-10-08"
 _TYPES = ("Software and Configuration Checks/AWS Security Best Practices",)
-_ENFORCED = frozenset({Outcome.ENFORCED, Outcome.ALREADY_ENFORCED})
 _ENROL = "Have the user enrol an MFA device (IAM console, Security credentials), or remove a user whom nobody needs."
 
 
@@ -126,14 +126,14 @@ def _rated(label: str) -> dict[str, Any]:
 
 def _severity(user: UserReport) -> str:
     """Return how much a user without MFA matters: a password that is not known counts as one."""
-    if user.outcome in _ENFORCED:
+    if user.outcome in ENFORCED:
         return "INFORMATIONAL"
     return "LOW" if user.console_password is False else "MEDIUM"
 
 
 def _remedy(user: UserReport) -> str:
     """Return what to do about a user without MFA."""
-    if user.outcome in _ENFORCED:
+    if user.outcome in ENFORCED:
         return f"{_ENROL} EnforceMFA is in force."
     return f"{_ENROL} orgmfa apply attaches EnforceMFA." if user.outcome is Outcome.PLANNED else _ENROL
 

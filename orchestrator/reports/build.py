@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from orchestrator.domain.model import AccountResult, Decision, Outcome, Problem, RunRequest, Status, Verdict
+from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup, total_name
 from orchestrator.reports.report import (
-    NEEDS_A_HAND,
     AccountReport,
     ProblemReport,
     ReasonReport,
@@ -81,20 +81,18 @@ def count_totals(accounts: Iterable[AccountReport]) -> Totals:
         statuses[account.status] += 1
         verdicts.update(user.verdict for user in account.users)
         outcomes.update(user.outcome for user in account.users)
-    by_outcome = {outcome.value: outcomes[outcome] for outcome in Outcome if outcome is not Outcome.FAILED}
     return Totals(
         accounts=statuses.total(),
         **{status.value: statuses[status] for status in Status},
         users=outcomes.total(),
         **{verdict.value: verdicts[verdict] for verdict in Verdict},
-        **by_outcome,
-        failed_users=outcomes[Outcome.FAILED],
+        **{total_name(outcome): outcomes[outcome] for outcome in Outcome},
     )
 
 
 def _report_user(decision: Decision) -> UserReport:
     user, reason, device = decision.user, decision.reason, decision.user.mfa_device
-    is_error = decision.outcome in NEEDS_A_HAND or decision.verdict is Verdict.UNKNOWN
+    is_error = OUTCOMES[decision.outcome].group is OutcomeGroup.TO_FIX or decision.verdict is Verdict.UNKNOWN
     return UserReport(
         name=user.name,
         arn=user.arn,

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Literal, TypeVar
 
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Verdict
+from orchestrator.domain.outcomes import ENFORCED
 from orchestrator.reports.history import Base, History
 from orchestrator.reports.report import (
     AccountReport,
@@ -22,7 +23,6 @@ from orchestrator.reports.report import (
 from orchestrator.reports.stored_run import PastAccount, PastUser, was_read
 
 Kind = Literal["newly_without_mfa", "enrolled", "newly_enforced", "enforcement_undone"]
-_ENFORCED = frozenset({Outcome.ENFORCED, Outcome.ALREADY_ENFORCED})
 
 User = TypeVar("User", bound=ChangedUser)
 
@@ -101,7 +101,7 @@ def _kinds(user: UserReport, before: PastUser | None, *, was_released: bool) -> 
         return
     if was_clean:
         yield "newly_without_mfa"
-    if user.outcome in _ENFORCED and not was_enforced:
+    if user.outcome in ENFORCED and not was_enforced:
         yield "newly_enforced"
     if was_enforced and user.outcome is not Outcome.ALREADY_ENFORCED and not was_released:
         yield "enforcement_undone"

@@ -6,7 +6,7 @@ Pydantic models that are the published schema (docs/report.schema.json), and wha
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AwareDatetime,
@@ -17,6 +17,7 @@ from pydantic import (
     PlainSerializer,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    create_model,
 )
 
 from orchestrator.domain.model import (
@@ -30,10 +31,8 @@ from orchestrator.domain.model import (
     Verdict,
     Via,
 )
+from orchestrator.domain.outcomes import OutcomeGroup, outcomes_of, total_name
 from orchestrator.reports.compressed import Packed, Packer
-
-NEEDS_A_HAND = frozenset({Outcome.FAILED, Outcome.HELD, Outcome.QUOTA_EXCEEDED})
-"""Outcomes that only a person can resolve; any of them makes the exit code 1."""
 
 UtcTime = Annotated[
     AwareDatetime,
@@ -178,7 +177,7 @@ class Changes(_Model):
     gone_accounts: tuple[ChangedAccount, ...] = ()
 
 
-class Totals(_Model):
+class _Counts(_Model):
     """Counts over the whole run. `failed` counts accounts; `failed_users` the users whose outcome is failed."""
 
     accounts: int
@@ -190,17 +189,26 @@ class Totals(_Model):
     compliant: int
     non_compliant: int
     unknown: int
-    none: int
-    planned: int
-    enforced: int
-    already_enforced: int
-    released: int
-    exempt: int
-    in_grace: int
-    out_of_scope: int
-    held: int
-    quota_exceeded: int
-    failed_users: int
+
+    def of(self, *outcomes: Outcome) -> int:
+        """Return how many users have one of these outcomes."""
+        return sum(getattr(self, total_name(outcome)) for outcome in outcomes)
+
+
+if TYPE_CHECKING:
+
+    class Totals(_Counts):
+        """The counts, and one for each outcome."""
+
+        def __getattr__(self, name: str) -> int: ...
+
+else:
+    Totals = create_model(
+        "Totals",
+        __base__=_Counts,
+        __doc__=_Counts.__doc__,
+        **{total_name(outcome): (int, ...) for outcome in Outcome},
+    )
 
 
 class RunReport(_Model):
@@ -230,8 +238,8 @@ def report_schema() -> dict[str, Any]:
 
 
 def exit_code(report: RunReport) -> int:
-    """Return 0 where every account not skipped was inspected and no user needs a hand, else 1."""
+    """Return 0 where every account not skipped was inspected and nothing is to fix, else 1."""
     totals = report.totals
     unfinished = totals.failed + totals.not_reached
-    unresolved = totals.failed_users + totals.held + totals.quota_exceeded + totals.unknown
+    unresolved = totals.of(*outcomes_of(OutcomeGroup.TO_FIX)) + totals.unknown
     return int(bool(report.errors or not report.complete or unfinished or unresolved))

@@ -12,12 +12,12 @@ from functools import cache
 from pydantic import TypeAdapter
 
 from orchestrator.domain.model import Outcome, Status, Verdict, Via
+from orchestrator.domain.outcomes import ENFORCED
 from orchestrator.reports.report import AccountReport, RunReport, UtcTime
 from orchestrator.reports.serialization import END
 
 MOST_HEAD_BYTES = 8 * 1024 * 1024
 
-_ENFORCED = frozenset({Outcome.ENFORCED, Outcome.ALREADY_ENFORCED})
 _ACCOUNTS = b'"accounts":['
 """What the accounts of a report begin with; within a text its quotes would be escaped."""
 
@@ -35,7 +35,7 @@ class PastUser:
     @property
     def is_enforced(self) -> bool:
         """Whether EnforceMFA reached the user, with or without MFA."""
-        return self.outcome in _ENFORCED or (self.outcome is Outcome.NONE and self.via is not None)
+        return self.outcome in ENFORCED or (self.outcome is Outcome.NONE and self.via is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from orchestrator.domain.outcomes import OutcomeGroup, outcomes_of
 from orchestrator.output.html.accounts import order_users
 from orchestrator.output.html.markup import visible
 from orchestrator.output.html.text import (
@@ -34,7 +35,7 @@ from orchestrator.output.html.text import (
     outcome_words,
     reason_of,
 )
-from orchestrator.reports.report import NEEDS_A_HAND, AccountReport, RunReport, UserReport
+from orchestrator.reports.report import AccountReport, RunReport, UserReport
 
 _DAY_SECONDS = 86_400
 
@@ -71,7 +72,9 @@ class _Writer:
         lists = {
             "statuses": list(STATUSES.values()),
             "verdicts": list(VERDICTS.values()),
-            "outcomes": [(*word, int(outcome in NEEDS_A_HAND)) for outcome, word in self._words.items()],
+            "outcomes": [
+                (*word, int(outcome in outcomes_of(OutcomeGroup.TO_FIX))) for outcome, word in self._words.items()
+            ],
             "vias": list(VIAS.values()),
             "devices": list(DEVICES.values()),
         }

@@ -6,7 +6,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from orchestrator.domain.model import DeviceKind, Mode, Outcome, Stage, Status, Verdict, Via
-from orchestrator.reports.report import NEEDS_A_HAND, AccountReport, UserReport
+from orchestrator.domain.outcomes import OutcomeGroup, outcomes_of
+from orchestrator.reports.report import AccountReport, UserReport
 
 
 class Tone(StrEnum):
@@ -82,7 +83,7 @@ def outcome_words(mode: Mode) -> dict[Outcome, Word]:
 
 def needs_hand(user: UserReport) -> bool:
     """Return whether only a person can help a user."""
-    return user.outcome in NEEDS_A_HAND or user.verdict is Verdict.UNKNOWN
+    return user.outcome in outcomes_of(OutcomeGroup.TO_FIX) or user.verdict is Verdict.UNKNOWN
 
 
 def is_root_open(account: AccountReport) -> bool:

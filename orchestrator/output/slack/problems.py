@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from orchestrator.domain.model import Outcome, Stage, Status, Verdict
+from orchestrator.domain.outcomes import OutcomeGroup, outcomes_of
 from orchestrator.output.slack.limits import MAX_ENTRIES, Group
 from orchestrator.output.slack.mrkdwn import literal, prose
 from orchestrator.output.slack.text import (
@@ -22,7 +23,7 @@ from orchestrator.output.slack.text import (
     say,
     say_remedy,
 )
-from orchestrator.reports.report import NEEDS_A_HAND, AccountReport, UserReport
+from orchestrator.reports.report import AccountReport, UserReport
 
 MAX_FAILURES = 4
 MAX_HANDS = 6
@@ -84,7 +85,7 @@ def hand_groups(accounts: Sequence[AccountReport], *, names: bool, now: datetime
 
 def needs_hand(user: UserReport) -> Outcome | None:
     """Return why only a person can help a user (`none`: whether it has MFA is unknown), or None."""
-    if user.outcome in NEEDS_A_HAND:
+    if user.outcome in outcomes_of(OutcomeGroup.TO_FIX):
         return user.outcome
     return Outcome.NONE if user.verdict is Verdict.UNKNOWN else None
 

@@ -4,8 +4,9 @@ from enum import IntEnum
 from typing import assert_never
 
 from orchestrator.domain.model import Outcome, Status, Verdict
+from orchestrator.domain.outcomes import OutcomeGroup, outcomes_of
 from orchestrator.output.terminal.text import title_of
-from orchestrator.reports.report import NEEDS_A_HAND, AccountReport, UserReport
+from orchestrator.reports.report import AccountReport, UserReport
 
 
 class Level(IntEnum):
@@ -51,7 +52,7 @@ def level_of_account(account: AccountReport) -> Level:
 
 def level_of_user(user: UserReport) -> Level:
     """Return the level of a user."""
-    if user.outcome in NEEDS_A_HAND or user.verdict is Verdict.UNKNOWN:
+    if user.outcome in outcomes_of(OutcomeGroup.TO_FIX) or user.verdict is Verdict.UNKNOWN:
         return Level.NEEDS_A_HAND
     if user.outcome in CHANGES:
         return Level.CHANGED

@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.domain.model import Mode, Outcome, PolicyChange, Stage, Status, Verdict, Via
+from orchestrator.domain.outcomes import OutcomeGroup, outcomes_of
 from orchestrator.output.html import MAX_RUNS, TrendPoint, render_page, trend_point
 from orchestrator.output.html.accounts import MAX_ACCOUNTS, MAX_USERS, order_users, worst_first
 from orchestrator.output.html.changes import MAX_NAMED
@@ -21,7 +22,6 @@ from orchestrator.output.html.summary import say_sentence
 from orchestrator.output.html.text import reason_of
 from orchestrator.output.html.trend import fit_axis
 from orchestrator.reports.report import (
-    NEEDS_A_HAND,
     AccountReport,
     ChangedUser,
     Changes,
@@ -565,7 +565,7 @@ def assert_user_is(user: UserReport, values: list[Any], data: Any) -> None:
     name, verdict, outcome, via, console, keys, used, days, reason, device, enrolled = values
     assert name == visible(user.name)
     assert ORDER[verdict] is user.verdict
-    assert data["outcomes"][outcome][2] == (user.outcome in NEEDS_A_HAND)
+    assert data["outcomes"][outcome][2] == (user.outcome in outcomes_of(OutcomeGroup.TO_FIX))
     assert data["vias"][via] == (user.via or "")
     assert (console if console is None else bool(console)) is user.console_password
     assert keys == user.active_access_keys

@@ -1,0 +1,93 @@
+"""The outcomes of users: what each is called, how grave it is, and what it asks of a reader. One row an outcome.
+
+The totals of a report, the exit code, and every view of a report are made from this table. Pure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from orchestrator.domain.model import Mode, Outcome
+
+
+class Tone(StrEnum):
+    """How grave a word is; the page gives each a sign of its own beside its colour."""
+
+    BAD = "bad"
+    WARN = "warn"
+    GOOD = "good"
+    QUIET = "quiet"
+
+
+class OutcomeGroup(StrEnum):
+    """What an outcome asks of a reader."""
+
+    TO_FIX = "to fix"
+    """Only a person can resolve it; it makes the exit code 1."""
+    CHANGED = "changed"
+    """Written by this run, or to be written."""
+    WAITING = "waiting"
+    """Without MFA still, and nothing is to be written now."""
+    LEFT_ALONE = "left alone"
+    """Left alone on purpose, for good."""
+    NOTHING = "nothing"
+    """Nothing to do, or nobody knows: then the verdict is unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeRow:
+    """An outcome as the views show it.
+
+    `label_by_mode` wins over the label. `total` is the name of its count in the totals of a report, where that is not
+    the outcome's own: `failed` counts accounts.
+    """
+
+    label: str
+    tone: Tone
+    group: OutcomeGroup
+    is_enforced: bool = False
+    label_by_mode: Mapping[Mode, str] = field(default_factory=dict)
+    total: str = ""
+
+
+_PLANNED = {Mode.PLAN: "would be enforced", Mode.APPLY: "not yet enforced", Mode.RELEASE: "not yet released"}
+
+OUTCOMES: Mapping[Outcome, OutcomeRow] = {
+    Outcome.FAILED: OutcomeRow(label="failed", tone=Tone.BAD, group=OutcomeGroup.TO_FIX, total="failed_users"),
+    Outcome.QUOTA_EXCEEDED: OutcomeRow(label="over quota", tone=Tone.WARN, group=OutcomeGroup.TO_FIX),
+    Outcome.HELD: OutcomeRow(label="held", tone=Tone.WARN, group=OutcomeGroup.TO_FIX),
+    Outcome.ENFORCED: OutcomeRow(label="enforced", tone=Tone.GOOD, group=OutcomeGroup.CHANGED, is_enforced=True),
+    Outcome.RELEASED: OutcomeRow(label="released", tone=Tone.WARN, group=OutcomeGroup.CHANGED),
+    Outcome.PLANNED: OutcomeRow(label="planned", tone=Tone.WARN, group=OutcomeGroup.CHANGED, label_by_mode=_PLANNED),
+    Outcome.IN_GRACE: OutcomeRow(label="in grace", tone=Tone.QUIET, group=OutcomeGroup.WAITING),
+    Outcome.ALREADY_ENFORCED: OutcomeRow(
+        label="already enforced",
+        tone=Tone.GOOD,
+        group=OutcomeGroup.WAITING,
+        is_enforced=True,
+        label_by_mode={Mode.RELEASE: "still enforced"},
+    ),
+    Outcome.EXEMPT: OutcomeRow(label="exempt", tone=Tone.QUIET, group=OutcomeGroup.LEFT_ALONE),
+    Outcome.OUT_OF_SCOPE: OutcomeRow(label="out of scope", tone=Tone.QUIET, group=OutcomeGroup.LEFT_ALONE),
+    Outcome.NONE: OutcomeRow(label="nothing to do", tone=Tone.QUIET, group=OutcomeGroup.NOTHING),
+}
+"""In the order in which every view shows them, the worst first."""
+
+ENFORCED = frozenset(outcome for outcome, row in OUTCOMES.items() if row.is_enforced)
+"""Outcomes of users whom EnforceMFA denies everything but enrolling."""
+
+
+def outcomes_of(*groups: OutcomeGroup) -> tuple[Outcome, ...]:
+    """Return the outcomes of these groups, the worst first."""
+    return tuple(outcome for outcome, row in OUTCOMES.items() if row.group in groups)
+
+
+def label_of(outcome: Outcome, mode: Mode) -> str:
+    """Return what an outcome is called in a run of this mode."""
+    row = OUTCOMES[outcome]
+    return row.label_by_mode.get(mode, row.label)
+
+
+def total_name(outcome: Outcome) -> str:
+    """Return the name of the count of an outcome in the totals of a report."""
+    return OUTCOMES[outcome].total or outcome.value
