@@ -26,7 +26,7 @@ from orchestrator.domain.errors import OrgmfaError
 from orchestrator.domain.model import Mode
 from orchestrator.domain.policy_document import render_enforcement_policy
 from orchestrator.logs import configure_logs
-from orchestrator.output.terminal import print_runs
+from orchestrator.output.terminal import Shown, print_runs
 from orchestrator.wiring import make_hub
 
 MOST_LISTED = 30
@@ -114,7 +114,10 @@ _OPTIONS = {
     "sandbox": click.option(
         "--sandbox", is_flag=True, help="Use an embedded organization: no AWS account, no Slack, no network."
     ),
-    "verbose": click.option("-v", "--verbose", is_flag=True, help="Log every account and every change."),
+    "all": click.option("--all", "every_row", is_flag=True, help="Show every account, cause and user in the table."),
+    "verbose": click.option(
+        "-v", "--verbose", is_flag=True, help="Log every account and every change; show AWS's messages whole."
+    ),
 }
 
 
@@ -139,7 +142,7 @@ def cli() -> None:
 
 
 @cli.command(epilog="Example: orgmfa plan --ou ou-abcd-11112222 --output json")
-@_options("config", "output", "account", "ou", "max-changes", "digest", "sandbox", "verbose")
+@_options("config", "output", "account", "ou", "max-changes", "digest", "sandbox", "all", "verbose")
 def plan(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Show what a run would do. Writes nothing in any account."""
     return run_command(Mode.PLAN, RunOptions(**given))
@@ -149,7 +152,7 @@ def plan(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     short_help="Show the plan, ask, and enforce MFA.",
     epilog="Example: orgmfa apply --account 111122223333 --max-changes 5",
 )
-@_options("config", "output", "account", "ou", "max-changes", "yes", "no-digest", "sandbox", "verbose")
+@_options("config", "output", "account", "ou", "max-changes", "yes", "no-digest", "sandbox", "all", "verbose")
 def apply(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Enforce MFA on the users whom the plan names, after showing it and asking."""
     return run_command(Mode.APPLY, RunOptions(**given))
@@ -159,7 +162,7 @@ def apply(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     short_help="Take EnforceMFA off users again.",
     epilog="Example: orgmfa release --account 111122223333 --user alice --for 2d",
 )
-@_options("config", "output", "account", "ou", "user", "for", "yes", "no-digest", "sandbox", "verbose")
+@_options("config", "output", "account", "ou", "user", "for", "yes", "no-digest", "sandbox", "all", "verbose")
 def release(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Take EnforceMFA off users again: detach the policy, remove from the group; nothing else."""
     return run_command(Mode.RELEASE, RunOptions(**given))
@@ -171,16 +174,17 @@ def release(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
 @click.option("--html", "html_path", metavar="FILE", type=click.Path(path_type=Path), help="Write its page instead.")
 @click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write a row a user instead.")
 @click.option("--json", "output", flag_value="json", help="The same as --output json.")
-@_options("config", "output")
-def report(*, run_id: str, lists: bool, config_path: Path | None, output: str, **files: Path | None) -> int:
+@_options("config", "output", "all", "verbose")
+def report(*, run_id: str, lists: bool, config_path: Path | None, output: str, **given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Show an archived run, the newest finished one by default."""
     configure_logs(as_json=False, level=logging.WARNING)
     config = read_config(config_path, needs_switch=False)
     archive = make_hub(config, os.environ).archive
-    if any(files.values()):
-        export_report(archive, run_id, config, html_path=files["html_path"], csv_path=files["csv_path"])
+    shown = Shown(every_row=given["every_row"], whole_texts=given["verbose"])
+    if given["html_path"] or given["csv_path"]:
+        export_report(archive, run_id, config, html_path=given["html_path"], csv_path=given["csv_path"])
     elif not lists:
-        show_report(archive.load(run_id), output, config)
+        show_report(archive.load(run_id), config, shown, output=output)
     elif output == "json":
         runs = [
             {"run_id": run.run_id, "finished_at": f"{run.finished_at:%Y-%m-%dT%H:%M:%SZ}"}

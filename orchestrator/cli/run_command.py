@@ -24,7 +24,7 @@ from orchestrator.logs import configure_logs
 from orchestrator.output.csv_export import write_csv
 from orchestrator.output.exemption_notices import exemption_notes
 from orchestrator.output.slack import render_digest, render_text
-from orchestrator.output.terminal import ProgressView, print_notes, print_report
+from orchestrator.output.terminal import ProgressView, Shown, print_report
 from orchestrator.pipeline.context import Finished
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport, exit_code
@@ -44,6 +44,7 @@ class RunOptions:
     ou_ids: tuple[str, ...]
     sandbox: bool
     verbose: bool
+    every_row: bool = False
     max_changes: int | str | None = None
     yes: bool = False
     sends_digest: bool = False
@@ -67,7 +68,7 @@ def run_command(mode: Mode, options: RunOptions) -> int:
     asks = mode is not Mode.PLAN and not options.yes
     if asks and not sys.stdin.isatty():
         raise click.UsageError(f"{mode.value} asks before it writes, and there is no terminal to ask on: add --yes")
-    configure_command_logs(verbose=options.verbose)
+    configure_command_logs(verbose=options.verbose, is_told=options.output == "table")
     with open_hub(options, needs_switch=mode is not Mode.RELEASE) as hub:
         request = _make_request(mode, options, hub)
         structlog.contextvars.bind_contextvars(run_id=request.run_id)
@@ -95,23 +96,36 @@ def _show(finished: Finished, options: RunOptions, config: Config, *, mode: Mode
     if finished.was_declined:
         click.echo("Nothing was written.", err=True)
         if options.output == "json":
-            show_report(finished.report, options.output, config)
+            show_report(finished.report, config, Shown(), output=options.output)
         return 1
-    show_report(finished.report, options.output, config, address=finished.address)
+    show_report(finished.report, config, _shown(options, address=finished.address), output=options.output)
     if options.sandbox and options.output == "table" and mode is not Mode.PLAN:
         _show_digest(finished.report, config)
     return exit_code(finished.report)
 
 
-def show_report(report: RunReport, output: str, config: Config, *, address: str | None = None) -> None:
+def show_report(report: RunReport, config: Config, shown: Shown, *, output: str) -> None:
     """Write a report to standard output, as a table or as JSON."""
     if output == "json":
         for text in write_indented(report):
             click.echo(text, nl=False)
         return
-    console = Console()
-    print_report(report, console, address=address, keys_stop=config.policy.access_keys == "deny")
-    print_notes(exemption_notes(config.exemptions, report, report.finished_at), console)
+    _print_report(report, config, shown, console=Console())
+
+
+def _print_report(report: RunReport, config: Config, shown: Shown, *, console: Console) -> None:
+    notes = exemption_notes(config.exemptions, report, report.finished_at)
+    print_report(report, console, shown, keys_stop=config.policy.access_keys == "deny", notes=notes)
+
+
+def _shown(options: RunOptions, *, address: str | None = None) -> Shown:
+    """Return how much of a report the options ask for."""
+    return Shown(
+        every_row=options.every_row,
+        whole_texts=options.verbose,
+        address=address,
+        options=" --sandbox" if options.sandbox else "",
+    )
 
 
 def export_report(
@@ -146,9 +160,9 @@ def _write_whole(path: Path, write: Callable[[TextIO], None]) -> None:
     click.echo(f"{path}", err=True)
 
 
-def configure_command_logs(*, verbose: bool) -> None:
-    """Log warnings to standard error; on a terminal, where progress and table tell them, errors alone."""
-    quiet = logging.ERROR if sys.stderr.isatty() else logging.WARNING
+def configure_command_logs(*, verbose: bool, is_told: bool = False) -> None:
+    """Log warnings to standard error; errors alone where a table tells the rest, or progress on a terminal does."""
+    quiet = logging.ERROR if is_told or sys.stderr.isatty() else logging.WARNING
     configure_logs(as_json=False, level=logging.INFO if verbose else quiet)
 
 
@@ -197,7 +211,7 @@ def _limited(hub: Hub, options: RunOptions) -> Hub:
 
 def _ask(plan: RunReport, options: RunOptions, config: Config) -> bool:
     """Show the plan and return whether the user agrees to it."""
-    print_report(plan, Console(stderr=options.output == "json"), keys_stop=config.policy.access_keys == "deny")
+    _print_report(plan, config, _shown(options), console=Console(stderr=options.output == "json"))
     accounts = sum(any(user.outcome is Outcome.PLANNED for user in account.users) for account in plan.accounts)
     verb = "Release" if plan.mode is Mode.RELEASE else "Enforce MFA on"
     plans_only = plan.mode is Mode.APPLY and config.enforcement.mode is Mode.PLAN

@@ -1,4 +1,4 @@
-"""What changed since the last run, in the words that the digest and the table share. Pure; no markup, no escapes."""
+"""What changed since the last run: counted in one sentence, then group by group. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -6,10 +6,92 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.domain.model import Outcome
-from orchestrator.reports.report import ChangedUser, Changes, EnrolledUser, RunReport, UserReport
+from orchestrator.output.words import count, format_minute, list_counts
+from orchestrator.reports.report import ChangedAccount, ChangedUser, Changes, EnrolledUser, RunReport, UserReport
+
+_DEVICES = {"virtual": "virtual", "fido": "FIDO", "hardware": "hardware", None: "unknown device"}
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeGroup:
+    """Users or accounts to whom one thing happened; `note` says what a reader should make of it.
+
+    `is_finding` is whether it asks to be read even where all else is clean.
+    """
+
+    title: str
+    changed: Sequence[ChangedUser | ChangedAccount]
+    note: str = ""
+    is_finding: bool = False
+
+    @property
+    def users(self) -> list[ChangedUser]:
+        """The users of the group."""
+        return [changed for changed in self.changed if isinstance(changed, ChangedUser)]
+
+    @property
+    def accounts(self) -> list[ChangedAccount]:
+        """The accounts of the group."""
+        return [changed for changed in self.changed if isinstance(changed, ChangedAccount)]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSummary:
+    """The changes in one sentence, and in groups; what is most alarming comes first."""
+
+    sentence: str
+    groups: tuple[ChangeGroup, ...]
+
+
+def summarize_changes(changes: Changes) -> ChangeSummary:
+    """Return what changed since the run that a report is compared with."""
+    groups = (group for group in _groups(changes) if group.changed)
+    words = list_counts(_counted(changes)) or "nothing changed"
+    return ChangeSummary(f"Since the run of {format_minute(changes.since)}: {words}.", tuple(groups))
+
+
+def describe_changed_user(user: ChangedUser) -> str:
+    """Return what is to be said of a changed user beside its name: of one who enrolled, the device and its date."""
+    if not isinstance(user, EnrolledUser):
+        return ""
+    when = f", {format_minute(user.enrolled_at)}" if user.enrolled_at else ""
+    return f"{_DEVICES[user.device]}{when}"
+
+
+def account_of(user: ChangedUser) -> ChangedAccount:
+    """Return the account of a changed user."""
+    return ChangedAccount(id=user.account_id, name=user.account_name, alias=user.account_alias)
+
+
+def _groups(changes: Changes) -> Iterator[ChangeGroup]:
+    yield ChangeGroup(
+        "Enforcement undone by others",
+        changes.enforcement_undone,
+        "EnforceMFA was taken off, not by orgmfa release; what did it (Terraform, a person) will do it again.",
+        is_finding=True,
+    )
+    yield ChangeGroup(
+        "Enrolled", changes.enrolled, "Ask where in doubt: a new device can be a thief's.", is_finding=True
+    )
+    yield ChangeGroup("Newly without MFA", changes.newly_without_mfa, is_finding=True)
+    yield ChangeGroup("Newly enforced", changes.newly_enforced)
+    yield ChangeGroup("New accounts", changes.new_accounts)
+    yield ChangeGroup("Accounts gone", changes.gone_accounts)
+
+
+def _counted(changes: Changes) -> Iterator[tuple[int, str]]:
+    devices = Counter(_DEVICES[user.device] for user in changes.enrolled)
+    kinds = list_counts((devices[word], word) for word in _DEVICES.values())
+    new, gone = (count(len(accounts), "account") for accounts in (changes.new_accounts, changes.gone_accounts))
+    yield len(changes.newly_without_mfa), "newly without MFA"
+    yield len(changes.enrolled), f"enrolled ({kinds})"
+    yield len(changes.newly_enforced), "newly enforced"
+    yield len(changes.enforcement_undone), "enforcement undone by others"
+    yield len(changes.new_accounts), f"new {new.split()[-1]}"
+    yield len(changes.gone_accounts), f"{gone.split()[-1]} gone"
+
 
 _LEFT_ALONE = frozenset({Outcome.EXEMPT, Outcome.OUT_OF_SCOPE})
-_DEVICES = {"virtual": "virtual", "fido": "FIDO", "hardware": "hardware", None: "unknown device"}
 
 
 @dataclass(frozen=True, slots=True)

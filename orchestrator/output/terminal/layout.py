@@ -1,34 +1,27 @@
-"""What the tables are made of: styles, headings, indented text, two columns; and lines without loose ends."""
+"""How text stands in a terminal: styles, lines that never break an ARN, what a terminal or a pipe cannot show."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console, RenderableType
-from rich.padding import Padding
-from rich.table import Table
+from rich.cells import cell_len, chop_cells
+from rich.console import Console
 from rich.text import Text
 from rich.theme import Theme
 
-from orchestrator.output.terminal.ordering import Level
-from orchestrator.output.terminal.text import plain
+from orchestrator.domain.outcomes import Tone
+from orchestrator.output.words import plain
 
-_COLOURS = {
-    Level.FAILED: "bold red",
-    Level.NEEDS_A_HAND: "bold yellow",
-    Level.CHANGED: "bold green",
-    Level.LEFT_ALONE: "cyan",
-}
-Cells = tuple[RenderableType, RenderableType]
+_STYLES = {Tone.BAD: "bold red", Tone.WARN: "bold yellow", Tone.GOOD: "bold green", Tone.QUIET: "cyan"}
 
 
 def make_theme(console: Console) -> Theme:
-    """Return the styles of the levels; with NO_COLOR none at all, where rich alone would still write bold."""
-    return Theme({style_of(level): "none" if console.no_color else style for level, style in _COLOURS.items()})
+    """Return the styles of the tones; with NO_COLOR none at all, where rich alone would still write bold."""
+    return Theme({style_of(tone): "none" if console.no_color else style for tone, style in _STYLES.items()})
 
 
-def style_of(level: Level) -> str:
-    """Return the name of the style of a level."""
-    return f"orgmfa.{level.name.lower()}"
+def style_of(tone: Tone) -> str:
+    """Return the name of the style of a tone."""
+    return f"orgmfa.{tone}"
 
 
 @contextmanager
@@ -44,29 +37,28 @@ def tidy(console: Console) -> Iterator[None]:
     console.file.write(text.encode(console.encoding, "backslashreplace").decode(console.encoding))
 
 
-def indented(part: RenderableType, by: int = 2) -> Padding:
-    """Return a part moved to the right."""
-    return Padding(part, (0, 0, 0, by), expand=False)
+def make_lines(text: str, width: int, *, by: int = 0, tone: Tone | None = None) -> Iterator[Text]:
+    """Yield text from anywhere as lines of at most this width, moved to the right by so many columns.
+
+    Only an ARN is left whole however long, so that it can be copied.
+    """
+    for line in _wrap(plain(text), max(1, width - by)):
+        yield Text(" " * by + line, style_of(tone) if tone else "")
 
 
-def make_heading(level: Level, words: str, count: int) -> Text:
-    """Return a heading with the number of what stands below it."""
-    return Text(f"{words} ({count:,})", style_of(level))
+def print_lines(lines: Iterable[Text], console: Console) -> None:
+    """Print lines as they are: what is too long for the terminal is broken by nobody."""
+    for line in lines:
+        console.print(line, soft_wrap=True)
 
 
-def make_grid(first_width: int, rows: Iterable[Cells]) -> Padding:
-    """Return rows of two columns, of which the first has this width."""
-    grid = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
-    grid.add_column(width=first_width, overflow="fold")
-    grid.add_column(overflow="fold")
-    for row in rows:
-        grid.add_row(*row)
-    return indented(grid)
-
-
-def explain(message: str, remedy: str, *, by: int) -> Iterator[RenderableType]:
-    """Yield a message and a remedy, where there are any, each on lines of its own."""
-    if message:
-        yield indented(Text(plain(message)), by)
-    if remedy:
-        yield indented(Text(f"Remedy: {plain(remedy)}"), by)
+def _wrap(text: str, width: int) -> Iterator[str]:
+    line = ""
+    for word in text.split(" "):
+        for part in [word] if "arn:" in word else chop_cells(word, width) or [""]:
+            if line and cell_len(line) + 1 + cell_len(part) > width:
+                yield line
+                line = part
+            else:
+                line = f"{line} {part}" if line else part
+    yield line

@@ -1,182 +1,200 @@
-"""A report, worst first: its head, its accounts, what all of it comes to."""
+"""A report on a screen: what is to fix, the accounts in a table, what all of it comes to, what to do next."""
 
-import sys
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC
+from dataclasses import dataclass
+from itertools import chain
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.text import Text
 
-from orchestrator.domain.model import Mode, Outcome, Status, Verdict
-from orchestrator.output.change_summary import count_changes, count_open, describe_user, list_user_news
-from orchestrator.output.terminal.accounts import View, list_accounts, number_shared_reasons
-from orchestrator.output.terminal.layout import explain, indented, make_heading, make_theme, style_of, tidy
-from orchestrator.output.terminal.ordering import (
-    ORDER,
-    Level,
-    badness,
-    is_root_open,
-    kind_of,
-    level_of_account,
-    list_shown_users,
-)
-from orchestrator.output.terminal.text import (
-    count_of,
-    list_counts,
-    outcome_words,
-    plain,
-    some_of,
-    title_and_id,
-    with_details,
-)
-from orchestrator.reports.report import AccountReport, ChangedUser, Changes, RunReport, UserReport
+from orchestrator.domain.model import Mode
+from orchestrator.domain.outcomes import Tone
+from orchestrator.output.causes import Cause, Member, Subject, format_cause
+from orchestrator.output.change_summary import ChangeGroup, account_of, describe_changed_user
+from orchestrator.output.story import Story, tell_story
+from orchestrator.output.terminal.layout import make_lines, make_theme, print_lines, tidy
+from orchestrator.output.terminal.table import View, make_table
+from orchestrator.output.words import STAGES, count, format_minute, list_counts, plain, some_of, title_and_id, title_of
+from orchestrator.reports.report import ChangedAccount, ChangedUser, RunReport
 
-MOST_USERS = 20
-"""How many users of one outcome are named in an account; the rest is counted."""
-_WIDE = 100
-"""From so many columns on there is room for the OU below the ID of an account."""
+MAX_LINES = 100
+"""About how many lines a report takes at any size, unless all is wanted."""
+MIN_TABLE_LINES = 20
+MAX_CAUSES = 8
+MAX_NAMED = 3
+"""How many accounts of a cause are named, and users of one account."""
+MAX_CHANGED = 10
+MAX_TEXT = 200
+
+_TOO_MUCH = 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """How much of a report is shown, and the commands that it names.
+
+    `every_row` lists all accounts, causes and names; `whole_texts` shows AWS's messages as they came. `options` are
+    those that a command of the same organization needs; `show_commands` is whether commands are named at all.
+    """
+
+    every_row: bool = False
+    whole_texts: bool = False
+    address: str | None = None
+    options: str = ""
+
+    def most(self, number: int) -> int:
+        """Return how many of something are shown."""
+        return _TOO_MUCH if self.every_row else number
 
 
 def print_report(
-    report: RunReport,
-    console: Console,
-    *,
-    address: str | None = None,
-    keys_stop: bool = True,
-    show_all: bool = False,
+    report: RunReport, console: Console, shown: Shown = Shown(), *, keys_stop: bool = True, notes: Iterable[str] = ()
 ) -> None:
-    """Print a report worst first; `address` is where it is kept, `keys_stop` whether EnforceMFA stops access keys.
-
-    At most MOST_USERS users of one outcome are named in an account, unless `show_all`.
-    """
-    accounts = report.accounts.sorted(badness)
-    most_users = sys.maxsize if show_all else MOST_USERS
-    view = View(
-        report.mode, keys_stop, most_users, number_shared_reasons(accounts), report.finished_at, console.width >= _WIDE
-    )
+    """Print a report; `keys_stop` is whether EnforceMFA stops access keys, `notes` are remarks on the run."""
+    story = tell_story(report, keys_stop=keys_stop, notes=notes)
+    width = console.width
+    top = [*_head(story, width), *_to_fix(story, shown, width)]
+    bottom = [*_changes(story, shown, width), *_summary(story, width)]
+    view = View(story, console, keys_stop, shown.every_row)
     with console.use_theme(make_theme(console)), tidy(console):
-        for part in (*_top(report), *list_accounts(accounts, view, console.width), *_bottom(report, accounts, view)):
-            console.print(part)
-        if address is not None:
-            # Never broken into lines: it is there to be copied.
-            console.print(Text(f"Report: {plain(address)}"), soft_wrap=True)
+        table, listed, total = make_table(view, max(MIN_TABLE_LINES, MAX_LINES - len(top) - len(bottom) - 6))
+        print_lines(top, console)
+        if listed:
+            console.print(table)
+        if listed < total:
+            more = f"and {count(total - listed, 'more account')}: {_every_row(story, shown)}"
+            print_lines(make_lines(more, width), console)
+        print_lines(chain([Text()] if total else [], bottom, _last_lines(story, shown)), console)
 
 
-def _top(report: RunReport) -> Iterator[RenderableType]:
+def _head(story: Story, width: int) -> Iterator[Text]:
+    report = story.report
     seconds = max(0, round((report.finished_at - report.started_at).total_seconds()))
-    started = report.started_at.astimezone(UTC)
-    organization, run_id = plain(report.organization_id), plain(report.run_id)
-    title = f"{report.mode.capitalize()} run {run_id} of {organization}"
-    yield Text(f"{title}, {started:%Y-%m-%d %H:%M} UTC, {seconds:,} s\n")
+    title = f"{report.mode.capitalize()} run {report.run_id} of {report.organization_id}"
+    yield from make_lines(f"{title}, {format_minute(report.started_at)}, {seconds:,} s", width)
+    yield from make_lines(", ".join(story.sentence), width)
+    yield Text()
+    if story.gate:
+        yield from make_lines(story.gate.sentence, width, tone=Tone.BAD)
+        yield Text()
     if not report.complete:
-        words = "The organization could not be listed to its end: accounts are missing from this report.\n"
-        yield Text.assemble(("INCOMPLETE: ", style_of(Level.FAILED)), words)
+        words = "INCOMPLETE: The organization could not be listed to its end: accounts are missing from this report."
+        yield from make_lines(words, width, tone=Tone.BAD)
+        yield Text()
     if report.errors:
-        yield Text("ERRORS OF THE RUN", style_of(Level.FAILED))
+        yield from make_lines("ERRORS OF THE RUN", width, tone=Tone.BAD)
         for error in report.errors:
-            yield indented(Text(f"{error.stage} ({plain(error.code)})"))
-            yield from explain(error.message, error.remedy, by=4)
+            yield from make_lines(f"{STAGES[error.stage]} ({error.code})", width, by=2)
+            yield from _indented(error.message, width)
+            yield from _indented(error.remedy and f"Remedy: {error.remedy}", width)
         yield Text()
 
 
-def _bottom(report: RunReport, accounts: Sequence[AccountReport], view: View) -> Iterator[RenderableType]:
-    if view.notes:
-        yield Text("NOTES")
-        yield from (indented(Text(f"[{number}] {plain(note)}")) for note, number in view.notes.items())
-        yield Text()
-    if open_roots := [account for account in accounts if is_root_open(account)]:
-        yield make_heading(Level.NEEDS_A_HAND, "ROOT USERS WITH CREDENTIALS BUT NO MFA", len(open_roots))
-        yield indented(Text(", ".join(map(title_and_id, open_roots))))
-        yield indented(Text("Remedy: give the root user an MFA device, or delete its credentials.\n"))
-    if report.changes is not None:
-        yield from _changes(report.changes, view)
-    yield from _one_liners(accounts, view)
+def _to_fix(story: Story, shown: Shown, width: int) -> Iterator[Text]:
+    """Yield a few lines for each cause: what is wrong, where, why, and what to do about it."""
+    if not story.causes:
+        return
+    yield from make_lines(f"TO FIX ({len(story.causes):,})", width, tone=Tone.BAD)
+    most = shown.most(MAX_CAUSES)
+    for cause in story.causes[:most]:
+        action = "" if shown.whole_texts else cause.action
+        code = ", ".join(filter(None, (plain(cause.code), action)))
+        yield from make_lines(format_cause(cause, code), width, by=2, tone=Tone.WARN)
+        yield from _indented(_members(cause.members, shown), width)
+        for reason in _reasons(cause, shown):
+            yield from _indented(reason, width)
+        remedy = cause.remedy if cause.subject is not Subject.USER or cause.is_example else ""
+        yield from _indented(remedy and f"Remedy: {remedy}", width)
+    if len(story.causes) > most:
+        others = story.causes[most:]
+        yield from make_lines(f"and {count(len(others), 'more cause')}: {_every_row(story, shown)}", width, by=2)
     yield Text()
-    yield Text(" ".join(_summary(report, accounts, view)))
 
 
-def _changes(changes: Changes, view: View) -> Iterator[RenderableType]:
+def _reasons(cause: Cause, shown: Shown) -> Iterator[str]:
+    """Yield what was said of a cause; where AWS refused an action the title tells it, unless all is wanted."""
+    if shown.whole_texts:
+        yield from cause.texts[: shown.most(MAX_NAMED)]
+    elif cause.text and not cause.action and not (cause.is_example and cause.remedy):
+        more = "... (-v: the whole text)" if len(cause.text) > MAX_TEXT else ""
+        yield f"{'for example: ' if cause.is_example else ''}{cause.text[:MAX_TEXT]}{more}"
+
+
+def _members(members: Sequence[Member], shown: Shown) -> str:
+    most = shown.most(MAX_NAMED)
+    named = []
+    for member in members[:most]:
+        runs = f" for {member.failing_runs:,} runs" if member.failing_runs > 1 and not member.users else ""
+        users = f": {some_of([plain(user.name) for user in member.users], most)}" if member.users else ""
+        named.append(f"{title_of(member) if users else title_and_id(member)}{runs}{users}")
+    hidden = len(members) - most
+    joined = ("; " if any(member.users for member in members) else ", ").join(named)
+    return joined + (f" and {count(hidden, 'more account')}" if hidden > 0 else "")
+
+
+def _changes(story: Story, shown: Shown, width: int) -> Iterator[Text]:
     """Yield what changed since the last run: counted, then the users and accounts by name."""
-    yield Text(count_changes(changes))
-    for news in list_user_news(changes):
-        names = some_of([_changed_user(user) for user in news.users], view.most_users)
-        yield indented(Text.assemble((f"{news.title}: ", style_of(Level.CHANGED)), names))
-        yield from explain(news.note, "", by=4)
-    for title, accounts in (("New accounts", changes.new_accounts), ("Accounts gone", changes.gone_accounts)):
-        if accounts:
-            names = some_of([title_and_id(account) for account in accounts], view.most_users)
-            yield indented(Text.assemble((f"{title}: ", style_of(Level.CHANGED)), names))
+    if story.changes is None:
+        return
+    yield from make_lines(story.changes.sentence, width)
+    for group in story.changes.groups:
+        if group.is_finding or group.accounts:
+            names = some_of(list(_changed(group)), shown.most(MAX_CHANGED))
+            yield from make_lines(f"{group.title}: {names}", width, by=2)
+            yield from _indented(group.note, width)
     yield Text()
 
 
-def _changed_user(user: ChangedUser) -> str:
-    note = describe_user(user)
-    where = plain(user.account_alias or "") or plain(user.account_name) or user.account_id
-    return f"{plain(user.name)} ({where}{'; ' if note else ''}{note})"
+def _changed(group: ChangeGroup) -> Iterator[str]:
+    for changed in group.changed:
+        match changed:
+            case ChangedUser():
+                note = describe_changed_user(changed)
+                yield f"{plain(changed.name)} ({title_of(account_of(changed))}{'; ' if note else ''}{note})"
+            case ChangedAccount():
+                yield title_and_id(changed)
 
 
-def _one_liners(accounts: Sequence[AccountReport], view: View) -> Iterator[Text]:
-    """Yield a line for all clean accounts, one for those without anything to do, and one for those skipped."""
-    idle = [account for account in accounts if level_of_account(account) is Level.CLEAN and not is_root_open(account)]
-    clean = sum(all(user.verdict is Verdict.COMPLIANT for user in account.users) for account in idle)
-    if clean:
-        yield Text(f"{count_of(clean, 'account')}: clean, every user has MFA.")
-    if len(idle) > clean:
-        yield Text(f"{count_of(len(idle) - clean, 'account')}: nothing to do.")
-    if skipped := [account for account in accounts if account.status is Status.SKIPPED]:
-        yield _skipped_line(skipped, view)
-    if any(
-        max(Counter(map(kind_of, list_shown_users(account))).values(), default=0) > view.most_users
-        for account in accounts
-    ):
-        yield Text(f"Lists end after {view.most_users} users; --output json names all.")
+def _summary(story: Story, width: int) -> Iterator[Text]:
+    """Yield a line for all clean accounts and one for those skipped, the notes, and what all of it comes to."""
+    skipped = sum(number for number, _ in story.skipped)
+    if story.clean:
+        yield from make_lines(story.clean, width)
+    if skipped:
+        yield from make_lines(f"{count(skipped, 'account')} skipped: {list_counts(story.skipped)}.", width)
+    for note in story.notes:
+        yield from make_lines(f"Note: {note}", width)
+    if story.clean or skipped or story.notes:
+        yield Text()
+    yield from make_lines(" ".join(filter(None, (*story.totals, story.written, story.open_for, story.keys))), width)
 
 
-def _skipped_line(accounts: Sequence[AccountReport], view: View) -> Text:
-    by_reason: dict[str, list[str]] = defaultdict(list)
-    for account in accounts:
-        by_reason[account.error.message if account.error else "no reason given"].append(title_and_id(account))
-    reasons = (f"{some_of(titles, view.most_users)} - {plain(reason)}" for reason, titles in by_reason.items())
-    return Text(f"{count_of(len(accounts), 'account')} skipped: {'; '.join(reasons)}.")
+def _last_lines(story: Story, shown: Shown) -> Iterator[Text]:
+    """Yield where the report is, the command that makes its page, and the next step; each is there to be copied."""
+    if shown.address is None:
+        return
+    yield Text(f"Report: {plain(shown.address)}")
+    if not shown.options:
+        yield Text(f"Page:   orgmfa report {plain(story.report.run_id)} --html orgmfa.html")
+    if next_step := _next_step(story, shown.options):
+        yield Text(f"Next:   {next_step}")
 
 
-def _summary(report: RunReport, accounts: Sequence[AccountReport], view: View) -> Iterator[str]:
-    """Yield the sentences a run ends in: the totals, what was written, what becomes of access keys."""
-    totals = report.totals
-    statuses = [(getattr(totals, status.value), status.value.replace("_", " ")) for status in Status]
-    verdicts = [(totals.compliant, "with MFA"), (totals.non_compliant, "without"), (totals.unknown, "unknown")]
-    outcomes = [
-        (
-            totals.failed_users if outcome is Outcome.FAILED else getattr(totals, outcome.value),
-            outcome_words(outcome, view.mode),
-        )
-        for outcome in ORDER
-        if outcome is not Outcome.NONE
-    ]
-    accounts_seen = with_details(totals.accounts, "account", list_counts(statuses))
-    users_in_detail = "; ".join(filter(None, [list_counts(verdicts), list_counts(outcomes)]))
-    yield f"{accounts_seen}; {with_details(totals.users, 'user', users_in_detail)}."
-    yield _written(report)
-    if open_for_days := count_open(report):
-        yield open_for_days
-    if view.keys_stop and view.mode is not Mode.RELEASE:
-        users_seen = [user for account in accounts for user in account.users]
-        yield from _keys(users_seen, Outcome.PLANNED, "will stop")
-        yield from _keys(users_seen, Outcome.ENFORCED, "stopped")
+def _every_row(story: Story, shown: Shown) -> str:
+    is_archived = shown.address is not None and not shown.options
+    return f"orgmfa report {plain(story.report.run_id)} --all" if is_archived else "--all lists them"
 
 
-def _written(report: RunReport) -> str:
-    if report.mode is Mode.PLAN:
-        return "Nothing was written."
-    outcome = Outcome.RELEASED if report.mode is Mode.RELEASE else Outcome.ENFORCED
-    users = getattr(report.totals, outcome.value)
-    return f"{count_of(users, 'user') if users else 'No user'} {'were' if users > 1 else 'was'} {outcome}."
+def _next_step(story: Story, options: str) -> str:
+    report = story.report
+    if story.gate:
+        return f"read the plan, then orgmfa apply --max-changes {story.gate.planned}{options}"
+    if report.mode is Mode.PLAN and report.totals.planned:
+        accounts = sum(any(user.outcome == "planned" for user in account.users) for account in report.accounts)
+        where = f"{count(report.totals.planned, 'user')} in {count(accounts, 'account')}"
+        return f"orgmfa apply{options} (enforces MFA on {where}, after asking)"
+    return "fix what stands under TO FIX, then orgmfa plan" + options if story.causes else ""
 
 
-def _keys(users: Iterable[UserReport], outcome: Outcome, verb: str) -> Iterator[str]:
-    keys = [user.active_access_keys for user in users if user.outcome is outcome]
-    if stopping := sum(filter(None, keys)):
-        yield f"{count_of(stopping, 'access key')} {verb} working without MFA."
-    if unknown := keys.count(None):
-        yield f"The access keys of {count_of(unknown, f'{outcome} user')} could not be read."
+def _indented(text: str, width: int) -> Iterator[Text]:
+    return make_lines(text, width, by=4) if text else iter(())

@@ -1,21 +1,14 @@
-"""The list of runs, and remarks on one."""
+"""The list of the archived runs, a line a run."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC
 
 from rich.console import Console
 from rich.text import Text
 
 from orchestrator.output.terminal.layout import tidy
-from orchestrator.output.terminal.text import count_of, plain
+from orchestrator.output.words import count, plain
 from orchestrator.reports.report import RunReport
-
-
-def print_notes(notes: Iterable[str], console: Console) -> None:
-    """Print remarks on a run, each on lines of its own."""
-    with tidy(console):
-        for note in notes:
-            console.print(Text(f"Note: {plain(note)}"))
 
 
 def print_runs(heads: Sequence[RunReport], console: Console, *, more: int = 0) -> None:
@@ -28,13 +21,13 @@ def print_runs(heads: Sequence[RunReport], console: Console, *, more: int = 0) -
         for head in heads:
             console.print(Text(_run_line(head)), soft_wrap=True)
         if more:
-            console.print(Text(f"and {count_of(more, 'older run')}: --output json lists all"))
+            console.print(Text(f"and {count(more, 'older run')}: --output json lists all"))
 
 
 def _run_line(head: RunReport) -> str:
     totals = head.totals
     counts = f"{totals.non_compliant:>6,}  {totals.accounts:>8,}  {totals.failed + totals.not_reached:>6,}"
-    remarks = ["" if head.complete else "incomplete", count_of(len(head.errors), "error") if head.errors else ""]
+    remarks = ["" if head.complete else "incomplete", count(len(head.errors), "error") if head.errors else ""]
     remark = ", ".join(filter(None, remarks))
     when = f"{head.finished_at.astimezone(UTC):%Y-%m-%d %H:%M}"
     return f"{when}  {head.mode.value:7}  {counts}  {plain(head.run_id)}{f' ({remark})' if remark else ''}"

@@ -1,11 +1,13 @@
 """The table tells what changed since the last run, and for how long things have been as they are."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from orchestrator.domain.model import Outcome, Stage, Status
+from orchestrator.output.words import days_between
 from orchestrator.reports.report import ChangedAccount, ChangedUser, Changes, EnrolledUser, RunReport
 from tests.output.terminal.test_report import (
     HOSTILE_NAMES,
@@ -17,6 +19,7 @@ from tests.output.terminal.test_report import (
     make_problem,
     make_report,
     make_user,
+    row_of,
     show,
 )
 
@@ -71,7 +74,7 @@ def test_changes_are_counted_and_named_before_the_summary() -> None:
         "  Newly without MFA: ana (shop), bo (shop)\n",
         "  New accounts: new (777788889999)\n",
         "  Accounts gone: Lab (444455556666)\n",
-        "1 account: clean, every user has MFA.",
+        "1 account clean: every user has MFA.",
     )
 
 
@@ -85,9 +88,9 @@ def test_names_of_changed_users_are_capped_and_the_rest_is_counted() -> None:
 
     text = flat(show(with_changes(newly_without_mfa=changed(*names))))
 
-    assert "user-19 (shop) and 5 more" in text
-    assert "user-20" not in text
-    assert "user-24 (shop)" in flat(show(with_changes(newly_without_mfa=changed(*names)), show_all=True))
+    assert "user-09 (shop) and 15 more" in text
+    assert "user-10" not in text
+    assert "user-24 (shop)" in flat(show(with_changes(newly_without_mfa=changed(*names)), every_row=True))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +123,7 @@ def test_foreign_text_in_changes_is_harmless(name: str) -> None:
         (opened(0.9), "1 already enforced: ana\n"),
         (opened(1), "1 already enforced: ana (open 1 day)\n"),
         (opened(63.5), "1 already enforced: ana (open 63 days)\n"),
-        (opened(12, Outcome.PLANNED, keys=2), "1 planned: ana (2 keys, open 12 days)\n"),
+        (opened(12, Outcome.PLANNED, keys=2), "1 would be enforced: ana (2 keys, open 12 days)\n"),
         (
             opened(3, Outcome.IN_GRACE, reason="why").model_copy(
                 update={"grace_ends": make_report().finished_at + 4 * DAY}
@@ -130,7 +133,14 @@ def test_foreign_text_in_changes_is_harmless(name: str) -> None:
     ],
 )
 def test_user_is_shown_with_the_days_it_has_been_open_or_has_left(user: Any, words: str) -> None:
-    assert words in show(make_report(make_account("shop", [user])))
+    report = make_report(make_account("shop", [user]))
+    days = days_between(user.open_since, report.finished_at)
+
+    text, whole = show(report, width=119), show(report, width=119, every_row=True)
+
+    assert words in re.sub(r"  +\d+ d\n", "\n", whole)
+    assert bool(days) == (f"  {days} d\n" in text) == (f"  {days} d\n" in whole)
+    assert ("left" in words) == ("left" in text)
 
 
 def test_summary_tells_how_long_users_have_been_open() -> None:
@@ -146,6 +156,7 @@ def test_account_that_keeps_failing_is_shown_with_the_runs() -> None:
 
     alone, together = show(make_report(for_long, other)), show(make_report(for_long, make_failed("new")), width=100)
 
-    assert "failed at assume_role (AccessDenied) for 3 runs\n" in alone
-    assert f"old ({for_long.id}) for 3 runs" in together
+    assert f"    old ({for_long.id}) for 3 runs\n" in alone
+    assert row_of(show(make_report(for_long), every_row=True), "old").endswith("for 3 runs")
+    assert f", old ({for_long.id}) for 3 runs\n" in together
     assert together.count("for 3 runs") == 1

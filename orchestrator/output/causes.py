@@ -1,0 +1,198 @@
+"""What is to fix, by cause: one cause holds for all accounts and users that have it, with one remedy. Pure.
+
+In order: accounts that failed, accounts that were not reached, users by outcome, root users without MFA.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
+
+from orchestrator.domain.model import Outcome, Stage, Status, Verdict
+from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup
+from orchestrator.output.ordering import is_root_open, is_to_fix
+from orchestrator.output.words import STAGES, STATUSES, VERDICTS, capitalized, count
+from orchestrator.reports.report import AccountReport, UserReport
+
+
+class Subject(StrEnum):
+    """Whom a cause holds for."""
+
+    ACCOUNT = "account"
+    USER = "user"
+    ROOT_USER = "root user"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An account that a cause holds for, with the users whom it holds for; none where it is the account's own."""
+
+    id: str
+    name: str
+    alias: str | None
+    ou: str | None
+    failing_runs: int
+    users: tuple[UserReport, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """One thing to fix. `label` says what is wrong, `code` names the reason where there is more to name.
+
+    `text` is what was said of all of them, account IDs and ARNs taken out where they differ; it is the first of several
+    where `is_example`, and `texts` are all of them as they came. The remedy of a user's cause holds for everybody and
+    names nobody: the text can hold its own.
+    """
+
+    subject: Subject
+    label: str
+    code: str = ""
+    stage: Stage | None = None
+    text: str = ""
+    is_example: bool = False
+    texts: tuple[str, ...] = ()
+    remedy: str = ""
+    members: tuple[Member, ...]
+
+    @property
+    def users(self) -> int:
+        """How many users it holds for."""
+        return _users_in(self.members)
+
+    @property
+    def action(self) -> str:
+        """The AWS action that was refused, where AWS says so."""
+        found = _ACTION.search(self.text)
+        return found["action"] if found else ""
+
+
+_ROOT_REMEDY = "It has a password or access keys: register an MFA device, or delete the root credentials."
+_REMEDIES = {
+    "active_key": "An access key in use would stop working: move its caller to a role, exempt the user, or set "
+    "policy.access_keys: allow.",
+    "cannot_enrol": "A permissions boundary or an SCP would keep the user from enrolling an MFA device.",
+    "over_limit": "A limit of the configuration is exceeded: read the plan, then allow one run with --max-changes.",
+    "policy_drifted": "Policy or group is missing, or not as orgmfa made it: compare with orgmfa policy.",
+    "quota_exceeded": "No further policy and no further group fits: detach one, or have the quota raised.",
+    "stopped": "enforcement.stop is set, or could not be read: nothing is written.",
+}
+"""By the code of a user's reason; each names nobody, unlike the messages."""
+_ACTION = re.compile(r"is not authorized to perform: (?P<action>[a-z0-9-]+:\w+)")
+_ACCOUNT_ID = re.compile(r"(?<!\d)\d{12}(?!\d)")
+_ARN = re.compile(r"\barn:aws[a-z-]*:[^\s,;\"'()]+")
+_RANKS: Mapping[Outcome, float] = {outcome: rank for rank, outcome in enumerate(OUTCOMES)} | {Outcome.NONE: 0.5}
+"""A user whose MFA is unknown stands right after one that failed."""
+
+_Reason = tuple[Outcome, str]
+
+
+def group_causes(accounts: Iterable[AccountReport]) -> tuple[Cause, ...]:
+    """Return what is to fix in these accounts; they come in order, and keep it in each cause among equals."""
+    failed: defaultdict[tuple[str, ...], list[AccountReport]] = defaultdict(list)
+    unresolved: defaultdict[_Reason, list[Member]] = defaultdict(list)
+    roots: list[Member] = []
+    for account in accounts:
+        if account.status in {Status.FAILED, Status.NOT_REACHED}:
+            failed[_failure(account)].append(account.model_copy(update={"users": ()}))
+        for reason, users in users_by_reason(account.users).items():
+            unresolved[reason].append(_member(account, users))
+        if is_root_open(account):
+            roots.append(_member(account))
+    failures = sorted(failed.items(), key=lambda item: (item[0][0] != Status.FAILED, -len(item[1]), item[0]))
+    reasons = sorted(unresolved.items(), key=lambda item: (_RANKS[item[0][0]], -_users_in(item[1]), item[0][1]))
+    of_roots = Cause(subject=Subject.ROOT_USER, label="without MFA", remedy=_ROOT_REMEDY, members=tuple(roots))
+    return (
+        *(_cause_of_accounts(members) for _, members in failures),
+        *(_cause_of_users(reason, members) for reason, members in reasons),
+        *((of_roots,) if roots else ()),
+    )
+
+
+def format_cause(cause: Cause, code: str) -> str:
+    """Return a cause in one line; the code comes as it may be shown."""
+    accounts, reason = count(len(cause.members), "account"), f" ({code})" if code else ""
+    match cause.subject:
+        case Subject.ACCOUNT:
+            return f"{accounts} {cause.label}, {STAGES[cause.stage] if cause.stage else 'no reason given'}{reason}"
+        case Subject.USER:
+            return f"{capitalized(cause.label)}{reason}: {count(cause.users, 'user')} in {accounts}"
+        case Subject.ROOT_USER:
+            return f"Root user {cause.label}: {accounts}"
+        case unknown:
+            assert_never(unknown)
+
+
+def users_by_reason(users: Iterable[UserReport]) -> dict[_Reason, list[UserReport]]:
+    """Return the users that are to fix, by outcome and code; outcome `none` stands for a user whose MFA is unknown."""
+    by_reason: defaultdict[_Reason, list[UserReport]] = defaultdict(list)
+    for user in filter(is_to_fix, users):
+        is_known = OUTCOMES[user.outcome].group is OutcomeGroup.TO_FIX
+        by_reason[user.outcome if is_known else Outcome.NONE, user.error.code if user.error else ""].append(user)
+    return by_reason
+
+
+def without_account_ids(text: str) -> str:
+    """Return a text with `ID` for each account ID, also in ARNs."""
+    return _ACCOUNT_ID.sub("ID", text)
+
+
+def without_arns(text: str) -> str:
+    """Return a text with `ARN` for each ARN, and `ID` for each account ID that is left."""
+    return without_account_ids(_ARN.sub("ARN", text))
+
+
+def share_text(texts: Sequence[str]) -> tuple[str, bool]:
+    """Return what texts have in common but for account IDs and ARNs, and False; else the first of them, and True."""
+    for rewrite in (str, without_account_ids, without_arns):
+        if len(written := set(map(rewrite, texts))) == 1:
+            return written.pop(), False
+    return (without_account_ids(texts[0]), True) if texts else ("", False)
+
+
+def _failure(account: AccountReport) -> tuple[str, ...]:
+    """Return what accounts that failed alike have in common."""
+    error = account.error
+    return (account.status, *((error.stage, error.code, without_account_ids(error.remedy)) if error else ()))
+
+
+def _cause_of_accounts(accounts: Sequence[AccountReport]) -> Cause:
+    status, errors = accounts[0].status, [account.error for account in accounts if account.error]
+    said = tuple(dict.fromkeys(error.message for error in errors))
+    text, is_example = share_text(said)
+    return Cause(
+        subject=Subject.ACCOUNT,
+        label=STATUSES[status].label,
+        code=errors[0].code if errors else "",
+        stage=errors[0].stage if errors else None,
+        text=text,
+        is_example=is_example,
+        texts=said,
+        remedy=share_text([error.remedy for error in errors])[0],
+        members=tuple(map(_member, accounts)),
+    )
+
+
+def _cause_of_users(reason: _Reason, members: Sequence[Member]) -> Cause:
+    outcome, code = reason
+    said = tuple(dict.fromkeys(user.error.message for member in members for user in member.users if user.error))
+    text, is_example = share_text(said)
+    return Cause(
+        subject=Subject.USER,
+        label=VERDICTS[Verdict.UNKNOWN].label if outcome is Outcome.NONE else OUTCOMES[outcome].label,
+        code="" if code == outcome.value else code,
+        text=text,
+        is_example=is_example,
+        texts=said,
+        remedy=_REMEDIES.get(code, ""),
+        members=tuple(sorted(members, key=lambda member: -len(member.users))),
+    )
+
+
+def _member(account: AccountReport, users: Iterable[UserReport] = ()) -> Member:
+    return Member(account.id, account.name, account.alias, account.ou, account.failing_runs, tuple(users))
+
+
+def _users_in(members: Iterable[Member]) -> int:
+    return sum(len(member.users) for member in members)

@@ -1,0 +1,93 @@
+"""The numbers of a run in sentences: totals, what was written, access keys, days open, clean accounts. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from orchestrator.domain.model import Mode, Outcome, Status, Verdict
+from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup, label_of, outcomes_of
+from orchestrator.output.findings import has_finding, is_clean
+from orchestrator.output.words import VERDICTS, count, days_between, list_counts
+from orchestrator.reports.report import AccountReport, RunReport, Totals
+
+_VERDICT_WORDS = {verdict: word.label for verdict, word in VERDICTS.items()} | {Verdict.UNKNOWN: "unknown"}
+_STOP = {Mode.PLAN: (Outcome.PLANNED, "would stop"), Mode.APPLY: (Outcome.ENFORCED, "stop")}
+
+
+def count_totals(totals: Totals, mode: Mode) -> Iterator[str]:
+    """Yield the totals in words: accounts, users, and what became of the users."""
+    by_status = [(getattr(totals, status), status.value.replace("_", " ")) for status in Status]
+    words = [(number, word) for number, word in by_status if number]
+    listed = list_counts(words) if len(words) > 1 else ""
+    accounts = count(totals.accounts, "account")
+    yield f"{accounts}: {listed}." if listed else f"{accounts} {words[0][1] if words else 'listed'}."
+    if totals.users:
+        verdicts = (Verdict.COMPLIANT, Verdict.NON_COMPLIANT, Verdict.UNKNOWN)
+        by_verdict = list_counts((getattr(totals, verdict), _VERDICT_WORDS[verdict]) for verdict in verdicts)
+        yield f"{count(totals.users, 'user')}: {by_verdict}."
+    outcomes = (outcome for outcome in OUTCOMES if outcome is not Outcome.NONE)
+    if counted := list_counts((totals.of(outcome), label_of(outcome, mode)) for outcome in outcomes):
+        yield f"{counted}."
+
+
+def tell_written(report: RunReport) -> str:
+    """Return how many users were written to, in a sentence."""
+    if report.mode is Mode.PLAN:
+        return "Nothing was written."
+    outcome = Outcome.RELEASED if report.mode is Mode.RELEASE else Outcome.ENFORCED
+    users = report.totals.of(outcome)
+    return f"{count(users, 'user') if users else 'No user'} {'were' if users > 1 else 'was'} {outcome}."
+
+
+def count_keys(report: RunReport) -> str:
+    """Return in a sentence how many access keys stop working because of this run, or nothing."""
+    if report.mode not in _STOP:
+        return ""
+    outcome, stop = _STOP[report.mode]
+    keys = [user.active_access_keys for account in report.accounts for user in account.users if user.outcome is outcome]
+    known, unread = sum(filter(None, keys)), keys.count(None)
+    more = f", and those of {count(unread, 'user')} that could not be read" if unread else ""
+    return f"Access keys that {stop} working without an MFA session: {known:,}{more}." if known or unread else ""
+
+
+def count_open(report: RunReport) -> str:
+    """Return in a sentence how many users have been without MFA for a day or more, the longest one told; or nothing.
+
+    Who is left alone on purpose, for good, is not counted.
+    """
+    alone = outcomes_of(OutcomeGroup.LEFT_ALONE)
+    users = (user for account in report.accounts for user in account.users if user.outcome not in alone)
+    days = [number for user in users if (number := days_between(user.open_since, report.finished_at))]
+    if not days:
+        return ""
+    who = "1 user has" if len(days) == 1 else f"{len(days):,} users have"
+    longest = "" if len(days) == 1 else "the longest "
+    return f"{who} been without MFA for a day or more, {longest}for {count(max(days), 'day')}."
+
+
+def count_clean(accounts: Iterable[AccountReport], mode: Mode) -> tuple[str, int]:
+    """Return a sentence for all accounts that ask for nothing, where there are any, and how many have findings."""
+    clean, findings, outcomes = 0, 0, Counter[Outcome]()
+    for account in accounts:
+        findings += has_finding(account, mode)
+        if is_clean(account, mode):
+            clean += 1
+            outcomes.update(user.outcome for user in account.users)
+    if not clean:
+        return "", findings
+    if mode is Mode.RELEASE:
+        return f"{count(clean, 'account')} with nothing to release.", findings
+    alone = list_counts(
+        (outcomes[outcome], label_of(outcome, mode)) for outcome in outcomes_of(OutcomeGroup.LEFT_ALONE)
+    )
+    left_alone = f" or is left alone ({alone})" if alone else ""
+    return f"{count(clean, 'account')} clean: every user has MFA{left_alone}.", findings
+
+
+def count_skipped(accounts: Iterable[AccountReport]) -> tuple[tuple[int, str], ...]:
+    """Return how many accounts were skipped for which reason, the most frequent first."""
+    reasons = Counter(
+        account.error.code.replace("_", " ") if account.error else "no reason given"
+        for account in accounts
+        if account.status is Status.SKIPPED
+    )
+    return tuple((number, reason) for reason, number in sorted(reasons.items(), key=lambda item: (-item[1], item[0])))

@@ -1,0 +1,52 @@
+"""The order in which every view shows accounts and users: who needs a person most stands first. Pure."""
+
+from orchestrator.domain.model import Status, Verdict
+from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, OutcomeGroup
+from orchestrator.output.words import STATUSES, VERDICTS, title_of
+from orchestrator.reports.report import AccountReport, UserReport
+
+_STATUS_RANK = {status: rank for rank, status in enumerate(STATUSES)}
+_VERDICT_RANK = {verdict: rank for rank, verdict in enumerate(VERDICTS)}
+_OUTCOME_RANK = {outcome: rank for rank, outcome in enumerate(OUTCOMES)}
+
+
+def is_to_fix(user: UserReport) -> bool:
+    """Return whether only a person can help a user."""
+    return OUTCOMES[user.outcome].group is OutcomeGroup.TO_FIX or user.verdict is Verdict.UNKNOWN
+
+
+def is_root_open(account: AccountReport) -> bool:
+    """Return whether the root user can sign in, and has no MFA."""
+    root = account.root_user
+    return root is not None and root.has_credentials and not root.has_mfa
+
+
+def is_read(account: AccountReport) -> bool:
+    """Return whether the users of an account are known: none listed is not the same as none there."""
+    return account.status is Status.INSPECTED or bool(account.users)
+
+
+def count_without_mfa(account: AccountReport) -> int:
+    """Return how many users of an account are known to have no MFA."""
+    return sum(user.verdict is Verdict.NON_COMPLIANT for user in account.users)
+
+
+def account_order(account: AccountReport) -> tuple[object, ...]:
+    """Return the sort key of an account: the worst first."""
+    without = count_without_mfa(account)
+    enforced = sum(user.verdict is Verdict.NON_COMPLIANT and user.outcome in ENFORCED for user in account.users)
+    return (
+        _STATUS_RANK[account.status],
+        -sum(map(is_to_fix, account.users)),
+        not is_root_open(account),
+        enforced - without,
+        -without,
+        account.status is Status.INSPECTED and not account.users,
+        title_of(account).casefold(),
+        account.id,
+    )
+
+
+def user_order(user: UserReport) -> tuple[object, ...]:
+    """Return the sort key of a user of an account: the worst first."""
+    return not is_to_fix(user), _VERDICT_RANK[user.verdict], _OUTCOME_RANK[user.outcome], user.name.casefold()

@@ -1,0 +1,152 @@
+"""The story of a report: what is said of a run, in which order and in which words. The views only lay it out. Pure."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from orchestrator.domain.model import Mode, Outcome
+from orchestrator.domain.outcomes import OutcomeGroup, label_of, outcomes_of
+from orchestrator.output.causes import Cause, Subject, group_causes
+from orchestrator.output.change_summary import ChangeSummary, summarize_changes
+from orchestrator.output.counts import count_clean, count_keys, count_open, count_skipped, count_totals, tell_written
+from orchestrator.output.ordering import account_order
+from orchestrator.output.words import count
+from orchestrator.reports.compressed import Packed
+from orchestrator.reports.report import AccountReport, RunReport, Totals
+
+_RUN_LIMIT = re.compile(r"(?P<planned>\d+) changes planned, limits\.max_changes_per_run is (?P<limit>\d+)")
+_NOTHING = {Mode.PLAN: "nothing to enforce", Mode.APPLY: "nothing to enforce", Mode.RELEASE: "nobody to release"}
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Why the run as a whole wrote nothing: how many changes were planned, and the limit that they exceed."""
+
+    planned: int
+    limit: int
+
+    @property
+    def sentence(self) -> str:
+        """The gate in one sentence."""
+        return f"STOPPED: {self.planned:,} changes planned, limit {self.limit:,}. Nothing written."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """What is said of a run. `accounts` are all of them, in the order in which they need a person.
+
+    `sentence` says what the run came to, `news` the same with the worst first; both in parts. `clean` and `skipped` are
+    a sentence each, or nothing; `notes` are remarks of others.
+    """
+
+    report: RunReport
+    accounts: Packed[AccountReport]
+    sentence: tuple[str, ...]
+    news: tuple[str, ...]
+    gate: Gate | None
+    causes: tuple[Cause, ...]
+    changes: ChangeSummary | None
+    totals: tuple[str, ...]
+    written: str
+    keys: str
+    open_for: str
+    clean: str
+    skipped: tuple[tuple[int, str], ...]
+    notes: tuple[str, ...]
+    findings: int
+    """How many accounts have changes, or users still without MFA."""
+
+    @property
+    def is_incident(self) -> bool:
+        """Whether something failed, so that somebody is to be told at once; findings alone are everyday."""
+        report, totals = self.report, self.report.totals
+        failed = totals.failed + totals.not_reached + totals.of(Outcome.FAILED)
+        return bool(report.errors or not report.complete or failed)
+
+    @property
+    def has_findings(self) -> bool:
+        """Whether there is more to tell than of a clean run."""
+        changed = any(group.is_finding for group in self.changes.groups) if self.changes else False
+        is_empty = not self.report.totals.inspected
+        return bool(self.causes or self.notes or self.findings or changed or self.is_incident or is_empty)
+
+
+def tell_story(report: RunReport, *, keys_stop: bool, notes: Iterable[str] = ()) -> Story:
+    """Return the story of a report; `keys_stop` is whether EnforceMFA stops access keys, `notes` are remarks on it."""
+    accounts = report.accounts.sorted(account_order)
+    causes = group_causes(accounts)
+    clean, findings = count_clean(accounts, report.mode)
+    return Story(
+        report=report,
+        accounts=accounts,
+        sentence=tuple(_sentence(report, causes)),
+        news=tuple(_news(report, causes)) or (_NOTHING[report.mode],),
+        gate=_find_gate(causes),
+        causes=causes,
+        changes=summarize_changes(report.changes) if report.changes else None,
+        totals=tuple(count_totals(report.totals, report.mode)),
+        written=tell_written(report),
+        keys=count_keys(report) if keys_stop else "",
+        open_for=count_open(report),
+        clean=clean,
+        skipped=count_skipped(accounts),
+        notes=tuple(notes),
+        findings=findings,
+    )
+
+
+def _sentence(report: RunReport, causes: Sequence[Cause]) -> Iterator[str]:
+    """Yield the parts of: 214 accounts, 41 users without MFA, 17 enforced today, 3 accounts failed."""
+    totals = report.totals
+    to_fix = _users_to_fix(causes)
+    yield count(totals.accounts, "account")
+    if totals.users and totals.compliant == totals.users and report.complete and not totals.failed + totals.not_reached:
+        yield "every user has MFA"
+    else:
+        yield f"{count(totals.non_compliant, 'user')} without MFA"
+    for outcome in outcomes_of(OutcomeGroup.CHANGED):
+        if number := totals.of(outcome):
+            today = "" if outcome is Outcome.PLANNED else " today"
+            yield f"{number:,} {label_of(outcome, report.mode)}{today}"
+    if to_fix:
+        yield f"{count(to_fix, 'user')} to fix"
+    yield from _unfinished(totals)
+
+
+def _news(report: RunReport, causes: Sequence[Cause]) -> Iterator[str]:
+    """Yield what a run came to, the worst first, in counts."""
+    totals, mode, changes = report.totals, report.mode, report.changes
+    changed = outcomes_of(OutcomeGroup.CHANGED)
+    roots = sum(len(cause.members) for cause in causes if cause.subject is Subject.ROOT_USER)
+    numbers = [
+        (len(report.errors), "error", ""),
+        (totals.failed, "account", "failed"),
+        (totals.not_reached, "account", "not reached"),
+        (_users_to_fix(causes), "user", "to fix"),
+        (roots, "root user", "without MFA"),
+        (len(changes.enforcement_undone) if changes else 0, "enforcement", "undone by others"),
+        *((totals.of(outcome), "user", label_of(outcome, mode)) for outcome in changed),
+        (len(changes.enrolled) if changes else 0, "user", "enrolled"),
+    ]
+    if not totals.of(*changed):
+        numbers.append((totals.already_enforced, "user", label_of(Outcome.ALREADY_ENFORCED, mode)))
+    if not report.complete:
+        yield "incomplete"
+    yield from (f"{count(number, noun)} {words}".rstrip() for number, noun, words in numbers if number)
+
+
+def _users_to_fix(causes: Iterable[Cause]) -> int:
+    return sum(cause.users for cause in causes)
+
+
+def _find_gate(causes: Iterable[Cause]) -> Gate | None:
+    """Return the limit of the whole run that held it, where one did: every user it held says so."""
+    found = next(filter(None, (_RUN_LIMIT.match(text) for cause in causes for text in cause.texts)), None)
+    return Gate(int(found["planned"]), int(found["limit"])) if found else None
+
+
+def _unfinished(totals: Totals) -> Iterator[str]:
+    if totals.failed:
+        yield f"{count(totals.failed, 'account')} failed"
+    if totals.not_reached:
+        yield f"{count(totals.not_reached, 'account')} not reached"

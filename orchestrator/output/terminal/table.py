@@ -1,0 +1,162 @@
+"""The table of accounts: users, how many are without MFA, what was done, for how long they have been open."""
+
+import sys
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.domain.model import Mode, Outcome, Status, Verdict, Via
+from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup, Tone
+from orchestrator.output.findings import is_clean
+from orchestrator.output.ordering import count_without_mfa, is_read, is_root_open, user_order
+from orchestrator.output.story import Story
+from orchestrator.output.terminal.layout import style_of
+from orchestrator.output.words import (
+    STAGES,
+    STATUSES,
+    VERDICTS,
+    age,
+    count,
+    days_between,
+    plain,
+    some_of,
+    state_of,
+    title_of,
+)
+from orchestrator.reports.report import AccountReport, UserReport
+
+MAX_USERS = 5
+"""How many users of one outcome are named in an account, unless all are wanted."""
+WIDE = 120
+"""From so many columns on, ID and OU of an account have columns of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How the table is to be shown; `keys_stop` is whether EnforceMFA stops access keys."""
+
+    story: Story
+    console: Console
+    keys_stop: bool
+    show_all: bool
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether there is room for more columns."""
+        return self.console.width >= WIDE
+
+    @property
+    def mode(self) -> Mode:
+        """The mode of the run."""
+        return self.story.report.mode
+
+    def is_listed(self, account: AccountReport) -> bool:
+        """Return whether an account has a row: where all are wanted each, else each with users to tell of.
+
+        Accounts that failed before anybody was read are told by their cause.
+        """
+        return self.show_all or (is_read(account) and not is_clean(account, self.mode))
+
+
+def make_table(view: View, most_lines: int) -> tuple[Table, int, int]:
+    """Return the table of as many accounts as fit into these lines, how many it lists, and how many there are."""
+    most = sys.maxsize if view.show_all else most_lines
+    listed, total = [], 0
+    for account in filter(view.is_listed, view.story.accounts):
+        total += 1
+        if total <= most:
+            listed.append(account)
+    if view.show_all:
+        return _table(listed, view), total, total
+
+    def height(number: int) -> int:
+        return len(view.console.render_lines(_table(listed[:number], view)))
+
+    fitting = bisect_right(range(1, len(listed) + 1), most_lines, key=height)
+    return _table(listed[:fitting], view), fitting, total
+
+
+def _table(accounts: Sequence[AccountReport], view: View) -> Table:
+    longest = max((cell_len(line) for account in accounts for line in _names(account, view)), default=0)
+    width = max(len("111122223333"), min(longest, view.console.width // 3))
+    table = Table(box=SIMPLE_HEAD, header_style="", pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("Account", min_width=width, max_width=width, overflow="fold")
+    if view.is_wide:
+        table.add_column("ID", min_width=12, overflow="fold")
+        table.add_column("OU", max_width=view.console.width // 5, overflow="fold")
+    table.add_column("Users", justify="right")
+    table.add_column("Without MFA", justify="right", max_width=7)
+    table.add_column("Would be done" if view.mode is Mode.PLAN else "Done", overflow="fold")
+    table.add_column("Open for", justify="right", no_wrap=True)
+    for account in accounts:
+        table.add_row(*_cells(account, view))
+    return table
+
+
+def _cells(account: AccountReport, view: View) -> Iterator[Text]:
+    numbers = (f"{len(account.users):,}", f"{count_without_mfa(account):,}") if is_read(account) else ("", "")
+    days = (days_between(user.open_since, view.story.report.finished_at) for user in account.users)
+    longest = max((number for number in days if number is not None), default=0)
+    yield Text("\n".join(_names(account, view)))
+    if view.is_wide:
+        yield Text(plain(account.id))
+        yield Text(plain(account.ou or ""))
+    yield from map(Text, numbers)
+    yield Text("\n").join(_done(account, view))
+    yield Text(f"{longest:,} d" if longest else "")
+
+
+def _names(account: AccountReport, view: View) -> list[str]:
+    title, account_id = title_of(account), plain(account.id)
+    return [title] if view.is_wide or title == account_id else [title, account_id]
+
+
+def _done(account: AccountReport, view: View) -> Iterator[Text]:
+    """Yield what there is to say of an account, a line each: its own failure, its users by outcome, its root user."""
+    word, error = STATUSES[account.status], account.error
+    if account.status is not Status.INSPECTED:
+        what = f"{word.label}, {STAGES[error.stage]} ({plain(error.code)})" if error else word.label
+        runs = f" for {account.failing_runs:,} runs" if account.failing_runs > 1 else ""
+        yield Text.assemble((what, style_of(word.tone)), runs)
+    by_label: dict[tuple[Tone, str], list[UserReport]] = defaultdict(list)
+    for user in sorted(account.users, key=user_order):
+        if user.outcome is not Outcome.NONE or user.verdict is not Verdict.COMPLIANT:
+            by_label[_label(user, view.mode)].append(user)
+    for (tone, label), users in by_label.items():
+        names = some_of([_name(user, view) for user in users], sys.maxsize if view.show_all else MAX_USERS)
+        yield Text.assemble((f"{len(users):,} {label}: ", style_of(tone)), names)
+    if is_root_open(account):
+        yield Text("root user without MFA", style_of(Tone.WARN))
+    if account.policy_changes:
+        changes = ", ".join(change.value.replace("_", " ") for change in account.policy_changes)
+        yield Text.assemble(("policy and group: ", style_of(Tone.GOOD)), changes)
+
+
+def _label(user: UserReport, mode: Mode) -> tuple[Tone, str]:
+    label, row = state_of(user, mode), OUTCOMES[user.outcome]
+    if row.group is OutcomeGroup.CHANGED and user.via is Via.GROUP:
+        label += " through the group"
+    if user.verdict is Verdict.UNKNOWN and user.outcome is not Outcome.NONE:
+        label += f", {VERDICTS[user.verdict].label}"
+    code = user.error.code if user.error else user.outcome.value
+    tone = VERDICTS[user.verdict].tone if user.outcome is Outcome.NONE else row.tone
+    return tone, label + (f" ({plain(code)})" if code != user.outcome.value else "")
+
+
+def _name(user: UserReport, view: View) -> str:
+    """Return the name of a user, with the keys that stop and the days; with all else only where all is wanted."""
+    row, now, remarks = OUTCOMES[user.outcome], view.story.report.finished_at, []
+    keys = user.active_access_keys
+    if view.keys_stop and view.mode is not Mode.RELEASE and row.group is OutcomeGroup.CHANGED and keys != 0:
+        remarks.append("keys unknown" if keys is None else count(keys, "key"))
+    if view.show_all or user.grace_ends is not None:
+        remarks += filter(None, [age(user, now)])
+    reason = plain(user.reason or "") if view.show_all else ""
+    return plain(user.name) + (f" ({', '.join(remarks)})" if remarks else "") + (f" - {reason}" if reason else "")

@@ -1,0 +1,175 @@
+"""The words that all views of a report share: counts, names, dates, ages, names of statuses and stages. Pure.
+
+Plain text throughout: each view makes it safe for its own medium.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, Protocol
+
+from orchestrator.domain.model import DeviceKind, Mode, Outcome, Stage, Status, Verdict, Via
+from orchestrator.domain.outcomes import OUTCOMES, Tone, label_of
+from orchestrator.reports.report import UserReport
+
+
+class Named(Protocol):
+    """An account with its ID, name and alias."""
+
+    @property
+    def id(self) -> str:
+        """Its ID."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Its name in Organizations."""
+        ...
+
+    @property
+    def alias(self) -> str | None:
+        """Its sign-in alias in IAM."""
+        ...
+
+
+class Word(NamedTuple):
+    """What something is called, and how grave it is."""
+
+    label: str
+    tone: Tone
+
+
+STATUSES: Mapping[Status, Word] = {
+    Status.FAILED: Word("failed", Tone.BAD),
+    Status.NOT_REACHED: Word("not reached", Tone.BAD),
+    Status.INSPECTED: Word("inspected", Tone.QUIET),
+    Status.SKIPPED: Word("skipped", Tone.QUIET),
+}
+"""In the order in which accounts are listed."""
+VERDICTS: Mapping[Verdict, Word] = {
+    Verdict.NON_COMPLIANT: Word("without MFA", Tone.WARN),
+    Verdict.UNKNOWN: Word("MFA unknown", Tone.BAD),
+    Verdict.COMPLIANT: Word("with MFA", Tone.GOOD),
+}
+STAGES: Mapping[Stage, str] = {
+    Stage.SELECT: "selecting accounts",
+    Stage.ASSUME_ROLE: "assuming the role",
+    Stage.INSPECT: "reading IAM",
+    Stage.APPLY: "writing to IAM",
+    Stage.ARCHIVE: "archiving the report",
+    Stage.FINDINGS: "importing findings into Security Hub",
+    Stage.DIGEST: "sending the digest",
+}
+VIAS: Mapping[Via | None, str] = {None: "", Via.USER: "user", Via.GROUP: "group"}
+DEVICES: Mapping[DeviceKind | None, str] = {
+    None: "",
+    "virtual": "authenticator app",
+    "fido": "passkey or security key",
+    "hardware": "hardware token",
+}
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number and its noun: 1 account, 1,200 accounts."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def list_counts(counted: Iterable[tuple[int, str]]) -> str:
+    """Return counts with their words, those that are zero left out: 3 failed, 2 skipped."""
+    return ", ".join(f"{number:,} {words}" for number, words in counted if number)
+
+
+def some_of(names: Sequence[str], most: int, noun: str = "") -> str:
+    """Return the first names, and how many more there are."""
+    hidden = len(names) - most
+    more = f" and {count(hidden, f'more {noun}') if noun else f'{hidden:,} more'}" if hidden > 0 else ""
+    return ", ".join(names[:most]) + more
+
+
+def capitalized(words: str) -> str:
+    """Return words with a capital at the beginning, the rest as it is."""
+    return words[:1].upper() + words[1:]
+
+
+def visible(text: str) -> str:
+    """Return text from outside on one line, with control, format and unassigned characters as escapes."""
+    return text if text.isascii() and text.isprintable() else "".join(map(_show, text))
+
+
+def plain(text: str) -> str:
+    """Return text from outside on one line, as `visible` does, with single blanks."""
+    return " ".join(visible(text).split())
+
+
+def title_of(account: Named) -> str:
+    """Return what an account is called: its alias, else its Organizations name, else its ID."""
+    return plain(account.alias or "") or plain(account.name) or plain(account.id)
+
+
+def title_and_id(account: Named) -> str:
+    """Return what an account is called, and its ID."""
+    title, account_id = title_of(account), plain(account.id)
+    return title if title == account_id else f"{title} ({account_id})"
+
+
+def word_of(outcome: Outcome, mode: Mode) -> Word:
+    """Return what an outcome is called in a run of this mode, and how grave it is."""
+    return Word(label_of(outcome, mode), OUTCOMES[outcome].tone)
+
+
+def words_of_outcomes(mode: Mode) -> dict[Outcome, Word]:
+    """Return what the outcomes are called in a run of this mode, worst first."""
+    return {outcome: word_of(outcome, mode) for outcome in OUTCOMES}
+
+
+def state_of(user: UserReport, mode: Mode) -> str:
+    """Return in words what became of a user: the outcome, or without one whether the user has MFA."""
+    return VERDICTS[user.verdict].label if user.outcome is Outcome.NONE else label_of(user.outcome, mode)
+
+
+def reason_of(user: UserReport) -> str:
+    """Return why a user was left alone, or what is to fix."""
+    if user.error is None:
+        return user.reason or ""
+    code, message = user.error.code, user.error.message
+    return message if code == user.outcome.value else f"{message} ({code})".strip()
+
+
+def format_date(moment: datetime) -> str:
+    """Return a date in UTC that reads the same everywhere: 2 March 2026."""
+    utc = moment.astimezone(UTC)
+    return f"{utc.day} {utc:%B %Y}"
+
+
+def format_time(moment: datetime) -> str:
+    """Return date and time in UTC: 2 March 2026, 12:03 UTC."""
+    return f"{format_date(moment)}, {moment.astimezone(UTC):%H:%M} UTC"
+
+
+def format_minute(moment: datetime) -> str:
+    """Return date and time in UTC for lists and logs: 2026-03-02 12:03 UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def days_between(since: datetime | None, until: datetime) -> int | None:
+    """Return the whole days between two moments, none below zero; None where the first is unknown."""
+    return None if since is None else max(0, (until - since) // timedelta(days=1))
+
+
+def days_left(user: UserReport, now: datetime) -> int | None:
+    """Return how many days of grace a user has left, a begun one counted whole, or None without grace."""
+    return None if user.grace_ends is None else max(0, -((now - user.grace_ends) // timedelta(days=1)))
+
+
+def age(user: UserReport, now: datetime) -> str:
+    """Return how long a user has been without MFA, or how long it is still left alone; nothing on the first day."""
+    left, days = days_left(user, now), days_between(user.open_since, now)
+    if left is not None:
+        return f"{count(left, 'day')} left"
+    return f"open {count(days, 'day')}" if days else ""
+
+
+def _show(sign: str) -> str:
+    if sign.isspace():
+        return " "
+    return sign.encode("unicode_escape").decode() if unicodedata.category(sign).startswith("C") else sign
