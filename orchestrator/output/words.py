@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from orchestrator.domain.model import DeviceKind, Mode, Outcome, Stage, Status, Verdict, Via
 from orchestrator.domain.outcomes import OUTCOMES, Tone, label_of
-from orchestrator.reports.report import UserReport
+from orchestrator.reports.report import AccountReport, UserReport
 
 
 class Named(Protocol):
@@ -133,6 +133,11 @@ def reason_of(user: UserReport) -> str:
         return user.reason or ""
     code, message = user.error.code, user.error.message
     return message if code == user.outcome.value else f"{message} ({code})".strip()
+
+
+def list_policy_changes(account: AccountReport) -> str:
+    """Return the changes to policy and group themselves."""
+    return ", ".join(change.value.replace("_", " ") for change in account.policy_changes)
 
 
 def format_date(moment: datetime) -> str:

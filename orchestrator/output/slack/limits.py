@@ -4,7 +4,7 @@ The other modules decide what is said and in which order; this one how much of i
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,8 +49,8 @@ def section(text: str) -> dict[str, Any]:
     return {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
 
 
-def context(elements: Sequence[str]) -> dict[str, Any]:
-    """Return a context block, the small print of a message."""
+def context(elements: Iterable[str]) -> dict[str, Any]:
+    """Return a context block, the footer of a message."""
     return {
         "type": "context",
         "elements": [{"type": "mrkdwn", "text": text, "verbatim": True} for text in elements],
@@ -62,15 +62,15 @@ def size_of_blocks(blocks: Sequence[dict[str, Any]]) -> int:
     return len(json.dumps(blocks, ensure_ascii=False).encode("utf-16-le")) // 2
 
 
-def fit(groups: Sequence[Group], room: int, link: str | None) -> list[dict[str, Any]]:
+def fit_to_budget(groups: Sequence[Group], room: int, link: str | None) -> list[dict[str, Any]]:
     """Return the sections of these groups, in order, within `room`: shared so that none is crowded out by another."""
     words = f": {link_to(link, 'whole report')}" if link is not None else ""
-    pages = [_Page(group, words if size(words) * len(groups) <= MAX_LINKS else "") for group in groups]
-    shares = share_out(room, [page.wanted() for page in pages])
-    return [section(text) for page, share in zip(pages, shares, strict=True) for text in page.fill(share)]
+    writers = [SectionWriter(group, words if size(words) * len(groups) <= MAX_LINKS else "") for group in groups]
+    shares = fair_shares(room, [writer.wanted() for writer in writers])
+    return [section(text) for writer, share in zip(writers, shares, strict=True) for text in writer.fill(share)]
 
 
-def share_out(room: int, wants: Sequence[int]) -> list[int]:
+def fair_shares(room: int, wants: Sequence[int]) -> list[int]:
     """Return what each gets: all it wants where that is little, else an equal part of what the modest leave."""
     shares = [0] * len(wants)
     for position, index in enumerate(sorted(range(len(wants)), key=wants.__getitem__)):
@@ -79,10 +79,11 @@ def share_out(room: int, wants: Sequence[int]) -> list[int]:
     return shares
 
 
-class _Page:
-    """The sections of one group while they are filled."""
+class SectionWriter:
+    """Writes the sections of one group, as many entries as its share of the budget allows."""
 
     def __init__(self, group: Group, link: str) -> None:
+        """Take the group, and what follows the count of the entries that are left out."""
         self._group = group
         self._link = link
         # Kept free for the line that counts what does not fit.

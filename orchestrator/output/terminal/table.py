@@ -25,6 +25,7 @@ from orchestrator.output.words import (
     age,
     count,
     days_between,
+    list_policy_changes,
     plain,
     some_of,
     state_of,
@@ -135,8 +136,7 @@ def _done(account: AccountReport, view: View) -> Iterator[Text]:
     if is_root_open(account):
         yield Text("root user without MFA", style_of(Tone.WARN))
     if account.policy_changes:
-        changes = ", ".join(change.value.replace("_", " ") for change in account.policy_changes)
-        yield Text.assemble(("policy and group: ", style_of(Tone.GOOD)), changes)
+        yield Text.assemble(("policy and group: ", style_of(Tone.GOOD)), list_policy_changes(account))
 
 
 def _label(user: UserReport, mode: Mode) -> tuple[Tone, str]:

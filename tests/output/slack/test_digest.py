@@ -12,7 +12,7 @@ from orchestrator.domain.environment import SlackCredentials
 from orchestrator.domain.model import Mode, Outcome, PolicyChange, Stage, Status, Trigger, Verdict
 from orchestrator.output.slack import Digest, render_digest, render_text
 from orchestrator.output.slack.client import SlackNotifier
-from orchestrator.output.slack.limits import BUDGET, share_out, size_of_blocks
+from orchestrator.output.slack.limits import BUDGET, fair_shares, size_of_blocks
 from orchestrator.output.slack.mrkdwn import code, literal, plain, prose, size
 from orchestrator.output.slack.text import MAX_NAMES
 from orchestrator.reports.build import count_totals
@@ -148,7 +148,7 @@ def test_what_is_worst_stands_first() -> None:
     shown = show(SAMPLE, link=LINK, notes=("exemption ci-* ends on 2026-03-09",))
 
     order = [
-        "orgmfa apply: 1 account failed, 1 account not reached, 4 users need a hand, 1 root user without MFA",
+        "orgmfa apply: 1 account failed, 1 account not reached, 4 users to fix, 1 root user without MFA",
         "11 accounts: 8 inspected, 1 failed, 1 not reached, 1 skipped.",
         "1 account failed, assuming the role (AccessDenied)",
         "acme-00001 (000000000001)",
@@ -569,7 +569,7 @@ def test_a_text_is_cut_between_characters_never_inside_an_escape(text: str) -> N
 
 @given(room=st.integers(0, 10_000), wants=st.lists(st.integers(0, 20_000), max_size=20))
 def test_room_is_shared_so_that_none_is_crowded_out(room: int, wants: list[int]) -> None:
-    shares = share_out(room, wants)
+    shares = fair_shares(room, wants)
 
     assert sum(shares) <= room
     assert all(share <= want for share, want in zip(shares, wants, strict=True))
