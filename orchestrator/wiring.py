@@ -26,10 +26,11 @@ from orchestrator.domain.environment import SlackCredentials, parse_slack_secret
 from orchestrator.domain.errors import ArchiveError, AwsError, ConfigError, StartError
 from orchestrator.domain.model import Caller, Mode, Organization, Product, RunRequest, Trigger
 from orchestrator.domain.remedies import select_remedy
-from orchestrator.output.slack.client import SlackNotifier
+from orchestrator.output.slack.channel import SlackChannel
+from orchestrator.output.slack.client import SlackClient
 from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.lease import Lease
-from orchestrator.pipeline.ports import Observer
+from orchestrator.pipeline.ports import Notifier, Observer
 from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport
@@ -122,7 +123,7 @@ def build_context(
 ) -> RunContext:
     """Return the context of a run, or of one step of it. Raises StartError or ConfigError where it could not start."""
     config, clients, retrier = hub.config, hub.clients, Retrier(cancellation)
-    notifier = _notifier(hub, retrier) if sends_digest else None
+    notifiers = _notifiers(hub, retrier) if sends_digest else ()
     caller, organization = _start(hub, retrier)
     settings = PolicySettings.from_config(config.policy, caller.partition)
     policies = EnforcementPolicies(clients.iam, retrier, settings)
@@ -148,7 +149,7 @@ def build_context(
         simulator=EnrolmentSimulator(clients.iam, retrier, settings.document),
         archive=hub.archive,
         securityhub=_securityhub(hub, retrier, caller),
-        notifier=notifier,
+        notifiers=notifiers,
         observer=observer,
         counter=retrier,
     )
@@ -193,9 +194,9 @@ def make_sessions(
     )
 
 
-def make_notifier(credentials: SlackCredentials, config: Config) -> SlackNotifier:
-    """Return what sends the digest with these credentials."""
-    return SlackNotifier(credentials, channel=config.slack.channel, attaches=config.slack.attach)
+def make_slack_client(credentials: SlackCredentials, config: Config) -> SlackClient:
+    """Return what posts to Slack with these credentials."""
+    return SlackClient(credentials, channel=config.slack.channel, attaches=config.slack.attach)
 
 
 def _start(hub: Hub, retrier: Retrier) -> tuple[Caller, Organization]:
@@ -218,13 +219,18 @@ def _released_until(hub: Hub) -> dict[tuple[str, str], datetime]:
         raise StartError(message) from error
 
 
-def _notifier(hub: Hub, retrier: Retrier) -> SlackNotifier | None:
-    """Return what sends the digest, or None where no Slack is configured."""
+def _notifiers(hub: Hub, retrier: Retrier) -> tuple[Notifier, ...]:
+    """Return the channels that are configured, of those there are."""
+    channels: tuple[Notifier | None, ...] = (_slack_channel(hub, retrier),)
+    return tuple(channel for channel in channels if channel is not None)
+
+
+def _slack_channel(hub: Hub, retrier: Retrier) -> SlackChannel | None:
     credentials, name = slack_credentials(hub.environment), hub.config.slack.secret
     if credentials is None and name is not None:
         with _or_no_start(f"slack.secret: cannot read the secret {name}"):
             credentials = parse_slack_secret(read_secret(hub.clients.secretsmanager, retrier, name), name=name)
-    return None if credentials is None else make_notifier(credentials, hub.config)
+    return None if credentials is None else SlackChannel(make_slack_client(credentials, hub.config), hub.config)
 
 
 def _securityhub(hub: Hub, retrier: Retrier, caller: Caller) -> FindingImporter | None:

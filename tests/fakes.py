@@ -1,6 +1,6 @@
 """In-memory stand-ins for what a run needs from outside. Each fits its protocol by shape and keeps its own books."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -35,6 +35,7 @@ from orchestrator.domain.model import (
 )
 from orchestrator.pipeline.context import RunContext
 from orchestrator.reports.archive import RunArchive
+from orchestrator.reports.report import RunReport
 from tests.builders import NOW, ORGANIZATION, make_account, make_request
 
 _entered: ContextVar[str] = ContextVar("fake_entered_account")
@@ -258,7 +259,7 @@ class MemoryStore:
 
 
 @dataclass
-class FakeNotifier:
+class FakeSlackClient:
     """Keeps the messages and what is attached to them, or refuses either."""
 
     refuses: bool = False
@@ -275,6 +276,18 @@ class FakeNotifier:
         if self.refuses_files:
             raise DigestError("Slack refused the page: missing_scope")
         self.files[filename] = content
+
+
+@dataclass
+class FakeChannel:
+    """Keeps the reports that it is told of, and the page of the last one."""
+
+    reports: list[RunReport] = field(default_factory=list)
+    page: bytes = b""
+
+    def notify(self, report: RunReport, *, render_page: Callable[[], Iterable[str]]) -> None:
+        self.reports.append(report)
+        self.page = "".join(render_page()).encode()
 
 
 @dataclass
@@ -336,7 +349,7 @@ def make_context(aws: FakeAws, **changes: Any) -> RunContext:
         "policies": aws,
         "simulator": aws,
         "archive": RunArchive(MemoryStore(), timedelta(days=400)),
-        "notifier": None,
+        "notifiers": (),
         "observer": FakeObserver(),
     }
     return RunContext(**(values | changes))

@@ -8,7 +8,7 @@ from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.doctor import Examination, Instruments, Question, examine
 from orchestrator.domain.environment import slack_credentials
 from orchestrator.pipeline.ports import Observer
-from orchestrator.wiring import Hub, make_notifier, make_sessions, read_caller
+from orchestrator.wiring import Hub, make_sessions, make_slack_client, read_caller
 
 
 def examine_hub(hub: Hub, question: Question, *, cancellation: Cancellation, observer: Observer) -> Examination:
@@ -33,7 +33,7 @@ def examine_hub(hub: Hub, question: Question, *, cancellation: Cancellation, obs
             store=hub.store,
             alias_by_account_id=hub.archive.alias_by_account_id,
             environment_slack=slack_credentials(hub.environment),
-            probe_slack=lambda credentials: make_notifier(credentials, config).probe(),
+            probe_slack=lambda credentials: make_slack_client(credentials, config).probe(),
             run_actions=RUN_ACTIONS,
             now=hub.now,
             cancellation=cancellation,

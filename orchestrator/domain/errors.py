@@ -5,7 +5,8 @@ OrgmfaError                    every failure the program knows; entry points cat
 +-- StartError                 nothing could start: no credentials, no organization, no archive (exit code 2)
 |   +-- NothingToDo          no account to work on
 |   +-- RunUnderWay          another run holds the lease on writing
-+-- DigestError                Slack refused the digest, or could not be reached
++-- DigestError                a channel refused to tell of a run, or could not be reached
+|   +-- AttachmentError      it told of the run, but could not attach the page
 +-- ArchiveError               the archive could not be read or written
 |   +-- BrokenRun            a file in it is broken, or no run of orgmfa
 +-- AwsError                   an AWS call failed; carries code and operation; only `run` turns it into an outcome
@@ -48,7 +49,17 @@ class RunUnderWay(StartError):
 
 
 class DigestError(OrgmfaError):
-    """The Slack digest was refused or could not be sent."""
+    """A channel refused the digest of a run, or it could not be sent; with the code and remedy of the run's error."""
+
+    code = "digest_failed"
+    remedy = "The report is archived; mend the Slack settings, then run again."
+
+
+class AttachmentError(DigestError):
+    """The digest was sent, but the page could not be attached to it."""
+
+    code = "attach_failed"
+    remedy = "The digest was sent; mend what the message names, or see the page by `orgmfa report --html`."
 
 
 class ArchiveError(OrgmfaError):

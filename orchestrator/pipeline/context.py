@@ -1,6 +1,6 @@
 """What all parts of a run share: the request, the rules, the ways to the outside, and whether the run is cancelled."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -59,7 +59,7 @@ class RunContext:
     simulator: Simulator
     archive: RunArchive
     securityhub: SecurityHub | None = None
-    notifier: Notifier | None
+    notifiers: Sequence[Notifier]
     observer: Observer
     counter: Counter = field(default_factory=NotCounted)
 

@@ -1,6 +1,6 @@
 """What a run needs from outside, each as a small protocol."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from orchestrator.domain.model import (
     UserChange,
     UserNow,
 )
+from orchestrator.reports.report import RunReport
 
 INSPECTING = "inspecting"
 APPLYING = "applying"
@@ -101,14 +102,10 @@ class Simulator(Protocol):
 
 
 class Notifier(Protocol):
-    """Sends the digest."""
+    """A channel in which finished runs are told. When it tells, what, and what it attaches is its own affair."""
 
-    def send(self, text: str, blocks: Sequence[dict[str, Any]]) -> None:
-        """Send one message, or raise DigestError."""
-        ...
-
-    def attach(self, filename: str, content: bytes, comment: str) -> None:
-        """Attach a file to the message that was sent, or raise DigestError; called where `slack.attach` asks for it."""
+    def notify(self, report: RunReport, *, render_page: Callable[[], Iterable[str]]) -> None:
+        """Tell of a run, or raise DigestError; `render_page` makes its page and can raise ArchiveError."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""How a run ends: its report is archived, its findings are imported, and the digest goes out.
+"""How a run ends: its report is archived, its findings are imported, and the channels are told.
 
 A failure of any joins the errors of the run.
 """
@@ -10,16 +10,12 @@ import structlog
 from orchestrator.domain.errors import ArchiveError, AwsError, DigestError
 from orchestrator.domain.model import Mode, Problem, Stage, Trigger
 from orchestrator.domain.remedies import explain_findings, explain_findings_error
-from orchestrator.output.exemption_notices import exemption_notes
 from orchestrator.output.security_hub import render_findings
-from orchestrator.output.slack import render_digest
 from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.results import Results
 from orchestrator.reports.build import amend_report, build_report, report_account
 from orchestrator.reports.changes import carry_on, compare
 from orchestrator.reports.report import RunReport
-
-PAGE_COMMENT = "The page of this run, with every account and user: save it, then open it in a browser."
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +25,7 @@ def close_run(results: Results, context: RunContext, *, errors: list[Problem], i
     report = report_run(results, context, errors, is_complete=is_complete)
     address = archive_report(report, context, errors=errors)
     import_findings(report, context, errors=errors)
-    send_digest(amend_report(report, errors, context.now()), context, errors=errors)
+    notify_channels(amend_report(report, errors, context.now()), context, errors=errors)
     report = amend_report(report, errors, context.now())
     log.info("run_finished", complete=report.complete, **report.totals.model_dump())
     counter = context.counter
@@ -101,47 +97,11 @@ def import_findings(report: RunReport, context: RunContext, *, errors: list[Prob
         errors.append(problem)
 
 
-def send_digest(report: RunReport, context: RunContext, *, errors: list[Problem]) -> None:
-    """Send the digest of a run; a failure joins the errors of the run."""
-    if context.notifier is None:
-        return
-    config = context.config
-    digest = render_digest(
-        report,
-        config.slack,
-        link=archive_link(config.archive.link, report),
-        notes=exemption_notes(config.exemptions, report, report.finished_at, names=config.slack.users == "names"),
-        keys_stop=config.policy.access_keys == "deny",
-    )
-    wants_findings = config.slack.when == "findings" or report.trigger is Trigger.ONBOARDING
-    if wants_findings and not digest.has_findings:
-        return
-    try:
-        context.notifier.send(digest.text, digest.blocks)
-    except DigestError as error:
-        log.error("digest_failed", message=str(error))  # noqa: TRY400 - a known failure, no traceback
-        remedy = "The report is archived; mend the Slack settings, then run again."
-        errors.append(Problem(Stage.DIGEST, "digest_failed", str(error), remedy))
-        return
-    if config.slack.attach:
-        _attach_page(report, context, errors=errors)
-
-
-def _attach_page(report: RunReport, context: RunContext, *, errors: list[Problem]) -> None:
-    """Put the page of a run into the thread of its digest; a failure joins the errors of the run."""
-    if context.notifier is None:
-        return
-    try:
-        content = "".join(_render_page(report, context)).encode()
-        context.notifier.attach(f"orgmfa-{report.run_id}.html", content, PAGE_COMMENT)
-    except (ArchiveError, DigestError) as error:
-        log.error("attach_failed", message=str(error))  # noqa: TRY400 - a known failure, no traceback
-        remedy = "The digest was sent; mend what the message names, or see the page by `orgmfa report --html`."
-        errors.append(Problem(Stage.DIGEST, "attach_failed", str(error), remedy))
-
-
-def archive_link(template: str | None, report: RunReport) -> str | None:
-    """Return the link to a run that `archive.link` makes, or None without one."""
-    if template is None:
-        return None
-    return template.replace("{run_id}", report.run_id).replace("{date}", f"{report.started_at:%Y-%m-%d}")
+def notify_channels(report: RunReport, context: RunContext, *, errors: list[Problem]) -> None:
+    """Tell of a run in each channel; a failure joins the errors of the run."""
+    for notifier in context.notifiers:
+        try:
+            notifier.notify(report, render_page=lambda: _render_page(report, context))
+        except DigestError as error:
+            log.error(error.code, message=str(error))  # noqa: TRY400 - a known failure, no traceback
+            errors.append(Problem(Stage.DIGEST, error.code, str(error), error.remedy))

@@ -53,7 +53,7 @@ from orchestrator.domain.member_roles import (
 )
 from orchestrator.domain.model import Account, AccountState, Caller, Organization, PolicyState
 from orchestrator.domain.stop_switch import NO_SWITCH, Reading, absent, read_content, unreadable
-from orchestrator.output.slack.client import SlackNotifier
+from orchestrator.output.slack.client import SlackClient
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, Fault, error_for
 from tests.builders import NOW, ORGANIZATION, make_config
 from tests.command_line import run_here
@@ -1170,7 +1170,7 @@ class SlackWithAuthTest(FakeSlack):
 
 def probe(slack: FakeSlack, webhook_url: str | None = None, bot_token: str | None = None) -> str:
     credentials = SlackCredentials(webhook_url=webhook_url, bot_token=bot_token)
-    notifier = SlackNotifier(
+    notifier = SlackClient(
         credentials, channel=slack.channel, base_url=slack.api_url, timeout_seconds=2, sleep=lambda _: None
     )
     return notifier.probe()
@@ -1238,7 +1238,7 @@ def test_bot_token_that_is_to_attach_needs_the_scope_for_it(
 ) -> None:
     slack.scopes = scopes
     credentials = SlackCredentials(bot_token=slack.bot_token)
-    notifier = SlackNotifier(credentials, channel=slack.channel, attaches=True, base_url=slack.api_url)
+    notifier = SlackClient(credentials, channel=slack.channel, attaches=True, base_url=slack.api_url)
 
     with nullcontext() if may_attach else pytest.raises(DigestError, match=r"missing_scope.*files:write"):
         notifier.probe()

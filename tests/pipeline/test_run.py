@@ -24,12 +24,22 @@ from orchestrator.domain.errors import (
     Unreachable,
 )
 from orchestrator.domain.model import Access, Account, AccountState, Mode, PolicyState, Refused, Trigger, UserNow
+from orchestrator.output.slack.channel import SlackChannel
 from orchestrator.pipeline.context import Finished
 from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import AccountReport, RunReport, UserReport, exit_code
 from tests.builders import NOW, ORGANIZATION, days_ago, make_config, make_request, make_user
-from tests.fakes import FakeAws, FakeNotifier, FakeObserver, FakeSecurityHub, MemoryStore, fail, make_context
+from tests.fakes import (
+    FakeAws,
+    FakeChannel,
+    FakeObserver,
+    FakeSecurityHub,
+    FakeSlackClient,
+    MemoryStore,
+    fail,
+    make_context,
+)
 
 
 @dataclass
@@ -38,7 +48,8 @@ class Stage:
 
     aws: FakeAws = field(default_factory=FakeAws)
     store: MemoryStore = field(default_factory=MemoryStore)
-    notifier: FakeNotifier = field(default_factory=FakeNotifier)
+    slack: FakeSlackClient = field(default_factory=FakeSlackClient)
+    channels: tuple[FakeChannel, ...] = ()
     observer: FakeObserver = field(default_factory=FakeObserver)
     securityhub: FakeSecurityHub | None = None
     cancellation: Cancellation = field(default_factory=Cancellation)
@@ -58,7 +69,7 @@ class Stage:
             stop_reason=lambda: "because" if self.is_stopped() else None,
             cancellation=self.cancellation,
             archive=archive,
-            notifier=self.notifier,
+            notifiers=(SlackChannel(self.slack, config), *self.channels),
             observer=self.observer,
             confirm=self._confirm if self.asks else None,
             securityhub=self.securityhub,
@@ -558,7 +569,7 @@ def test_listing_that_fails_at_once_starts_nothing(stage: Stage) -> None:
         stage.play()
 
     assert stage.store.files == {}
-    assert stage.notifier.messages == []
+    assert stage.slack.messages == []
 
 
 def test_no_account_at_all_is_an_error_and_never_all_clean(stage: Stage) -> None:
@@ -660,7 +671,7 @@ def test_person_who_says_no_has_nothing_written_and_nothing_archived(stage: Stag
     assert outcomes(finished.report) == {"alice": "planned"}
     assert stage.aws.writes() == []
     assert stage.store.files == {}
-    assert stage.notifier.messages == []
+    assert stage.slack.messages == []
 
 
 def test_person_is_shown_the_very_plan_and_not_asked_where_there_is_none(stage: Stage) -> None:
@@ -902,12 +913,12 @@ def test_report_is_archived_then_the_digest_sent_once(stage: Stage) -> None:
 
     assert finished.address == "memory:runs/2026/03/02/run-1.json.gz"
     assert list(stage.store.files) == ["runs/2026/03/02/run-1.json.gz"]
-    assert len(stage.notifier.messages) == 1
+    assert len(stage.slack.messages) == 1
 
 
 def test_digest_that_cannot_be_sent_fails_the_run_after_the_report_is_archived(stage: Stage) -> None:
     stage.aws.add(make_user("alice", has_mfa=True))
-    stage.notifier.refuses = True
+    stage.slack.refuses = True
 
     report = stage.play()
 
@@ -951,7 +962,7 @@ def test_findings_that_cannot_be_imported_fail_the_run_and_the_digest_tells_of_i
         "Switch Security Hub on in account 999999999999, Region eu-central-1, or set securityhub.enabled: false."
     )
     assert outcomes(report) == {"alice": "enforced"}
-    assert len(stage.store.files) == len(stage.notifier.messages) == 1
+    assert len(stage.store.files) == len(stage.slack.messages) == 1
     assert exit_code(report) == 1
 
 
@@ -983,7 +994,7 @@ def test_archive_that_cannot_be_written_fails_the_run_and_the_digest_still_goes_
     report = stage.play()
 
     assert [error.stage for error in report.errors] == ["archive"]
-    assert len(stage.notifier.messages) == 1
+    assert len(stage.slack.messages) == 1
     assert exit_code(report) == 1
 
 
@@ -1004,7 +1015,7 @@ def test_digest_goes_out_when_it_is_wanted(
 
     stage.play("plan", make_config(slack=settings), trigger=trigger, targets=("000000000001",))
 
-    assert len(stage.notifier.messages) == messages
+    assert len(stage.slack.messages) == messages
 
 
 @pytest.mark.parametrize("trigger", [Trigger.CLI, Trigger.SCHEDULE])
@@ -1013,10 +1024,10 @@ def test_page_is_attached_to_the_digest_where_that_is_wanted(stage: Stage, trigg
 
     report = stage.play(config=make_config(slack={"attach": True}), trigger=trigger)
 
-    [(name, page)] = stage.notifier.files.items()
+    [(name, page)] = stage.slack.files.items()
     assert name == f"orgmfa-{report.run_id}.html"
     assert b"alice" in page
-    assert len(stage.notifier.messages) == 1
+    assert len(stage.slack.messages) == 1
     assert report.errors == ()
 
 
@@ -1026,28 +1037,40 @@ def test_no_page_is_attached_by_default_or_without_a_digest(stage: Stage, settin
 
     stage.play(config=make_config(slack=settings))
 
-    assert stage.notifier.files == {}
+    assert stage.slack.files == {}
 
 
 def test_page_that_cannot_be_attached_fails_the_run_and_the_digest_went_out_once(stage: Stage) -> None:
     stage.aws.add(make_user("alice", has_mfa=True))
-    stage.notifier.refuses_files = True
+    stage.slack.refuses_files = True
 
     report = stage.play(config=make_config(slack={"attach": True}))
 
     assert [(error.stage, error.code) for error in report.errors] == [("digest", "attach_failed")]
-    assert len(stage.notifier.messages) == 1
+    assert len(stage.slack.messages) == 1
     assert exit_code(report) == 1
+
+
+def test_every_channel_is_told_of_a_run_whatever_another_one_refuses(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+    stage.slack.refuses = True
+    first, second = stage.channels = (FakeChannel(), FakeChannel())
+
+    report = stage.play()
+
+    assert [error.code for error in report.errors] == ["digest_failed"]
+    assert [told.totals for told in (*first.reports, *second.reports)] == [report.totals] * 2
+    assert b"alice" in first.page
 
 
 def test_nothing_is_attached_to_a_digest_that_was_refused(stage: Stage) -> None:
     stage.aws.add(make_user("alice", has_mfa=True))
-    stage.notifier.refuses = True
+    stage.slack.refuses = True
 
     report = stage.play(config=make_config(slack={"attach": True}))
 
     assert [error.code for error in report.errors] == ["digest_failed"]
-    assert stage.notifier.files == {}
+    assert stage.slack.files == {}
 
 
 def test_runs_older_than_the_archive_keeps_are_deleted(stage: Stage) -> None:

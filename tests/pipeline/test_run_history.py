@@ -13,11 +13,12 @@ from orchestrator.domain.assessment import make_rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import AccessDenied, ArchiveError, AssumeRoleDenied, NotFound, StartError, Throttled
 from orchestrator.domain.model import AccountState, MfaDevice, Mode, UserNow
+from orchestrator.output.slack.channel import SlackChannel
 from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import AccountReport, Changes, RunReport, UserReport, exit_code
 from tests.builders import NOW, days_ago, make_config, make_request, make_user
-from tests.fakes import FakeAws, FakeNotifier, MemoryStore, fail, make_context
+from tests.fakes import FakeAws, FakeSlackClient, MemoryStore, fail, make_context
 
 PAYMENTS, SEARCH, LAB = "000000000001", "000000000002", "000000000003"
 FIDO = MfaDevice("fido", days_ago(-1.5))
@@ -44,7 +45,7 @@ class Days:
 
     aws: FakeAws = field(default_factory=FakeAws)
     store: DatedStore = field(default_factory=DatedStore)
-    notifier: FakeNotifier = field(default_factory=FakeNotifier)
+    slack: FakeSlackClient = field(default_factory=FakeSlackClient)
     cancellation: Cancellation = field(default_factory=Cancellation)
     answers: bool = True
     runs: int = 0
@@ -65,7 +66,7 @@ class Days:
             stop_reason=lambda: "because" if stop else None,
             cancellation=self.cancellation,
             archive=archive,
-            notifier=self.notifier,
+            notifiers=(SlackChannel(self.slack, config),),
             confirm=lambda _: self.answers,
         )
         return run(context).report
@@ -528,7 +529,7 @@ def test_released_user_is_enforced_when_release_and_notice_are_over(days: Days) 
 
 def test_digest_tells_who_is_given_notice_and_the_days_left(days: Days) -> None:
     sent: list[Any] = []
-    days.notifier.send = lambda text, blocks: sent.append(str(blocks))  # type: ignore[method-assign]
+    days.slack.send = lambda text, blocks: sent.append(str(blocks))  # type: ignore[method-assign]
     days.play(0, config=NOTICE)
     days.play(4, config=NOTICE)
 

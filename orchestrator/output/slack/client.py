@@ -80,7 +80,7 @@ class _Answer:
     word: str
 
 
-class SlackNotifier:
+class SlackClient:
     """Posts one message: by the webhook where there is one, else by the bot token into the channel.
 
     `attaches` is whether a file is to follow in its thread, which no webhook can do.
@@ -254,7 +254,7 @@ def seconds_to_wait(tries: int, response: "HttpResponse | None", error: Exceptio
 
 def _make_retry_handler(sleep: Callable[[float], None]) -> "RetryHandler":
     """Return the only retry handler. slack_sdk's own post again after a broken connection, and wait however long."""
-    from slack_sdk.http_retry import RetryHandler  # noqa: PLC0415 - as in SlackNotifier
+    from slack_sdk.http_retry import RetryHandler  # noqa: PLC0415 - as in SlackClient
 
     class Patience(RetryHandler):
         def _can_retry(

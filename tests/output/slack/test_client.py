@@ -14,7 +14,7 @@ from slack_sdk.http_retry import HttpResponse
 
 from orchestrator.domain.environment import SlackCredentials
 from orchestrator.domain.errors import ConfigError, DigestError
-from orchestrator.output.slack.client import MAX_TRIES, SlackNotifier, seconds_to_wait
+from orchestrator.output.slack.client import MAX_TRIES, SlackClient, seconds_to_wait
 from tests.fake_slack import (
     MAX_BLOCKS,
     Drop,
@@ -59,7 +59,7 @@ class Sender:
             bot_token=None if is_webhook else self.slack.bot_token,
         )
         arguments: dict[str, Any] = {"channel": self.slack.channel, "base_url": self.slack.api_url} | changes
-        notifier = SlackNotifier(arguments.pop("credentials", credentials), sleep=self.naps.append, **arguments)
+        notifier = SlackClient(arguments.pop("credentials", credentials), sleep=self.naps.append, **arguments)
         notifier.send(text, blocks)
 
     def fail(self, **changes: Any) -> str:
@@ -265,7 +265,7 @@ def test_credentials_that_cannot_be_used_are_a_configuration_error_before_anythi
     credentials: SlackCredentials, channel: str | None, words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
-        SlackNotifier(credentials, channel=channel)
+        SlackClient(credentials, channel=channel)
 
     assert "secret" not in str(caught.value).replace("slack.secret", "")
 
@@ -339,12 +339,12 @@ def test_the_module_is_imported_without_slack_sdk() -> None:
 PAGE = "<!doctype html><title>orgmfa \N{SNOWMAN}</title>".encode()
 
 
-def make_notifier(slack: FakeSlack, **changes: Any) -> SlackNotifier:
+def make_notifier(slack: FakeSlack, **changes: Any) -> SlackClient:
     settings: dict[str, Any] = {"channel": slack.channel, "base_url": slack.api_url, "sleep": lambda _: None} | changes
-    return SlackNotifier(SlackCredentials(bot_token=slack.bot_token), attaches=True, **settings)
+    return SlackClient(SlackCredentials(bot_token=slack.bot_token), attaches=True, **settings)
 
 
-def fail_to_attach(notifier: SlackNotifier) -> str:
+def fail_to_attach(notifier: SlackClient) -> str:
     with pytest.raises(DigestError) as caught:
         notifier.attach("orgmfa-run-1.html", PAGE, "The page")
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
@@ -427,7 +427,7 @@ def test_a_webhook_that_is_to_attach_is_a_configuration_error(slack: FakeSlack, 
     credentials = SlackCredentials(webhook_url=slack.webhook_url, bot_token=bot_token)
 
     with pytest.raises(ConfigError, match=r"slack\.attach.*bot token"):
-        SlackNotifier(credentials, channel=slack.channel, attaches=True)
+        SlackClient(credentials, channel=slack.channel, attaches=True)
 
 
 # The fake refuses what Slack refuses: section 3 of the field notes, "Slack".

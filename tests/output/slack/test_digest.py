@@ -11,7 +11,7 @@ from orchestrator.domain.config import SlackConfig
 from orchestrator.domain.environment import SlackCredentials
 from orchestrator.domain.model import Mode, Outcome, PolicyChange, Stage, Status, Trigger, Verdict
 from orchestrator.output.slack import Digest, render_digest, render_text
-from orchestrator.output.slack.client import SlackNotifier
+from orchestrator.output.slack.client import SlackClient
 from orchestrator.output.slack.limits import BUDGET, fair_shares, size_of_blocks
 from orchestrator.output.slack.mrkdwn import code, literal, plain, prose, size
 from orchestrator.output.slack.text import MAX_NAMES
@@ -622,7 +622,7 @@ def test_slack_takes_the_digest_of_an_organization_of_any_size(
         webhook_url=slack.webhook_url if is_webhook else None, bot_token=None if is_webhook else slack.bot_token
     )
 
-    SlackNotifier(credentials, channel=slack.channel, base_url=slack.api_url).send(digest.text, digest.blocks)
+    SlackClient(credentials, channel=slack.channel, base_url=slack.api_url).send(digest.text, digest.blocks)
 
     [message] = slack.messages
     assert message.blocks == list(digest.blocks)

@@ -1,0 +1,67 @@
+"""Slack as a channel that runs are told in: when a digest goes out, what is in it, and what is attached to it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from orchestrator.domain.config import Config
+from orchestrator.domain.errors import ArchiveError, AttachmentError, DigestError
+from orchestrator.domain.model import Trigger
+from orchestrator.output.exemption_notices import exemption_notes
+from orchestrator.output.slack.digest import render_digest
+from orchestrator.reports.report import RunReport
+
+PAGE_COMMENT = "The page of this run, with every account and user: save it, then open it in a browser."
+
+
+class Client(Protocol):
+    """Posts to Slack."""
+
+    def send(self, text: str, blocks: Sequence[dict[str, Any]]) -> None:
+        """Send one message, or raise DigestError."""
+        ...
+
+    def attach(self, filename: str, content: bytes, comment: str) -> None:
+        """Attach a file to the message that was sent, or raise DigestError; called where `slack.attach` asks for it."""
+        ...
+
+
+class SlackChannel:
+    """Tells of a run in Slack, in one message."""
+
+    def __init__(self, client: Client, config: Config) -> None:
+        """Take what posts, and the settings of digests."""
+        self._client = client
+        self._config = config
+
+    def notify(self, report: RunReport, *, render_page: Callable[[], Iterable[str]]) -> None:
+        """Send the digest of a run where one is wanted, and its page too. Raises DigestError."""
+        config = self._config
+        names = config.slack.users == "names"
+        digest = render_digest(
+            report,
+            config.slack,
+            link=archive_link(config.archive.link, report),
+            notes=exemption_notes(config.exemptions, report, report.finished_at, names=names),
+            keys_stop=config.policy.access_keys == "deny",
+        )
+        wants_findings = config.slack.when == "findings" or report.trigger is Trigger.ONBOARDING
+        if wants_findings and not digest.has_findings:
+            return
+        self._client.send(digest.text, digest.blocks)
+        if config.slack.attach:
+            self._attach(report, render_page)
+
+    def _attach(self, report: RunReport, render_page: Callable[[], Iterable[str]]) -> None:
+        """Put the page of a run into the thread of its digest."""
+        try:
+            content = "".join(render_page()).encode()
+            self._client.attach(f"orgmfa-{report.run_id}.html", content, PAGE_COMMENT)
+        except (ArchiveError, DigestError) as error:
+            raise AttachmentError(str(error)) from error
+
+
+def archive_link(template: str | None, report: RunReport) -> str | None:
+    """Return the link to a run that `archive.link` makes, or None without one."""
+    if template is None:
+        return None
+    return template.replace("{run_id}", report.run_id).replace("{date}", f"{report.started_at:%Y-%m-%d}")
