@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from orchestrator.domain.model import Outcome
 from orchestrator.output.html import render_page
-from orchestrator.output.html.markup import visible
+from orchestrator.output.words import visible
 from orchestrator.reports.report import RunReport
 from tests.browser.conftest import Open
 from tests.browser.driver import PHONE
@@ -59,7 +59,7 @@ def test_accounts_are_listed_worst_first(open_page: Open) -> None:
     assert titles(page) == WORST_FIRST
     expect(page.get_by_role("status")).to_have_text("5 accounts")
     expect(page.get_by_role("heading", level=1)).to_have_text(
-        "5 accounts, 3 users without MFA, 1 enforced today, 1 user needs a hand, 1 account failed"
+        "5 accounts, 3 users without MFA, 1 enforced today, 1 user to fix, 1 account failed"
     )
 
 

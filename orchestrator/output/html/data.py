@@ -1,6 +1,6 @@
 """All accounts and users as the script reads them: compact JSON that can stand in a page, made piece by piece. Pure.
 
-    {"outcomes": [[label, tone, needs a hand], ...], "statuses": [[label, tone], ...], "verdicts": ..., "vias": [...],
+    {"outcomes": [[label, tone, is to fix], ...], "statuses": [[label, tone], ...], "verdicts": ..., "vias": [...],
      "devices": [...], "accounts": [
        [id, name, alias, OU, status, failing runs, is root open, policy changes, error, users, users not read], ...],
      "texts": [...]}
@@ -22,18 +22,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.domain.outcomes import OutcomeGroup, outcomes_of
-from orchestrator.output.html.accounts import order_users
-from orchestrator.output.html.markup import visible
-from orchestrator.output.html.text import (
+from orchestrator.output.ordering import is_root_open, user_order
+from orchestrator.output.words import (
     DEVICES,
     STAGES,
     STATUSES,
     VERDICTS,
     VIAS,
     days_between,
-    is_root_open,
-    outcome_words,
+    list_policy_changes,
     reason_of,
+    visible,
+    words_of_outcomes,
 )
 from orchestrator.reports.report import AccountReport, RunReport, UserReport
 
@@ -60,7 +60,7 @@ class _Writer:
     def __init__(self, report: RunReport) -> None:
         self.texts: dict[str, int] = {"": 0}
         self._finished_at = report.finished_at
-        self._words = outcome_words(report.mode)
+        self._words = words_of_outcomes(report.mode)
         self._status = {status: index for index, status in enumerate(STATUSES)}
         self._verdict = {verdict: index for index, verdict in enumerate(VERDICTS)}
         self._outcome = {outcome: index for index, outcome in enumerate(self._words)}
@@ -92,9 +92,9 @@ class _Writer:
             self._status[account.status],
             account.failing_runs,
             int(is_root_open(account)),
-            self._text(", ".join(change.replace("_", " ") for change in account.policy_changes)),
+            self._text(list_policy_changes(account)),
             [self._text(text) for text in said] or 0,
-            [self._user(user) for user in order_users(account.users)],
+            [self._user(user) for user in sorted(account.users, key=user_order)],
             [(visible(name), self._days(since)) for name, since in sorted(account.unread_open_since.items())],
         ]
 

@@ -1,33 +1,29 @@
 """The page of a run: one file that needs nothing beside it, made from the report alone. Pure.
 
-Template, style sheet and script lie beside this module. A policy in the page lets nothing else run or be loaded: not
-what a name might smuggle in, and nothing from anywhere else.
+Template, style sheet and script lie beside this module. All that is put into the template is escaped. A policy in the
+page lets nothing else run or be loaded: not what a name might smuggle in, and nothing from anywhere else.
 """
 
 import base64
 import hashlib
 from collections.abc import Iterable, Iterator
 from importlib import resources
-from string import Template
 
-from orchestrator.output.html.accounts import OU_HEAD, render_accounts, worst_first
-from orchestrator.output.html.changes import render_changes
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from orchestrator.output.html.accounts import MAX_ACCOUNTS, make_row
 from orchestrator.output.html.data import render_data
-from orchestrator.output.html.markup import escape
-from orchestrator.output.html.summary import (
-    render_coverage,
-    render_facts,
-    render_notices,
-    render_sentence,
-    say_run,
-    say_sentence,
-)
-from orchestrator.output.html.text import say_date
-from orchestrator.output.html.trend import TrendPoint, render_trend, trend_point
+from orchestrator.output.html.summary import TRIGGERS, format_duration, list_changes, list_notices, list_tiles
+from orchestrator.output.html.trend import TrendPoint, draw_trend, trend_point
+from orchestrator.output.story import tell_story
+from orchestrator.output.words import format_date, format_time, visible
 from orchestrator.reports.history import is_whole
 from orchestrator.reports.report import RunReport
 
-_DATA = "$data"
+_COLUMNS = 6
+_DATA = "<!--data-->"
+"""Where the data goes; nothing that is put into the template can hold it, since that is escaped."""
 
 
 def render_page(report: RunReport, *, trend: Iterable[TrendPoint], keys_stop: bool) -> Iterator[str]:
@@ -36,27 +32,47 @@ def render_page(report: RunReport, *, trend: Iterable[TrendPoint], keys_stop: bo
     `trend` holds runs over the whole organization in any order: those before this one are shown, and this one joins
     them if it was one. `keys_stop` is whether EnforceMFA stops access keys (`policy.access_keys: deny`).
     """
-    accounts = worst_first(report)
-    tells_ous = any(account.ou for account in accounts)
+    story = tell_story(report, keys_stop=keys_stop)
+    tells_ous = any(account.ou for account in story.accounts)
     style, script = _read("page.css"), _read("page.js")
-    before, after = _read("page.html").split(_DATA)
-    sentence = say_sentence(report)
-    yield Template(before).substitute(
-        policy=_policy(style, script),
-        title=escape(f"{sentence} · {say_date(report.finished_at)} · orgmfa"),
-        style=style,
-        run=escape(say_run(report)),
-        sentence=render_sentence(report),
-        facts=render_facts(report),
-        notices=render_notices(report, keys_stop=keys_stop),
-        coverage=render_coverage(report),
-        changes=render_changes(report.changes),
-        trend=render_trend(_until(report, trend)),
-        ou_head=OU_HEAD if tells_ous else "",
-        accounts=render_accounts(report, accounts, tells_ous=tells_ous),
+    page = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            policy=_policy(style, script),
+            style=Markup(style),  # noqa: S704 - ours, as it lies beside this module
+            script=Markup(script),  # noqa: S704 - as above
+            report=report,
+            sentence=story.sentence,
+            trigger=TRIGGERS[report.trigger],
+            took=format_duration(report),
+            notices=list(list_notices(story)),
+            tiles=list(list_tiles(report)),
+            changes=list(list_changes(story)),
+            trend=draw_trend(_until(report, trend)),
+            tells_ous=tells_ous,
+            columns=_COLUMNS + tells_ous,
+            rows=[make_row(report, account) for account in story.accounts[:MAX_ACCOUNTS]],
+            hidden=len(story.accounts) - MAX_ACCOUNTS,
+        )
     )
-    yield from render_data(report, accounts)
-    yield Template(after).substitute(script=script)
+    before, after = page.split(_DATA)
+    yield before
+    yield from render_data(report, story.accounts)
+    yield after
+
+
+def _environment() -> Environment:
+    """Return what renders the template: escaping everything, with what cannot be seen made visible."""
+    environment = Environment(
+        loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, finalize=_make_visible
+    )
+    environment.filters |= {"number": "{:,}".format, "date": format_date, "time": format_time}
+    return environment
+
+
+def _make_visible(value: object) -> object:
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _until(report: RunReport, trend: Iterable[TrendPoint]) -> Iterator[TrendPoint]:

@@ -10,9 +10,10 @@ from datetime import datetime
 from itertools import count
 
 import leather
+from markupsafe import Markup, escape
 
-from orchestrator.output.html.markup import Html, element, escape, join
-from orchestrator.output.html.text import say_date, say_time
+from orchestrator.domain.outcomes import ENFORCED
+from orchestrator.output.words import format_date
 from orchestrator.reports.report import RunReport
 
 MIN_RUNS, MAX_RUNS = 2, 90
@@ -54,40 +55,66 @@ def trend_point(report: RunReport) -> TrendPoint:
         run_id=report.run_id,
         finished_at=report.finished_at,
         users_without_mfa=totals.non_compliant,
-        enforced=totals.enforced + totals.already_enforced,
+        enforced=totals.of(*ENFORCED),
         enrolled=totals.compliant,
         accounts_failed=totals.failed,
     )
 
 
-def render_trend(points: Iterable[TrendPoint]) -> Html:
-    """Return the charts and the table of the last runs, the newest at the right."""
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart: the last value, and what became of the first."""
+
+    title: str
+    last: int
+    change: str
+    svg: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class TrendRow:
+    """The numbers of one run."""
+
+    finished_at: datetime
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """The charts of the last runs, and the same numbers as a table, the newest run first."""
+
+    charts: tuple[Chart, ...]
+    titles: tuple[str, ...]
+    rows: tuple[TrendRow, ...]
+
+
+def draw_trend(points: Iterable[TrendPoint]) -> Trend | None:
+    """Return the charts and the table of the last runs, or None while there are too few."""
     by_run_id = {point.run_id: point for point in points}
     runs = sorted(by_run_id.values(), key=lambda point: (point.finished_at, point.run_id))[-MAX_RUNS:]
     if len(runs) < MIN_RUNS:
-        return element("p", "The trend begins with the second run.", class_="empty")
-    charts = [_figure(title, runs, [measure(run) for run in runs]) for title, measure in _MEASURES[:_DRAWN]]
-    summary = element("summary", f"The numbers of these {len(runs)} runs")
-    table = element("div", _table(runs), class_="scrolls", tabindex=0, role="region", aria_label="Numbers of the runs")
-    return join((element("div", *charts, class_="charts"), element("details", summary, table)))
+        return None
+    return Trend(
+        charts=tuple(_chart(title, runs, [measure(run) for run in runs]) for title, measure in _MEASURES[:_DRAWN]),
+        titles=("Run finished", *(title for title, _ in _MEASURES)),
+        rows=tuple(
+            TrendRow(run.finished_at, tuple(measure(run) for _, measure in _MEASURES)) for run in reversed(runs)
+        ),
+    )
 
 
-def _figure(title: str, runs: Sequence[TrendPoint], values: Sequence[int]) -> Html:
+def _chart(title: str, runs: Sequence[TrendPoint], values: Sequence[int]) -> Chart:
     first, last = values[0], values[-1]
-    since = say_date(runs[0].finished_at)
-    change = f"{last - first:+,} since {since}" if last != first else f"as on {since}"
+    since = format_date(runs[0].finished_at)
     spoken = (
-        f"{title}: {first:,} on {since}, {last:,} on {say_date(runs[-1].finished_at)}; "
+        f"{title}: {first:,} on {since}, {last:,} on {format_date(runs[-1].finished_at)}; "
         f"between {min(values):,} and {max(values):,} in {len(runs)} runs."
     )
-    head = (
-        element("h3", title),
-        element("p", element("strong", f"{last:,}"), element("span", change), class_="figure"),
-    )
-    return element("div", *head, _draw(runs, values, spoken), class_="chart")
+    change = f"{last - first:+,} since {since}" if last != first else f"as on {since}"
+    return Chart(title, last, change, _draw(runs, values, spoken))
 
 
-def _draw(runs: Sequence[TrendPoint], values: Sequence[int], spoken: str) -> Html:
+def _draw(runs: Sequence[TrendPoint], values: Sequence[int], spoken: str) -> Markup:
     times = [run.finished_at.timestamp() for run in runs]
     began, lasted = times[0], (times[-1] - times[0]) or 1.0
     low, step = fit_axis(values)
@@ -98,13 +125,14 @@ def _draw(runs: Sequence[TrendPoint], values: Sequence[int], spoken: str) -> Htm
     chart = leather.Chart()
     chart.add_x_scale(0, _SPAN)
     chart.add_y_scale(0, _SPAN)
-    ends = [say_date(runs[0].finished_at), say_date(runs[-1].finished_at)]
+    ends = [format_date(runs[0].finished_at), format_date(runs[-1].finished_at)]
     chart.add_x_axis(ticks=[0, _SPAN], tick_formatter=lambda _, index, __: ends[index])
     chart.add_y_axis(ticks=_TICKS, tick_formatter=lambda _, index, __: f"{low + index * step:,}")
     chart.add_line(places)
     box = f"{EDGE} {EDGE} {WIDTH - 2 * EDGE} {HEIGHT - 2 * EDGE}"
     opening = f'<svg viewBox="{box}" role="img" aria-label="{escape(spoken)}" '
-    return Html(str(chart.to_svg(width=WIDTH, height=HEIGHT)).replace("<svg ", opening, 1))
+    svg = str(chart.to_svg(width=WIDTH, height=HEIGHT))
+    return Markup(svg.replace("<svg ", opening, 1))  # noqa: S704 - numbers and dates, drawn here
 
 
 def fit_axis(values: Sequence[int]) -> tuple[int, int]:
@@ -117,16 +145,3 @@ def fit_axis(values: Sequence[int]) -> tuple[int, int]:
     steps = (size * 10**power for power in count() for size in (1, 2, 5))
     step = next(step for step in steps if base // step * step + _STEPS * step >= most)
     return base // step * step, step
-
-
-def _table(runs: Sequence[TrendPoint]) -> Html:
-    titles = [element("th", title, scope="col") for title in ("Run finished", *(title for title, _ in _MEASURES))]
-    rows = [
-        element(
-            "tr",
-            element("th", say_time(run.finished_at), scope="row"),
-            *(element("td", f"{measure(run):,}") for _, measure in _MEASURES),
-        )
-        for run in reversed(runs)
-    ]
-    return element("table", element("thead", element("tr", *titles)), element("tbody", *rows))
