@@ -23,12 +23,12 @@
       title: alias.trim() || name.trim() || id,
       name, ou: data.texts[ou], changes: data.texts[changes],
       error: error ? error.map((text) => data.texts[text]) : null,
-      without: 0, hands: 0, days: -1, counts: new Array(data.outcomes.length).fill(0),
+      without: 0, toFix: 0, days: -1, counts: new Array(data.outcomes.length).fill(0),
     };
     for (const user of users) {
       account.counts[user[OUTCOME]] += 1;
       if (user[VERDICT] === WITHOUT_MFA) account.without += 1;
-      if (needsHand(user)) account.hands += 1;
+      if (isToFix(user)) account.toFix += 1;
       account.days = Math.max(account.days, user[DAYS] ?? -1);
     }
     const said = [account.title, id, name, account.ou, ...(account.error || []), root ? "root user without MFA" : "",
@@ -44,7 +44,7 @@
   let drawn = PAGE;
   const opened = new Set();
 
-  function needsHand(user) {
+  function isToFix(user) {
     return user[VERDICT] === UNKNOWN || data.outcomes[user[OUTCOME]][2] === 1;
   }
 
@@ -263,10 +263,10 @@
   }
 
   function drawForPrint() {
-    // On paper nothing opens: each account comes with its users who have no MFA or need a hand.
+    // On paper nothing opens: each account comes with its users who have no MFA or are to fix.
     const printed = found.slice(0, PRINTED).flatMap((account) => {
       const isListed = matcher(account);
-      const isShown = (user, index) => isListed(user, index) && (user[VERDICT] !== WITH_MFA || needsHand(user));
+      const isShown = (user, index) => isListed(user, index) && (user[VERDICT] !== WITH_MFA || isToFix(user));
       const says = account.error || account.root || account.unread.length || account.users.some(isShown);
       return says ? [row(account), detail(account, isShown)] : [row(account)];
     });
