@@ -12,14 +12,23 @@ from importlib import resources
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from orchestrator.output.html.accounts import MAX_ACCOUNTS, make_row
+from orchestrator.output.change_summary import account_of
+from orchestrator.output.html.accounts import MAX_ACCOUNTS, MAX_USERS, AccountRow
 from orchestrator.output.html.data import render_data
-from orchestrator.output.html.summary import TRIGGERS, format_duration, list_changes, list_notices, list_tiles
-from orchestrator.output.html.trend import TrendPoint, draw_trend, trend_point
+from orchestrator.output.html.summary import (
+    MAX_NAMED,
+    TRIGGERS,
+    describe_device,
+    format_duration,
+    list_notices,
+    list_tiles,
+)
+from orchestrator.output.html.trend import MEASURES, TrendPoint, draw_trend, trend_point
+from orchestrator.output.ordering import count_without_mfa, is_read, is_root_open
 from orchestrator.output.story import tell_story
-from orchestrator.output.words import format_date, format_time, visible
+from orchestrator.output.words import STAGES, STATUSES, format_date, format_time, title_of, visible
 from orchestrator.reports.history import is_whole
-from orchestrator.reports.report import RunReport
+from orchestrator.reports.report import ChangedUser, RunReport
 
 _COLUMNS = 6
 _DATA = "<!--data-->"
@@ -43,16 +52,20 @@ def render_page(report: RunReport, *, trend: Iterable[TrendPoint], keys_stop: bo
             style=Markup(style),  # noqa: S704 - ours, as it lies beside this module
             script=Markup(script),  # noqa: S704 - as above
             report=report,
-            sentence=story.sentence,
+            story=story,
             trigger=TRIGGERS[report.trigger],
             took=format_duration(report),
             notices=list(list_notices(story)),
             tiles=list(list_tiles(report)),
-            changes=list(list_changes(story)),
+            most_changed=MAX_NAMED,
             trend=draw_trend(_until(report, trend)),
+            measures=MEASURES,
             tells_ous=tells_ous,
             columns=_COLUMNS + tells_ous,
-            rows=[make_row(report, account) for account in story.accounts[:MAX_ACCOUNTS]],
+            rows=(AccountRow(report, account) for account in story.accounts[:MAX_ACCOUNTS]),
+            most_users=MAX_USERS,
+            statuses=STATUSES,
+            stages=STAGES,
             hidden=len(story.accounts) - MAX_ACCOUNTS,
         )
     )
@@ -67,7 +80,18 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, finalize=_make_visible
     )
-    environment.filters |= {"number": "{:,}".format, "date": format_date, "time": format_time}
+    environment.filters |= {
+        "account": lambda changed: account_of(changed) if isinstance(changed, ChangedUser) else changed,
+        "date": format_date,
+        "device": describe_device,
+        "is_read": is_read,
+        "is_root_open": is_root_open,
+        "number": "{:,}".format,
+        "share": "{:g}".format,
+        "time": format_time,
+        "title": title_of,
+        "without_mfa": count_without_mfa,
+    }
     return environment
 
 

@@ -1,12 +1,11 @@
-"""What stands above the accounts: what to notice, how much of all is covered, what changed since the last run. Pure."""
+"""What stands above the accounts: what to notice, how much of all is covered, who enrolled what. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from orchestrator.domain.model import Outcome, Trigger, Verdict
 from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, Tone, label_of
 from orchestrator.output.causes import Subject
-from orchestrator.output.change_summary import account_of
 from orchestrator.output.story import Story
 from orchestrator.output.words import DEVICES, STAGES, count, format_date, list_counts, some_of, title_of
 from orchestrator.reports.report import ChangedAccount, ChangedUser, EnrolledUser, RunReport
@@ -24,8 +23,7 @@ TRIGGERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """What somebody should know before reading on."""
 
     tone: Tone
@@ -33,39 +31,13 @@ class Notice:
     title: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """How much of something is covered; `share` is rounded down, so that 100 % means all."""
+class Tile(NamedTuple):
+    """How much of something is covered."""
 
     title: str
     number: int
     total: int
     note: str
-
-    @property
-    def share(self) -> str:
-        """The share in per cent."""
-        return f"{self.number * 1000 // self.total / 10:g}"
-
-
-@dataclass(frozen=True, slots=True)
-class ChangedEntry:
-    """A user or an account that changed."""
-
-    id: str
-    title: str
-    user: str = ""
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeList:
-    """The users or accounts of one kind of change, as far as they are named."""
-
-    title: str
-    note: str
-    number: int
-    entries: tuple[ChangedEntry, ...]
 
 
 def format_duration(report: RunReport) -> str:
@@ -114,24 +86,9 @@ def list_tiles(report: RunReport) -> Iterator[Tile]:
     yield Tile("Users with MFA or enforced", covered, totals.users, enforced)
 
 
-def list_changes(story: Story) -> Iterator[ChangeList]:
-    """Yield what changed since the last run, list by list."""
-    for group in story.changes.groups if story.changes else ():
-        entries = tuple(map(_entry, group.changed[:MAX_NAMED]))
-        yield ChangeList(group.title, group.note, len(group.changed), entries)
-
-
-def _entry(changed: ChangedUser | ChangedAccount) -> ChangedEntry:
-    match changed:
-        case ChangedAccount():
-            return ChangedEntry(changed.id, _title(changed))
-        case EnrolledUser():
-            device = DEVICES[changed.device] or "kind of device unknown"
-            when = format_date(changed.enrolled_at) if changed.enrolled_at else "date unknown"
-            return ChangedEntry(changed.account_id, _title(account_of(changed)), changed.name, f": {device}, {when}")
-    return ChangedEntry(changed.account_id, _title(account_of(changed)), changed.name)
-
-
-def _title(account: ChangedAccount) -> str:
-    title = title_of(account)
-    return "" if title == account.id else title
+def describe_device(changed: ChangedUser | ChangedAccount) -> str:
+    """Return what a user enrolled, and when; nothing of others."""
+    if not isinstance(changed, EnrolledUser):
+        return ""
+    when = format_date(changed.enrolled_at) if changed.enrolled_at else "date unknown"
+    return f": {DEVICES[changed.device] or 'kind of device unknown'}, {when}"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
+from typing import NamedTuple
 
 import leather
 from markupsafe import Markup, escape
@@ -38,7 +39,7 @@ class TrendPoint:
     accounts_failed: int
 
 
-_MEASURES: tuple[tuple[str, Callable[[TrendPoint], int]], ...] = (
+MEASURES: tuple[tuple[str, Callable[[TrendPoint], int]], ...] = (
     ("Users without MFA", lambda point: point.users_without_mfa),
     ("Enforced", lambda point: point.enforced),
     ("Enrolled", lambda point: point.enrolled),
@@ -61,8 +62,7 @@ def trend_point(report: RunReport) -> TrendPoint:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
+class Chart(NamedTuple):
     """One chart: the last value, and what became of the first."""
 
     title: str
@@ -71,21 +71,11 @@ class Chart:
     svg: Markup
 
 
-@dataclass(frozen=True, slots=True)
-class TrendRow:
-    """The numbers of one run."""
+class Trend(NamedTuple):
+    """The last runs, the newest at the end, and their charts."""
 
-    finished_at: datetime
-    values: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Trend:
-    """The charts of the last runs, and the same numbers as a table, the newest run first."""
-
-    charts: tuple[Chart, ...]
-    titles: tuple[str, ...]
-    rows: tuple[TrendRow, ...]
+    charts: list[Chart]
+    runs: list[TrendPoint]
 
 
 def draw_trend(points: Iterable[TrendPoint]) -> Trend | None:
@@ -94,13 +84,7 @@ def draw_trend(points: Iterable[TrendPoint]) -> Trend | None:
     runs = sorted(by_run_id.values(), key=lambda point: (point.finished_at, point.run_id))[-MAX_RUNS:]
     if len(runs) < MIN_RUNS:
         return None
-    return Trend(
-        charts=tuple(_chart(title, runs, [measure(run) for run in runs]) for title, measure in _MEASURES[:_DRAWN]),
-        titles=("Run finished", *(title for title, _ in _MEASURES)),
-        rows=tuple(
-            TrendRow(run.finished_at, tuple(measure(run) for _, measure in _MEASURES)) for run in reversed(runs)
-        ),
-    )
+    return Trend([_chart(title, runs, [measure(run) for run in runs]) for title, measure in MEASURES[:_DRAWN]], runs)
 
 
 def _chart(title: str, runs: Sequence[TrendPoint], values: Sequence[int]) -> Chart:
