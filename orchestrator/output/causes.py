@@ -76,7 +76,7 @@ _REMEDIES = {
     "over_limit": "A limit of the configuration is exceeded: read the plan, then allow one run with --max-changes.",
     "policy_drifted": "Policy or group is missing, or not as orgmfa made it: compare with orgmfa policy.",
     "quota_exceeded": "No further policy and no further group fits: detach one, or have the quota raised.",
-    "stopped": "enforcement.stop is set, or could not be read: nothing is written.",
+    "stopped": "enforcement.stop is set, or was not understood: nothing is written.",
 }
 """By the code of a user's reason; each names nobody, unlike the messages."""
 _ACTION = re.compile(r"is not authorized to perform: (?P<action>[a-z0-9-]+:\w+)")
