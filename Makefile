@@ -23,7 +23,7 @@ COMPILE = env $(addprefix -u ,$(LOCAL)) UV_CUSTOM_COMPILE_COMMAND='make lock' $(
 export HYPOTHESIS_STORAGE_DIRECTORY := .cache/hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: bench bench-smoke chaos chaos-smoke e2e help setup demo check format lint types contracts templates test coverage zip browser pictures chromium fmt lock clean
+.PHONY: docs bench bench-smoke chaos chaos-smoke e2e help setup demo check format lint types contracts templates test coverage zip browser pictures chromium fmt lock clean
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -124,6 +124,9 @@ chromium:
 		echo "setup: chromium"; \
 		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium >/dev/null; }
 	@command -v chromium >/dev/null || { echo "the browser tests need the command chromium: install it" >&2; exit 1; }
+
+docs: $(STAMP)  ## renew the table of docs/configuration.md
+	@$(BIN)/python -m tests.configuration_page
 
 fmt: $(STAMP)  ## format the code and mend what ruff can
 	@$(BIN)/ruff check --quiet --fix-only $(CODE)

@@ -80,7 +80,7 @@ def parse_event(event: object, *, own_account_id: str) -> Event:
         kind = Onboarding
     else:
         raise ConfigError(
-            f"unknown event with the keys {sorted(map(str, event))}: README.md (The Lambda) lists those that are known"
+            f"unknown event with the keys {sorted(map(str, event))}: docs/operating.md lists those that are known"
         )
     try:
         parsed = kind.model_validate(event)

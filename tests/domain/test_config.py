@@ -18,6 +18,7 @@ from orchestrator.domain.config_file import MAX_CONFIG_BYTES, load_config, load_
 from orchestrator.domain.environment import SlackCredentials, parse_slack_secret, slack_credentials
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Mode
+from tests.configuration_page import PAGE, place_table
 
 ROOT = Path(__file__).parents[2]
 ROBOT = {"user": "robot", "accounts": ["111122223333"], "reason": "moving to a role"}
@@ -111,7 +112,7 @@ def test_every_setting_is_in_the_table_of_defaults() -> None:
     assert [key for key in ALL_KEYS if not key.startswith("exemptions.")] == sorted(DEFAULTS)
 
 
-# -- the file that is shipped, and the README ------------------------------------------------------------------------
+# -- the file that is shipped, and the document ------------------------------------------------------------------------
 
 
 def test_shipped_file_says_the_defaults() -> None:
@@ -133,15 +134,18 @@ def test_shipped_file_has_every_setting_and_a_word_on_each() -> None:
     assert Config.model_validate(entry).exemptions[0].user == "ci-*"
 
 
-def keys_in_readme() -> set[str]:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```ya?ml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
-    return {*re.findall(r"`([\w.]+)`", prose), *(key for block in blocks for key in keys_in(yaml.safe_load(block)))}
+def test_document_has_a_row_for_every_setting() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+
+    assert place_table(text) == text
+    assert [key for key in ALL_KEYS if f"| `{key}` |" not in text and not key.startswith("exemptions.")] == []
 
 
-def test_readme_names_every_setting() -> None:
-    assert sorted(set(ALL_KEYS) - keys_in_readme()) == []
+def test_document_explains_the_keys_of_an_exemption() -> None:
+    blocks = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+    explained = {key for block in blocks for key in keys_in(yaml.safe_load(block))}
+    assert {key for key in ALL_KEYS if key.startswith("exemptions.")} <= explained
 
 
 # -- where it is found -----------------------------------------------------------------------------------------------
