@@ -20,7 +20,7 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-class Sweep:
+class AccountExecutor:
     """What is done to the accounts of a run, with what becomes of each put into the results."""
 
     def __init__(self, context: RunContext, results: Results) -> None:

@@ -16,7 +16,7 @@ import structlog
 from orchestrator.domain.model import Mode, Problem, RunRequest, Stage
 from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.earlier_runs import history_problems, recall_earlier_runs
-from orchestrator.pipeline.executor import Sweep, explain_unreached
+from orchestrator.pipeline.executor import AccountExecutor, explain_unreached
 from orchestrator.pipeline.gate import approve, gate, hold_all
 from orchestrator.pipeline.listing import list_accounts
 from orchestrator.pipeline.ou_paths import OuSurvey
@@ -37,8 +37,8 @@ def run(context: RunContext) -> Finished:
     context = replace(context, find_ous=OuSurvey(context.directory, request, cancellation).finish)
     context = recall_earlier_runs(context)
     results = Results(listing.order)
-    sweep = Sweep(context, results)
-    sweep.plan_all(listing)
+    executor = AccountExecutor(context, results)
+    executor.plan_all(listing)
     if reason := gate(results.planned, context, has_changes=bool(results.with_changes)):
         hold_all(results, reason)
     errors = [*listing.problems, *history_problems(context), *_unmatched_users(request, results)]
@@ -48,7 +48,7 @@ def run(context: RunContext) -> Finished:
             plan = report_run(results, context, errors, is_complete=listing.is_complete)
             if not approve(plan, context):
                 return Finished(plan, None, was_declined=True)
-        sweep.apply_all()  # after cancellation nothing is applied, and each account says so
+        executor.apply_all()  # after cancellation nothing is applied, and each account says so
     errors += explain_unreached(results, cancellation.reason)
     return close_run(results, context, errors=errors, is_complete=listing.is_complete)
 

@@ -14,7 +14,7 @@ from orchestrator.pipeline.apply import Settled, unfinished
 from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.distributed.state import Effort, Outline, Workroom
 from orchestrator.pipeline.earlier_runs import history_problems, with_history
-from orchestrator.pipeline.executor import Sweep, explain_unreached, leave_out, skip
+from orchestrator.pipeline.executor import AccountExecutor, explain_unreached, leave_out, skip
 from orchestrator.pipeline.gate import hold_all
 from orchestrator.pipeline.ou_paths import OuSurvey
 from orchestrator.pipeline.publishing import close_run
@@ -116,7 +116,7 @@ def _settle(account_ids: list[str], context: RunContext, *, results: Results, wa
     """
     seen = Results({account_id: index for index, account_id in enumerate(account_ids)})
     if was_let_go and account_ids:
-        Sweep(context, seen).plan_all([results[account_id].account for account_id in account_ids])
+        AccountExecutor(context, seen).plan_all([results[account_id].account for account_id in account_ids])
     now = {result.account.id: result for result in seen}
     for account_id in account_ids:
         plan = results[account_id]

@@ -9,7 +9,7 @@ from orchestrator.domain.model import Account, AccountResult, Mode, Problem, Sta
 from orchestrator.pipeline.context import RUN_AGAIN, RunContext
 from orchestrator.pipeline.distributed.state import Effort, Entry, Outline, Part, Verdict, Workroom
 from orchestrator.pipeline.earlier_runs import recall_earlier_runs, with_history
-from orchestrator.pipeline.executor import Sweep, leave_out
+from orchestrator.pipeline.executor import AccountExecutor, leave_out
 from orchestrator.pipeline.gate import gate
 from orchestrator.pipeline.listing import list_accounts
 from orchestrator.pipeline.results import Results
@@ -46,7 +46,7 @@ def plan_batch(number: int, context: RunContext, *, room: Workroom) -> None:
     entries = room.batch(number)
     context = with_history(context, _history_of(entries, context))
     results = Results({entry.account.id: index for index, entry in enumerate(entries)})
-    Sweep(context, results).plan_all(entry.account for entry in entries)
+    AccountExecutor(context, results).plan_all(entry.account for entry in entries)
     for entry in entries:  # after cancellation accounts are no longer drawn
         if entry.account.id not in results:
             results.put(leave_out(entry.account, context.cancellation.reason or "interrupted"))
@@ -78,7 +78,7 @@ def apply_batch(number: int, context: RunContext, *, room: Workroom) -> None:
         raise StartError(f"batch {number} may not be applied: the gate has not let this run go")
     results = _results(room.part("plans", number).results)
     changed = results.with_changes
-    Sweep(context, results).apply_all()
+    AccountExecutor(context, results).apply_all()
     room.put_part("applied", number, Part(_effort(context), (results[account_id] for account_id in changed)))
 
 
