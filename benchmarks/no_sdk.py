@@ -64,14 +64,14 @@ class Run:
         """Inspect every account, then write, and return how many users were written to."""
         await self.calls.sts("GetCallerIdentity", {})
         await self.calls.organizations("DescribeOrganization", {})
-        survey = asyncio.create_task(self._survey())
+        survey = asyncio.create_task(self._lookup())
         tasks = [asyncio.create_task(self._inspect(account)) async for account in self._accounts("ListAccounts")]
         plans = await asyncio.gather(*tasks)
         written = sum(await asyncio.gather(*(self._apply(users) for users in plans if users)))
         await survey
         return written
 
-    async def _survey(self) -> None:
+    async def _lookup(self) -> None:
         """Read the tree of OUs beside all else."""
         for root in (await self.calls.organizations("ListRoots", {}))["Roots"]:
             parent = {"ParentId": root["Id"]}

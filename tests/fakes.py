@@ -96,7 +96,7 @@ class FakeAws:
             raise NotFound("no such account", code="AccountNotFoundException", operation="DescribeAccount")
         return self.accounts[account_id].account
 
-    def survey_ous(self, account_ids: Sequence[str], cancellation: Cancellation) -> None:
+    def find_ou_paths(self, account_ids: Sequence[str], cancellation: Cancellation) -> None:
         self.before("survey", "", "")
         self.surveyed.append(tuple(account_ids))
 

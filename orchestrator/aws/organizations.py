@@ -56,7 +56,7 @@ class Directory:
         return self._place(self._read(answer["Account"]), watched_ou_ids)
 
     @reads_answers
-    def survey_ous(self, account_ids: Sequence[str], cancellation: Cancellation) -> None:
+    def find_ou_paths(self, account_ids: Sequence[str], cancellation: Cancellation) -> None:
         """Find out under which OUs these accounts stand, or all where none is named; cancellation ends it early.
 
         Raises AwsError; what is known by then stays known. Its retries are its own: those of the listing stay whole.

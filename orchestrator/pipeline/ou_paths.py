@@ -24,7 +24,7 @@ _TICK_SECONDS = 0.2
 log = structlog.get_logger(__name__)
 
 
-class OuSurvey:
+class OuPathLookup:
     """Asks the directory for the OUs on a thread of its own."""
 
     def __init__(
@@ -62,7 +62,7 @@ class OuSurvey:
 
     def _look(self, account_ids: tuple[str, ...]) -> None:
         try:
-            self._directory.survey_ous(account_ids, self._no_longer_wanted)
+            self._directory.find_ou_paths(account_ids, self._no_longer_wanted)
         except AwsError as error:
             message = f"the report tells no OUs: {error}"
             log.warning("ous_not_known", code=error.code, message=message, remedy=select_remedy(error))

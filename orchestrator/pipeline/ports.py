@@ -44,7 +44,7 @@ class Accounts(Protocol):
 class Directory(Accounts, Protocol):
     """The accounts of the organization, and the OUs above them."""
 
-    def survey_ous(self, account_ids: Sequence[str], cancellation: Cancellation) -> None:
+    def find_ou_paths(self, account_ids: Sequence[str], cancellation: Cancellation) -> None:
         """Find out under which OUs these accounts stand, or all where none is named, or raise AwsError."""
         ...
 

@@ -19,7 +19,7 @@ from orchestrator.pipeline.earlier_runs import history_problems, recall_earlier_
 from orchestrator.pipeline.executor import AccountExecutor, explain_unreached
 from orchestrator.pipeline.gate import approve, gate, hold_all
 from orchestrator.pipeline.listing import list_accounts
-from orchestrator.pipeline.ou_paths import OuSurvey
+from orchestrator.pipeline.ou_paths import OuPathLookup
 from orchestrator.pipeline.publishing import close_run, report_run
 from orchestrator.pipeline.results import Results
 
@@ -34,7 +34,7 @@ def run(context: RunContext) -> Finished:
     request, cancellation = context.request, context.cancellation
     log.info("run_started", mode=request.mode.value, trigger=request.trigger.value)
     listing = list_accounts(context)
-    context = replace(context, find_ous=OuSurvey(context.directory, request, cancellation).finish)
+    context = replace(context, find_ous=OuPathLookup(context.directory, request, cancellation).finish)
     context = recall_earlier_runs(context)
     results = Results(listing.order)
     executor = AccountExecutor(context, results)

@@ -208,7 +208,7 @@ def test_walk_over_the_tree_tells_where_every_account_stands(aws: AwsServer) -> 
     expected = grow(aws)
     directory = make_directory()
 
-    directory.survey_ous((), Cancellation())
+    directory.find_ou_paths((), Cancellation())
 
     assert paths(directory, expected) == expected
     assert Counter(aws.actions()) == {
@@ -233,7 +233,7 @@ def test_walk_asks_for_no_accounts_where_their_paths_tell(aws: AwsServer) -> Non
     list(directory.list_accounts())
     aws.forget_calls()
 
-    directory.survey_ous((), Cancellation())
+    directory.find_ou_paths((), Cancellation())
 
     assert paths(directory, ["000000000001", "000000000002"]) == {
         "000000000001": "Root/production",
@@ -246,7 +246,7 @@ def test_few_accounts_are_climbed_up_from_each_ou_once(aws: AwsServer) -> None:
     expected = grow(aws)
     directory = make_directory()
 
-    directory.survey_ous(list(expected), Cancellation())
+    directory.find_ou_paths(list(expected), Cancellation())
 
     assert paths(directory, expected) == expected
     assert Counter(aws.actions()) == {"ListParents": 5, "DescribeOrganizationalUnit": 2}
@@ -263,7 +263,7 @@ def test_survey_that_is_over_asks_nothing_more(aws: AwsServer) -> None:
     expected = grow(aws)
     directory = make_directory()
 
-    directory.survey_ous((), CancelledWhen(lambda: bool(aws.calls)))
+    directory.find_ou_paths((), CancelledWhen(lambda: bool(aws.calls)))
 
     assert aws.actions() == ["ListRoots"]
     assert set(paths(directory, expected).values()) == {None}
@@ -281,7 +281,7 @@ def test_what_was_read_before_the_survey_failed_stays_known(aws: AwsServer) -> N
     )
 
     with pytest.raises(AccessDenied):
-        directory.survey_ous((), Cancellation())
+        directory.find_ou_paths((), Cancellation())
 
     assert directory.ou_path(MANAGEMENT) == "Root"
     assert {directory.ou_path(account_id) for account_id in expected if account_id != MANAGEMENT} == {None}
@@ -295,7 +295,7 @@ def test_tree_that_goes_in_a_circle_ends(aws: AwsServer) -> None:
     directory = make_directory()
     list(directory.list_accounts())
 
-    directory.survey_ous((), Cancellation())
+    directory.find_ou_paths((), Cancellation())
 
     assert directory.ou_path("000000000001") is None
 

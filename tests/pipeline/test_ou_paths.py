@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import AccessDenied
-from orchestrator.pipeline.ou_paths import FEW_ACCOUNTS, OuSurvey
+from orchestrator.pipeline.ou_paths import FEW_ACCOUNTS, OuPathLookup
 from tests.builders import make_request
 from tests.fakes import FakeAws, fail
 
@@ -23,10 +23,10 @@ class SlowDirectory(FakeAws):
     may_answer: Event = field(default_factory=Event)
     ended: Event = field(default_factory=Event)
 
-    def survey_ous(self, account_ids: Sequence[str], cancellation: Cancellation) -> None:
+    def find_ou_paths(self, account_ids: Sequence[str], cancellation: Cancellation) -> None:
         while not self.may_answer.wait(0.01) and not cancellation.reason:
             pass
-        super().survey_ous(account_ids, cancellation)
+        super().find_ou_paths(account_ids, cancellation)
         self.ended.set()
 
 
@@ -52,7 +52,7 @@ def test_few_accounts_named_by_id_are_looked_up_and_else_the_whole_tree(
 ) -> None:
     aws = FakeAws(ous={"111122223333": "Root/Workloads"})
 
-    survey = OuSurvey(aws, make_request(targets=targets), Cancellation())
+    survey = OuPathLookup(aws, make_request(targets=targets), Cancellation())
     ou_path = survey.finish()
 
     assert aws.surveyed == [surveyed]
@@ -64,7 +64,7 @@ def test_survey_that_fails_is_one_warning_and_no_ou(logs: list[MutableMapping[st
     def deny(action: str, account_id: str, subject: str) -> None:
         raise fail(AccessDenied, "AccessDeniedException", "ListRoots")
 
-    survey = OuSurvey(FakeAws(before=deny), make_request(), Cancellation())
+    survey = OuPathLookup(FakeAws(before=deny), make_request(), Cancellation())
     survey.finish()
     ou_path = survey.finish()
 
@@ -78,7 +78,7 @@ def test_survey_that_fails_is_one_warning_and_no_ou(logs: list[MutableMapping[st
 def test_report_waits_for_no_slow_tree_and_says_so_once(logs: list[MutableMapping[str, Any]]) -> None:
     directory = SlowDirectory(ous={"111122223333": "Root"})
 
-    survey = OuSurvey(directory, make_request(), Cancellation(), patience_seconds=0)
+    survey = OuPathLookup(directory, make_request(), Cancellation(), patience_seconds=0)
     survey.finish()
     survey.finish()
 
@@ -90,7 +90,7 @@ def test_run_that_is_to_end_does_not_wait_for_the_tree() -> None:
     directory, cancellation = SlowDirectory(), Cancellation()
     cancellation.event.set()
 
-    survey = OuSurvey(directory, make_request(), cancellation, patience_seconds=1e9)
+    survey = OuPathLookup(directory, make_request(), cancellation, patience_seconds=1e9)
     survey.finish()
 
     assert directory.ended.wait(10)

@@ -16,7 +16,7 @@ from orchestrator.pipeline.distributed.state import Effort, Outline, Workroom
 from orchestrator.pipeline.earlier_runs import history_problems, with_history
 from orchestrator.pipeline.executor import AccountExecutor, explain_unreached, leave_out, skip
 from orchestrator.pipeline.gate import hold_all
-from orchestrator.pipeline.ou_paths import OuSurvey
+from orchestrator.pipeline.ou_paths import OuPathLookup
 from orchestrator.pipeline.publishing import close_run
 from orchestrator.pipeline.results import Results
 
@@ -48,7 +48,7 @@ class _Efforts:
 
 def merge(outline: Outline, context: RunContext, *, room: Workroom) -> Finished:
     """Return the finished run. Raises ArchiveError where what the steps left cannot be read."""
-    ous = OuSurvey(context.directory, outline.request, context.cancellation, patience_seconds=OU_PATIENCE_SECONDS)
+    ous = OuPathLookup(context.directory, outline.request, context.cancellation, patience_seconds=OU_PATIENCE_SECONDS)
     context = replace(with_history(context, room.history()), find_ous=ous.finish)
     order: dict[str, int] = {}
     results, efforts = Results(order), _Efforts()
