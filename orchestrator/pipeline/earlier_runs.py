@@ -12,7 +12,7 @@ from orchestrator.reports.history import HISTORY_UNREADABLE, History
 log = structlog.get_logger(__name__)
 
 
-def recall_earlier_runs(context: RunContext) -> RunContext:
+def read_earlier_runs(context: RunContext) -> RunContext:
     """Return the context with the history of the organization; releases are not compared with earlier runs.
 
     An archive that cannot be read is a problem of the run. Raises StartError where `enforcement.notice` depends on it:
@@ -21,7 +21,7 @@ def recall_earlier_runs(context: RunContext) -> RunContext:
     if context.request.mode is Mode.RELEASE:
         return context
     try:
-        history = context.archive.recall(context.request.mode, context.organization.id)
+        history = context.archive.build_history(context.request.mode, context.organization.id)
     except ArchiveError as error:
         if context.rules.notice:
             message = (

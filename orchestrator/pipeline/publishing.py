@@ -14,7 +14,7 @@ from orchestrator.output.security_hub import render_findings
 from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.results import Results
 from orchestrator.reports.build import amend_report, build_report, report_account
-from orchestrator.reports.changes import carry_on, compare
+from orchestrator.reports.changes import compare, with_history
 from orchestrator.reports.report import RunReport
 
 log = structlog.get_logger(__name__)
@@ -38,7 +38,7 @@ def report_run(results: Results, context: RunContext, errors: Iterable[Problem],
     report = build_report(
         request,
         context.organization.id,
-        (carry_on(report_account(result, ou_path(result.account.id)), history, request) for result in results),
+        (with_history(report_account(result, ou_path(result.account.id)), history, request) for result in results),
         errors=errors,
         is_complete=is_complete,
         finished_at=context.now(),

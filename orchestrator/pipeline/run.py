@@ -15,7 +15,7 @@ import structlog
 
 from orchestrator.domain.model import Mode, Problem, RunRequest, Stage
 from orchestrator.pipeline.context import Finished, RunContext
-from orchestrator.pipeline.earlier_runs import history_problems, recall_earlier_runs
+from orchestrator.pipeline.earlier_runs import history_problems, read_earlier_runs
 from orchestrator.pipeline.executor import AccountExecutor, explain_unreached
 from orchestrator.pipeline.gate import approve, gate, hold_all
 from orchestrator.pipeline.listing import list_accounts
@@ -35,7 +35,7 @@ def run(context: RunContext) -> Finished:
     log.info("run_started", mode=request.mode.value, trigger=request.trigger.value)
     listing = list_accounts(context)
     context = replace(context, find_ous=OuPathLookup(context.directory, request, cancellation).finish)
-    context = recall_earlier_runs(context)
+    context = read_earlier_runs(context)
     results = Results(listing.order)
     executor = AccountExecutor(context, results)
     executor.plan_all(listing)

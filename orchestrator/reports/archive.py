@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from orchestrator.domain.errors import ArchiveError, ConfigError
 from orchestrator.domain.model import Mode, Outcome
-from orchestrator.reports.history import History, is_of, is_whole, recall
+from orchestrator.reports.history import History, build_history, is_of, is_whole
 from orchestrator.reports.report import RunReport, UtcTime
 from orchestrator.reports.run_files import RUNS, ArchivedRun, Runs, RunStore
 from orchestrator.reports.serialization import write_lines
@@ -133,10 +133,10 @@ class RunArchive:
                     aliases.setdefault(account.id, account.alias)
         return aliases
 
-    def recall(self, mode: Mode, organization_id: str) -> History:
+    def build_history(self, mode: Mode, organization_id: str) -> History:
         """Return what a plan or apply run knows of its organization's runs before it. Raises ArchiveError."""
         heads = self._runs.heads(MOST_RUNS_BACK)
-        history = recall(((head, partial(self._runs.past, run)) for run, head in heads), mode, organization_id)
+        history = build_history(((head, partial(self._runs.past, run)) for run, head in heads), mode, organization_id)
         if history.base is None:
             return history
         return replace(history, released=self._released_since(history.base.started_at))

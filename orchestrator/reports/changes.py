@@ -27,7 +27,7 @@ Kind = Literal["newly_without_mfa", "enrolled", "newly_enforced", "enforcement_u
 User = TypeVar("User", bound=ChangedUser)
 
 
-def carry_on(account: AccountReport, history: History, request: RunRequest) -> AccountReport:
+def with_history(account: AccountReport, history: History, request: RunRequest) -> AccountReport:
     """Return an account with what its users and its failures have behind them; a user never seen before begins now.
 
     A release judges nobody, and is given nothing.

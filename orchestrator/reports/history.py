@@ -13,7 +13,7 @@ from datetime import datetime
 
 from orchestrator.domain.model import Mode, Problem, Verdict
 from orchestrator.reports.report import RunReport
-from orchestrator.reports.stored_run import PastAccount, PastRun
+from orchestrator.reports.stored_run import PastAccount, StoredRun
 
 HISTORY_UNREADABLE = "history_unreadable"
 """The code of the problem of a run that could not read the archive: it knows nothing of first sightings."""
@@ -21,7 +21,7 @@ HISTORY_UNREADABLE = "history_unreadable"
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The run that a later one is compared with, by account ID; its clean users are left out, as in `PastRun`."""
+    """The run that a later one is compared with, by account ID; its clean users are left out, as in `StoredRun`."""
 
     run_id: str
     started_at: datetime
@@ -49,17 +49,17 @@ class History:
         return frozenset(user.name for user in users if user.verdict is Verdict.NON_COMPLIANT)
 
 
-Shelf = Iterable[tuple[RunReport, Callable[[], PastRun | None]]]
+Shelf = Iterable[tuple[RunReport, Callable[[], StoredRun | None]]]
 """Archived runs, the newest first: each without its accounts, and what loads the whole; None: it is broken."""
 
 
-def recall(shelf: Shelf, mode: Mode, organization_id: str) -> History:
+def build_history(shelf: Shelf, mode: Mode, organization_id: str) -> History:
     """Return what a run of this mode knows of the runs of its organization; as few are loaded as will do.
 
     It is compared with the last whole run of its mode. One that did not reach every account serves only where no other
     does: with it, changes of the accounts that were not reached would never be told.
     """
-    bases, sights = _Bases(mode), _Sights()
+    bases, sights = _Bases(mode), _FirstSeen()
     for head, load in shelf:
         if not (is_of(organization_id, head) and (bases.want(head) or sights.want(head))):
             continue
@@ -87,7 +87,7 @@ class _Bases:
         serves = self.best is None and head.mode is self._mode and is_whole(head)
         return serves and (self.second is None or not head.totals.not_reached)
 
-    def add(self, run: PastRun, *, is_second: bool) -> None:
+    def add(self, run: StoredRun, *, is_second: bool) -> None:
         """Take a run."""
         base = Base(run.run_id, run.started_at, {account.id: account for account in run.accounts})
         if is_second:
@@ -96,7 +96,7 @@ class _Bases:
             self.best = base
 
 
-class _Sights:
+class _FirstSeen:
     """The newest sight of each account, gathered from the newest run on; settled once a whole run was among them."""
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ class _Sights:
         """Return whether a run can tell of accounts that are not known yet."""
         return not self.is_settled and all(error.code != HISTORY_UNREADABLE for error in head.errors)
 
-    def add(self, run: PastRun, *, is_last: bool) -> None:
+    def add(self, run: StoredRun, *, is_last: bool) -> None:
         """Take what an older run knew of the accounts that no newer one had."""
         for account in run.accounts:
             if account.id not in self.failing_runs:

@@ -16,7 +16,7 @@ import structlog
 
 from orchestrator.domain.errors import ArchiveError, BrokenRun
 from orchestrator.reports.report import RunReport, pack_accounts
-from orchestrator.reports.stored_run import PastRun, read_head, read_past
+from orchestrator.reports.stored_run import StoredRun, read_head, read_past
 
 RUNS = "runs/"
 HEAD_BYTES = 64 * 1024
@@ -105,7 +105,7 @@ class Runs:
             except BrokenRun as error:
                 _report(run, error)
 
-    def past(self, run: ArchivedRun) -> PastRun | None:
+    def past(self, run: ArchivedRun) -> StoredRun | None:
         """Return a run as far as a later one needs it; None where it is broken. Raises ArchiveError."""
         try:
             return self._read(run, read_past)

@@ -52,7 +52,7 @@ class PastAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class PastRun:
+class StoredRun:
     """An earlier run, as far as a later one needs it.
 
     Users with MFA and without EnforceMFA are left out: they are most of them, and one who is not here was clean.
@@ -68,7 +68,7 @@ def _reader() -> TypeAdapter[PastAccount]:
     return TypeAdapter(PastAccount)
 
 
-def read_past(lines: Iterable[bytes]) -> PastRun:
+def read_past(lines: Iterable[bytes]) -> StoredRun:
     """Return what a report says, from its JSON; one with an account a line is never whole in memory.
 
     Raises ValueError where it is none.
@@ -76,11 +76,11 @@ def read_past(lines: Iterable[bytes]) -> PastRun:
     rest = iter(lines)
     start = next(rest, b"")
     if not start.endswith(_ACCOUNTS + b"\n"):
-        run = TypeAdapter(PastRun).validate_json(start + b"".join(rest))
+        run = TypeAdapter(StoredRun).validate_json(start + b"".join(rest))
         return replace(run, accounts=tuple(map(_without_the_clean, run.accounts)))
     head = RunReport.model_validate_json(start + END)
     accounts = tuple(_without_the_clean(_reader().validate_json(line)) for line in _accounts(rest))
-    return PastRun(head.run_id, head.started_at, accounts)
+    return StoredRun(head.run_id, head.started_at, accounts)
 
 
 def _accounts(lines: Iterator[bytes]) -> Iterator[bytes]:

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.domain.model import Mode, Outcome, Problem, Stage, Status, Verdict, Via
-from orchestrator.reports.changes import carry_on, compare
-from orchestrator.reports.history import History, recall
+from orchestrator.reports.changes import compare, with_history
+from orchestrator.reports.history import History, build_history
 from orchestrator.reports.report import AccountReport, Changes, ProblemReport, RunReport, UserReport, pack_accounts
 from orchestrator.reports.serialization import write_lines
-from orchestrator.reports.stored_run import PastRun, read_past
+from orchestrator.reports.stored_run import StoredRun, read_past
 from tests.builders import (
     ACCOUNT_ID,
     NOW,
@@ -35,18 +35,18 @@ def history_of(
 ) -> History:
     """Return what a run knows after these runs, the newest first."""
 
-    def load(report: RunReport) -> Callable[[], PastRun]:
+    def load(report: RunReport) -> Callable[[], StoredRun]:
         return lambda: read_past(b"".join(write_lines(report)).splitlines(keepends=True))
 
     shelf = ((report.model_copy(update={"accounts": pack_accounts(())}), load(report)) for report in reports)
-    known = recall(shelf, mode, ORGANIZATION.id)
+    known = build_history(shelf, mode, ORGANIZATION.id)
     return History(base=known.base, open_since=known.open_since, failing_runs=known.failing_runs, released=released)
 
 
 def add_history(report: RunReport, history: History) -> RunReport:
     """Return a report with what the runs before it have to do with it, as `closing` makes it."""
     request = make_request(mode=report.mode, started_at=report.started_at)
-    accounts = pack_accounts(carry_on(account, history, request) for account in report.accounts)
+    accounts = pack_accounts(with_history(account, history, request) for account in report.accounts)
     return report.model_copy(update={"accounts": accounts, "changes": compare(report, history)})
 
 

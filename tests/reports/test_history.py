@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.model import Mode, Stage, Status
-from orchestrator.reports.history import History, recall
+from orchestrator.reports.history import History, build_history
 from orchestrator.reports.report import AccountReport, ProblemReport, RunReport
 from orchestrator.reports.serialization import write_lines
-from orchestrator.reports.stored_run import PastRun, read_past
+from orchestrator.reports.stored_run import StoredRun, read_past
 from tests.builders import ACCOUNT_ID, ORGANIZATION, days_ago, make_run_report, make_seen, make_seen_account
 
 SEARCH = "444455556666"
@@ -29,8 +29,8 @@ class Shelf:
             self.seen.append(report.run_id)
             yield report.model_copy(update={"accounts": ()}), self._loader(report)
 
-    def _loader(self, report: RunReport) -> Callable[[], PastRun | None]:
-        def load() -> PastRun | None:
+    def _loader(self, report: RunReport) -> Callable[[], StoredRun | None]:
+        def load() -> StoredRun | None:
             self.loaded.append(report.run_id)
             is_broken = report.run_id.startswith("broken")
             return None if is_broken else read_past(b"".join(write_lines(report)).splitlines(keepends=True))
@@ -43,7 +43,7 @@ def make_run(run_id: str, *accounts: AccountReport, **changes: Any) -> RunReport
 
 
 def recalled(shelf: Shelf, mode: Mode = Mode.APPLY) -> History:
-    return recall(shelf, mode, ORGANIZATION.id)
+    return build_history(shelf, mode, ORGANIZATION.id)
 
 
 PLAN, APPLY, RELEASE = ({"mode": mode} for mode in (Mode.PLAN, Mode.APPLY, Mode.RELEASE))

@@ -40,12 +40,12 @@ def save(shelf: Shelf, run_id: str, days: float, **changes: Any) -> RunReport:
 
 
 def base_of(shelf: Shelf, mode: Mode = Mode.APPLY) -> str | None:
-    base = shelf.archive.recall(mode, ORGANIZATION.id).base
+    base = shelf.archive.build_history(mode, ORGANIZATION.id).base
     return base.run_id if base else None
 
 
 def test_empty_archive_knows_nothing(shelf: Shelf) -> None:
-    history = shelf.archive.recall(Mode.PLAN, ORGANIZATION.id)
+    history = shelf.archive.build_history(Mode.PLAN, ORGANIZATION.id)
 
     assert history.base is None
     assert (history.open_since, history.failing_runs) == ({}, {})
@@ -60,7 +60,7 @@ def test_last_whole_run_of_the_mode_is_recalled_with_its_sightings(shelf: Shelf)
     save(shelf, "cut-short", 1, complete=False)
 
     assert (base_of(shelf), base_of(shelf, Mode.PLAN)) == ("apply", "plan")
-    assert shelf.archive.recall(Mode.APPLY, ORGANIZATION.id).open_since == {ACCOUNT_ID: {"alice": days_ago(20)}}
+    assert shelf.archive.build_history(Mode.APPLY, ORGANIZATION.id).open_since == {ACCOUNT_ID: {"alice": days_ago(20)}}
 
 
 @pytest.mark.parametrize("content", BROKEN_RUNS.values())
@@ -105,7 +105,7 @@ def test_releases_since_the_base_are_recalled_even_when_they_are_over(
     shelf.archive.remember_release(freed, days_ago(1.5))
     shelf.date("releases/release.json", days_ago(days))
 
-    assert shelf.archive.recall(Mode.APPLY, ORGANIZATION.id).released == released
+    assert shelf.archive.build_history(Mode.APPLY, ORGANIZATION.id).released == released
 
 
 def test_trend_is_of_whole_runs_the_newest_first_without_their_accounts(shelf: Shelf) -> None:
@@ -159,7 +159,7 @@ def test_of_large_runs_the_trend_reads_the_beginnings_and_a_run_the_last_one_who
     assert len(list(archive.trend(ORGANIZATION.id))) == 12
     assert (store.wholes, set(store.starts)) == ([], {HEAD_BYTES})
 
-    archive.recall(Mode.APPLY, ORGANIZATION.id)
+    archive.build_history(Mode.APPLY, ORGANIZATION.id)
     assert store.wholes == ["runs/2026/03/02/run-11.json.gz"]
 
 
@@ -169,7 +169,7 @@ def test_search_for_a_run_to_compare_with_has_an_end() -> None:
     for number in range(MOST_RUNS_BACK + 20):
         archive.save(make_run_report(SEEN, run_id=f"run-{number:03}", mode=Mode.PLAN))
 
-    history = archive.recall(Mode.APPLY, ORGANIZATION.id)
+    history = archive.build_history(Mode.APPLY, ORGANIZATION.id)
 
     assert history.base is None
     assert len(store.starts) == MOST_RUNS_BACK
@@ -184,7 +184,7 @@ def test_store_that_fails_is_an_error_and_not_an_empty_archive(operation: str) -
     store.broken[operation] = ArchiveError("the archive: refused")
 
     with pytest.raises(ArchiveError, match="refused"):
-        archive.recall(Mode.APPLY, ORGANIZATION.id)
+        archive.build_history(Mode.APPLY, ORGANIZATION.id)
     with pytest.raises(ArchiveError, match="refused"):
         list(archive.trend(ORGANIZATION.id))
 
@@ -206,7 +206,7 @@ def test_moments_of_a_report_survive_the_archive() -> None:
     archive = RunArchive(store, KEEP)
     archive.save(make_run_report(SEEN))
 
-    history = archive.recall(Mode.APPLY, ORGANIZATION.id)
+    history = archive.build_history(Mode.APPLY, ORGANIZATION.id)
 
     assert history.base is not None
     assert history.base.started_at == NOW

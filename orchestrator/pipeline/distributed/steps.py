@@ -8,7 +8,7 @@ from orchestrator.domain.errors import StartError
 from orchestrator.domain.model import Account, AccountResult, Mode, Problem, Stage
 from orchestrator.pipeline.context import RUN_AGAIN, RunContext
 from orchestrator.pipeline.distributed.state import Effort, Entry, Outline, Part, Verdict, Workroom
-from orchestrator.pipeline.earlier_runs import recall_earlier_runs, with_history
+from orchestrator.pipeline.earlier_runs import read_earlier_runs, with_history
 from orchestrator.pipeline.executor import AccountExecutor, leave_out
 from orchestrator.pipeline.gate import gate
 from orchestrator.pipeline.listing import list_accounts
@@ -24,7 +24,7 @@ def list_batches(
     Raises StartError where nothing could start.
     """
     listing = list_accounts(context)
-    context = recall_earlier_runs(context)
+    context = read_earlier_runs(context)
     room.put_history(context.history)
     accounts, problems = iter(listing), listing.problems
     sizes: list[int] = []
