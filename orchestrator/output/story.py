@@ -11,7 +11,7 @@ from orchestrator.output.change_summary import ChangeSummary, summarize_changes
 from orchestrator.output.counts import count_clean, count_keys, count_open, count_skipped, count_totals, tell_written
 from orchestrator.output.ordering import account_order
 from orchestrator.output.words import count
-from orchestrator.reports.compressed import Packed
+from orchestrator.reports.compressed import CompressedList
 from orchestrator.reports.report import AccountReport, RunReport, Totals
 
 _RUN_LIMIT = re.compile(r"(?P<planned>\d+) changes planned, limits\.max_changes_per_run is (?P<limit>\d+)")
@@ -40,7 +40,7 @@ class Story:
     """
 
     report: RunReport
-    accounts: Packed[AccountReport]
+    accounts: CompressedList[AccountReport]
     sentence: tuple[str, ...]
     news: tuple[str, ...]
     gate: Gate | None

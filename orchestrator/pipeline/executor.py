@@ -13,7 +13,7 @@ from orchestrator.pipeline.apply import Settled, apply_account, failed, unfinish
 from orchestrator.pipeline.context import RUN_AGAIN, RunContext
 from orchestrator.pipeline.inspection import inspect_account
 from orchestrator.pipeline.ports import APPLYING, INSPECTING
-from orchestrator.pipeline.results import PackedResult, Results, pack_result
+from orchestrator.pipeline.results import CompressedResult, Results, compress_result
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class AccountExecutor:
         observer = self._context.observer
         observer.phase(INSPECTING, None)
         for worked in self._work_through(accounts, self._plan):
-            result = worked.result or pack_result(self._uninspected(worked.item, worked.error))
+            result = worked.result or compress_result(self._uninspected(worked.item, worked.error))
             self._results.put(result)
             observer.found(INSPECTING, self._results.listed)
             observer.done(INSPECTING, changes=result.planned, failed=result.status is Status.FAILED)
@@ -43,25 +43,27 @@ class AccountExecutor:
         observer, settled = self._context.observer, {account_id: Settled() for account_id in self._results.with_changes}
         left = dict.fromkeys(settled)
 
-        def apply(account_id: str) -> PackedResult:
-            return pack_result(apply_account(self._results[account_id], self._context, settled[account_id]))
+        def apply(account_id: str) -> CompressedResult:
+            return compress_result(apply_account(self._results[account_id], self._context, settled[account_id]))
 
         observer.phase(APPLYING, len(settled))
         for worked in self._work_through(settled, apply):
             account_id = worked.item
-            result = worked.result or pack_result(self._unapplied(account_id, settled[account_id], worked.error))
+            result = worked.result or compress_result(self._unapplied(account_id, settled[account_id], worked.error))
             self._results.put(result)
             del left[account_id]
             observer.done(APPLYING, changes=result.written, failed=result.status is Status.FAILED)
         for account_id in left:
             self._results.put(self._unapplied(account_id, settled[account_id], None))
 
-    def _work_through(self, items: Iterable[T], work: Callable[[T], PackedResult]) -> Iterator[Worked[T, PackedResult]]:
+    def _work_through(
+        self, items: Iterable[T], work: Callable[[T], CompressedResult]
+    ) -> Iterator[Worked[T, CompressedResult]]:
         workers = self._context.config.concurrency.workers
         return work_through(items, work, workers=workers, cancellation=self._context.cancellation)
 
-    def _plan(self, account: Account) -> PackedResult:
-        return pack_result(skip(account, self._context) or inspect_account(account, self._context))
+    def _plan(self, account: Account) -> CompressedResult:
+        return compress_result(skip(account, self._context) or inspect_account(account, self._context))
 
     def _uninspected(self, account: Account, error: BaseException | None) -> AccountResult:
         """Return the result of an account whose inspection never returned one."""

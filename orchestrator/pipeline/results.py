@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 from orchestrator.domain.model import AccountResult, Outcome, Status
 from orchestrator.domain.planning import count_planned
-from orchestrator.reports.compressed import Packer
+from orchestrator.reports.compressed import JsonCodec
 
-RESULTS: Packer[AccountResult] = Packer(AccountResult)
+RESULTS: JsonCodec[AccountResult] = JsonCodec(AccountResult)
 
 _WRITTEN = frozenset({Outcome.ENFORCED, Outcome.RELEASED})
 
 
-class PackedResult(NamedTuple):
+class CompressedResult(NamedTuple):
     """The result of an account, and what a run asks of all of them without unpacking any."""
 
     account_id: str
@@ -25,10 +25,10 @@ class PackedResult(NamedTuple):
     was_decided: bool
 
 
-def pack_result(result: AccountResult) -> PackedResult:
+def compress_result(result: AccountResult) -> CompressedResult:
     """Return a result packed; for the thread that has it, so that none waits as objects for another thread."""
     planned = count_planned(result)
-    return PackedResult(
+    return CompressedResult(
         account_id=result.account.id,
         packed=RESULTS.pack(result),
         status=result.status,
@@ -45,11 +45,11 @@ class Results:
     def __init__(self, order: Mapping[str, int]) -> None:
         """Take the order in which the accounts are listed; it may still grow."""
         self._order = order
-        self._entries: dict[str, PackedResult] = {}
+        self._entries: dict[str, CompressedResult] = {}
 
-    def put(self, result: AccountResult | PackedResult) -> None:
+    def put(self, result: AccountResult | CompressedResult) -> None:
         """Add the result of an account, or put it in the place of an earlier one."""
-        packed = pack_result(result) if isinstance(result, AccountResult) else result
+        packed = compress_result(result) if isinstance(result, AccountResult) else result
         self._entries[packed.account_id] = packed
 
     def __contains__(self, account_id: str) -> bool:

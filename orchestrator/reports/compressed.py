@@ -16,7 +16,7 @@ T = TypeVar("T")
 _FASTEST = 1
 
 
-class Packer(Generic[T]):
+class JsonCodec(Generic[T]):
     """Packs the values of one type."""
 
     def __init__(self, kind: type[T]) -> None:
@@ -44,10 +44,10 @@ class Packer(Generic[T]):
         return self.load(zlib.decompress(packed))
 
 
-class Packed(Sequence[T]):
+class CompressedList(Sequence[T]):
     """A sequence that holds its values packed. Each look at one makes it anew: keep what is needed, not all of it."""
 
-    def __init__(self, packer: Packer[T], values: Iterable[T] = ()) -> None:
+    def __init__(self, packer: JsonCodec[T], values: Iterable[T] = ()) -> None:
         """Pack the values, one at a time."""
         self._packer = packer
         self._packed = [packer.pack(value) for value in values]

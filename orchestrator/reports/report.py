@@ -32,7 +32,7 @@ from orchestrator.domain.model import (
     Via,
 )
 from orchestrator.domain.outcomes import OutcomeGroup, outcomes_of, total_name
-from orchestrator.reports.compressed import Packed, Packer
+from orchestrator.reports.compressed import CompressedList, JsonCodec
 
 UtcTime = Annotated[
     AwareDatetime,
@@ -116,20 +116,20 @@ class AccountReport(_Model):
     )
 
 
-ACCOUNTS: Packer[AccountReport] = Packer(AccountReport)
+ACCOUNTS: JsonCodec[AccountReport] = JsonCodec(AccountReport)
 
 
-def pack_accounts(accounts: Iterable[AccountReport]) -> Packed[AccountReport]:
+def pack_accounts(accounts: Iterable[AccountReport]) -> CompressedList[AccountReport]:
     """Return the accounts of a report in little memory."""
-    return Packed(ACCOUNTS, accounts)
+    return CompressedList(ACCOUNTS, accounts)
 
 
-def _pack(accounts: Sequence[AccountReport], check: ValidatorFunctionWrapHandler) -> Packed[AccountReport]:
-    return accounts if isinstance(accounts, Packed) else pack_accounts(check(accounts))
+def _pack(accounts: Sequence[AccountReport], check: ValidatorFunctionWrapHandler) -> CompressedList[AccountReport]:
+    return accounts if isinstance(accounts, CompressedList) else pack_accounts(check(accounts))
 
 
 Accounts = Annotated[
-    Packed[AccountReport],
+    CompressedList[AccountReport],
     GetPydanticSchema(lambda _, handler: handler.generate_schema(tuple[AccountReport, ...])),
     WrapValidator(_pack),
     PlainSerializer(list, return_type=list[AccountReport]),

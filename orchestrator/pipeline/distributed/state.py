@@ -23,7 +23,7 @@ from orchestrator.domain.errors import ArchiveError
 from orchestrator.domain.model import Account, AccountResult, Problem, Reason, RunRequest
 from orchestrator.pipeline.results import RESULTS
 from orchestrator.reports.archive import WORK, Store
-from orchestrator.reports.compressed import Packer
+from orchestrator.reports.compressed import JsonCodec
 from orchestrator.reports.history import History
 from orchestrator.reports.report import UtcTime
 from orchestrator.reports.stored_run import PastAccount
@@ -79,11 +79,11 @@ class Verdict:
     hold: Reason | None
 
 
-_OUTLINE: Packer[Outline] = Packer(Outline)
-_HISTORY: Packer[History] = Packer(History)
-_ENTRY: Packer[Entry] = Packer(Entry)
-_EFFORT: Packer[Effort] = Packer(Effort)
-_VERDICT: Packer[Verdict] = Packer(Verdict)
+_OUTLINE: JsonCodec[Outline] = JsonCodec(Outline)
+_HISTORY: JsonCodec[History] = JsonCodec(History)
+_ENTRY: JsonCodec[Entry] = JsonCodec(Entry)
+_EFFORT: JsonCodec[Effort] = JsonCodec(Effort)
+_VERDICT: JsonCodec[Verdict] = JsonCodec(Verdict)
 
 
 class Workroom:
@@ -165,7 +165,7 @@ class Workroom:
         is_packed = name.endswith(".gz")
         self._store.write(self._folder + name, gzip.compress(content, mtime=0) if is_packed else content)
 
-    def _read(self, name: str, packer: Packer[T]) -> T:
+    def _read(self, name: str, packer: JsonCodec[T]) -> T:
         return self._load(name, self._content(name), packer)
 
     def _content(self, name: str) -> bytes:
@@ -175,7 +175,7 @@ class Workroom:
         except (OSError, EOFError) as error:
             raise self._broken(name) from error
 
-    def _load(self, name: str, text: bytes, packer: Packer[T]) -> T:
+    def _load(self, name: str, text: bytes, packer: JsonCodec[T]) -> T:
         try:
             return packer.load(text)
         except ValueError as error:
