@@ -24,8 +24,8 @@ from orchestrator.lambdas.runtime import (
 )
 from orchestrator.pipeline.context import RunContext
 from orchestrator.pipeline.distributed import (
-    Outline,
-    Workroom,
+    RunManifest,
+    RunState,
     apply_batch,
     gate_plans,
     list_batches,
@@ -136,7 +136,7 @@ def _list_batches(
         raise StartError("archive.location must be s3://bucket/prefix: the steps of a run leave their work there")
     structlog.contextvars.bind_contextvars(run_id=request.run_id)
     context = invocation.build_context(request, hub, sends_digest=True)
-    room = Workroom(hub.store, request.run_id)
+    room = RunState(hub.store, request.run_id)
     with make_lease(hub, request, invocation.cancellation, leaves=True):
         list_batches(context, room, batch_size=batch_size(hub.environment), max_changes=max_changes)
     bucket, batches = room.place("batches.json")
@@ -179,10 +179,12 @@ def _give_back(lease: AbstractContextManager[object]) -> None:
         log.warning("lease_not_given_back", message=str(error))
 
 
-def _resume(run_id: str, invocation: Invocation, *, sends_digest: bool = False) -> tuple[Outline, RunContext, Workroom]:
+def _resume(
+    run_id: str, invocation: Invocation, *, sends_digest: bool = False
+) -> tuple[RunManifest, RunContext, RunState]:
     """Return what a later step of a run works with."""
     structlog.contextvars.bind_contextvars(run_id=run_id)
-    room = Workroom(invocation.hub.store, run_id)
+    room = RunState(invocation.hub.store, run_id)
     outline = room.outline()
     hub = with_max_changes(invocation.hub, outline.max_changes)
     return outline, invocation.build_context(outline.request, hub, sends_digest=sends_digest), room

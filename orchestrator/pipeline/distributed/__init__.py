@@ -5,7 +5,7 @@ for the next stands in the archive, in the work room of the run. The state machi
 """
 
 from orchestrator.pipeline.distributed.merge import merge
-from orchestrator.pipeline.distributed.state import Outline, Workroom
+from orchestrator.pipeline.distributed.state import RunManifest, RunState
 from orchestrator.pipeline.distributed.steps import apply_batch, gate_plans, list_batches, plan_batch
 
-__all__ = ["Outline", "Workroom", "apply_batch", "gate_plans", "list_batches", "merge", "plan_batch"]
+__all__ = ["RunManifest", "RunState", "apply_batch", "gate_plans", "list_batches", "merge", "plan_batch"]

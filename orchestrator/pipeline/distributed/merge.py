@@ -12,7 +12,7 @@ from orchestrator.domain.errors import ArchiveError
 from orchestrator.domain.model import AccountResult, Mode, Outcome, Status
 from orchestrator.pipeline.apply import Settled, unfinished
 from orchestrator.pipeline.context import Finished, RunContext
-from orchestrator.pipeline.distributed.state import Effort, Outline, Workroom
+from orchestrator.pipeline.distributed.state import RunManifest, RunState, Usage
 from orchestrator.pipeline.earlier_runs import history_problems, with_history
 from orchestrator.pipeline.executor import AccountExecutor, explain_unreached, leave_out, skip
 from orchestrator.pipeline.gate import hold_all
@@ -40,13 +40,13 @@ class _Efforts:
         """Why the run ended early, if it did: that something was lost is told before all else."""
         return LOST if LOST in self.ended else next(iter(self.ended), None)
 
-    def add(self, effort: Effort) -> None:
+    def add(self, effort: Usage) -> None:
         self.calls += effort.calls
         self.throttles += effort.throttles
         self.ended |= {effort.ended} if effort.ended else set()
 
 
-def merge(outline: Outline, context: RunContext, *, room: Workroom) -> Finished:
+def merge(outline: RunManifest, context: RunContext, *, room: RunState) -> Finished:
     """Return the finished run. Raises ArchiveError where what the steps left cannot be read."""
     ous = OuPathLookup(context.directory, outline.request, context.cancellation, patience_seconds=OU_PATIENCE_SECONDS)
     context = replace(with_history(context, room.history()), find_ous=ous.finish)
@@ -75,7 +75,7 @@ def merge(outline: Outline, context: RunContext, *, room: Workroom) -> Finished:
 
 
 def _gather_plans(
-    room: Workroom, context: RunContext, batches: int, *, results: Results, efforts: _Efforts, order: dict[str, int]
+    room: RunState, context: RunContext, batches: int, *, results: Results, efforts: _Efforts, order: dict[str, int]
 ) -> None:
     """Put the plan of every account into the results; those of a batch that did not come back are not reached."""
     kept = room.kept("plans")
@@ -94,7 +94,7 @@ def _gather_plans(
             results.put(result)
 
 
-def _gather_applied(room: Workroom, results: Results, efforts: _Efforts) -> list[str]:
+def _gather_applied(room: RunState, results: Results, efforts: _Efforts) -> list[str]:
     """Put what became of the plans into the results, and return the accounts of which nothing is known."""
     unsettled = dict.fromkeys(results.with_changes)
     for number in sorted(room.kept("applied")):
@@ -138,7 +138,7 @@ def _written(plan: AccountResult, now: AccountResult) -> Settled:
     return Settled(enforced, [one for one in plan.policy_changes if is_known and one not in now.policy_changes])
 
 
-def _clear(room: Workroom) -> None:
+def _clear(room: RunState) -> None:
     """Clear the work room; what is left there goes with the oldest runs."""
     try:
         room.clear()

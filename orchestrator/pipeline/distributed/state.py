@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class RunManifest:
     """What the other steps must know of the run; `max_changes` replaces the limits where it is given.
 
     `sizes` are the numbers of accounts in the batches.
@@ -56,7 +56,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class Usage:
     """What a batch took: tries of calls, those throttled, and why it ended early if it did."""
 
     calls: int
@@ -65,10 +65,10 @@ class Effort:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BatchOutput:
     """What a step did with one batch."""
 
-    effort: Effort
+    effort: Usage
     results: Iterable[AccountResult]
 
 
@@ -79,14 +79,14 @@ class Verdict:
     hold: Reason | None
 
 
-_OUTLINE: JsonCodec[Outline] = JsonCodec(Outline)
+_OUTLINE: JsonCodec[RunManifest] = JsonCodec(RunManifest)
 _HISTORY: JsonCodec[History] = JsonCodec(History)
 _ENTRY: JsonCodec[Entry] = JsonCodec(Entry)
-_EFFORT: JsonCodec[Effort] = JsonCodec(Effort)
+_EFFORT: JsonCodec[Usage] = JsonCodec(Usage)
 _VERDICT: JsonCodec[Verdict] = JsonCodec(Verdict)
 
 
-class Workroom:
+class RunState:
     """The work room of one run. Every method raises ArchiveError where the archive fails or holds something else."""
 
     def __init__(self, store: Store, run_id: str) -> None:
@@ -95,11 +95,11 @@ class Workroom:
         self._run_id = run_id
         self._folder = f"{WORK}{run_id}/"
 
-    def outline(self) -> Outline:
+    def outline(self) -> RunManifest:
         """Return what select found."""
         return self._read("outline.json", _OUTLINE)
 
-    def put_outline(self, outline: Outline) -> None:
+    def put_outline(self, outline: RunManifest) -> None:
         """Keep what select found."""
         self._write("outline.json", _OUTLINE.dump(outline))
 
@@ -125,7 +125,7 @@ class Workroom:
         items = [{"run_id": self._run_id, "batch": number} for number in numbers]
         self._write(name, json.dumps(items).encode())
 
-    def put_part(self, stack: Stack, number: int, part: Part) -> None:
+    def put_output(self, stack: Stack, number: int, part: BatchOutput) -> None:
         """Keep what became of a batch, unless that was kept already."""
         content = b"\n".join([_EFFORT.dump(part.effort), *map(RESULTS.dump, part.results)])
         self._store.create(f"{self._folder}{stack}/{number:05}.json.gz", gzip.compress(content, mtime=0))
@@ -136,11 +136,11 @@ class Workroom:
         names = (file.name.removeprefix(prefix) for file in self._store.list_files(prefix))
         return frozenset(int(name.partition(".")[0]) for name in names)
 
-    def part(self, stack: Stack, number: int) -> Part:
+    def part(self, stack: Stack, number: int) -> BatchOutput:
         """Return what became of a batch."""
         name = f"{stack}/{number:05}.json.gz"
         effort, *results = self._content(name).splitlines()
-        return Part(self._load(name, effort, _EFFORT), [self._load(name, line, RESULTS) for line in results])
+        return BatchOutput(self._load(name, effort, _EFFORT), [self._load(name, line, RESULTS) for line in results])
 
     def verdict(self) -> Verdict | None:
         """Return what the gate said, or None where it did not come to say anything."""

@@ -7,7 +7,7 @@ from typing import Literal
 from orchestrator.domain.errors import StartError
 from orchestrator.domain.model import Account, AccountResult, Mode, Problem, Stage
 from orchestrator.pipeline.context import RUN_AGAIN, RunContext
-from orchestrator.pipeline.distributed.state import Effort, Entry, Outline, Part, Verdict, Workroom
+from orchestrator.pipeline.distributed.state import BatchOutput, Entry, RunManifest, RunState, Usage, Verdict
 from orchestrator.pipeline.earlier_runs import read_earlier_runs, with_history
 from orchestrator.pipeline.executor import AccountExecutor, leave_out
 from orchestrator.pipeline.gate import gate
@@ -17,8 +17,8 @@ from orchestrator.reports.history import Base, History
 
 
 def list_batches(
-    context: RunContext, room: Workroom, *, batch_size: int, max_changes: int | Literal["none"] | None
-) -> Outline:
+    context: RunContext, room: RunState, *, batch_size: int, max_changes: int | Literal["none"] | None
+) -> RunManifest:
     """List the accounts of the organization into batches.
 
     Raises StartError where nothing could start.
@@ -35,13 +35,13 @@ def list_batches(
             message = "the run ended while accounts were still being listed"
             problems.append(Problem(Stage.SELECT, reason, message, RUN_AGAIN[reason]))
             break
-    outline = Outline(context.request, tuple(sizes), listing.is_complete, tuple(problems), max_changes)
+    outline = RunManifest(context.request, tuple(sizes), listing.is_complete, tuple(problems), max_changes)
     room.put_outline(outline)
     room.put_items("batches.json", range(len(sizes)))
     return outline
 
 
-def plan_batch(number: int, context: RunContext, *, room: Workroom) -> None:
+def plan_batch(number: int, context: RunContext, *, room: RunState) -> None:
     """Plan the accounts of one batch and keep the plans."""
     entries = room.batch(number)
     context = with_history(context, _history_of(entries, context))
@@ -50,10 +50,10 @@ def plan_batch(number: int, context: RunContext, *, room: Workroom) -> None:
     for entry in entries:  # after cancellation accounts are no longer drawn
         if entry.account.id not in results:
             results.put(leave_out(entry.account, context.cancellation.reason or "interrupted"))
-    room.put_part("plans", number, Part(_effort(context), results))
+    room.put_output("plans", number, BatchOutput(_effort(context), results))
 
 
-def gate_plans(outline: Outline, context: RunContext, room: Workroom) -> list[int]:
+def gate_plans(outline: RunManifest, context: RunContext, room: RunState) -> list[int]:
     """Return the batches to apply, once all plans are counted; none where the run must write nothing.
 
     Plans that did not come back are not applied, so they count for nothing.
@@ -71,7 +71,7 @@ def gate_plans(outline: Outline, context: RunContext, room: Workroom) -> list[in
     return numbers
 
 
-def apply_batch(number: int, context: RunContext, *, room: Workroom) -> None:
+def apply_batch(number: int, context: RunContext, *, room: RunState) -> None:
     """Apply the plans of one batch and keep what became of them. Raises StartError where the gate has not let it go."""
     verdict = room.verdict()
     if verdict is None or verdict.hold is not None or context.request.mode is not Mode.APPLY:
@@ -79,7 +79,7 @@ def apply_batch(number: int, context: RunContext, *, room: Workroom) -> None:
     results = _results(room.part("plans", number).results)
     changed = results.with_changes
     AccountExecutor(context, results).apply_all()
-    room.put_part("applied", number, Part(_effort(context), (results[account_id] for account_id in changed)))
+    room.put_output("applied", number, BatchOutput(_effort(context), (results[account_id] for account_id in changed)))
 
 
 def _enter(account: Account, history: History) -> Entry:
@@ -93,8 +93,8 @@ def _history_of(entries: Sequence[Entry], context: RunContext) -> History:
     return History(base=base, open_since={entry.account.id: entry.open_since for entry in entries})
 
 
-def _effort(context: RunContext) -> Effort:
-    return Effort(context.counter.calls, context.counter.throttles, context.cancellation.reason)
+def _effort(context: RunContext) -> Usage:
+    return Usage(context.counter.calls, context.counter.throttles, context.cancellation.reason)
 
 
 def _results(parts: Iterable[AccountResult]) -> Results:
