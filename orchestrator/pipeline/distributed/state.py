@@ -73,7 +73,7 @@ class BatchOutput:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class GateDecision:
     """What the gate said: why nothing may be written, or None."""
 
     hold: Reason | None
@@ -83,7 +83,7 @@ _OUTLINE: JsonCodec[RunManifest] = JsonCodec(RunManifest)
 _HISTORY: JsonCodec[History] = JsonCodec(History)
 _ENTRY: JsonCodec[Entry] = JsonCodec(Entry)
 _EFFORT: JsonCodec[Usage] = JsonCodec(Usage)
-_VERDICT: JsonCodec[Verdict] = JsonCodec(Verdict)
+_VERDICT: JsonCodec[GateDecision] = JsonCodec(GateDecision)
 
 
 class RunState:
@@ -142,12 +142,12 @@ class RunState:
         effort, *results = self._content(name).splitlines()
         return BatchOutput(self._load(name, effort, _EFFORT), [self._load(name, line, RESULTS) for line in results])
 
-    def verdict(self) -> Verdict | None:
+    def verdict(self) -> GateDecision | None:
         """Return what the gate said, or None where it did not come to say anything."""
         names = {file.name for file in self._store.list_files(self._folder)}
         return self._read("verdict.json", _VERDICT) if f"{self._folder}verdict.json" in names else None
 
-    def put_verdict(self, verdict: Verdict) -> None:
+    def put_verdict(self, verdict: GateDecision) -> None:
         """Keep what the gate says."""
         self._write("verdict.json", _VERDICT.dump(verdict))
 

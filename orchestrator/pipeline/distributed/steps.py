@@ -7,7 +7,7 @@ from typing import Literal
 from orchestrator.domain.errors import StartError
 from orchestrator.domain.model import Account, AccountResult, Mode, Problem, Stage
 from orchestrator.pipeline.context import RUN_AGAIN, RunContext
-from orchestrator.pipeline.distributed.state import BatchOutput, Entry, RunManifest, RunState, Usage, Verdict
+from orchestrator.pipeline.distributed.state import BatchOutput, Entry, GateDecision, RunManifest, RunState, Usage
 from orchestrator.pipeline.earlier_runs import read_earlier_runs, with_history
 from orchestrator.pipeline.executor import AccountExecutor, leave_out
 from orchestrator.pipeline.gate import gate
@@ -65,7 +65,7 @@ def gate_plans(outline: RunManifest, context: RunContext, room: RunState) -> lis
         if results.with_changes:
             changed.append(number)
     hold = gate(planned, context, has_changes=bool(changed))
-    room.put_verdict(Verdict(hold))
+    room.put_verdict(GateDecision(hold))
     numbers = changed if hold is None and outline.request.mode is Mode.APPLY else []
     room.put_items("apply.json", numbers)
     return numbers
