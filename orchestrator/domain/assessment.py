@@ -83,11 +83,11 @@ def find_exemption(
     return None
 
 
-Alone = tuple[Outcome, Reason]
+RuleResult = tuple[Outcome, Reason]
 """The outcome of a user who is left alone, and the reason for it."""
 
 
-def leave_alone(user: IamUser, account_id: str, rules: Rules, *, now: datetime) -> Alone | None:
+def find_exception(user: IamUser, account_id: str, rules: Rules, *, now: datetime) -> RuleResult | None:
     """Return the outcome and reason for leaving a user without MFA alone, or None where the rules want it enforced."""
     return (
         _exempt(user, account_id, rules, now=now)
@@ -97,7 +97,7 @@ def leave_alone(user: IamUser, account_id: str, rules: Rules, *, now: datetime) 
     )
 
 
-def _exempt(user: IamUser, account_id: str, rules: Rules, *, now: datetime) -> Alone | None:
+def _exempt(user: IamUser, account_id: str, rules: Rules, *, now: datetime) -> RuleResult | None:
     if user.arn == rules.own_arn:
         return Outcome.EXEMPT, Reason("protected", "the user that runs orgmfa is never written to")
     if any(matches(pattern, user.name) for pattern in rules.protected_users):
@@ -109,13 +109,13 @@ def _exempt(user: IamUser, account_id: str, rules: Rules, *, now: datetime) -> A
     return Outcome.EXEMPT, Reason("exempt", f"{exemption.reason} (exemption {exemption.user}{ends})")
 
 
-def _out_of_scope(user: IamUser, rules: Rules) -> Alone | None:
+def _out_of_scope(user: IamUser, rules: Rules) -> RuleResult | None:
     if not rules.needs_console_password or user.has_console_password is not False:
         return None
     return Outcome.OUT_OF_SCOPE, Reason("no_console_password", "no console password; enforcement.users is console")
 
 
-def _in_grace(user: IamUser, account_id: str, rules: Rules, *, now: datetime) -> Alone | None:
+def _in_grace(user: IamUser, account_id: str, rules: Rules, *, now: datetime) -> RuleResult | None:
     until = rules.released_until.get((account_id, user.name))
     if until is not None and now < until:
         return Outcome.IN_GRACE, Reason("released", f"released; left alone until {until:%Y-%m-%d %H:%M} UTC", until)
@@ -138,7 +138,7 @@ def _left(time: timedelta) -> str:
     return f"{number} {unit}{'' if number == 1 else 's'}"
 
 
-def _hold_for_keys(user: IamUser, rules: Rules, now: datetime) -> Alone | None:
+def _hold_for_keys(user: IamUser, rules: Rules, now: datetime) -> RuleResult | None:
     """Return why a user's access keys hold the change back: with policy.access_keys: deny their callers would stop."""
     if not rules.needs_key_use or user.active_access_keys == 0:
         return None

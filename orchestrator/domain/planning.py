@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from orchestrator.domain.assessment import Rules, assess_user, leave_alone
+from orchestrator.domain.assessment import Rules, assess_user, find_exception
 from orchestrator.domain.config import LimitsConfig
 from orchestrator.domain.model import (
     Account,
@@ -51,9 +51,9 @@ def decide_user(
         return Decision(user, verdict, Outcome.NONE, via, reason=user.unreadable)
     if via is not None:
         return Decision(user, verdict, Outcome.ALREADY_ENFORCED, via)
-    if alone := leave_alone(user, account_id, rules, now=now):
-        return Decision(user, verdict, alone[0], reason=alone[1])
-    return _route(user, facts, managed_by)
+    if found := find_exception(user, account_id, rules, now=now):
+        return Decision(user, verdict, found[0], reason=found[1])
+    return _choose_enforcement(user, facts, managed_by)
 
 
 def update_decision(decision: Decision, seen: UserNow, account_id: str, *, rules: Rules, now: datetime) -> Decision:
@@ -61,8 +61,8 @@ def update_decision(decision: Decision, seen: UserNow, account_id: str, *, rules
     user = update_user(decision.user, seen)
     if seen.has_mfa:
         return Decision(user, Verdict.COMPLIANT, Outcome.NONE)
-    if alone := leave_alone(user, account_id, rules, now=now):
-        return Decision(user, decision.verdict, alone[0], reason=alone[1])
+    if found := find_exception(user, account_id, rules, now=now):
+        return Decision(user, decision.verdict, found[0], reason=found[1])
     return replace(decision, user=user)
 
 
@@ -153,7 +153,7 @@ def hold_decision(decision: Decision, reason: Reason) -> Decision:
     return replace(decision, outcome=Outcome.HELD, via=None, changes=(), reason=reason)
 
 
-def _route(user: IamUser, facts: AccountFacts, managed_by: ManagedBy) -> Decision:
+def _choose_enforcement(user: IamUser, facts: AccountFacts, managed_by: ManagedBy) -> Decision:
     """Return how to enforce MFA on a user: attach the policy, else the group, else say that both quotas are full."""
     enforcement, usable = facts.enforcement, _USABLE[managed_by]
     verdict = Verdict.NON_COMPLIANT

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.assessment import assess_user, find_exemption, leave_alone, make_rules
+from orchestrator.domain.assessment import assess_user, find_exception, find_exemption, make_rules
 from orchestrator.domain.config import Exemption
 from orchestrator.domain.model import Outcome, Verdict
 from tests.builders import ACCOUNT_ID, NOW, days_ago, make_config, make_user
@@ -18,7 +18,7 @@ def test_unreadable_is_unknown_and_never_compliant(has_mfa: bool | None, verdict
     assert assess_user(make_user(has_mfa=has_mfa)) is verdict
 
 
-def alone(
+def found(
     user: Any,
     *,
     released: dict[tuple[str, str], Any] | None = None,
@@ -27,7 +27,7 @@ def alone(
     **config: Any,
 ) -> Any:
     rules = replace(make_rules(make_config(**config), released, own_arn), open_since=seen or {})
-    found = leave_alone(user, ACCOUNT_ID, rules, now=NOW)
+    found = find_exception(user, ACCOUNT_ID, rules, now=NOW)
     return found and (found[0].value, found[1].code)
 
 
@@ -65,7 +65,7 @@ EXEMPT_CI = {"exemptions": [{"user": "ci-*", "reason": "build robots", "until": 
     ],
 )
 def test_rules_say_whom_to_leave_alone(user: Any, config: dict[str, Any], expected: Any) -> None:
-    assert alone(user, **config) == expected
+    assert found(user, **config) == expected
 
 
 NOTICE: Any = {"enforcement": {"notice": "7d"}}
@@ -84,25 +84,25 @@ NOTICE: Any = {"enforcement": {"notice": "7d"}}
     ],
 )
 def test_user_is_left_alone_for_the_notice_from_when_it_was_first_seen(seen: Any, expected: Any) -> None:
-    assert alone(make_user(), seen=seen, **NOTICE) == expected
+    assert found(make_user(), seen=seen, **NOTICE) == expected
 
 
 @pytest.mark.parametrize("seen", [{}, {ACCOUNT_ID: {"alice": NOW}}])
 def test_without_notice_nobody_is_left_alone_for_it(seen: Any) -> None:
-    assert alone(make_user(), seen=seen) is None
+    assert found(make_user(), seen=seen) is None
 
 
 def test_notice_and_grace_period_run_at_once_and_the_longer_counts() -> None:
     both: Any = {"enforcement": {"notice": "7d", "grace_period": "3d"}}
     old_sight = {ACCOUNT_ID: {"alice": days_ago(8)}}
 
-    assert alone(make_user(created_at=days_ago(2)), **both) == ("in_grace", "new_user")
-    assert alone(make_user(created_at=days_ago(5)), seen={ACCOUNT_ID: {"alice": days_ago(5)}}, **both) == (
+    assert found(make_user(created_at=days_ago(2)), **both) == ("in_grace", "new_user")
+    assert found(make_user(created_at=days_ago(5)), seen={ACCOUNT_ID: {"alice": days_ago(5)}}, **both) == (
         "in_grace",
         "notice",
     )
-    assert alone(make_user(created_at=days_ago(2)), seen=old_sight, **both) == ("in_grace", "new_user")
-    assert alone(make_user(created_at=days_ago(8)), seen=old_sight, **both) is None
+    assert found(make_user(created_at=days_ago(2)), seen=old_sight, **both) == ("in_grace", "new_user")
+    assert found(make_user(created_at=days_ago(8)), seen=old_sight, **both) is None
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_notice_and_grace_period_run_at_once_and_the_longer_counts() -> None:
 def test_notice_comes_after_what_holds_for_good_and_before_what_needs_a_hand(
     user: Any, config: dict[str, Any], expected: Any
 ) -> None:
-    assert alone(user, **(NOTICE | config)) == expected
+    assert found(user, **(NOTICE | config)) == expected
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_reason_tells_the_notice_that_is_left(notice: str, seen_at: Any, words: 
         make_rules(make_config(enforcement={"notice": notice})), open_since={ACCOUNT_ID: {"alice": seen_at}}
     )
 
-    found = leave_alone(make_user(), ACCOUNT_ID, rules, now=NOW)
+    found = find_exception(make_user(), ACCOUNT_ID, rules, now=NOW)
 
     assert found is not None
     assert found[1].message == words
@@ -146,8 +146,8 @@ def test_every_grace_tells_when_it_ends() -> None:
     user, ends = make_user(created_at=days_ago(2)), NOW + timedelta(days=5)
     config = make_config(enforcement={"grace_period": "7d"})
 
-    new = leave_alone(user, ACCOUNT_ID, make_rules(config), now=NOW)
-    released = leave_alone(user, ACCOUNT_ID, make_rules(make_config(), {(ACCOUNT_ID, "alice"): ends}), now=NOW)
+    new = find_exception(user, ACCOUNT_ID, make_rules(config), now=NOW)
+    released = find_exception(user, ACCOUNT_ID, make_rules(make_config(), {(ACCOUNT_ID, "alice"): ends}), now=NOW)
 
     assert new is not None
     assert released is not None
@@ -157,16 +157,16 @@ def test_every_grace_tells_when_it_ends() -> None:
 def test_own_user_is_never_written_to() -> None:
     user = make_user("operator")
 
-    assert alone(user, own_arn=user.arn) == ("exempt", "protected")
+    assert found(user, own_arn=user.arn) == ("exempt", "protected")
 
 
 def test_release_is_honoured_until_it_ends_in_its_account_alone() -> None:
     user = make_user()
     soon = NOW + timedelta(seconds=1)
 
-    assert alone(user, released={(ACCOUNT_ID, "alice"): soon}) == ("in_grace", "released")
-    assert alone(user, released={(ACCOUNT_ID, "alice"): NOW}) is None
-    assert alone(user, released={("444455556666", "alice"): soon}) is None
+    assert found(user, released={(ACCOUNT_ID, "alice"): soon}) == ("in_grace", "released")
+    assert found(user, released={(ACCOUNT_ID, "alice"): NOW}) is None
+    assert found(user, released={("444455556666", "alice"): soon}) is None
 
 
 @pytest.mark.parametrize(("until", "is_in_force"), [(date(2026, 3, 2), True), (date(2026, 3, 1), False), (None, True)])
@@ -187,7 +187,7 @@ def test_exemption_counts_in_its_accounts_alone() -> None:
 def test_reason_names_the_exemption_and_its_end() -> None:
     rules = make_rules(make_config(**EXEMPT_CI))
 
-    found = leave_alone(make_user("ci-7"), ACCOUNT_ID, rules, now=NOW)
+    found = find_exception(make_user("ci-7"), ACCOUNT_ID, rules, now=NOW)
 
     assert found is not None
     assert found[0] is Outcome.EXEMPT
