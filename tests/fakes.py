@@ -23,6 +23,7 @@ from orchestrator.domain.model import (
     Enforcement,
     IamUser,
     Imported,
+    LiveUser,
     PolicyChange,
     PolicyState,
     Product,
@@ -31,7 +32,6 @@ from orchestrator.domain.model import (
     RemoveFromGroup,
     RootUser,
     UserChange,
-    UserNow,
 )
 from orchestrator.pipeline.context import RunContext
 from orchestrator.reports.archive import RunArchive
@@ -47,7 +47,7 @@ class FakeAccount:
 
     account: Account
     users: dict[str, IamUser] = field(default_factory=dict)
-    live: dict[str, UserNow] = field(default_factory=dict)
+    live: dict[str, LiveUser] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     policy: PolicyState = PolicyState.OURS
     group: PolicyState = PolicyState.OURS
@@ -128,14 +128,14 @@ class FakeAws:
             report_made_at=fake.report_made_at,
         )
 
-    def look_at_user(self, user_name: str, *, password: bool, keys: bool) -> UserNow:
+    def read_user_live(self, user_name: str, *, password: bool, keys: bool) -> LiveUser:
         account_id = _entered.get()
         fake = self.accounts[account_id]
         self._note("look", account_id, user_name)
         if user_name in fake.gone:
             raise NotFound("no such user", code="NoSuchEntity", operation="ListMFADevices")
         user = fake.users[user_name]
-        default = UserNow(
+        default = LiveUser(
             bool(user.has_mfa),
             user.has_console_password,
             user.active_access_keys or 0,
@@ -168,7 +168,7 @@ class FakeAws:
                 user = replace(user, group_names=user.group_names - {group})
         fake.users[name] = user
 
-    def is_in_force(self, change: AttachPolicy | AddToGroup) -> bool:
+    def is_applied(self, change: AttachPolicy | AddToGroup) -> bool:
         self._note("verify", _entered.get(), change.user_name)
         user = self.accounts[_entered.get()].users[change.user_name]
         if isinstance(change, AttachPolicy):

@@ -29,12 +29,12 @@ from orchestrator.domain.model import (
     AttachPolicy,
     DetachPolicy,
     IamUser,
+    LiveUser,
     MfaDevice,
     Quotas,
     RemoveFromGroup,
     RootUser,
     UserChange,
-    UserNow,
 )
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class MemberIam:
         )
 
     @reads_answers
-    def look_at_user(self, user_name: str, *, password: bool, keys: bool) -> UserNow:
+    def read_user_live(self, user_name: str, *, password: bool, keys: bool) -> LiveUser:
         """Return how a user stands right now: MFA devices, and on demand console password and access keys.
 
         Raises NotFound where the user is gone.
@@ -102,10 +102,10 @@ class MemberIam:
         device = pick_newest([read_device(entry) for page in pages for entry in page["MFADevices"]])
         has_password = self._has_console_password(user_name) if password else None
         if not keys:
-            return UserNow(device is not None, has_password, mfa_device=device)
+            return LiveUser(device is not None, has_password, mfa_device=device)
         active = self._active_keys(user_name)
         last_used = max(filter(None, map(self._key_last_used, active)), default=None)
-        return UserNow(device is not None, has_password, len(active), last_used, device)
+        return LiveUser(device is not None, has_password, len(active), last_used, device)
 
     def carry_out(self, change: UserChange) -> None:
         """Make one change to one user. Each is safe to repeat.
@@ -126,7 +126,7 @@ class MemberIam:
                 assert_never(change)
 
     @reads_answers
-    def is_in_force(self, change: AttachPolicy | AddToGroup) -> bool:
+    def is_applied(self, change: AttachPolicy | AddToGroup) -> bool:
         """Return whether a change to a user stands, for when the answer to the write itself was lost."""
         match change:
             case AttachPolicy(user_name, policy_arn):

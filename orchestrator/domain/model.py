@@ -230,7 +230,7 @@ class IamUser:
 
 
 @dataclass(frozen=True, slots=True)
-class UserNow:
+class LiveUser:
     """A live look at one user, made right before a decision or a write; None: not looked at."""
 
     has_mfa: bool

@@ -20,6 +20,7 @@ from orchestrator.domain.model import (
     DetachPolicy,
     Enforcement,
     IamUser,
+    LiveUser,
     Outcome,
     PolicyChange,
     PolicyState,
@@ -27,7 +28,6 @@ from orchestrator.domain.model import (
     RemoveFromGroup,
     Status,
     UserChange,
-    UserNow,
     Verdict,
     Via,
 )
@@ -56,7 +56,7 @@ def decide_user(
     return _choose_enforcement(user, facts, managed_by)
 
 
-def update_decision(decision: Decision, seen: UserNow, account_id: str, *, rules: Rules, now: datetime) -> Decision:
+def update_decision(decision: Decision, seen: LiveUser, account_id: str, *, rules: Rules, now: datetime) -> Decision:
     """Return a planned decision after a live look at its user: unchanged, or dropped for what was seen."""
     user = update_user(decision.user, seen)
     if seen.has_mfa:
@@ -66,7 +66,7 @@ def update_decision(decision: Decision, seen: UserNow, account_id: str, *, rules
     return replace(decision, user=user)
 
 
-def update_user(user: IamUser, seen: UserNow) -> IamUser:
+def update_user(user: IamUser, seen: LiveUser) -> IamUser:
     """Return a user with what a live look saw in place of what the bulk reads said."""
     return replace(
         user,

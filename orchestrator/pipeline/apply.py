@@ -36,7 +36,7 @@ from orchestrator.domain.model import (
 from orchestrator.domain.planning import hold_decision, policy_not_ours, quota_exceeded
 from orchestrator.domain.remedies import explain_account_error
 from orchestrator.pipeline.context import RUN_AGAIN, RunContext
-from orchestrator.pipeline.inspection import look_again
+from orchestrator.pipeline.inspection import recheck_user
 
 log = structlog.get_logger(__name__)
 
@@ -185,7 +185,7 @@ def _enforce(decision: Decision, account: Account, context: RunContext) -> Decis
     if forbidden := _forbid(decision, context):
         return forbidden
     try:
-        decision = look_again(decision, account, context, keys=False)
+        decision = recheck_user(decision, account, context, keys=False)
         if decision.outcome is not Outcome.PLANNED:
             return decision
         return _write(decision, account, context)
@@ -229,7 +229,7 @@ def _is_made(change: AttachPolicy | AddToGroup, context: RunContext) -> bool:
     except QuotaExceeded:
         return False
     except (Throttled, Unavailable):
-        if not context.iam.is_in_force(change):  # the write may have been made and its answer lost
+        if not context.iam.is_applied(change):  # the write may have been made and its answer lost
             raise
     log.info(_LOG_EVENTS[type(change)], user_name=change.user_name)
     return True
@@ -253,7 +253,7 @@ def _release(decision: Decision, context: RunContext) -> Decision | _Unsettled:
 def _is_gone(user: IamUser, context: RunContext) -> bool:
     """Return whether a user no longer exists, where NotFound leaves open what was not found."""
     try:
-        context.iam.look_at_user(user.name, password=False, keys=False)
+        context.iam.read_user_live(user.name, password=False, keys=False)
     except NotFound:
         return True
     except AwsError:

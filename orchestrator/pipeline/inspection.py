@@ -118,7 +118,7 @@ def _identify_new_devices(users: Iterable[IamUser], account_id: str, context: Ru
             continue
         looks -= 1
         try:
-            yield update_user(user, context.iam.look_at_user(user.name, password=False, keys=False))
+            yield update_user(user, context.iam.read_user_live(user.name, password=False, keys=False))
         except AwsError as error:  # it has MFA all the same, and a user who is gone will be missing in the next run
             log.warning("device_unknown", user_name=user.name, code=error.code, message=str(error))
             yield user
@@ -127,7 +127,7 @@ def _identify_new_devices(users: Iterable[IamUser], account_id: str, context: Ru
 def _fill_in(user: IamUser, context: RunContext) -> IamUser | None:
     """Return a user with what the credential report left open looked up live; None: it is gone."""
     try:
-        return update_user(user, context.iam.look_at_user(user.name, password=True, keys=True))
+        return update_user(user, context.iam.read_user_live(user.name, password=True, keys=True))
     except NotFound:
         return None
     except AwsError as error:
@@ -145,7 +145,7 @@ def _check(
     is_report_old = facts.report_made_at is None or facts.report_made_at < began_at
     try:
         if is_report_old and not was_looked_at:
-            decision = look_again(decision, account, context, keys=True)
+            decision = recheck_user(decision, account, context, keys=True)
         return _hold_if_locked_out(decision, context)
     except NotFound:
         return None
@@ -172,9 +172,9 @@ def _hold_if_locked_out(decision: Decision, context: RunContext) -> Decision:
     )
 
 
-def look_again(decision: Decision, account: Account, context: RunContext, *, keys: bool) -> Decision:
+def recheck_user(decision: Decision, account: Account, context: RunContext, *, keys: bool) -> Decision:
     """Return a planned decision as a live look at its user leaves it. Raises AwsError where the look fails."""
-    seen = context.iam.look_at_user(
+    seen = context.iam.read_user_live(
         decision.user.name,
         password=context.rules.needs_console_password,
         keys=keys and context.rules.needs_key_use,

@@ -15,10 +15,10 @@ from orchestrator.domain.model import (
     AttachPolicy,
     Enforcement,
     Imported,
+    LiveUser,
     PolicyChange,
     Product,
     UserChange,
-    UserNow,
 )
 from orchestrator.reports.report import RunReport
 
@@ -68,7 +68,7 @@ class Iam(Protocol):
         """Return what the account holds."""
         ...
 
-    def look_at_user(self, user_name: str, *, password: bool, keys: bool) -> UserNow:
+    def read_user_live(self, user_name: str, *, password: bool, keys: bool) -> LiveUser:
         """Return how a user stands right now."""
         ...
 
@@ -76,7 +76,7 @@ class Iam(Protocol):
         """Make one change to one user."""
         ...
 
-    def is_in_force(self, change: AttachPolicy | AddToGroup) -> bool:
+    def is_applied(self, change: AttachPolicy | AddToGroup) -> bool:
         """Return whether a change stands."""
         ...
 

@@ -12,11 +12,11 @@ from orchestrator.domain.model import (
     AddToGroup,
     AttachPolicy,
     DetachPolicy,
+    LiveUser,
     MfaDevice,
     RemoveFromGroup,
     RootUser,
     UserChange,
-    UserNow,
 )
 from tests.aws.member import entered
 from tests.aws_server import Answer, AwsServer, Call, xml_error
@@ -331,7 +331,7 @@ def test_live_look_sees_any_kind_of_device(organization: SampleOrganization, acc
     organization.add_user(account_id, "alice", mfa=mfa)
 
     with entered(account_id) as member:
-        seen = member.iam.look_at_user("alice", password=False, keys=False)
+        seen = member.iam.read_user_live("alice", password=False, keys=False)
 
     assert seen.has_mfa
     assert seen.mfa_device is not None
@@ -358,7 +358,7 @@ def test_of_several_devices_the_one_enrolled_last_is_told(
     aws.faults.append(lambda call: Answer(200, body) if call.action == "ListMFADevices" else None)
 
     with entered(account_id) as member:
-        seen = member.iam.look_at_user("alice", password=False, keys=False)
+        seen = member.iam.read_user_live("alice", password=False, keys=False)
 
     assert seen.mfa_device == MfaDevice("hardware", datetime(2026, 3, 1, 9, 12, tzinfo=UTC))
 
@@ -409,13 +409,13 @@ def test_live_look_costs_what_is_asked_for(aws: AwsServer, organization: SampleO
     organization.add_user(account_id, "alice", keys=1)
     with entered(account_id) as member:
         aws.forget_calls()
-        bare = member.iam.look_at_user("alice", password=False, keys=False)
+        bare = member.iam.read_user_live("alice", password=False, keys=False)
         assert aws.actions() == ["ListMFADevices"]
 
         aws.forget_calls()
-        full = member.iam.look_at_user("alice", password=True, keys=True)
+        full = member.iam.read_user_live("alice", password=True, keys=True)
 
-    assert bare == UserNow(has_mfa=False)
+    assert bare == LiveUser(has_mfa=False)
     assert full.has_console_password is True
     assert full.active_access_keys == 1
     assert aws.actions() == ["ListMFADevices", "GetLoginProfile", "ListAccessKeys", "GetAccessKeyLastUsed"]
@@ -430,7 +430,7 @@ def test_answer_that_does_not_tell_what_a_live_look_asks_is_an_error(
     aws.faults.append(lambda call: Answer(200, page.format(action)) if call.action == action else None)
 
     with entered(account_id) as member, pytest.raises(Malformed):
-        member.iam.look_at_user("alice", password=True, keys=True)
+        member.iam.read_user_live("alice", password=True, keys=True)
 
 
 def test_live_look_tells_a_missing_password_and_leaves_inactive_keys_out(
@@ -442,14 +442,14 @@ def test_live_look_tells_a_missing_password_and_leaves_inactive_keys_out(
     iam.update_access_key(UserName="alice", AccessKeyId=key, Status="Inactive")
 
     with entered(account_id) as member:
-        seen = member.iam.look_at_user("alice", password=True, keys=True)
+        seen = member.iam.read_user_live("alice", password=True, keys=True)
 
     assert (seen.has_console_password, seen.active_access_keys) == (False, 0)
 
 
 def test_live_look_at_a_user_who_is_gone_says_so(account_id: str) -> None:
     with entered(account_id) as member, pytest.raises(NotFound):
-        member.iam.look_at_user("nobody", password=False, keys=False)
+        member.iam.read_user_live("nobody", password=False, keys=False)
 
 
 def test_changes_are_made_seen_and_undone(organization: SampleOrganization, account_id: str) -> None:
@@ -457,14 +457,14 @@ def test_changes_are_made_seen_and_undone(organization: SampleOrganization, acco
     arn = f"arn:aws:iam::{account_id}:policy/EnforceMFA"
     attach, join = AttachPolicy("alice", arn), AddToGroup("alice", "EnforceMFA")
     with entered(account_id) as member:
-        assert not member.iam.is_in_force(attach)
-        assert not member.iam.is_in_force(join)
+        assert not member.iam.is_applied(attach)
+        assert not member.iam.is_applied(join)
 
         for change in (attach, attach, join, join):  # each is safe to repeat
             member.iam.carry_out(change)
 
-        assert member.iam.is_in_force(attach)
-        assert member.iam.is_in_force(join)
+        assert member.iam.is_applied(attach)
+        assert member.iam.is_applied(join)
         assert organization.attached(account_id, "alice") == ["EnforceMFA"]
 
         member.iam.carry_out(DetachPolicy("alice", arn))

@@ -12,12 +12,12 @@ from orchestrator.domain.model import (
     AttachPolicy,
     DetachPolicy,
     IamUser,
+    LiveUser,
     Outcome,
     PolicyState,
     Quotas,
     Reason,
     RemoveFromGroup,
-    UserNow,
     Verdict,
     Via,
 )
@@ -194,18 +194,18 @@ def test_holding_leaves_no_change_behind() -> None:
 @pytest.mark.parametrize(
     ("seen", "outcome", "verdict"),
     [
-        (UserNow(has_mfa=False), "planned", "non_compliant"),
-        (UserNow(has_mfa=True), "none", "compliant"),
-        (UserNow(has_mfa=False, has_console_password=False), "out_of_scope", "non_compliant"),
+        (LiveUser(has_mfa=False), "planned", "non_compliant"),
+        (LiveUser(has_mfa=True), "none", "compliant"),
+        (LiveUser(has_mfa=False, has_console_password=False), "out_of_scope", "non_compliant"),
         (
-            UserNow(has_mfa=False, active_access_keys=1, keys_last_used=days_ago(1)),
+            LiveUser(has_mfa=False, active_access_keys=1, keys_last_used=days_ago(1)),
             "held",
             "non_compliant",
         ),
-        (UserNow(has_mfa=False, active_access_keys=1, keys_last_used=None), "planned", "non_compliant"),
+        (LiveUser(has_mfa=False, active_access_keys=1, keys_last_used=None), "planned", "non_compliant"),
     ],
 )
-def test_live_look_overrules_the_bulk_reads(seen: UserNow, outcome: str, verdict: str) -> None:
+def test_live_look_overrules_the_bulk_reads(seen: LiveUser, outcome: str, verdict: str) -> None:
     planned = decide(make_user())
 
     decision = update_decision(planned, seen, ACCOUNT_ID, rules=make_rules(make_config()), now=NOW)

@@ -11,7 +11,7 @@ from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.concurrency.pool import work_through
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import NotFound
-from orchestrator.domain.model import AccountResult, Decision, Mode, Outcome, Problem, Stage, Status, UserNow
+from orchestrator.domain.model import AccountResult, Decision, LiveUser, Mode, Outcome, Problem, Stage, Status
 from orchestrator.pipeline.apply import Settled, apply_account, failed, unfinished
 from orchestrator.pipeline.context import RunContext
 from orchestrator.pipeline.inspection import inspect_account
@@ -122,7 +122,7 @@ def test_users_whom_the_report_does_not_tell_are_looked_at_at_once_and_once(offi
 def test_users_who_are_gone_or_have_enrolled_meanwhile_leave_the_others_in_order(office: Office) -> None:
     office.account.users = {name: make_user(name, has_mfa=None) for name in NAMES}
     office.account.gone = set(NAMES[::3])
-    office.account.live = {name: UserNow(has_mfa=True) for name in NAMES[1::3]}
+    office.account.live = {name: LiveUser(has_mfa=True) for name in NAMES[1::3]}
 
     plan = office.plan()
 

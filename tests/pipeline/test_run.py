@@ -23,7 +23,7 @@ from orchestrator.domain.errors import (
     Throttled,
     Unreachable,
 )
-from orchestrator.domain.model import Access, Account, AccountState, Mode, PolicyState, Refused, Trigger, UserNow
+from orchestrator.domain.model import Access, Account, AccountState, LiveUser, Mode, PolicyState, Refused, Trigger
 from orchestrator.output.slack.channel import SlackChannel
 from orchestrator.pipeline.context import Finished
 from orchestrator.pipeline.run import run
@@ -207,7 +207,7 @@ def test_fallback_never_joins_a_group_that_is_not_ours(stage: Stage) -> None:
 
 
 def test_user_who_enrolled_a_minute_ago_is_not_enforced(stage: Stage) -> None:
-    stage.aws.add(make_user("alice"), live={"alice": UserNow(has_mfa=True)})
+    stage.aws.add(make_user("alice"), live={"alice": LiveUser(has_mfa=True)})
 
     report = stage.play()
 
@@ -220,7 +220,7 @@ def test_user_who_enrols_between_plan_and_write_is_not_enforced(stage: Stage) ->
 
     def enrol(action: str, account_id: str, subject: str) -> None:
         if (action, subject) == ("enter", "enforce"):
-            account.live["alice"] = UserNow(has_mfa=True)
+            account.live["alice"] = LiveUser(has_mfa=True)
 
     stage.aws.before = enrol
 
@@ -235,7 +235,7 @@ def test_user_who_lost_the_password_between_plan_and_write_is_not_enforced(stage
 
     def lose(action: str, account_id: str, subject: str) -> None:
         if (action, subject) == ("enter", "enforce"):
-            account.live["alice"] = UserNow(has_mfa=False, has_console_password=False)
+            account.live["alice"] = LiveUser(has_mfa=False, has_console_password=False)
 
     stage.aws.before = lose
 
@@ -244,7 +244,7 @@ def test_user_who_lost_the_password_between_plan_and_write_is_not_enforced(stage
 
 def test_user_created_a_minute_ago_is_found_and_judged_live(stage: Stage) -> None:
     new = make_user("newcomer", has_mfa=None, has_console_password=None, active_access_keys=None)
-    stage.aws.add(new, live={"newcomer": UserNow(False, True, 0, None)})
+    stage.aws.add(new, live={"newcomer": LiveUser(False, True, 0, None)})
 
     report = stage.play()
 
@@ -282,7 +282,7 @@ def test_what_a_report_of_this_run_says_is_asked_again_before_the_write_alone(
 def test_old_report_has_the_keys_looked_at_before_they_are_stopped(stage: Stage) -> None:
     stage.aws.add(
         make_user("alice"),
-        live={"alice": UserNow(False, True, 1, days_ago(0.1))},
+        live={"alice": LiveUser(False, True, 1, days_ago(0.1))},
         report_made_at=NOW - timedelta(hours=3),
     )
 

@@ -12,7 +12,7 @@ from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.assessment import make_rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import AccessDenied, ArchiveError, AssumeRoleDenied, NotFound, StartError, Throttled
-from orchestrator.domain.model import AccountState, MfaDevice, Mode, UserNow
+from orchestrator.domain.model import AccountState, LiveUser, MfaDevice, Mode
 from orchestrator.output.slack.channel import SlackChannel
 from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
@@ -381,7 +381,7 @@ def test_narrowed_run_knows_since_when_its_users_are_open_though_the_last_run_ha
 def test_new_device_that_the_bulk_reads_do_not_tell_is_looked_at_once(days: Days) -> None:
     days.play(0)
     days.change(PAYMENTS, "alice", has_mfa=True)
-    days.aws.accounts[PAYMENTS].live["alice"] = UserNow(has_mfa=True, mfa_device=FIDO)
+    days.aws.accounts[PAYMENTS].live["alice"] = LiveUser(has_mfa=True, mfa_device=FIDO)
     days.aws.calls.clear()
 
     enrolled = days.play(1)
@@ -428,7 +428,7 @@ def test_device_that_cannot_be_looked_at_is_unknown_and_the_user_enrolled_all_th
 def test_look_at_a_new_device_that_finds_none_outweighs_the_older_report(days: Days) -> None:
     days.play(0)
     days.change(PAYMENTS, "alice", has_mfa=True, attached_policy_arns=frozenset())
-    days.aws.accounts[PAYMENTS].live["alice"] = UserNow(False, True, 0, None)
+    days.aws.accounts[PAYMENTS].live["alice"] = LiveUser(False, True, 0, None)
 
     report = days.play(1)
 
@@ -442,7 +442,7 @@ def test_of_very_many_new_devices_a_few_are_looked_at(days: Days) -> None:
     days.play(0)
     for user in users:
         days.change(LAB, user.name, has_mfa=True)
-        days.aws.accounts[LAB].live[user.name] = UserNow(has_mfa=True, mfa_device=FIDO)
+        days.aws.accounts[LAB].live[user.name] = LiveUser(has_mfa=True, mfa_device=FIDO)
     days.aws.calls.clear()
 
     report = days.play(1)
