@@ -149,7 +149,7 @@ class FakeAws:
             active_access_keys=seen.active_access_keys if keys else None,
         )
 
-    def carry_out(self, change: UserChange) -> None:
+    def apply_change(self, change: UserChange) -> None:
         account_id, name = _entered.get(), change.user_name
         fake = self.accounts[account_id]
         kind = _KINDS[type(change)]

@@ -107,7 +107,7 @@ class MemberIam:
         last_used = max(filter(None, map(self._key_last_used, active)), default=None)
         return LiveUser(device is not None, has_password, len(active), last_used, device)
 
-    def carry_out(self, change: UserChange) -> None:
+    def apply_change(self, change: UserChange) -> None:
         """Make one change to one user. Each is safe to repeat.
 
         Raises QuotaExceeded where the user has no room, NotFound where user, policy or group is gone.

@@ -225,7 +225,7 @@ def _write(decision: Decision, account: Account, context: RunContext) -> Decisio
 def _is_made(change: AttachPolicy | AddToGroup, context: RunContext) -> bool:
     """Make a change, and return whether it stands; false where the user has no room for it."""
     try:
-        context.iam.carry_out(change)
+        context.iam.apply_change(change)
     except QuotaExceeded:
         return False
     except (Throttled, Unavailable):
@@ -241,7 +241,7 @@ def _release(decision: Decision, context: RunContext) -> Decision | _Unsettled:
         return _Unsettled.HALTED
     for change in decision.changes:
         try:
-            context.iam.carry_out(change)
+            context.iam.apply_change(change)
         except NotFound:
             continue
         except AwsError as error:

@@ -72,7 +72,7 @@ class Iam(Protocol):
         """Return how a user stands right now."""
         ...
 
-    def carry_out(self, change: UserChange) -> None:
+    def apply_change(self, change: UserChange) -> None:
         """Make one change to one user."""
         ...
 

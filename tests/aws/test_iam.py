@@ -461,14 +461,14 @@ def test_changes_are_made_seen_and_undone(organization: SampleOrganization, acco
         assert not member.iam.is_applied(join)
 
         for change in (attach, attach, join, join):  # each is safe to repeat
-            member.iam.carry_out(change)
+            member.iam.apply_change(change)
 
         assert member.iam.is_applied(attach)
         assert member.iam.is_applied(join)
         assert organization.attached(account_id, "alice") == ["EnforceMFA"]
 
-        member.iam.carry_out(DetachPolicy("alice", arn))
-        member.iam.carry_out(RemoveFromGroup("alice", "EnforceMFA"))
+        member.iam.apply_change(DetachPolicy("alice", arn))
+        member.iam.apply_change(RemoveFromGroup("alice", "EnforceMFA"))
 
     assert organization.attached(account_id, "alice") == []
     assert organization.groups(account_id, "alice") == []
@@ -479,9 +479,9 @@ def test_full_quota_is_an_error_of_its_own(organization: SampleOrganization, acc
 
     with entered(account_id) as member:
         with pytest.raises(QuotaExceeded):
-            member.iam.carry_out(AttachPolicy("alice", f"arn:aws:iam::{account_id}:policy/EnforceMFA"))
+            member.iam.apply_change(AttachPolicy("alice", f"arn:aws:iam::{account_id}:policy/EnforceMFA"))
         with pytest.raises(QuotaExceeded):
-            member.iam.carry_out(AddToGroup("alice", "EnforceMFA"))
+            member.iam.apply_change(AddToGroup("alice", "EnforceMFA"))
 
 
 def test_report_quota_of_iam_leaves_the_account_to_live_looks(
@@ -504,7 +504,7 @@ def test_page_of_a_proxy_is_no_answer_to_a_write(aws: AwsServer, account_id: str
     aws.faults.append(lambda call: Answer(200, PAGE) if "User" in call.action else None)
 
     with entered(account_id) as member, pytest.raises(Garbled):
-        member.iam.carry_out(change)
+        member.iam.apply_change(change)
 
 
 def test_write_that_a_proxy_answered_is_made_again(
@@ -515,6 +515,6 @@ def test_write_that_a_proxy_answered_is_made_again(
     aws.faults.append(lambda call: pages.pop() if call.action == "AddUserToGroup" and pages else None)
 
     with entered(account_id) as member:
-        member.iam.carry_out(AddToGroup("alice", "EnforceMFA"))
+        member.iam.apply_change(AddToGroup("alice", "EnforceMFA"))
 
     assert organization.groups(account_id, "alice") == ["EnforceMFA"]

@@ -89,7 +89,7 @@ def _two_at_once(stage: Stage, rng: Random) -> list[Evidence]:
     if rng.random() < 0.5:
         use_bucket(stage)
     others: list[Evidence] = []
-    second = Thread(target=lambda: others.append(stage.carry_out(Mode.APPLY, Cancellation())))
+    second = Thread(target=lambda: others.append(stage.apply_change(Mode.APPLY, Cancellation())))
     stage.server.happenings.append(at_call(rng.randint(1, 80), second.start))
     first = stage.run()
     if second.ident is not None:
