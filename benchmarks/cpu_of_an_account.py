@@ -48,7 +48,7 @@ def work() -> None:
     from orchestrator.concurrency.cancellation import Cancellation  # noqa: PLC0415 - as above
     from orchestrator.domain.config import Config  # noqa: PLC0415 - as above
     from orchestrator.domain.model import Mode, RunRequest, Trigger  # noqa: PLC0415 - as above
-    from orchestrator.pipeline.apply import Settled, apply_account  # noqa: PLC0415 - as above
+    from orchestrator.pipeline.apply import Progress, apply_account  # noqa: PLC0415 - as above
     from orchestrator.pipeline.inspection import inspect_account  # noqa: PLC0415 - as above
     from orchestrator.pipeline.ports import Unobserved  # noqa: PLC0415 - as above
 
@@ -62,7 +62,7 @@ def work() -> None:
     took: list[float] = []
     for account in context.directory.list_accounts():
         began_at = process_time()
-        apply_account(inspect_account(account, context), context, Settled())
+        apply_account(inspect_account(account, context), context, Progress())
         took.append(1000 * (process_time() - began_at))
     calls = context.counter.calls
     took = took[1:]  # the first opens connections and reads service models

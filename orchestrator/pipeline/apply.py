@@ -49,17 +49,17 @@ _LOG_EVENTS: dict[type[UserChange], str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Progress:
     """What has become of an account's plan so far: filled as it is carried out, by several threads in any order."""
 
     decisions: list[Decision] = field(default_factory=list)
     policy_changes: list[PolicyChange] = field(default_factory=list)
 
 
-def apply_account(plan: AccountResult, context: RunContext, settled: Settled) -> AccountResult:
+def apply_account(plan: AccountResult, context: RunContext, progress: Progress) -> AccountResult:
     """Return an account's result after its plan was carried out: what was written, and what was not and why.
 
-    `settled` is filled meanwhile, so that what was written is known even where this function never returns.
+    `progress` is filled meanwhile, so that what was written is known even where this function never returns.
     """
     is_release = context.request.mode is Mode.RELEASE
     access = Access.RELEASE if is_release else Access.ENFORCE
@@ -70,24 +70,24 @@ def apply_account(plan: AccountResult, context: RunContext, settled: Settled) ->
         if outcome is _Unsettled.GONE:
             gone.add(decision.user.name)
         elif outcome is not _Unsettled.HALTED:
-            settled.decisions.append(outcome)
+            progress.decisions.append(outcome)
 
     with structlog.contextvars.bound_contextvars(account_id=plan.account.id):
         try:
             with context.sessions.enter(plan.account.id, access) as pace:
                 if not is_release:
-                    looked_at = _settle_policy(plan, context, settled.policy_changes)
+                    looked_at = _settle_policy(plan, context, progress.policy_changes)
                     if looked_at is None:
-                        return unfinished(plan, settled, context.cancellation.reason or "interrupted")
+                        return as_not_reached(plan, progress, context.cancellation.reason or "interrupted")
                     plan = looked_at
-                settled.decisions.extend(one for one in plan.decisions if one.outcome is not Outcome.PLANNED)
+                progress.decisions.extend(one for one in plan.decisions if one.outcome is not Outcome.PLANNED)
                 share_out(_planned(plan), settle, pace)
         except AwsError as error:
-            return failed(_without(plan, gone), settled, _explain(error, plan.account, context))
+            return failed(_without(plan, gone), progress, _explain(error, plan.account, context))
         plan = _without(plan, gone)
-        if len(settled.decisions) < len(plan.decisions):
-            return unfinished(plan, settled, context.cancellation.reason or "interrupted")
-        return _as_settled(plan, settled)
+        if len(progress.decisions) < len(plan.decisions):
+            return as_not_reached(plan, progress, context.cancellation.reason or "interrupted")
+        return _as_far_as_applied(plan, progress)
 
 
 def _explain(error: AwsError, account: Account, context: RunContext) -> Problem:
@@ -99,9 +99,9 @@ def _explain(error: AwsError, account: Account, context: RunContext) -> Problem:
     return problem
 
 
-def failed(plan: AccountResult, settled: Settled, problem: Problem) -> AccountResult:
+def failed(plan: AccountResult, progress: Progress, problem: Problem) -> AccountResult:
     """Return the result of an account whose plan broke off where this was settled: what was still planned failed."""
-    reason, result = Reason(problem.code, problem.message), _as_settled(plan, settled)
+    reason, result = Reason(problem.code, problem.message), _as_far_as_applied(plan, progress)
     decisions = tuple(
         replace(decision, outcome=Outcome.FAILED, via=None, changes=(), reason=reason)
         if decision.outcome is Outcome.PLANNED
@@ -111,10 +111,10 @@ def failed(plan: AccountResult, settled: Settled, problem: Problem) -> AccountRe
     return replace(result, status=Status.FAILED, problem=problem, decisions=decisions)
 
 
-def unfinished(plan: AccountResult, settled: Settled, reason: str) -> AccountResult:
+def as_not_reached(plan: AccountResult, progress: Progress, reason: str) -> AccountResult:
     """Return the result of an account whose changes were not all made when the run had to end."""
     problem = Problem(Stage.APPLY, reason, "the planned changes of this account were not all made", RUN_AGAIN[reason])
-    return replace(_as_settled(plan, settled), status=Status.NOT_REACHED, problem=problem)
+    return replace(_as_far_as_applied(plan, progress), status=Status.NOT_REACHED, problem=problem)
 
 
 class _Unsettled(Enum):
@@ -270,14 +270,14 @@ def _fail(decision: Decision, error: AwsError) -> Decision:
     return replace(decision, outcome=Outcome.FAILED, via=None, changes=(), reason=reason)
 
 
-def _as_settled(plan: AccountResult, settled: Settled) -> AccountResult:
+def _as_far_as_applied(plan: AccountResult, progress: Progress) -> AccountResult:
     """Return a plan with what was settled, its decisions in their order, and no change to policy that was not made.
 
     What is settled is read once: threads that are not waited for any longer may still add to it.
     """
-    by_name = {decision.user.name: decision for decision in tuple(settled.decisions)}
+    by_name = {decision.user.name: decision for decision in tuple(progress.decisions)}
     decisions = tuple(by_name.get(decision.user.name, decision) for decision in plan.decisions)
-    return replace(plan, decisions=decisions, policy_changes=tuple(settled.policy_changes))
+    return replace(plan, decisions=decisions, policy_changes=tuple(progress.policy_changes))
 
 
 def _without(plan: AccountResult, gone: AbstractSet[str]) -> AccountResult:

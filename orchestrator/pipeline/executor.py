@@ -9,7 +9,7 @@ from orchestrator.concurrency.pool import Worked, work_through
 from orchestrator.domain.model import Account, AccountResult, Problem, Stage, Status
 from orchestrator.domain.remedies import explain_defect
 from orchestrator.domain.selection import skip_account
-from orchestrator.pipeline.apply import Settled, apply_account, failed, unfinished
+from orchestrator.pipeline.apply import Progress, apply_account, as_not_reached, failed
 from orchestrator.pipeline.context import RUN_AGAIN, RunContext
 from orchestrator.pipeline.inspection import inspect_account
 from orchestrator.pipeline.ports import APPLYING, INSPECTING
@@ -40,21 +40,24 @@ class AccountExecutor:
 
     def apply_all(self) -> None:
         """Carry out the plan of every account that changes something; those not come to are marked as not reached."""
-        observer, settled = self._context.observer, {account_id: Settled() for account_id in self._results.with_changes}
-        left = dict.fromkeys(settled)
+        observer, progress = (
+            self._context.observer,
+            {account_id: Progress() for account_id in self._results.with_changes},
+        )
+        left = dict.fromkeys(progress)
 
         def apply(account_id: str) -> CompressedResult:
-            return compress_result(apply_account(self._results[account_id], self._context, settled[account_id]))
+            return compress_result(apply_account(self._results[account_id], self._context, progress[account_id]))
 
-        observer.phase(APPLYING, len(settled))
-        for worked in self._work_through(settled, apply):
+        observer.phase(APPLYING, len(progress))
+        for worked in self._work_through(progress, apply):
             account_id = worked.item
-            result = worked.result or compress_result(self._unapplied(account_id, settled[account_id], worked.error))
+            result = worked.result or compress_result(self._unapplied(account_id, progress[account_id], worked.error))
             self._results.put(result)
             del left[account_id]
             observer.done(APPLYING, changes=result.written, failed=result.status is Status.FAILED)
         for account_id in left:
-            self._results.put(self._unapplied(account_id, settled[account_id], None))
+            self._results.put(self._unapplied(account_id, progress[account_id], None))
 
     def _work_through(
         self, items: Iterable[T], work: Callable[[T], CompressedResult]
@@ -72,13 +75,13 @@ class AccountExecutor:
             return AccountResult(account, Status.FAILED, problem=explain_defect(error, Stage.INSPECT, account))
         return leave_out(account, self._context.cancellation.reason or "interrupted")
 
-    def _unapplied(self, account_id: str, settled: Settled, error: BaseException | None) -> AccountResult:
+    def _unapplied(self, account_id: str, progress: Progress, error: BaseException | None) -> AccountResult:
         """Return the result of an account whose changes never came to an end."""
         plan = self._results[account_id]
         if error is None:
-            return unfinished(plan, settled, self._context.cancellation.reason or "interrupted")
+            return as_not_reached(plan, progress, self._context.cancellation.reason or "interrupted")
         _log_defect(error, plan.account)
-        return failed(plan, settled, explain_defect(error, Stage.APPLY, plan.account))
+        return failed(plan, progress, explain_defect(error, Stage.APPLY, plan.account))
 
 
 def skip(account: Account, context: RunContext) -> AccountResult | None:

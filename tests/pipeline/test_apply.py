@@ -12,7 +12,7 @@ from orchestrator.concurrency.pool import work_through
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.model import AccountResult, Decision, LiveUser, Mode, Outcome, Problem, Stage, Status
-from orchestrator.pipeline.apply import Settled, apply_account, failed, unfinished
+from orchestrator.pipeline.apply import Progress, apply_account, as_not_reached, failed
 from orchestrator.pipeline.context import RunContext
 from orchestrator.pipeline.inspection import inspect_account
 from tests.builders import make_request, make_user
@@ -33,7 +33,7 @@ class Office:
     aws: FakeAws = field(default_factory=FakeAws)
     cancellation: Cancellation = field(default_factory=Cancellation)
     is_stopped: Callable[[], bool] = lambda: False
-    settled: Settled = field(default_factory=Settled)
+    progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
         self.account = self.aws.add(*map(make_user, NAMES))
@@ -51,7 +51,7 @@ class Office:
         return self.in_a_pool(lambda: inspect_account(self.account.account, self.context(mode)))
 
     def apply(self, plan: AccountResult, mode: Mode = Mode.APPLY) -> AccountResult:
-        return self.in_a_pool(lambda: apply_account(plan, self.context(mode), self.settled))
+        return self.in_a_pool(lambda: apply_account(plan, self.context(mode), self.progress))
 
     def in_a_pool(self, job: Callable[[], AccountResult]) -> AccountResult:
         """Return what a job returns on a thread of a pool with more threads than may be at work in one account."""
@@ -202,7 +202,7 @@ def test_cancellation_and_stop_switch_are_asked_before_each_write(office: Office
     watched = replace(
         office.context(Mode.APPLY), stop_reason=note("stop"), cancellation=CancelledWhen(note("cancellation"))
     )
-    apply_account(plan, watched, office.settled)
+    apply_account(plan, watched, office.progress)
 
     before_writes = [asked[index - 2 : index] for index, what in enumerate(asked) if what == "write"]
     assert before_writes == [["cancellation", "stop"]] * USERS
@@ -225,7 +225,7 @@ def test_unexpected_exception_fails_the_account_and_no_write_is_lost_from_the_bo
     with pytest.raises(RuntimeError, match="a defect"):
         office.apply(plan)
 
-    result = failed(plan, office.settled, PROBLEM)
+    result = failed(plan, office.progress, PROBLEM)
     enforced = {name for name, outcome in outcomes(result).items() if outcome == "enforced"}
     assert enforced == set(written(office))
     assert len(enforced) >= AT_ONCE - 1
@@ -237,8 +237,8 @@ def test_what_is_written_is_known_while_the_account_is_still_under_way(office: O
     plan, seen = office.plan(), list[dict[str, str]]()
 
     def before(action: str, account_id: str, subject: str) -> None:
-        if action == "attach" and len(office.settled.decisions) >= USERS - AT_ONCE - 1:
-            seen.append(outcomes(unfinished(plan, office.settled, "interrupted")))
+        if action == "attach" and len(office.progress.decisions) >= USERS - AT_ONCE - 1:
+            seen.append(outcomes(as_not_reached(plan, office.progress, "interrupted")))
 
     office.aws.before = before
 
@@ -259,7 +259,10 @@ def test_decision_settled_while_the_books_are_read_is_neither_lost_nor_told_twic
             yield from list(super().__iter__())
             self.append(plan.decisions[len(self)])
 
-    for summed_up in (unfinished(plan, Settled(Growing()), "interrupted"), failed(plan, Settled(Growing()), PROBLEM)):
+    for summed_up in (
+        as_not_reached(plan, Progress(Growing()), "interrupted"),
+        failed(plan, Progress(Growing()), PROBLEM),
+    ):
         assert list(outcomes(summed_up)) == NAMES
 
 
@@ -283,7 +286,7 @@ def test_users_gone_meanwhile_come_in_no_list(office: Office, ends: str) -> None
 
 def test_release_is_made_at_once_and_stops_at_cancellation(office: Office) -> None:
     office.apply(office.plan())
-    office.settled.decisions.clear()
+    office.progress.decisions.clear()
     plan = office.plan(Mode.RELEASE)
     office.at_first("detach", office.cancellation.event.set)
 

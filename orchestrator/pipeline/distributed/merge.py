@@ -10,7 +10,7 @@ import structlog
 
 from orchestrator.domain.errors import ArchiveError
 from orchestrator.domain.model import AccountResult, Mode, Outcome, Status
-from orchestrator.pipeline.apply import Settled, unfinished
+from orchestrator.pipeline.apply import Progress, as_not_reached
 from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.distributed.state import RunManifest, RunState, Usage
 from orchestrator.pipeline.earlier_runs import history_problems, with_history
@@ -120,11 +120,11 @@ def _settle(account_ids: list[str], context: RunContext, *, results: Results, wa
     now = {result.account.id: result for result in seen}
     for account_id in account_ids:
         plan = results[account_id]
-        settled = _written(plan, now[account_id]) if account_id in now else Settled()
-        results.put(unfinished(plan, settled, LOST))
+        progress = _written(plan, now[account_id]) if account_id in now else Progress()
+        results.put(as_not_reached(plan, progress, LOST))
 
 
-def _written(plan: AccountResult, now: AccountResult) -> Settled:
+def _written(plan: AccountResult, now: AccountResult) -> Progress:
     """Return what was planned for an account and stands now."""
     via_by_name = {
         decision.user.name: decision.via for decision in now.decisions if decision.outcome is Outcome.ALREADY_ENFORCED
@@ -135,7 +135,7 @@ def _written(plan: AccountResult, now: AccountResult) -> Settled:
         if decision.outcome is Outcome.PLANNED and decision.user.name in via_by_name
     ]
     is_known = now.status is Status.INSPECTED
-    return Settled(enforced, [one for one in plan.policy_changes if is_known and one not in now.policy_changes])
+    return Progress(enforced, [one for one in plan.policy_changes if is_known and one not in now.policy_changes])
 
 
 def _clear(room: RunState) -> None:
