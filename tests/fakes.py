@@ -177,7 +177,7 @@ class FakeAws:
 
     # -- Simulator
 
-    def find_obstacle(self, user_name: str, user_arn: str) -> str | None:
+    def enrolment_blocker(self, user_name: str, user_arn: str) -> str | None:
         self._note("simulate", _entered.get(), user_name)
         return self.accounts[_entered.get()].obstacles.get(user_name)
 

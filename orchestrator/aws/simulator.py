@@ -28,7 +28,7 @@ class EnrolmentSimulator:
         self._document = document
 
     @reads_answers
-    def find_obstacle(self, user_name: str, user_arn: str) -> str | None:
+    def enrolment_blocker(self, user_name: str, user_arn: str) -> str | None:
         """Return what would keep a user from enrolling in the console under EnforceMFA, or None; one call.
 
         Raises AwsError where the simulator cannot be asked.

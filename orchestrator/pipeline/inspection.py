@@ -160,16 +160,14 @@ def _hold_if_locked_out(decision: Decision, context: RunContext) -> Decision:
         return decision
     user = decision.user
     try:
-        obstacle = context.simulator.find_obstacle(user.name, user.arn)
+        blocker = context.simulator.enrolment_blocker(user.name, user.arn)
     except NotFound:
         raise
     except AwsError as error:
-        obstacle = f"the policy simulator could not be asked whether the user can enrol ({error.code}: {error})"
-    if obstacle is None:
+        blocker = f"the policy simulator could not be asked whether the user can enrol ({error.code}: {error})"
+    if blocker is None:
         return decision
-    return hold_decision(
-        decision, Reason("cannot_enrol", f"{obstacle}; under EnforceMFA there would be no way back in")
-    )
+    return hold_decision(decision, Reason("cannot_enrol", f"{blocker}; under EnforceMFA there would be no way back in"))
 
 
 def recheck_user(decision: Decision, account: Account, context: RunContext, *, keys: bool) -> Decision:

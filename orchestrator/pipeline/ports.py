@@ -96,7 +96,7 @@ class Policies(Protocol):
 class Simulator(Protocol):
     """Tells what EnforceMFA would mean for a user of the entered account."""
 
-    def find_obstacle(self, user_name: str, user_arn: str) -> str | None:
+    def enrolment_blocker(self, user_name: str, user_arn: str) -> str | None:
         """Return what would keep a user from enrolling, or None."""
         ...
 

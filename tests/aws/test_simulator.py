@@ -32,7 +32,7 @@ def ask(aws: AwsServer) -> str | None:
         now=utc_now,
     )
     with sessions.enter(ACCOUNT_ID, Access.INSPECT):
-        return EnrolmentSimulator(clients.iam, retrier, DOCUMENT).find_obstacle("alice", USER_ARN)
+        return EnrolmentSimulator(clients.iam, retrier, DOCUMENT).enrolment_blocker("alice", USER_ARN)
 
 
 def result(action: str, resource: str, decision: str = "allowed", details: str = "") -> str:
@@ -97,10 +97,10 @@ def test_user_is_simulated_in_the_console_without_mfa_and_with_enforce_mfa_added
 def test_obstacle_is_told_by_who_denies_what(aws: AwsServer, results: tuple[str, ...], words: str | None) -> None:
     answer_with(aws, *results)
 
-    obstacle = ask(aws)
+    blocker = ask(aws)
 
-    assert (obstacle is None) == (words is None)
-    assert words is None or words in (obstacle or "")
+    assert (blocker is None) == (words is None)
+    assert words is None or words in (blocker or "")
 
 
 def test_decisions_by_resource_are_read_too(aws: AwsServer) -> None:
