@@ -6,11 +6,11 @@ from dataclasses import replace
 import click
 from rich.console import Console
 
-from orchestrator.cli.doctor_wiring import examine_hub
+from orchestrator.cli.doctor_wiring import run_doctor
 from orchestrator.cli.run_command import CONFIG_FILE, RunOptions, configure_command_logs, open_hub
 from orchestrator.cli.signals import Interrupts
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.doctor import Question
+from orchestrator.doctor import DoctorRequest
 from orchestrator.doctor.table import print_examination
 from orchestrator.domain.config_file import find_config
 from orchestrator.output.terminal import ProgressView
@@ -25,15 +25,15 @@ def doctor_command(options: RunOptions) -> int:
     configure_command_logs(verbose=options.verbose)
     with open_hub(options) as opened:
         hub = replace(opened, environment={}) if options.sandbox else opened  # the sandbox knows no Slack
-        question = Question(
-            examination_id=make_run_id(hub.now()),
+        request = DoctorRequest(
+            run_id=make_run_id(hub.now()),
             config_source=_config_source(options),
             targets=options.targets,
             ou_ids=options.ou_ids,
         )
         cancellation = Cancellation()
         with Interrupts(cancellation), ProgressView(Console(stderr=True)) as progress:
-            found = examine_hub(hub, question, cancellation=cancellation, observer=progress)
+            found = run_doctor(hub, request, cancellation=cancellation, observer=progress)
         if options.output == "json":
             click.echo(found.report.model_dump_json(indent=2))
         else:

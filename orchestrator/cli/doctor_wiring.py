@@ -5,13 +5,13 @@ from orchestrator.aws.enforcement import EnforcementPolicies, PolicySettings
 from orchestrator.aws.organizations import Directory
 from orchestrator.aws.retries import Retrier
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.doctor import Examination, Instruments, Question, examine
+from orchestrator.doctor import DoctorContext, DoctorRequest, DoctorRun, run_checks
 from orchestrator.domain.environment import slack_credentials
 from orchestrator.pipeline.ports import Observer
 from orchestrator.wiring import Hub, make_sessions, make_slack_client, read_caller
 
 
-def examine_hub(hub: Hub, question: Question, *, cancellation: Cancellation, observer: Observer) -> Examination:
+def run_doctor(hub: Hub, request: DoctorRequest, *, cancellation: Cancellation, observer: Observer) -> DoctorRun:
     """Check what a run needs, and return what was found.
 
     Raises StartError where nobody could be asked, ConfigError where an account or OU that was named does not exist.
@@ -19,14 +19,14 @@ def examine_hub(hub: Hub, question: Question, *, cancellation: Cancellation, obs
     retrier, clients, config = Retrier(cancellation), hub.clients, hub.config
     caller = read_caller(hub, retrier)
     settings = PolicySettings.from_config(config.policy, caller.partition)
-    return examine(
-        Instruments(
-            question=question,
+    return run_checks(
+        DoctorContext(
+            request=request,
             config=config,
             caller=caller,
             region=clients.region,
             directory=Directory(clients.organizations, retrier),
-            sessions=make_sessions(hub, retrier, partition=caller.partition, run_id=question.examination_id),
+            sessions=make_sessions(hub, retrier, partition=caller.partition, run_id=request.run_id),
             policies=EnforcementPolicies(clients.iam, retrier, settings),
             member=MemberChecks(clients.iam, retrier),
             hub=HubChecks(clients, retrier),

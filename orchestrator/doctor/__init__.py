@@ -4,8 +4,17 @@
 of every failure; `examination` goes through it all; `table` prints it, and is for the command line alone.
 """
 
-from orchestrator.doctor.ports import Instruments, Question
+from orchestrator.doctor.ports import DoctorContext, DoctorRequest
 from orchestrator.doctor.report import Check, CheckName, CheckStatus, DoctorReport
-from orchestrator.doctor.run import Examination, examine
+from orchestrator.doctor.run import DoctorRun, run_checks
 
-__all__ = ["Check", "CheckName", "CheckStatus", "DoctorReport", "Examination", "Instruments", "Question", "examine"]
+__all__ = [
+    "Check",
+    "CheckName",
+    "CheckStatus",
+    "DoctorContext",
+    "DoctorReport",
+    "DoctorRequest",
+    "DoctorRun",
+    "run_checks",
+]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from orchestrator.doctor.ports import Instruments
+from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, fine, problem, unknown
 from orchestrator.domain.errors import AssumeRoleDenied, AwsError, DeniedByScp, NoCredentials, Throttled, Unavailable
 from orchestrator.domain.member_roles import (
@@ -27,14 +27,14 @@ _HOPELESS = (DeniedByScp, NoCredentials, Throttled, Unavailable)
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class CheckedAccount:
     """What was found in one account, and its alias."""
 
     checks: tuple[Check, ...]
     alias: str | None = None
 
 
-def examine_account(account: Account, organization: Organization, tools: Instruments) -> Examined:
+def check_account(account: Account, organization: Organization, tools: DoctorContext) -> CheckedAccount:
     """Return what was found in one account, read with a session that cannot write."""
     visit = _Visit(account, organization, tools)
     role = tools.config.member_role.name
@@ -46,13 +46,13 @@ def examine_account(account: Account, organization: Organization, tools: Instrum
     else:
         entered = fine(CheckName.MEMBER_ROLE, f"{role} can be assumed, with a session that cannot write")
         checks = [entered, *checks, visit.check_release_role()]
-    return Examined(tuple(check.of(account.id) for check in checks), visit.alias)
+    return CheckedAccount(tuple(check.of(account.id) for check in checks), visit.alias)
 
 
 class _Visit:
     """One account while it is looked at; what is learned on the way serves what comes after."""
 
-    def __init__(self, account: Account, organization: Organization, tools: Instruments) -> None:
+    def __init__(self, account: Account, organization: Organization, tools: DoctorContext) -> None:
         self._account = account
         self._organization = organization
         self._tools = tools

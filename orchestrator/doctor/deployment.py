@@ -5,7 +5,7 @@ Each is read where the caller may; what it may not read is unknown, never a prob
 
 from collections.abc import Iterator, Sequence
 
-from orchestrator.doctor.ports import ControlPolicy, Function, Instruments
+from orchestrator.doctor.ports import ControlPolicy, DoctorContext, Function
 from orchestrator.doctor.report import Check, CheckName, fine, in_words, problem, unknown
 from orchestrator.doctor.scp import list_denied
 from orchestrator.domain.errors import AccessDenied, AwsError, NotFound
@@ -22,14 +22,14 @@ _NO_STACK = "Deploy stackset/central.yaml, or look in its account and Region (AW
 _MODES = {"plan": "it plans, and writes nothing", "apply": "it enforces"}
 
 
-def check_deployment(tools: Instruments) -> Iterator[Check]:
+def check_deployment(tools: DoctorContext) -> Iterator[Check]:
     """Yield these checks."""
     yield _check_control_policies(tools)
     yield _check_schedule(tools)
     yield _check_function(tools)
 
 
-def _check_schedule(tools: Instruments) -> Check:
+def _check_schedule(tools: DoctorContext) -> Check:
     name = CheckName.SCHEDULE
     try:
         schedule = tools.hub.get_schedule(SCHEDULE_GROUP, SCHEDULE)
@@ -45,7 +45,7 @@ def _check_schedule(tools: Instruments) -> Check:
     return problem(name, f"{SCHEDULE} is disabled ({when})", remedy)
 
 
-def _check_function(tools: Instruments) -> Check:
+def _check_function(tools: DoctorContext) -> Check:
     name = CheckName.FUNCTION
     try:
         function = tools.hub.get_function(FUNCTION)
@@ -60,7 +60,7 @@ def _check_function(tools: Instruments) -> Check:
     return _compare_with_function(function, tools)
 
 
-def _compare_with_function(function: Function, tools: Instruments) -> Check:
+def _compare_with_function(function: Function, tools: DoctorContext) -> Check:
     """Return what the function does when it runs, and whether it shares the archive: releases are remembered there."""
     mode = function.environment.get(MODE_VARIABLE, "")
     does = _MODES.get(mode, "it does as enforcement.mode in its package says")
@@ -74,7 +74,7 @@ def _compare_with_function(function: Function, tools: Instruments) -> Check:
     return fine(CheckName.FUNCTION, f"{FUNCTION} is deployed: {does}")
 
 
-def _check_control_policies(tools: Instruments) -> Check:
+def _check_control_policies(tools: DoctorContext) -> Check:
     """Return which SCPs may deny calls of a run: never more than a maybe, so never a problem."""
     name = CheckName.SCP
     try:
@@ -96,7 +96,7 @@ def _check_control_policies(tools: Instruments) -> Check:
     return fine(name, f"{count} a call of a run unconditionally; denies with conditions are not judged")
 
 
-def _suspect(policy: ControlPolicy, tools: Instruments) -> str:
+def _suspect(policy: ControlPolicy, tools: DoctorContext) -> str:
     """Return which calls a control policy may deny and where, or nothing."""
     try:
         denied = list_denied(policy.document, tools.run_actions, _run_resources(tools))
@@ -107,7 +107,7 @@ def _suspect(policy: ControlPolicy, tools: Instruments) -> str:
     return f"the SCP {policy.name} may deny {_some(denied)} in {_some(targets)}"
 
 
-def _run_resources(tools: Instruments) -> list[str]:
+def _run_resources(tools: DoctorContext) -> list[str]:
     """Return what a run's calls are about, in some account."""
     roles, policy = tools.config.member_role, tools.config.policy
     names = (

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import islice
 
-from orchestrator.doctor.ports import Instruments
+from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, CheckStatus, fine, in_words, problem, unknown
 from orchestrator.domain.environment import SlackCredentials, parse_slack_secret
 from orchestrator.domain.errors import AccessDenied, ArchiveError, AwsError, ConfigError, DigestError
@@ -17,7 +17,7 @@ PROBE_FOLDER = "probe"
 PROBE = b"orgmfa doctor was here: this file can be deleted\n"
 
 
-def check_hub(tools: Instruments) -> Iterator[Check]:
+def check_hub(tools: DoctorContext) -> Iterator[Check]:
     """Yield these checks."""
     yield _check_archive(tools)
     yield _check_stop(tools)
@@ -25,10 +25,10 @@ def check_hub(tools: Instruments) -> Iterator[Check]:
     yield _check_security_hub(tools)
 
 
-def _check_archive(tools: Instruments) -> Check:
+def _check_archive(tools: DoctorContext) -> Check:
     """Return whether the archive can be used as a run uses it: by one file, gone afterwards."""
     store, location = tools.store, show_path(tools.config.archive.location)
-    name = f"{PROBE_FOLDER}/{tools.question.examination_id}"
+    name = f"{PROBE_FOLDER}/{tools.request.run_id}"
     try:
         store.write(name, PROBE)
         try:
@@ -45,7 +45,7 @@ def _check_archive(tools: Instruments) -> Check:
     return fine(CheckName.ARCHIVE, f"{location} can be written, read and listed; a probe was put there and deleted")
 
 
-def _check_stop(tools: Instruments) -> Check:
+def _check_stop(tools: DoctorContext) -> Check:
     name, switch = CheckName.STOP_SWITCH, tools.config.enforcement.stop
     reading = tools.hub.look_at_switch(switch)
     match reading.state:
@@ -57,7 +57,7 @@ def _check_stop(tools: Instruments) -> Check:
             return problem(name, reading.words, f"Let the caller read {switch}, or correct enforcement.stop.")
 
 
-def _check_slack(tools: Instruments) -> Iterator[Check]:
+def _check_slack(tools: DoctorContext) -> Iterator[Check]:
     """Yield whether the secret can be read, and whether Slack accepts the credentials that a run here would use."""
     secret, from_secret = _check_secret(tools)
     yield secret
@@ -70,7 +70,7 @@ def _check_slack(tools: Instruments) -> Iterator[Check]:
         yield fine(name, "Slack is not configured: no digest is sent")
 
 
-def _check_secret(tools: Instruments) -> tuple[Check, SlackCredentials | None]:
+def _check_secret(tools: DoctorContext) -> tuple[Check, SlackCredentials | None]:
     name, secret = CheckName.SLACK_SECRET, tools.config.slack.secret
     if secret is None:
         return fine(name, "slack.secret names none"), None
@@ -90,7 +90,7 @@ def _check_secret(tools: Instruments) -> tuple[Check, SlackCredentials | None]:
     return fine(name, f"the secret {secret} can be read{wins}"), credentials
 
 
-def _probe_slack(tools: Instruments, credentials: SlackCredentials) -> Check:
+def _probe_slack(tools: DoctorContext, credentials: SlackCredentials) -> Check:
     try:
         reached = tools.probe_slack(credentials)
     except (ConfigError, DigestError) as error:
@@ -99,7 +99,7 @@ def _probe_slack(tools: Instruments, credentials: SlackCredentials) -> Check:
     return fine(CheckName.SLACK, reached)
 
 
-def _check_security_hub(tools: Instruments) -> Check:
+def _check_security_hub(tools: DoctorContext) -> Check:
     """Return whether Security Hub is switched on where findings go to; to import one would be to write."""
     name, caller = CheckName.SECURITY_HUB, tools.caller
     if not tools.config.securityhub.enabled:

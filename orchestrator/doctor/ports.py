@@ -16,10 +16,10 @@ from orchestrator.reports.archive import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class DoctorRequest:
     """What one examination is asked: which accounts (empty: all), and where its configuration was read from."""
 
-    examination_id: str
+    run_id: str
     config_source: str
     targets: tuple[str, ...] = ()
     ou_ids: tuple[str, ...] = ()
@@ -130,10 +130,10 @@ class HubReader(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Instruments:
+class DoctorContext:
     """What the checks look through. `probe_slack` returns whom the credentials reach, or raises DigestError."""
 
-    question: Question
+    request: DoctorRequest
     config: Config
     caller: Caller
     region: str

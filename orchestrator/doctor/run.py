@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import structlog
 
 from orchestrator.concurrency.pool import Worked, work_through
-from orchestrator.doctor.accounts import Examined, examine_account
+from orchestrator.doctor.accounts import CheckedAccount, check_account
 from orchestrator.doctor.config_checks import check_configuration, check_exemptions, check_limits
 from orchestrator.doctor.deployment import check_deployment
 from orchestrator.doctor.hub import check_hub
-from orchestrator.doctor.ports import Instruments
+from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import (
     Check,
     CheckName,
@@ -34,19 +34,19 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
+class DoctorRun:
     """What was found, and what people call the accounts."""
 
     report: DoctorReport
     title_by_account_id: Mapping[str, str]
 
 
-def examine(tools: Instruments) -> Examination:
+def run_checks(tools: DoctorContext) -> DoctorRun:
     """Return what was found. Raises ConfigError where an account or OU that was asked for does not exist."""
     config, caller = tools.config, tools.caller
     who = f"{caller.arn}, account {caller.account_id}, partition {caller.partition}"
     checks = [
-        check_configuration(config, tools.question.config_source),
+        check_configuration(config, tools.request.config_source),
         check_limits(config),
         check_exemptions(config, tools.now()),
         fine(CheckName.CALLER, who),
@@ -58,14 +58,14 @@ def examine(tools: Instruments) -> Examination:
     if organization is None or in_organization.status is CheckStatus.PROBLEM:
         message = "no account was entered: first the organization must be readable, and the right one"
         checks.append(unknown(CheckName.MEMBER_ROLE, message, in_organization.remedy))
-        return Examination(build_doctor_report(checks), titles)
+        return DoctorRun(build_doctor_report(checks), titles)
     for account, examined in _examine_accounts(accounts, organization, tools):
         checks += examined.checks
         titles[account.id] = examined.alias or account.name
-    return Examination(build_doctor_report(checks), titles)
+    return DoctorRun(build_doctor_report(checks), titles)
 
 
-def _find_organization(tools: Instruments) -> tuple[Organization | None, Check]:
+def _find_organization(tools: DoctorContext) -> tuple[Organization | None, Check]:
     """Return the caller's organization, and whether it is the one that the configuration names."""
     name, expected = CheckName.ORGANIZATION, tools.config.organization.id
     try:
@@ -81,13 +81,13 @@ def _find_organization(tools: Instruments) -> tuple[Organization | None, Check]:
     return found, fine(name, message)
 
 
-def _find_accounts(tools: Instruments) -> tuple[list[Account], Check]:
+def _find_accounts(tools: DoctorContext) -> tuple[list[Account], Check]:
     """Return the accounts that were asked for, and whether the organization could be listed."""
     name = CheckName.ACCOUNTS
     try:
         accounts = list({account.id: account for account in _select(tools)}.values())
     except AwsError as error:
-        if any(ou_id in str(error) for ou_id in tools.question.ou_ids):
+        if any(ou_id in str(error) for ou_id in tools.request.ou_ids):
             raise ConfigError(f"--ou: {error}") from error
         return [], _refused(name, error)
     if not accounts:
@@ -97,11 +97,11 @@ def _find_accounts(tools: Instruments) -> tuple[list[Account], Check]:
     return accounts, fine(name, f"the organization can be listed; {count} to look at")
 
 
-def _select(tools: Instruments) -> Iterator[Account]:
+def _select(tools: DoctorContext) -> Iterator[Account]:
     """Yield the accounts asked for; where IDs name them, one page proves that the organization can be listed."""
-    question, organization = tools.question, tools.config.organization
-    watched = (*organization.include_ous, *organization.exclude_ous, *question.ou_ids)
-    targets = question.targets
+    request, organization = tools.request, tools.config.organization
+    watched = (*organization.include_ous, *organization.exclude_ous, *request.ou_ids)
+    targets = request.targets
     if targets and all(target.isdecimal() for target in targets):
         next(tools.directory.list_accounts(), None)
         accounts = [_get_account(target, watched, tools) for target in targets]
@@ -110,17 +110,17 @@ def _select(tools: Instruments) -> Iterator[Account]:
         if targets:
             wanted = resolve_targets(targets, accounts, _aliases(tools))
             accounts = [account for account in accounts if account.id in wanted]
-    yield from (account for account in accounts if is_in_ous(account, question.ou_ids))
+    yield from (account for account in accounts if is_in_ous(account, request.ou_ids))
 
 
-def _get_account(account_id: str, watched: tuple[str, ...], tools: Instruments) -> Account:
+def _get_account(account_id: str, watched: tuple[str, ...], tools: DoctorContext) -> Account:
     try:
         return tools.directory.get_account(account_id, watched)
     except NotFound as error:
         raise ConfigError(f"--account {account_id!r} matches no account of the organization") from error
 
 
-def _aliases(tools: Instruments) -> Mapping[str, str]:
+def _aliases(tools: DoctorContext) -> Mapping[str, str]:
     try:
         return tools.alias_by_account_id()
     except ArchiveError:
@@ -128,17 +128,17 @@ def _aliases(tools: Instruments) -> Mapping[str, str]:
 
 
 def _examine_accounts(
-    accounts: list[Account], organization: Organization, tools: Instruments
-) -> list[tuple[Account, Examined]]:
+    accounts: list[Account], organization: Organization, tools: DoctorContext
+) -> list[tuple[Account, CheckedAccount]]:
     """Return what was found in each account, in the order of the listing."""
 
-    def work(account: Account) -> Examined:
+    def work(account: Account) -> CheckedAccount:
         skipped = skip_account(account, organization, tools.config.organization)
         if skipped is None:
-            return examine_account(account, organization, tools)
-        return Examined((fine(CheckName.MEMBER_ROLE, f"not to be entered: {skipped.message}").of(account.id),))
+            return check_account(account, organization, tools)
+        return CheckedAccount((fine(CheckName.MEMBER_ROLE, f"not to be entered: {skipped.message}").of(account.id),))
 
-    found: dict[str, Examined] = {}
+    found: dict[str, CheckedAccount] = {}
     tools.observer.phase("looking", len(accounts))
     for worked in work_through(
         accounts, work, workers=tools.config.concurrency.workers, cancellation=tools.cancellation
@@ -150,7 +150,7 @@ def _examine_accounts(
     return [(account, found.get(account.id) or _unexamined(Worked(account), tools)) for account in accounts]
 
 
-def _unexamined(worked: Worked[Account, Examined], tools: Instruments) -> Examined:
+def _unexamined(worked: Worked[Account, CheckedAccount], tools: DoctorContext) -> CheckedAccount:
     """Return the line of an account whose examination never came to its end."""
     account = worked.item
     if worked.error is None:
@@ -160,7 +160,7 @@ def _unexamined(worked: Worked[Account, Examined], tools: Instruments) -> Examin
         log.error("unexpected_error", account_id=account.id, exc_info=worked.error)
         defect = explain_defect(worked.error, Stage.INSPECT, account)
         check = problem(CheckName.MEMBER_ROLE, defect.message, defect.remedy)
-    return Examined((check.of(account.id),))
+    return CheckedAccount((check.of(account.id),))
 
 
 def _refused(name: CheckName, error: AwsError) -> Check:

@@ -11,7 +11,7 @@ from rich.text import Text
 from rich.theme import Theme
 
 from orchestrator.doctor.report import CheckStatus, Finding, group_checks
-from orchestrator.doctor.run import Examination
+from orchestrator.doctor.run import DoctorRun
 from orchestrator.output.terminal import plain, tidy
 
 MOST_ACCOUNTS = 10
@@ -20,7 +20,7 @@ MOST_ACCOUNTS = 10
 _COLOURS = {CheckStatus.PROBLEM: "bold red", CheckStatus.UNKNOWN: "yellow", CheckStatus.OK: "green"}
 
 
-def print_examination(examination: Examination, console: Console) -> None:
+def print_examination(examination: DoctorRun, console: Console) -> None:
     """Print what was found, in the order of the checks and each worst first, ending in one sentence."""
     findings = group_checks(examination.report.checks)
     # With NO_COLOR rich alone would still write bold.

@@ -19,11 +19,11 @@ from orchestrator.doctor import (
     Check,
     CheckName,
     CheckStatus,
+    DoctorContext,
     DoctorReport,
-    Examination,
-    Instruments,
-    Question,
-    examine,
+    DoctorRequest,
+    DoctorRun,
+    run_checks,
 )
 from orchestrator.doctor.config_checks import check_exemptions, check_limits
 from orchestrator.doctor.report import build_doctor_report, fine, group_checks, problem, unknown
@@ -612,13 +612,13 @@ class Ward:
     def __post_init__(self) -> None:
         self.aws.add(name="payments")
 
-    def examine(self, *targets: str) -> DoctorReport:
+    def run_checks(self, *targets: str) -> DoctorReport:
         return self.examination(*targets).report
 
-    def examination(self, *targets: str) -> Examination:
-        return examine(
-            Instruments(
-                question=Question(examination_id="run-1", config_source="config.yaml", targets=targets),
+    def examination(self, *targets: str) -> DoctorRun:
+        return run_checks(
+            DoctorContext(
+                request=DoctorRequest(run_id="run-1", config_source="config.yaml", targets=targets),
                 config=self.config,
                 caller=Caller("999999999999", f"arn:aws:sts::999999999999:assumed-role/{self.role}/ana", "aws"),
                 region="eu-central-1",
@@ -762,7 +762,7 @@ def test_each_failure_is_one_line_with_a_remedy(
     ward.config = make_config(securityhub={"enabled": True})
     ward.aws.before = breaks(step, error)
 
-    report = ward.examine()
+    report = ward.run_checks()
 
     assert states(report) == expected
     assert all(check.remedy for check in report.checks if check.status is not OK)
@@ -771,7 +771,7 @@ def test_each_failure_is_one_line_with_a_remedy(
 def test_a_call_that_a_control_policy_denies_is_told_once(ward: Ward) -> None:
     ward.aws.before = breaks("alias", fail(DeniedByScp))
 
-    names = {check.name for check in ward.examine().checks}
+    names = {check.name for check in ward.run_checks().checks}
 
     assert CheckName.READS in names
     assert names.isdisjoint({CheckName.POLICY, CheckName.GROUP, CheckName.ROLE_POLICIES})
@@ -781,7 +781,7 @@ def test_a_call_that_a_control_policy_denies_is_told_once(ward: Ward) -> None:
 def test_archive_that_fails_in_any_way_is_a_problem(ward: Ward, operation: str) -> None:
     ward.store.broken[operation] = ArchiveError(f"the archive: cannot {operation} memory:probe/run-1")
 
-    report = ward.examine()
+    report = ward.run_checks()
 
     assert states(report) == {"archive": "problem"}
     assert operation in line(report, CheckName.ARCHIVE).message
@@ -791,7 +791,7 @@ def test_archive_that_fails_in_any_way_is_a_problem(ward: Ward, operation: str) 
 def test_archive_that_gives_back_something_else_is_a_problem(ward: Ward) -> None:
     ward.store.read = lambda name: b"something else"  # type: ignore[method-assign]  # a store that garbles
 
-    assert states(ward.examine()) == {"archive": "problem"}
+    assert states(ward.run_checks()) == {"archive": "problem"}
 
 
 @pytest.mark.parametrize(
@@ -810,7 +810,7 @@ def test_policy_and_group_are_judged_by_who_owns_them(
     ward.aws.accounts[ACCOUNT].policy = policy
     ward.aws.accounts[ACCOUNT].group = group
 
-    report = ward.examine()
+    report = ward.run_checks()
 
     # The roles here are those of a stack without AllowPolicyManagement, which the orchestrator's ownership needs.
     assert states(report) == expected
@@ -831,7 +831,7 @@ def test_release_role_is_for_the_operator_alone(ward: Ward, role: str, is_denied
     if is_denied:
         ward.aws.before = breaks("enter", fail(AssumeRoleDenied, operation="AssumeRole"), "release")
 
-    told = line(ward.examine(), CheckName.RELEASE_ROLE, ACCOUNT)
+    told = line(ward.run_checks(), CheckName.RELEASE_ROLE, ACCOUNT)
 
     assert told.status is expected
     assert bool(told.remedy) is (expected is not OK)
@@ -840,13 +840,13 @@ def test_release_role_is_for_the_operator_alone(ward: Ward, role: str, is_denied
 def test_release_role_that_fails_otherwise_is_a_problem(ward: Ward) -> None:
     ward.aws.before = breaks("enter", fail(DeniedByScp, operation="AssumeRole"), "release")
 
-    assert states(ward.examine()) == {"release_role": "problem"}
+    assert states(ward.run_checks()) == {"release_role": "problem"}
 
 
 def test_a_role_that_is_missing_is_a_problem(ward: Ward) -> None:
     ward.roles = {}
 
-    told = line(ward.examine(), CheckName.ROLE_POLICIES, ACCOUNT)
+    told = line(ward.run_checks(), CheckName.ROLE_POLICIES, ACCOUNT)
 
     assert told.status is PROBLEM
     assert told.message == "the account has no role orgmfa-member and no role orgmfa-release"
@@ -856,7 +856,7 @@ def test_a_role_that_is_missing_is_a_problem(ward: Ward) -> None:
 def test_roles_that_trust_other_names_are_to_be_looked_at(ward: Ward, role: str, expected: str) -> None:
     ward.role, ward.trusted = role, Trusted("mfa-lambda", "mfa-people")
 
-    told = line(ward.examine(), CheckName.ROLE_POLICIES, ACCOUNT)
+    told = line(ward.run_checks(), CheckName.ROLE_POLICIES, ACCOUNT)
 
     assert told.status is UNKNOWN
     assert f"trusting {expected} of" in told.message
@@ -865,7 +865,7 @@ def test_roles_that_trust_other_names_are_to_be_looked_at(ward: Ward, role: str,
 def test_suspended_account_is_not_entered(ward: Ward) -> None:
     ward.aws.add(name="closed", state=AccountState.SUSPENDED)
 
-    report = ward.examine()
+    report = ward.run_checks()
 
     told = line(report, CheckName.MEMBER_ROLE, "000000000002")
     assert (told.status, told.message) == (OK, "not to be entered: the account is suspended")
@@ -875,22 +875,22 @@ def test_suspended_account_is_not_entered(ward: Ward) -> None:
 def test_organization_without_accounts_is_a_problem(ward: Ward) -> None:
     ward.aws.accounts.clear()
 
-    assert states(ward.examine()) == {"accounts": "problem"}
+    assert states(ward.run_checks()) == {"accounts": "problem"}
 
 
 def test_account_that_was_named_and_does_not_exist_ends_the_examination(ward: Ward) -> None:
     ward.aliases_fail = True  # the check of the archive tells that
 
     with pytest.raises(ConfigError, match="nobody"):
-        ward.examine("nobody")
+        ward.run_checks("nobody")
     with pytest.raises(ConfigError, match="000000000099"):
-        ward.examine("000000000099")
+        ward.run_checks("000000000099")
 
 
 def test_what_an_interruption_left_out_is_unknown(ward: Ward) -> None:
     ward.cancellation.event.set()
 
-    told = line(ward.examine(), CheckName.MEMBER_ROLE, ACCOUNT)
+    told = line(ward.run_checks(), CheckName.MEMBER_ROLE, ACCOUNT)
 
     assert (told.status, told.message) == (UNKNOWN, "not looked at: interrupted")
 
@@ -899,7 +899,7 @@ def test_defect_is_told_and_hides_nothing(ward: Ward) -> None:
     ward.aws.add(name="search", state=AccountState.SUSPENDED)
     ward.aws.before = breaks("look_at_policy", KeyError("no such key"))
 
-    report = ward.examine()
+    report = ward.run_checks()
 
     assert faults(report) == [("member_role", ACCOUNT)]
     assert "defect" in line(report, CheckName.MEMBER_ROLE, ACCOUNT).remedy
@@ -919,7 +919,7 @@ def test_defect_is_told_and_hides_nothing(ward: Ward) -> None:
 def test_function_is_judged_by_its_settings(ward: Ward, function: Function, status: CheckStatus, words: str) -> None:
     ward.function = function
 
-    told = line(ward.examine(), CheckName.FUNCTION)
+    told = line(ward.run_checks(), CheckName.FUNCTION)
 
     assert told.status is status
     assert words in told.message
@@ -937,7 +937,7 @@ def test_stop_switch_that_is_not_set_is_ok(ward: Ward, reading: Reading, words: 
     ward.config = make_config(enforcement={"stop": "ssm:/orgmfa/stop"})
     ward.reading = reading
 
-    told = line(ward.examine(), CheckName.STOP_SWITCH)
+    told = line(ward.run_checks(), CheckName.STOP_SWITCH)
 
     assert told.status is OK
     assert told.message == words
@@ -961,7 +961,7 @@ def test_stop_switch_that_is_set_or_unreadable_is_a_problem(
     ward.config = make_config(enforcement={"stop": "/var/orgmfa/stop"})
     ward.reading = reading
 
-    report = ward.examine()
+    report = ward.run_checks()
 
     assert states(report) == {"stop_switch": "problem"}
     told = line(report, CheckName.STOP_SWITCH)
@@ -972,24 +972,24 @@ def test_stop_switch_that_is_set_or_unreadable_is_a_problem(
 def test_schedule_that_is_disabled_is_a_problem(ward: Ward) -> None:
     ward.is_enabled = False
 
-    assert states(ward.examine()) == {"schedule": "problem"}
+    assert states(ward.run_checks()) == {"schedule": "problem"}
 
 
 @pytest.mark.parametrize("target", ["payments", ACCOUNT])
 def test_account_that_was_named_is_the_only_one_entered(ward: Ward, target: str) -> None:
     ward.aws.add(name="search")
 
-    report = ward.examine(target)
+    report = ward.run_checks(target)
 
     assert {check.account_id for check in report.checks} == {None, ACCOUNT}
 
 
 def test_slack_is_asked_with_what_the_secret_holds(ward: Ward) -> None:
     ward.config = make_config(slack={"secret": "orgmfa/slack"})
-    assert line(ward.examine(), CheckName.SLACK).message == "Slack accepts the webhook"
+    assert line(ward.run_checks(), CheckName.SLACK).message == "Slack accepts the webhook"
 
     ward.slack = DigestError("Slack refused the credentials: no_service")
-    assert states(ward.examine()) == {"slack": "problem"}
+    assert states(ward.run_checks()) == {"slack": "problem"}
 
 
 @pytest.mark.parametrize(
@@ -1002,7 +1002,7 @@ def test_slack_is_asked_with_what_the_secret_holds(ward: Ward) -> None:
 def test_security_hub_is_asked_only_where_findings_go_there(ward: Ward, words: str, *, enabled: bool) -> None:
     ward.config = make_config(securityhub={"enabled": enabled})
 
-    report = ward.examine()
+    report = ward.run_checks()
 
     assert words in line(report, CheckName.SECURITY_HUB).message
     assert (("security_hub", "", "") in ward.aws.calls) == enabled
@@ -1011,11 +1011,11 @@ def test_security_hub_is_asked_only_where_findings_go_there(ward: Ward, words: s
 def test_secret_that_cannot_be_used_leaves_slack_unknown(ward: Ward) -> None:
     ward.config = make_config(slack={"secret": "orgmfa/slack"})
     ward.aws.before = breaks("secret", fail(AccessDenied))
-    assert states(ward.examine()) == {"slack_secret": "problem", "slack": "unknown"}
+    assert states(ward.run_checks()) == {"slack_secret": "problem", "slack": "unknown"}
 
     ward.aws.before = lambda *_: None
     ward.secret = "neither"
-    told = line(ward.examine(), CheckName.SLACK_SECRET)
+    told = line(ward.run_checks(), CheckName.SLACK_SECRET)
     assert told.status is PROBLEM
     assert "bot_token" in told.remedy
 
@@ -1024,9 +1024,9 @@ def test_control_policies_that_cannot_be_read_or_hang_nowhere(ward: Ward) -> Non
     deny = '{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}'
     ward.policies = (Policy("torn", "{"), Policy("list", "[]"), Policy("quarantine", deny))
 
-    told = line(ward.examine(), CheckName.SCP).message
+    told = line(ward.run_checks(), CheckName.SCP).message
     ward.targets = ()
-    unattached = line(ward.examine(), CheckName.SCP).message
+    unattached = line(ward.run_checks(), CheckName.SCP).message
 
     assert told == (
         "the SCP torn cannot be read; the SCP list cannot be read; the SCP quarantine may deny iam:ListMFADevices, "
@@ -1115,7 +1115,7 @@ def test_accounts_with_the_same_finding_stand_together() -> None:
 
 def printed(*checks: Check, titles: Mapping[str, str], **console: Any) -> str:
     out = StringIO()
-    examination = Examination(build_doctor_report(checks), titles)
+    examination = DoctorRun(build_doctor_report(checks), titles)
     print_examination(examination, Console(file=out, width=80, **console))
     return out.getvalue()
 

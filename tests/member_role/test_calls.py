@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from moto.sts.models import sts_backends
 
-from orchestrator.cli.doctor_wiring import examine_hub
+from orchestrator.cli.doctor_wiring import run_doctor
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.doctor import Question
+from orchestrator.doctor import DoctorRequest
 from orchestrator.domain.config import Config
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.wiring import Hub, make_hub, make_run_id, run_once
@@ -54,8 +54,8 @@ def lose(aws: AwsServer, action: str) -> None:
     aws.after.append(lambda call: xml_error("InternalFailure", status=500) if call.action == action else None)
 
 
-def make_question(examination_id: str) -> Question:
-    return Question(examination_id=examination_id, config_source="the defaults")
+def make_question(run_id: str) -> DoctorRequest:
+    return DoctorRequest(run_id=run_id, config_source="the defaults")
 
 
 def furnish(aws: AwsServer, organization: SampleOrganization) -> tuple[str, str, str]:
@@ -84,7 +84,7 @@ def work(aws: AwsServer, organization: SampleOrganization, folder: Path) -> None
     run(hub, Mode.APPLY, payments)
     aws.after.clear()
     run(hub, Mode.RELEASE, payments)
-    examine_hub(hub, make_question("check-1"), cancellation=Cancellation(), observer=FakeObserver())
+    run_doctor(hub, make_question("check-1"), cancellation=Cancellation(), observer=FakeObserver())
 
     hub = open_hub(folder, "orchestrator")
     run(hub, Mode.APPLY, owned, unfinished)
@@ -92,7 +92,7 @@ def work(aws: AwsServer, organization: SampleOrganization, folder: Path) -> None
         arn = f"arn:aws:iam::{owned}:policy/EnforceMFA"
         aws.client("iam", owned).create_policy_version(PolicyArn=arn, PolicyDocument=GRANT, SetAsDefault=True)
     run(hub, Mode.APPLY, owned)
-    examine_hub(hub, make_question("check-2"), cancellation=Cancellation(), observer=FakeObserver())
+    run_doctor(hub, make_question("check-2"), cancellation=Cancellation(), observer=FakeObserver())
     organization.add_user(owned, "carol", keys=1)
     run(hub, Mode.PLAN, owned, later=timedelta(hours=1))
 

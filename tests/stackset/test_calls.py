@@ -15,9 +15,9 @@ import pytest
 
 from orchestrator.aws.clients import Clients
 from orchestrator.aws.file_store import make_store
-from orchestrator.cli.doctor_wiring import examine_hub
+from orchestrator.cli.doctor_wiring import run_doctor
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.doctor import Question
+from orchestrator.doctor import DoctorRequest
 from orchestrator.domain.config_file import load_config
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.lambdas import runtime as invocation
@@ -298,9 +298,7 @@ def test_the_operator_may_call_what_the_command_line_calls_and_nothing_else(
     run(hub, Mode.APPLY)
     run(hub, Mode.RELEASE)
     run(hub, Mode.PLAN, targets=(deployment.payments,), ou_ids=(deployment.root_id,))
-    examine_hub(
-        hub, Question(examination_id="1", config_source="a test"), cancellation=Cancellation(), observer=Quiet()
-    )
+    run_doctor(hub, DoctorRequest(run_id="1", config_source="a test"), cancellation=Cancellation(), observer=Quiet())
     hub.archive.load()
     run(deployment.hub(ORGMFA_ARCHIVE_KEEP="0d"), Mode.PLAN)
 
