@@ -21,13 +21,13 @@ from orchestrator.concurrency.work_sharing import call_helper
 T = TypeVar("T")
 R = TypeVar("R")
 
-PATIENCE_SECONDS = 12.0
+CANCEL_TIMEOUT_SECONDS = 12.0
 """How long work under way is waited for after cancellation: with archive and digest, the run ends within 30 s."""
 _TICK_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Worked(Generic[T, R]):
+class TaskResult(Generic[T, R]):
     """What became of one item: a result, an error, or neither where the work was not started or did not end."""
 
     item: T
@@ -35,14 +35,14 @@ class Worked(Generic[T, R]):
     error: BaseException | None = None
 
 
-def work_through(
+def map_unordered(
     items: Iterable[T],
     work: Callable[[T], R],
     *,
     workers: int,
     cancellation: Cancellation,
-    patience_seconds: float = PATIENCE_SECONDS,
-) -> Iterator[Worked[T, R]]:
+    patience_seconds: float = CANCEL_TIMEOUT_SECONDS,
+) -> Iterator[TaskResult[T, R]]:
     """Yield what became of each item, in the order of completion.
 
     Items are drawn on a thread of their own, so that a slow listing holds nothing up. After cancellation none is drawn
@@ -60,19 +60,19 @@ class _EndOfListing:
 
 
 class _Pool(Generic[T, R]):
-    """The threads of one `work_through`. `results` and `close` are for the calling thread, which alone starts work."""
+    """The threads of one `map_unordered`. `results` and `close` are for the calling thread, which alone starts work."""
 
     def __init__(self, work: Callable[[T], R], workers: int, cancellation: Cancellation) -> None:
         self._work = work
         self._cancellation = cancellation
-        self._inbox: SimpleQueue[T | Future[Worked[T, R]] | _EndOfListing] = SimpleQueue()
-        self._under_way: dict[Future[Worked[T, R]], T] = {}
+        self._inbox: SimpleQueue[T | Future[TaskResult[T, R]] | _EndOfListing] = SimpleQueue()
+        self._under_way: dict[Future[TaskResult[T, R]], T] = {}
         self._jobs: deque[Callable[[], object]] = deque()
         bind = one_core()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="account", initializer=bind)
         self._lister = ThreadPoolExecutor(1, thread_name_prefix="listing", initializer=bind)
 
-    def results(self, items: Iterable[T], patience_seconds: float) -> Iterator[Worked[T, R]]:
+    def results(self, items: Iterable[T], patience_seconds: float) -> Iterator[TaskResult[T, R]]:
         """Yield what became of each item, those given up last, and raise the error of the listing, if any."""
         listing = self._lister.submit(copy_context().run, self._announce, items)
         listing.add_done_callback(lambda _: self._inbox.put(_EndOfListing()))
@@ -86,7 +86,7 @@ class _Pool(Generic[T, R]):
                 for future in tuple(self._under_way):
                     future.cancel()
             yield from self._next_results(is_cancelled=give_up_at is not None)
-        yield from map(Worked, self._under_way.values())
+        yield from map(TaskResult, self._under_way.values())
         if listing.done() and (error := listing.exception()):
             raise error
 
@@ -101,7 +101,7 @@ class _Pool(Generic[T, R]):
             if self._cancellation.reason:
                 return
 
-    def _next_results(self, *, is_cancelled: bool) -> Iterator[Worked[T, R]]:
+    def _next_results(self, *, is_cancelled: bool) -> Iterator[TaskResult[T, R]]:
         """Yield the result that arrives next, if any; an item that arrives starts its work."""
         try:
             arrival = self._inbox.get(timeout=_TICK_SECONDS)
@@ -112,7 +112,7 @@ class _Pool(Generic[T, R]):
         elif isinstance(arrival, _EndOfListing):
             return
         elif is_cancelled:
-            yield Worked(arrival)
+            yield TaskResult(arrival)
         else:
             future = self._threads.submit(copy_context().run, self._start, arrival)
             self._under_way[future] = arrival
@@ -136,17 +136,17 @@ class _Pool(Generic[T, R]):
             return
         job()
 
-    def _start(self, item: T) -> Worked[T, R]:
+    def _start(self, item: T) -> TaskResult[T, R]:
         """Do the work of one item, on a thread of the pool, unless cancellation came first."""
         self._help()
         if self._cancellation.reason:
-            return Worked(item)
+            return TaskResult(item)
         call_helper.set(self._call)
-        return Worked(item, self._work(item))
+        return TaskResult(item, self._work(item))
 
 
-def _worked(item: T, future: "Future[Worked[T, R]]") -> Worked[T, R]:
+def _worked(item: T, future: "Future[TaskResult[T, R]]") -> TaskResult[T, R]:
     if future.cancelled():
-        return Worked(item)
+        return TaskResult(item)
     error = future.exception()
-    return Worked(item, error=error) if error else future.result()
+    return TaskResult(item, error=error) if error else future.result()

@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 ITEMS_PER_HELPER = 8
 """For fewer items than this nobody is called: handing them over would cost more than it saves."""
-STINT = 20
+ITEMS_PER_TURN = 20
 """Items after which a helper goes back to the end of the queue, so that others are helped too."""
 
 
@@ -26,7 +26,7 @@ call_helper: ContextVar[Callable[[Callable[[], object]], None] | None] = Context
 """Hands a job to the pool that the calling thread works in, for a thread that is free; None outside of a pool."""
 
 
-def share_out(items: Sequence[T], work: Callable[[T], R], pace: Pace) -> list[R]:
+def map_shared(items: Sequence[T], work: Callable[[T], R], pace: Pace) -> list[R]:
     """Return the results of the items, in their order; as many are worked on at once as the pace allows.
 
     Helpers run in a copy of the caller's context. An exception of one item is raised once the items under way are done,
@@ -36,7 +36,7 @@ def share_out(items: Sequence[T], work: Callable[[T], R], pace: Pace) -> list[R]
 
 
 class _Share(Generic[T, R]):
-    """The items of one `share_out`, and who is at work on them."""
+    """The items of one `map_shared`, and who is at work on them."""
 
     def __init__(self, items: Sequence[T], work: Callable[[T], R], pace: Pace) -> None:
         self._work = work
@@ -70,7 +70,7 @@ class _Share(Generic[T, R]):
             self._call_helper(partial(copy_context().run, self._help))
 
     def _help(self) -> None:
-        for _ in range(STINT):
+        for _ in range(ITEMS_PER_TURN):
             if self._helpers >= self._pace.allowed or not self._work_on_next():
                 break
         with self._changed:

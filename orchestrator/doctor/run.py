@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from orchestrator.concurrency.pool import Worked, work_through
+from orchestrator.concurrency.pool import TaskResult, map_unordered
 from orchestrator.doctor.accounts import CheckedAccount, check_account
 from orchestrator.doctor.config_checks import check_configuration, check_exemptions, check_limits
 from orchestrator.doctor.deployment import check_deployment
@@ -140,25 +140,25 @@ def _examine_accounts(
 
     found: dict[str, CheckedAccount] = {}
     tools.observer.phase("looking", len(accounts))
-    for worked in work_through(
+    for done in map_unordered(
         accounts, work, workers=tools.config.concurrency.workers, cancellation=tools.cancellation
     ):
-        examined = found[worked.item.id] = worked.result or _unexamined(worked, tools)
+        examined = found[done.item.id] = done.result or _unexamined(done, tools)
         tools.observer.done(
             "looking", changes=0, failed=any(check.status is CheckStatus.PROBLEM for check in examined.checks)
         )
-    return [(account, found.get(account.id) or _unexamined(Worked(account), tools)) for account in accounts]
+    return [(account, found.get(account.id) or _unexamined(TaskResult(account), tools)) for account in accounts]
 
 
-def _unexamined(worked: Worked[Account, CheckedAccount], tools: DoctorContext) -> CheckedAccount:
+def _unexamined(done: TaskResult[Account, CheckedAccount], tools: DoctorContext) -> CheckedAccount:
     """Return the line of an account whose examination never came to its end."""
-    account = worked.item
-    if worked.error is None:
+    account = done.item
+    if done.error is None:
         message = f"not looked at: {tools.cancellation.reason or 'interrupted'}"
         check = unknown(CheckName.MEMBER_ROLE, message, "Run doctor again.")
     else:
-        log.error("unexpected_error", account_id=account.id, exc_info=worked.error)
-        defect = explain_defect(worked.error, Stage.INSPECT, account)
+        log.error("unexpected_error", account_id=account.id, exc_info=done.error)
+        defect = explain_defect(done.error, Stage.INSPECT, account)
         check = problem(CheckName.MEMBER_ROLE, defect.message, defect.remedy)
     return CheckedAccount((check.of(account.id),))
 

@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 import structlog
 
-from orchestrator.concurrency.work_sharing import share_out
+from orchestrator.concurrency.work_sharing import map_shared
 from orchestrator.domain.errors import AwsError, NotFound, QuotaExceeded, Throttled, Unavailable
 from orchestrator.domain.model import (
     Access,
@@ -81,7 +81,7 @@ def apply_account(plan: AccountResult, context: RunContext, progress: Progress) 
                         return as_not_reached(plan, progress, context.cancellation.reason or "interrupted")
                     plan = looked_at
                 progress.decisions.extend(one for one in plan.decisions if one.outcome is not Outcome.PLANNED)
-                share_out(_planned(plan), settle, pace)
+                map_shared(_planned(plan), settle, pace)
         except AwsError as error:
             return failed(_without(plan, gone), progress, _explain(error, plan.account, context))
         plan = _without(plan, gone)

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import structlog
 
-from orchestrator.concurrency.pool import Worked, work_through
+from orchestrator.concurrency.pool import TaskResult, map_unordered
 from orchestrator.domain.model import Account, AccountResult, Problem, Stage, Status
 from orchestrator.domain.remedies import explain_defect
 from orchestrator.domain.selection import skip_account
@@ -32,8 +32,8 @@ class AccountExecutor:
         """Plan every account, while accounts are still being listed."""
         observer = self._context.observer
         observer.phase(INSPECTING, None)
-        for worked in self._work_through(accounts, self._plan):
-            result = worked.result or compress_result(self._uninspected(worked.item, worked.error))
+        for done in self._work_through(accounts, self._plan):
+            result = done.result or compress_result(self._uninspected(done.item, done.error))
             self._results.put(result)
             observer.found(INSPECTING, self._results.listed)
             observer.done(INSPECTING, changes=result.planned, failed=result.status is Status.FAILED)
@@ -50,9 +50,9 @@ class AccountExecutor:
             return compress_result(apply_account(self._results[account_id], self._context, progress[account_id]))
 
         observer.phase(APPLYING, len(progress))
-        for worked in self._work_through(progress, apply):
-            account_id = worked.item
-            result = worked.result or compress_result(self._unapplied(account_id, progress[account_id], worked.error))
+        for done in self._work_through(progress, apply):
+            account_id = done.item
+            result = done.result or compress_result(self._unapplied(account_id, progress[account_id], done.error))
             self._results.put(result)
             del left[account_id]
             observer.done(APPLYING, changes=result.written, failed=result.status is Status.FAILED)
@@ -61,9 +61,9 @@ class AccountExecutor:
 
     def _work_through(
         self, items: Iterable[T], work: Callable[[T], CompressedResult]
-    ) -> Iterator[Worked[T, CompressedResult]]:
+    ) -> Iterator[TaskResult[T, CompressedResult]]:
         workers = self._context.config.concurrency.workers
-        return work_through(items, work, workers=workers, cancellation=self._context.cancellation)
+        return map_unordered(items, work, workers=workers, cancellation=self._context.cancellation)
 
     def _plan(self, account: Account) -> CompressedResult:
         return compress_result(skip(account, self._context) or inspect_account(account, self._context))

@@ -10,7 +10,7 @@ from typing import TypeVar
 import structlog
 
 from orchestrator.concurrency.adaptive_limit import Pace
-from orchestrator.concurrency.work_sharing import share_out
+from orchestrator.concurrency.work_sharing import map_shared
 from orchestrator.domain.errors import AwsError, NotFound
 from orchestrator.domain.model import (
     Access,
@@ -90,8 +90,8 @@ def _share_where(
     needs: Callable[[T], bool], items: Sequence[T], work: Callable[[T], T | None], *, pace: Pace
 ) -> list[T]:
     """Return the items in their order, those that need it as the work leaves them, and without those it finds gone."""
-    worked = iter(share_out([item for item in items if needs(item)], work, pace))
-    known = (next(worked) if needs(item) else item for item in items)
+    done = iter(map_shared([item for item in items if needs(item)], work, pace))
+    known = (next(done) if needs(item) else item for item in items)
     return [item for item in known if item is not None]
 
 

@@ -15,7 +15,7 @@ from orchestrator.domain.model import RunRequest
 from orchestrator.domain.remedies import select_remedy
 from orchestrator.pipeline.ports import Directory, OuPath
 
-PATIENCE_SECONDS = 10.0
+CANCEL_TIMEOUT_SECONDS = 10.0
 """How long a report waits for the OUs once all else is done: a large tree takes hundreds of calls in a row."""
 FEW_ACCOUNTS = 20
 """Up to so many accounts it takes fewer calls to climb up from each than to walk down the whole tree."""
@@ -33,7 +33,7 @@ class OuPathLookup:
         request: RunRequest,
         cancellation: Cancellation,
         *,
-        patience_seconds: float = PATIENCE_SECONDS,
+        patience_seconds: float = CANCEL_TIMEOUT_SECONDS,
     ) -> None:
         """Begin; `patience_seconds` is how long `finish` waits."""
         self._directory = directory

@@ -14,8 +14,8 @@ from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import READ_ACTIONS, MemberSessions, RoleNames, _AssumedRole, get_caller
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.concurrency.pool import work_through
-from orchestrator.concurrency.work_sharing import share_out
+from orchestrator.concurrency.pool import map_unordered
+from orchestrator.concurrency.work_sharing import map_shared
 from orchestrator.domain.errors import AssumeRoleDenied, DeniedByScp, NoCredentials, NotFound
 from orchestrator.domain.model import Access
 from tests.aws_server import Answer, AwsServer, Call, xml_error
@@ -165,13 +165,13 @@ def test_threads_that_help_in_an_account_sign_for_it_and_share_its_pace(aws: Aws
                 retrier.call(iam.get_user, UserName=f"of-{account_id}-{number}")
 
         with sessions.enter(account_id, Access.INSPECT) as pace:
-            share_out(range(32), ask, pace)
+            map_shared(range(32), ask, pace)
             return pace.allowed
 
     aws.faults.append(throttle_first_account)
-    worked = list(work_through(ACCOUNTS[:3], work, workers=12, cancellation=Cancellation()))
+    done = list(map_unordered(ACCOUNTS[:3], work, workers=12, cancellation=Cancellation()))
 
-    assert {one.item: one.result for one in worked} == dict(zip(ACCOUNTS, [1, 4, 4], strict=False))
+    assert {one.item: one.result for one in done} == dict(zip(ACCOUNTS, [1, 4, 4], strict=False))
     asked = [(call.account_id, call.parameters["UserName"]) for call in aws.calls if call.action == "GetUser"]
     assert set(asked) == {(one, f"of-{one}-{number}") for one in ACCOUNTS[:3] for number in range(32)}
 

@@ -36,10 +36,10 @@ def _mix(stage: Stage, rng: Random) -> None:
 
 def _run_somehow(stage: Stage, rng: Random) -> list[Evidence]:
     """Run as the command line or the Lambda does, perhaps told to end."""
-    draw = rng.random()
-    if draw < 0.5:
+    submit_all = rng.random()
+    if submit_all < 0.5:
         return [stage.run()]
-    if draw < 0.7:
+    if submit_all < 0.7:
         cancellation = Cancellation()
         stage.server.happenings.append(at_call(rng.randint(1, 150), cancellation.event.set))
         return [stage.run(cancellation=cancellation)]

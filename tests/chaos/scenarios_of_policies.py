@@ -35,10 +35,10 @@ def _make_owned(stage: Stage, rng: Random) -> None:
 def _unmake(place: Place, rng: Random) -> None:
     """Take away what an account has of policy and group, as far as that frees nobody who is enforced already."""
     iam, ways = backend(place.id), {person.kind.enforced for person in place.people}
-    draw = rng.random()
-    if draw < 0.3:
+    submit_all = rng.random()
+    if submit_all < 0.3:
         moto_iam.age_policy(iam, versions=rng.choice([2, 5]))
-    elif draw < 0.7 and ways == {None}:
+    elif submit_all < 0.7 and ways == {None}:
         moto_iam.delete_policy(iam)
     if "group" not in ways and rng.random() < 0.6:
         rng.choice([moto_iam.delete_group, moto_iam.empty_group])(iam)

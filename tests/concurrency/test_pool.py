@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orchestrator.concurrency.cancellation import Cancellation, CancelReason
-from orchestrator.concurrency.pool import Worked, work_through
+from orchestrator.concurrency.pool import TaskResult, map_unordered
 
 LONG = 30.0
 
@@ -21,10 +21,10 @@ def wait_for(event: Event) -> None:
     assert event.wait(LONG), "what this waits for never happened"
 
 
-def told(worked: Iterable[Worked[Any, Any]]) -> dict[Any, Worked[Any, Any]]:
+def told(done: Iterable[TaskResult[Any, Any]]) -> dict[Any, TaskResult[Any, Any]]:
     """Return what became of each item; an item that is told twice fails."""
-    found: dict[Any, Worked[Any, Any]] = {}
-    for one in worked:
+    found: dict[Any, TaskResult[Any, Any]] = {}
+    for one in done:
         assert one.item not in found
         found[one.item] = one
     return found
@@ -35,13 +35,13 @@ def told(worked: Iterable[Worked[Any, Any]]) -> dict[Any, Worked[Any, Any]]:
 
 @pytest.mark.parametrize("workers", [1, 3, 64])
 def test_every_item_has_its_result(workers: int) -> None:
-    found = told(work_through(range(50), lambda item: item * 2, workers=workers, cancellation=Cancellation()))
+    found = told(map_unordered(range(50), lambda item: item * 2, workers=workers, cancellation=Cancellation()))
 
-    assert {item: worked.result for item, worked in found.items()} == {item: item * 2 for item in range(50)}
+    assert {item: done.result for item, done in found.items()} == {item: item * 2 for item in range(50)}
 
 
 def test_nothing_to_do_gives_nothing() -> None:
-    assert list(work_through(iter(()), str, workers=2, cancellation=Cancellation())) == []
+    assert list(map_unordered(iter(()), str, workers=2, cancellation=Cancellation())) == []
 
 
 def test_work_starts_while_items_are_still_being_listed() -> None:
@@ -56,7 +56,7 @@ def test_work_starts_while_items_are_still_being_listed() -> None:
         if item == "first":
             first_is_done.set()
 
-    assert set(told(work_through(items(), work, workers=1, cancellation=Cancellation()))) == {"first", "second"}
+    assert set(told(map_unordered(items(), work, workers=1, cancellation=Cancellation()))) == {"first", "second"}
 
 
 def test_results_are_given_while_others_are_under_way() -> None:
@@ -67,11 +67,11 @@ def test_results_are_given_while_others_are_under_way() -> None:
             wait_for(go_on)
         return item
 
-    worked = work_through(["slow", "quick"], work, workers=2, cancellation=Cancellation())
+    done = map_unordered(["slow", "quick"], work, workers=2, cancellation=Cancellation())
 
-    assert next(worked).item == "quick"
+    assert next(done).item == "quick"
     go_on.set()
-    assert [one.result for one in worked] == ["slow"]
+    assert [one.result for one in done] == ["slow"]
 
 
 def test_listing_that_ends_after_the_last_result_is_not_waited_for_any_longer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_listing_that_ends_after_the_last_result_is_not_waited_for_any_longer(mo
         sleep(0.1)  # so that the caller has begun to wait for what comes next
 
     def listen() -> None:
-        for _ in work_through(items(), str, workers=1, cancellation=Cancellation()):
+        for _ in map_unordered(items(), str, workers=1, cancellation=Cancellation()):
             last_is_told.set()
 
     listener = Thread(target=listen, daemon=True)
@@ -110,7 +110,7 @@ def test_workers_and_listing_run_on_the_core_of_the_caller(monkeypatch: pytest.M
 
     threads = {
         ident
-        for one in work_through(items(), work, workers=3, cancellation=Cancellation())
+        for one in map_unordered(items(), work, workers=3, cancellation=Cancellation())
         for ident in (one.item, one.result)
     }
 
@@ -122,15 +122,15 @@ def test_workers_and_listing_run_on_the_core_of_the_caller(monkeypatch: pytest.M
 def test_as_many_items_are_worked_on_at_once_as_there_are_workers() -> None:
     at_once = Barrier(8)
 
-    found = told(work_through(range(8), lambda _: at_once.wait(LONG), workers=8, cancellation=Cancellation()))
+    found = told(map_unordered(range(8), lambda _: at_once.wait(LONG), workers=8, cancellation=Cancellation()))
 
-    assert sorted(worked.result or 0 for worked in found.values()) == list(range(8))
+    assert sorted(done.result or 0 for done in found.values()) == list(range(8))
 
 
 def test_no_more_items_are_worked_on_at_once_than_there_are_workers() -> None:
     names: set[str] = set()
 
-    list(work_through(range(40), lambda _: names.add(current_thread().name), workers=2, cancellation=Cancellation()))
+    list(map_unordered(range(40), lambda _: names.add(current_thread().name), workers=2, cancellation=Cancellation()))
 
     assert len(names) <= 2
     assert current_thread().name not in names
@@ -143,10 +143,10 @@ def test_exception_belongs_to_its_item_alone(error: BaseException) -> None:
             raise error
         return item
 
-    found = told(work_through(range(5), work, workers=2, cancellation=Cancellation()))
+    found = told(map_unordered(range(5), work, workers=2, cancellation=Cancellation()))
 
-    assert found[2] == Worked(2, error=error)
-    assert {item for item, worked in found.items() if worked.error is None} == {0, 1, 3, 4}
+    assert found[2] == TaskResult(2, error=error)
+    assert {item for item, done in found.items() if done.error is None} == {0, 1, 3, 4}
     assert all(found[item].result == item for item in (0, 1, 3, 4))
 
 
@@ -157,7 +157,7 @@ def test_listing_that_breaks_off_raises_after_the_items_it_gave() -> None:
 
     seen: list[str | None] = []
     with pytest.raises(ConnectionError, match="page 2"):
-        seen.extend(one.result for one in work_through(items(), str, workers=1, cancellation=Cancellation()))
+        seen.extend(one.result for one in map_unordered(items(), str, workers=1, cancellation=Cancellation()))
 
     assert seen == ["0", "1", "2"]
 
@@ -167,17 +167,17 @@ def test_listing_that_breaks_off_at_once_raises() -> None:
         raise ConnectionError(f"page {page}")
 
     with pytest.raises(ConnectionError, match="page 1"):
-        list(work_through(map(read, [1, 2]), str, workers=1, cancellation=Cancellation()))
+        list(map_unordered(map(read, [1, 2]), str, workers=1, cancellation=Cancellation()))
 
 
 def test_caller_may_stop_listening() -> None:
     started: list[int] = []
-    worked = work_through(range(3), started.append, workers=1, cancellation=Cancellation())
+    done = map_unordered(range(3), started.append, workers=1, cancellation=Cancellation())
 
-    next(worked)
-    worked.close()  # type: ignore[attr-defined]  # work_through is a generator, and says only that it is an iterator
+    next(done)
+    done.close()  # type: ignore[attr-defined]  # work_through is a generator, and says only that it is an iterator
 
-    assert next(worked, None) is None
+    assert next(done, None) is None
 
 
 # -- cancellation ----------------------------------------------------------------------------------------------------
@@ -217,10 +217,10 @@ def test_after_a_cancellation_nothing_is_started_and_what_was_drawn_is_told(reas
         cancellation.event.set()
     started: list[int] = []
 
-    found = told(work_through(range(1000), started.append, workers=4, cancellation=cancellation))
+    found = told(map_unordered(range(1000), started.append, workers=4, cancellation=cancellation))
 
     assert started == []
-    assert found in ({}, {0: Worked(0)})  # the first may have been drawn, or not
+    assert found in ({}, {0: TaskResult(0)})  # the first may have been drawn, or not
 
 
 def test_cancellation_ends_the_listing_and_tells_what_was_drawn() -> None:
@@ -243,15 +243,15 @@ def test_cancellation_ends_the_listing_and_tells_what_was_drawn() -> None:
         wait_for(go_on)
         return "finished"
 
-    found: dict[int, Worked[int, str]] = {}
-    for one in work_through(items(), work, workers=1, cancellation=cancellation):
+    found: dict[int, TaskResult[int, str]] = {}
+    for one in map_unordered(items(), work, workers=1, cancellation=cancellation):
         found[one.item] = one
         if one.item == 3:
             go_on.set()
 
     assert drawn == [0, 1, 2, 3]
     assert started == [0]
-    assert found == {0: Worked(0, result="finished"), 1: Worked(1), 2: Worked(2), 3: Worked(3)}
+    assert found == {0: TaskResult(0, result="finished"), 1: TaskResult(1), 2: TaskResult(2), 3: TaskResult(3)}
 
 
 def test_cancellation_cancels_what_waits_and_lets_what_runs_finish() -> None:
@@ -271,16 +271,16 @@ def test_cancellation_cancels_what_waits_and_lets_what_runs_finish() -> None:
             wait_for(go_on)
         return "finished"
 
-    worked = work_through(items(), work, workers=1, cancellation=cancellation)
-    quick = next(worked)  # the end of `quick` is announced after both others, so they have been handed to the worker
+    done = map_unordered(items(), work, workers=1, cancellation=cancellation)
+    quick = next(done)  # the end of `quick` is announced after both others, so they have been handed to the worker
     wait_for(runs)
     cancellation.event.set()
-    cancelled = next(worked)
+    cancelled = next(done)
     go_on.set()
 
-    assert quick == Worked("quick", result="finished")
-    assert cancelled == Worked("waiting")
-    assert list(worked) == [Worked("under way", result="finished")]
+    assert quick == TaskResult("quick", result="finished")
+    assert cancelled == TaskResult("waiting")
+    assert list(done) == [TaskResult("under way", result="finished")]
     assert started == ["quick", "under way"]
 
 
@@ -317,13 +317,13 @@ def test_worker_that_is_done_starts_nothing_after_a_cancellation_even_before_the
         else:
             cancellation.asked_by_worker.set()
 
-    worked = work_through(items(), work, workers=1, cancellation=cancellation)
-    next(worked)
+    done = map_unordered(items(), work, workers=1, cancellation=cancellation)
+    next(done)
     wait_for(runs)
     cancellation.event.set()
     go_on.set()
     wait_for(cancellation.asked_by_worker)
-    list(worked)
+    list(done)
 
     assert started == ["first", "second"]
 
@@ -343,9 +343,9 @@ def test_work_that_does_not_end_is_told_as_abandoned_when_patience_does() -> Non
 
     with ExitStack() as at_the_end:
         at_the_end.callback(go_on.set)
-        found = told(work_through(items(), work, workers=1, cancellation=cancellation, patience_seconds=0))
+        found = told(map_unordered(items(), work, workers=1, cancellation=cancellation, patience_seconds=0))
 
-    assert found == {"stuck": Worked("stuck")}
+    assert found == {"stuck": TaskResult("stuck")}
 
 
 def test_listing_that_does_not_end_holds_no_cancellation_up() -> None:
@@ -362,7 +362,7 @@ def test_listing_that_does_not_end_holds_no_cancellation_up() -> None:
 
     with ExitStack() as at_the_end:
         at_the_end.callback(go_on.set)
-        found = told(work_through(items(), work, workers=1, cancellation=cancellation, patience_seconds=float("inf")))
+        found = told(map_unordered(items(), work, workers=1, cancellation=cancellation, patience_seconds=float("inf")))
 
     assert set(found) == {1}
 
@@ -376,12 +376,12 @@ def test_work_and_listing_see_the_variables_of_the_caller() -> None:
     def items() -> Iterator[str]:
         yield f"listed by {word.get()}"
 
-    (worked,) = work_through(
+    (done,) = map_unordered(
         items(), lambda item: f"{item}, done for {word.get()}", workers=1, cancellation=Cancellation()
     )
     word.reset(token)
 
-    assert worked.result == "listed by caller, done for caller"
+    assert done.result == "listed by caller, done for caller"
 
 
 def test_what_one_item_sets_neither_another_nor_the_caller_sees() -> None:
@@ -394,11 +394,11 @@ def test_what_one_item_sets_neither_another_nor_the_caller_sees() -> None:
         at_once.wait(LONG)
         return before, word.get()
 
-    found = told(work_through(range(8), work, workers=4, cancellation=Cancellation()))
+    found = told(map_unordered(range(8), work, workers=4, cancellation=Cancellation()))
     after = word.get()
     word.reset(token)
 
-    assert {item: worked.result for item, worked in found.items()} == {
+    assert {item: done.result for item, done in found.items()} == {
         item: ("caller", f"item {item}") for item in range(8)
     }
     assert after == "caller"

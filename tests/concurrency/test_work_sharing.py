@@ -10,8 +10,8 @@ import pytest
 
 from orchestrator.concurrency.adaptive_limit import MOST, Pace
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.concurrency.pool import work_through
-from orchestrator.concurrency.work_sharing import ITEMS_PER_HELPER, STINT, _Share, call_helper, share_out
+from orchestrator.concurrency.pool import map_unordered
+from orchestrator.concurrency.work_sharing import ITEMS_PER_HELPER, ITEMS_PER_TURN, _Share, call_helper, map_shared
 
 LONG = 30.0
 
@@ -33,10 +33,10 @@ def make_pace(allowed: int) -> Pace:
 
 def in_a_pool(job: Callable[[], Any], workers: int) -> Any:
     """Return what a job returns that runs on a thread of a pool whose other threads are idle."""
-    (worked,) = work_through(["job"], lambda _: job(), workers=workers, cancellation=Cancellation())
-    if worked.error is not None:
-        raise worked.error
-    return worked.result
+    (done,) = map_unordered(["job"], lambda _: job(), workers=workers, cancellation=Cancellation())
+    if done.error is not None:
+        raise done.error
+    return done.result
 
 
 @dataclass
@@ -53,7 +53,7 @@ class CalledCrew:
 
         def run() -> list[Any]:
             call_helper.set(self.call)
-            return share_out(items, work, pace)
+            return map_shared(items, work, pace)
 
         return copy_context().run(run)
 
@@ -86,14 +86,14 @@ def test_alone_the_caller_does_everything_in_order() -> None:
         done.append(item)
         return str(item)
 
-    results = share_out(range(50), work, Pace())
+    results = map_shared(range(50), work, Pace())
 
     assert results == [str(item) for item in range(50)]
     assert done == list(range(50))
 
 
 def test_no_items_give_no_results() -> None:
-    assert share_out([], str, Pace()) == []
+    assert map_shared([], str, Pace()) == []
 
 
 @pytest.mark.parametrize("allowed", [2, 4, 16])
@@ -106,7 +106,7 @@ def test_idle_threads_help_as_many_as_the_pace_allows_and_results_keep_the_order
                 at_once.wait(LONG)
             return str(item)
 
-    results = in_a_pool(lambda: share_out(range(200), work, make_pace(allowed)), workers=20)
+    results = in_a_pool(lambda: map_shared(range(200), work, make_pace(allowed)), workers=20)
 
     assert results == [str(item) for item in range(200)]
     assert count.most == allowed
@@ -115,7 +115,7 @@ def test_idle_threads_help_as_many_as_the_pace_allows_and_results_keep_the_order
 def test_there_are_never_more_threads_than_the_pool_has() -> None:
     names: set[str] = set()
 
-    in_a_pool(lambda: share_out(range(200), lambda _: names.add(current_thread().name), make_pace(16)), workers=3)
+    in_a_pool(lambda: map_shared(range(200), lambda _: names.add(current_thread().name), make_pace(16)), workers=3)
 
     assert len(names) <= 3
 
@@ -179,7 +179,7 @@ def test_helper_goes_to_the_end_of_the_queue_after_a_stint() -> None:
 
     called.share(range(200), work, make_pace(2))
 
-    assert helped == list(range(1, STINT + 1))
+    assert helped == list(range(1, ITEMS_PER_TURN + 1))
     assert waiting == [1]
 
 
@@ -220,16 +220,16 @@ def test_caller_waits_for_the_helper_that_has_an_item() -> None:
 
 
 def test_pool_of_one_thread_does_not_lock_up() -> None:
-    assert len(in_a_pool(lambda: share_out(range(100), str, make_pace(16)), workers=1)) == 100
+    assert len(in_a_pool(lambda: map_shared(range(100), str, make_pace(16)), workers=1)) == 100
 
 
 def test_large_pieces_that_all_want_help_end() -> None:
     """Four pieces on four threads: nobody is idle at first, and none waits for another."""
 
     def work(piece: int) -> list[str]:
-        return share_out(range(300), lambda item: f"{piece}-{item}", make_pace(16))
+        return map_shared(range(300), lambda item: f"{piece}-{item}", make_pace(16))
 
-    found = {one.item: one.result for one in work_through(range(12), work, workers=4, cancellation=Cancellation())}
+    found = {one.item: one.result for one in map_unordered(range(12), work, workers=4, cancellation=Cancellation())}
 
     assert found == {piece: [f"{piece}-{item}" for item in range(300)] for piece in range(12)}
 
@@ -255,16 +255,16 @@ def test_free_thread_helps_before_it_begins_the_next_piece() -> None:
         if item == "large":
             large_threads.append(current_thread())
             wait_for(listed)
-            share_out(range(100), work_in_large, make_pace(2))
+            map_shared(range(100), work_in_large, make_pace(2))
             large_is_done.set()
         elif item == "small":
             wait_for(calls_for_help)
         else:
             wait_for(large_is_done)
 
-    worked = list(work_through(items(), work, workers=2, cancellation=Cancellation()))
+    done = list(map_unordered(items(), work, workers=2, cancellation=Cancellation()))
 
-    assert [one.error for one in worked] == [None, None, None]
+    assert [one.error for one in done] == [None, None, None]
 
 
 def test_work_that_is_not_waited_for_any_longer_goes_on_alone() -> None:
@@ -279,10 +279,10 @@ def test_work_that_is_not_waited_for_any_longer_goes_on_alone() -> None:
     def work(item: str) -> None:
         runs.set()
         wait_for(go_on)
-        results.extend(share_out(range(100), str, make_pace(4)))
+        results.extend(map_shared(range(100), str, make_pace(4)))
         done.set()
 
-    list(work_through(items(), work, workers=4, cancellation=cancellation, patience_seconds=0))
+    list(map_unordered(items(), work, workers=4, cancellation=cancellation, patience_seconds=0))
     go_on.set()
     wait_for(done)
 
@@ -333,7 +333,7 @@ def test_helpers_see_the_variables_of_the_caller_and_keep_theirs() -> None:
 
     def job() -> str:
         token = word.set("caller")
-        share_out(range(100), work, make_pace(4))
+        map_shared(range(100), work, make_pace(4))
         after = word.get()
         word.reset(token)
         return after

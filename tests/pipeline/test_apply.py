@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.concurrency.pool import work_through
+from orchestrator.concurrency.pool import map_unordered
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import NotFound
 from orchestrator.domain.model import AccountResult, Decision, LiveUser, Mode, Outcome, Problem, Stage, Status
@@ -55,11 +55,11 @@ class Office:
 
     def in_a_pool(self, job: Callable[[], AccountResult]) -> AccountResult:
         """Return what a job returns on a thread of a pool with more threads than may be at work in one account."""
-        (worked,) = work_through(["job"], lambda _: job(), workers=20, cancellation=Cancellation())
-        if worked.error is not None:
-            raise worked.error
-        assert worked.result is not None
-        return worked.result
+        (done,) = map_unordered(["job"], lambda _: job(), workers=20, cancellation=Cancellation())
+        if done.error is not None:
+            raise done.error
+        assert done.result is not None
+        return done.result
 
     def at_first(self, action: str, then: Callable[[], None]) -> None:
         """Have the first calls of an action wait for one another, and then something happen before any goes on."""
