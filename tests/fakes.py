@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from orchestrator.aws.file_store import StoredFile
-from orchestrator.concurrency.adaptive_limit import Pace
+from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
 from orchestrator.concurrency.cancellation import Cancellation, CancelReason
 from orchestrator.domain.assessment import make_rules
 from orchestrator.domain.config import Config
@@ -106,11 +106,11 @@ class FakeAws:
     # -- Sessions
 
     @contextmanager
-    def enter(self, account_id: str, access: Access) -> Iterator[Pace]:
+    def enter(self, account_id: str, access: Access) -> Iterator[AdaptiveLimit]:
         self._note("enter", account_id, access.value)
         token = _entered.set(account_id)
         try:
-            yield Pace()
+            yield AdaptiveLimit()
         finally:
             _entered.reset(token)
 

@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_event, wait_random_exponential
 
 from orchestrator.aws.errors import translated
-from orchestrator.concurrency.adaptive_limit import Pace
+from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import AwsError, NoCredentials, Throttled, Unavailable, Unreachable
 
@@ -41,7 +41,7 @@ class AccountRetries:
     def __init__(self, renew: Callable[[], None] | None = None) -> None:
         """Start with a full quota; `renew` is called when AWS no longer takes the credentials."""
         self.renew = renew
-        self.pace = Pace()
+        self.limit = AdaptiveLimit()
         self._left = QUOTA
 
     def take(self) -> bool:
@@ -54,14 +54,14 @@ class AccountRetries:
     def give_back(self) -> None:
         """Put back what an answered call earns, up to the full quota."""
         self._left = min(QUOTA, self._left + REFUND)
-        self.pace.answered()
+        self.limit.on_success()
 
 
 _retries: ContextVar[AccountRetries | None] = ContextVar("account_retries", default=None)
 
 
 @contextmanager
-def own_retries(renew: Callable[[], None] | None = None) -> Iterator[Pace]:
+def own_retries(renew: Callable[[], None] | None = None) -> Iterator[AdaptiveLimit]:
     """Give the calls made inside a retry quota of their own, and the way to renew their credentials.
 
     Yields the pace that these calls set: it falls while they are throttled.
@@ -69,7 +69,7 @@ def own_retries(renew: Callable[[], None] | None = None) -> Iterator[Pace]:
     retries = AccountRetries(renew)
     token = _retries.set(retries)
     try:
-        yield retries.pace
+        yield retries.limit
     finally:
         _retries.reset(token)
 
@@ -116,7 +116,7 @@ class Retrier:
                 return retries.renew is not None
             if isinstance(error, Throttled):
                 self.throttles += 1
-                retries.pace.throttled()
+                retries.limit.on_throttle()
             return isinstance(error, Throttled | Unavailable)
 
         def is_over(state: RetryCallState) -> bool:

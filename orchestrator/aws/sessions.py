@@ -16,7 +16,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, stop_w
 from orchestrator.aws.clients import Clients, signing_for
 from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retries import Retrier, own_retries
-from orchestrator.concurrency.adaptive_limit import Pace
+from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
 from orchestrator.domain.errors import AccessDenied, AssumeRoleDenied, DeniedByScp, RegionDisabled
 from orchestrator.domain.model import Access, Caller
 
@@ -105,16 +105,16 @@ class MemberSessions:
         self._sleep = sleep
 
     @contextmanager
-    def enter(self, account_id: str, access: Access) -> Iterator[Pace]:
+    def enter(self, account_id: str, access: Access) -> Iterator[AdaptiveLimit]:
         """Have the calls made inside go to this account, through the role that the access needs; yield its pace.
 
         Raises AssumeRoleDenied where the role is missing or does not trust the caller.
         """
         session = _AssumedRole(self, account_id, access)
-        with own_retries(renew=session.forget) as pace:
+        with own_retries(renew=session.forget) as limit:
             self._wait_for(session)
             with signing_for(session):
-                yield pace
+                yield limit
 
     def _wait_for(self, session: "_AssumedRole") -> None:
         """Assume the role, trying again for a while where a run has the patience."""

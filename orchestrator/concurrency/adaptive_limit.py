@@ -10,7 +10,7 @@ EARNED = 0.1
 COST = 1.0
 
 
-class Pace:
+class AdaptiveLimit:
     """The pace of one account. Used by the threads of one account; an update that two of them lose changes little."""
 
     def __init__(self) -> None:
@@ -22,10 +22,10 @@ class Pace:
         """How many may be at work at once, the caller included; at least 1."""
         return int(self._allowed)
 
-    def answered(self) -> None:
+    def on_success(self) -> None:
         """Note a call that was answered."""
         self._allowed = min(MOST, self._allowed + EARNED)
 
-    def throttled(self) -> None:
+    def on_throttle(self) -> None:
         """Note a call that was throttled."""
         self._allowed = max(1.0, self._allowed - COST)

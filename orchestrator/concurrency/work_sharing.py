@@ -11,7 +11,7 @@ from functools import partial
 from threading import Condition
 from typing import Generic, TypeVar
 
-from orchestrator.concurrency.adaptive_limit import Pace
+from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -26,21 +26,21 @@ call_helper: ContextVar[Callable[[Callable[[], object]], None] | None] = Context
 """Hands a job to the pool that the calling thread works in, for a thread that is free; None outside of a pool."""
 
 
-def map_shared(items: Sequence[T], work: Callable[[T], R], pace: Pace) -> list[R]:
+def map_shared(items: Sequence[T], work: Callable[[T], R], limit: AdaptiveLimit) -> list[R]:
     """Return the results of the items, in their order; as many are worked on at once as the pace allows.
 
     Helpers run in a copy of the caller's context. An exception of one item is raised once the items under way are done,
     and no more are begun.
     """
-    return _Share(items, work, pace).carry_out()
+    return _Share(items, work, limit).carry_out()
 
 
 class _Share(Generic[T, R]):
     """The items of one `map_shared`, and who is at work on them."""
 
-    def __init__(self, items: Sequence[T], work: Callable[[T], R], pace: Pace) -> None:
+    def __init__(self, items: Sequence[T], work: Callable[[T], R], limit: AdaptiveLimit) -> None:
         self._work = work
-        self._pace = pace
+        self._pace = limit
         self._call_helper = call_helper.get()
         self._waiting = deque(enumerate(items))
         self._results: dict[int, R] = {}

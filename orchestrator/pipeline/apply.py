@@ -74,14 +74,14 @@ def apply_account(plan: AccountResult, context: RunContext, progress: Progress) 
 
     with structlog.contextvars.bound_contextvars(account_id=plan.account.id):
         try:
-            with context.sessions.enter(plan.account.id, access) as pace:
+            with context.sessions.enter(plan.account.id, access) as limit:
                 if not is_release:
                     looked_at = _settle_policy(plan, context, progress.policy_changes)
                     if looked_at is None:
                         return as_not_reached(plan, progress, context.cancellation.reason or "interrupted")
                     plan = looked_at
                 progress.decisions.extend(one for one in plan.decisions if one.outcome is not Outcome.PLANNED)
-                map_shared(_planned(plan), settle, pace)
+                map_shared(_planned(plan), settle, limit)
         except AwsError as error:
             return failed(_without(plan, gone), progress, _explain(error, plan.account, context))
         plan = _without(plan, gone)

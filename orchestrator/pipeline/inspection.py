@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import structlog
 
-from orchestrator.concurrency.adaptive_limit import Pace
+from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
 from orchestrator.concurrency.work_sharing import map_shared
 from orchestrator.domain.errors import AwsError, NotFound
 from orchestrator.domain.model import (
@@ -50,8 +50,8 @@ def inspect_account(account: Account, context: RunContext) -> AccountResult:
     """Return the plan of one account, read with a session that cannot write."""
     with structlog.contextvars.bound_contextvars(account_id=account.id):
         try:
-            with context.sessions.enter(account.id, Access.INSPECT) as pace:
-                result = _plan(account, context, pace)
+            with context.sessions.enter(account.id, Access.INSPECT) as limit:
+                result = _plan(account, context, limit)
         except AwsError as error:
             problem = explain_account_error(
                 error,
@@ -66,11 +66,11 @@ def inspect_account(account: Account, context: RunContext) -> AccountResult:
         return result
 
 
-def _plan(account: Account, context: RunContext, pace: Pace) -> AccountResult:
+def _plan(account: Account, context: RunContext, limit: AdaptiveLimit) -> AccountResult:
     facts = context.iam.inspect(account.id)
     users = list(_identify_new_devices(facts.users, account.id, context))
     looked_at = {user.name for user in users if _is_unclear(user)}
-    users = _share_where(_is_unclear, users, lambda user: _fill_in(user, context), pace=pace)
+    users = _share_where(_is_unclear, users, lambda user: _fill_in(user, context), limit=limit)
     facts = replace(facts, users=tuple(users))
     if context.request.mode is Mode.RELEASE:
         return plan_release(account, facts, context.request.user_names)
@@ -81,16 +81,16 @@ def _plan(account: Account, context: RunContext, pace: Pace) -> AccountResult:
         lambda decision: _check(
             decision, account, facts, context=context, was_looked_at=decision.user.name in looked_at
         ),
-        pace=pace,
+        limit=limit,
     )
     return plan_account(account, facts, decisions, limits=context.config.limits, managed_by=managed_by)
 
 
 def _share_where(
-    needs: Callable[[T], bool], items: Sequence[T], work: Callable[[T], T | None], *, pace: Pace
+    needs: Callable[[T], bool], items: Sequence[T], work: Callable[[T], T | None], *, limit: AdaptiveLimit
 ) -> list[T]:
     """Return the items in their order, those that need it as the work leaves them, and without those it finds gone."""
-    done = iter(map_shared([item for item in items if needs(item)], work, pace))
+    done = iter(map_shared([item for item in items if needs(item)], work, limit))
     known = (next(done) if needs(item) else item for item in items)
     return [item for item in known if item is not None]
 

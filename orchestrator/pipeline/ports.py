@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from orchestrator.concurrency.adaptive_limit import Pace
+from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.model import (
     Access,
@@ -56,7 +56,7 @@ class Directory(Accounts, Protocol):
 class Sessions(Protocol):
     """Enters member accounts."""
 
-    def enter(self, account_id: str, access: Access) -> AbstractContextManager[Pace]:
+    def enter(self, account_id: str, access: Access) -> AbstractContextManager[AdaptiveLimit]:
         """Context manager: AWS calls inside use this account's credentials. Yields its concurrency limit."""
         ...
 

@@ -4,22 +4,22 @@ import random
 
 import pytest
 
-from orchestrator.concurrency.adaptive_limit import Pace
+from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
 
 
-def paced(*, throttled_share: float, calls: int = 2000) -> Pace:
+def paced(*, throttled_share: float, calls: int = 2000) -> AdaptiveLimit:
     """Return a pace after so many calls, of which this share was throttled."""
-    pace, dice = Pace(), random.Random(3)  # noqa: S311 - no secret
+    limit, dice = AdaptiveLimit(), random.Random(3)  # noqa: S311 - no secret
     for _ in range(calls):
         if dice.random() < throttled_share:
-            pace.throttled()
+            limit.on_throttle()
         else:
-            pace.answered()
-    return pace
+            limit.on_success()
+    return limit
 
 
 def test_account_that_nothing_is_known_of_is_begun_with_a_few() -> None:
-    assert Pace().allowed == 4
+    assert AdaptiveLimit().allowed == 4
 
 
 @pytest.mark.parametrize(("share", "least", "most"), [(0.0, 24, 24), (0.05, 8, 24), (0.3, 1, 2), (0.6, 1, 1)])
@@ -30,16 +30,16 @@ def test_pace_rises_while_calls_are_answered_and_falls_while_they_are_throttled(
 
 
 def test_one_is_always_allowed() -> None:
-    pace = Pace()
+    limit = AdaptiveLimit()
     for _ in range(100):
-        pace.throttled()
+        limit.on_throttle()
 
-    assert pace.allowed == 1
+    assert limit.allowed == 1
 
 
 def test_pace_recovers() -> None:
-    pace = paced(throttled_share=1.0)
+    limit = paced(throttled_share=1.0)
     for _ in range(160):
-        pace.answered()
+        limit.on_success()
 
-    assert pace.allowed >= 15
+    assert limit.allowed >= 15

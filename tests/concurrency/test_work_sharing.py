@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.concurrency.adaptive_limit import MOST, Pace
+from orchestrator.concurrency.adaptive_limit import MOST, AdaptiveLimit
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.concurrency.pool import map_unordered
 from orchestrator.concurrency.work_sharing import ITEMS_PER_HELPER, ITEMS_PER_TURN, _Share, call_helper, map_shared
@@ -22,13 +22,13 @@ def wait_for(event: Event) -> None:
     assert event.wait(LONG), "what this waits for never happened"
 
 
-def make_pace(allowed: int) -> Pace:
-    pace = Pace()
-    while pace.allowed < allowed:
-        pace.answered()
-    while pace.allowed > allowed:
-        pace.throttled()
-    return pace
+def make_pace(allowed: int) -> AdaptiveLimit:
+    limit = AdaptiveLimit()
+    while limit.allowed < allowed:
+        limit.on_success()
+    while limit.allowed > allowed:
+        limit.on_throttle()
+    return limit
 
 
 def in_a_pool(job: Callable[[], Any], workers: int) -> Any:
@@ -48,12 +48,12 @@ class CalledCrew:
     def call(self, job: Callable[[], object]) -> None:
         self.jobs.append(job)
 
-    def share(self, items: range, work: Callable[[int], Any], pace: Pace) -> list[Any]:
+    def share(self, items: range, work: Callable[[int], Any], limit: AdaptiveLimit) -> list[Any]:
         """Share items out with this crew at hand."""
 
         def run() -> list[Any]:
             call_helper.set(self.call)
-            return map_shared(items, work, pace)
+            return map_shared(items, work, limit)
 
         return copy_context().run(run)
 
@@ -86,14 +86,14 @@ def test_alone_the_caller_does_everything_in_order() -> None:
         done.append(item)
         return str(item)
 
-    results = map_shared(range(50), work, Pace())
+    results = map_shared(range(50), work, AdaptiveLimit())
 
     assert results == [str(item) for item in range(50)]
     assert done == list(range(50))
 
 
 def test_no_items_give_no_results() -> None:
-    assert map_shared([], str, Pace()) == []
+    assert map_shared([], str, AdaptiveLimit()) == []
 
 
 @pytest.mark.parametrize("allowed", [2, 4, 16])
@@ -136,30 +136,30 @@ def test_for_a_handful_of_items_nobody_is_called() -> None:
 
 
 def test_more_are_called_as_the_pace_rises() -> None:
-    called, pace = CalledCrew(), make_pace(2)
+    called, limit = CalledCrew(), make_pace(2)
 
     def work(item: int) -> None:
         for _ in range(10):
-            pace.answered()
+            limit.on_success()
 
-    called.share(range(400), work, pace)
+    called.share(range(400), work, limit)
 
     assert len(called.jobs) == MOST - 1
 
 
 def test_helper_leaves_when_the_pace_falls() -> None:
-    called, pace, helped = CalledCrew(), make_pace(2), list[int]()
+    called, limit, helped = CalledCrew(), make_pace(2), list[int]()
 
     def work(item: int) -> None:
         if current_thread().name == "helper":
             helped.append(item)
-            pace.throttled()
+            limit.on_throttle()
         elif item == 0:
             thread = Thread(target=called.jobs.pop(), name="helper")
             thread.start()
             thread.join(LONG)
 
-    called.share(range(200), work, pace)
+    called.share(range(200), work, limit)
 
     assert helped == [1]
     assert called.jobs == []
