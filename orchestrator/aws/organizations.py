@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.aws.errors import reads_answers, require
 from orchestrator.aws.ou_tree import UnitTree, ids_in, list_pages
-from orchestrator.aws.retries import Retrier, own_retries
+from orchestrator.aws.retries import Retrier, retry_budget
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import Malformed, NotFound
 from orchestrator.domain.model import Account, AccountState, Organization
@@ -61,7 +61,7 @@ class Directory:
 
         Raises AwsError; what is known by then stays known. Its retries are its own: those of the listing stay whole.
         """
-        with own_retries():
+        with retry_budget():
             if account_ids:
                 self._tree.climb(account_ids, cancellation)
             else:

@@ -32,7 +32,7 @@ QUOTA = 500
 REFUND = 2
 
 
-class AccountRetries:
+class RetryBudget:
     """What the calls to one account share: its quota of retries, its pace, and the way to renew its credentials.
 
     An answered call gives a few retries back. Used by the threads of one account; a lost update costs a retry, no more.
@@ -57,16 +57,16 @@ class AccountRetries:
         self.limit.on_success()
 
 
-_retries: ContextVar[AccountRetries | None] = ContextVar("account_retries", default=None)
+_retries: ContextVar[RetryBudget | None] = ContextVar("account_retries", default=None)
 
 
 @contextmanager
-def own_retries(renew: Callable[[], None] | None = None) -> Iterator[AdaptiveLimit]:
+def retry_budget(renew: Callable[[], None] | None = None) -> Iterator[AdaptiveLimit]:
     """Give the calls made inside a retry quota of their own, and the way to renew their credentials.
 
     Yields the pace that these calls set: it falls while they are throttled.
     """
-    retries = AccountRetries(renew)
+    retries = RetryBudget(renew)
     token = _retries.set(retries)
     try:
         yield retries.limit
@@ -90,7 +90,7 @@ class Retrier:
 
     def call(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Return the answer of a client's method. Raises AwsError when the attempts or the quota are used up."""
-        retries, began_at = _retries.get() or AccountRetries(), time.monotonic()
+        retries, began_at = _retries.get() or RetryBudget(), time.monotonic()
         try:
             return self._try(retries, partial(method, *args, **kwargs))
         except AwsError as error:
@@ -103,14 +103,14 @@ class Retrier:
                 return self._try(retries, partial(method, *args, **kwargs))
         raise AssertionError  # not reached: tenacity raises the last error
 
-    def _try(self, retries: AccountRetries, method: Callable[[], R]) -> R:
+    def _try(self, retries: RetryBudget, method: Callable[[], R]) -> R:
         self.calls += 1
         with translated():
             answer = method()
         retries.give_back()
         return answer
 
-    def _attempts(self, retries: AccountRetries) -> Retrying:
+    def _attempts(self, retries: RetryBudget) -> Retrying:
         def may_pass(error: BaseException) -> bool:
             if isinstance(error, NoCredentials):
                 return retries.renew is not None

@@ -15,7 +15,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, stop_w
 
 from orchestrator.aws.clients import Clients, signing_for
 from orchestrator.aws.errors import reads_answers
-from orchestrator.aws.retries import Retrier, own_retries
+from orchestrator.aws.retries import Retrier, retry_budget
 from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
 from orchestrator.domain.errors import AccessDenied, AssumeRoleDenied, DeniedByScp, RegionDisabled
 from orchestrator.domain.model import Access, Caller
@@ -111,7 +111,7 @@ class MemberSessions:
         Raises AssumeRoleDenied where the role is missing or does not trust the caller.
         """
         session = _AssumedRole(self, account_id, access)
-        with own_retries(renew=session.forget) as limit:
+        with retry_budget(renew=session.forget) as limit:
             self._wait_for(session)
             with signing_for(session):
                 yield limit

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from orchestrator.aws.clients import make_clients
-from orchestrator.aws.retries import MAX_ATTEMPTS, QUOTA, Retrier, own_retries
+from orchestrator.aws.retries import MAX_ATTEMPTS, QUOTA, Retrier, retry_budget
 from orchestrator.aws.sessions import MemberSessions, RoleNames
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import AccessDenied, AwsError, Garbled, Throttled, Unavailable, Unreachable
@@ -103,7 +103,7 @@ def test_quota_of_an_account_bounds_its_retries() -> None:
     retrier, slept = make_retrier()
     dead = Flaky(None, client_error("InternalFailure", 500))
 
-    with own_retries():
+    with retry_budget():
         for _ in range(100):
             with pytest.raises(Unavailable):
                 retrier.call(dead)
@@ -115,7 +115,7 @@ def test_quota_of_an_account_bounds_its_retries() -> None:
 def test_answered_calls_give_retries_back() -> None:
     retrier, slept = make_retrier()
 
-    with own_retries():
+    with retry_budget():
         for _ in range(QUOTA * 2):
             assert retrier.call(Flaky(1, client_error("Throttling"))) == "answer"
 
@@ -124,12 +124,12 @@ def test_answered_calls_give_retries_back() -> None:
 
 def test_each_account_has_a_quota_of_its_own() -> None:
     retrier, _ = make_retrier()
-    with own_retries():
+    with retry_budget():
         for _ in range(100):
             with pytest.raises(Unavailable):
                 retrier.call(Flaky(None, client_error("InternalFailure", 500)))
 
-    with own_retries():
+    with retry_budget():
         assert retrier.call(Flaky(5, client_error("Throttling"))) == "answer"
 
 
