@@ -37,7 +37,7 @@ def settle_stack(stack: Stack | None, tools: Tools) -> Stack | None:
         return None
     if stack.standing is Standing.READY:
         return stack
-    if stack.standing is Standing.RUINED:
+    if stack.standing is Standing.UNRECOVERABLE:
         tools.view.say(f"{stack.name}: its first creation failed and was rolled back; what is left of it is deleted.")
         remove_stack(stack, tools)
         return None

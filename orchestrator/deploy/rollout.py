@@ -100,7 +100,7 @@ class _Rollout:
         for name in STACKS:
             template = self._order.templates[name]
             stack = self._stacks[name] = self._get_stack(template)
-            if stack is not None and stack.standing in {Standing.RUINED, Standing.BUSY}:
+            if stack is not None and stack.standing in {Standing.UNRECOVERABLE, Standing.BUSY}:
                 self._remember(name, stack)
             missing += [
                 f"--parameter {one.name}=...: {one.description}"
@@ -127,7 +127,7 @@ class _Rollout:
     def _current(self, name: str) -> Mapping[str, str] | None:
         """Return the parameters of a stack that is to be updated."""
         stack = self._stacks[name]
-        is_there = stack is not None and stack.standing not in {Standing.ABSENT, Standing.RUINED}
+        is_there = stack is not None and stack.standing not in {Standing.ABSENT, Standing.UNRECOVERABLE}
         return stack.parameters if stack is not None and is_there else None
 
     def _make_code(self) -> Code:

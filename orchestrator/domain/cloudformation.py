@@ -29,7 +29,7 @@ class Standing(StrEnum):
     ABSENT = "absent"  # to be created; so is one under review, of which nothing was ever made
     READY = "ready"  # to be updated
     BUSY = "busy"  # to be waited for
-    RUINED = "ruined"  # its first creation was rolled back: it can only be deleted
+    UNRECOVERABLE = "ruined"  # its first creation was rolled back: it can only be deleted
     STUCK = "stuck"  # needs a hand
 
 
@@ -62,7 +62,7 @@ class Stack:
             return Standing.BUSY
         if self.status in _READY:
             return Standing.READY
-        return Standing.RUINED if self.status == "ROLLBACK_COMPLETE" else Standing.STUCK
+        return Standing.UNRECOVERABLE if self.status == "ROLLBACK_COMPLETE" else Standing.STUCK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -222,7 +222,7 @@ def test_answer_that_lacks_what_it_must_have_is_an_error(aws: AwsServer, stacks:
         ("CREATE_IN_PROGRESS", Standing.BUSY),
         ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", Standing.BUSY),
         ("DELETE_IN_PROGRESS", Standing.BUSY),
-        ("ROLLBACK_COMPLETE", Standing.RUINED),
+        ("ROLLBACK_COMPLETE", Standing.UNRECOVERABLE),
         ("ROLLBACK_FAILED", Standing.STUCK),
         ("CREATE_FAILED", Standing.STUCK),
         ("DELETE_FAILED", Standing.STUCK),
