@@ -14,7 +14,7 @@ from orchestrator.pipeline.ports import Observer
 from orchestrator.reports.report import AccountReport, RunReport
 from orchestrator.wiring import Hub, make_run_id, run_once
 
-MOST_NAMES = 10
+MAX_NAMES = 10
 _UNENTERABLE = frozenset({"suspended", "pending_closure", "closed", "pending_activation"})
 
 
@@ -82,8 +82,8 @@ def _tell_enforced(accounts: tuple[AccountReport, ...]) -> Iterator[str]:
     yield f"{_count(users, 'user')} in {_count(len(accounts), 'account')} still under EnforceMFA:"
     for account in accounts:
         names = _enforced_names(account)
-        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-        yield f"  {_title(account)}: {', '.join(names[:MOST_NAMES])}{more}"
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        yield f"  {_title(account)}: {', '.join(names[:MAX_NAMES])}{more}"
     yield "Release them, as the operator's role: orgmfa release"
 
 

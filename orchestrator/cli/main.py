@@ -29,7 +29,7 @@ from orchestrator.logs import configure_logs
 from orchestrator.output.terminal import Shown, print_runs
 from orchestrator.wiring import make_hub
 
-MOST_LISTED = 30
+MAX_LISTED = 30
 """How many runs `report --list` tells of: each is a file to be read."""
 DECLINED = 1
 UNUSABLE = 2
@@ -192,7 +192,7 @@ def report(*, run_id: str, lists: bool, config_path: Path | None, output: str, *
         ]
         click.echo(json.dumps(runs, indent=2))
     else:
-        print_runs(list(archive.heads(MOST_LISTED)), Console(), more=max(0, len(archive.list_runs()) - MOST_LISTED))
+        print_runs(list(archive.heads(MAX_LISTED)), Console(), more=max(0, len(archive.list_runs()) - MAX_LISTED))
     return 0
 
 

@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 CANCEL_TIMEOUT_SECONDS = 12.0
 """How long work under way is waited for after cancellation: with archive and digest, the run ends within 30 s."""
-_TICK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class _Pool(Generic[T, R]):
     def _next_results(self, *, is_cancelled: bool) -> Iterator[TaskResult[T, R]]:
         """Yield the result that arrives next, if any; an item that arrives starts its work."""
         try:
-            arrival = self._inbox.get(timeout=_TICK_SECONDS)
+            arrival = self._inbox.get(timeout=POLL_SECONDS)
         except Empty:
             return
         if isinstance(arrival, Future):

@@ -6,7 +6,7 @@ from orchestrator.domain.cloudformation import STACK_TYPE, Stack, StackEvent
 from orchestrator.domain.errors import AwsError, NoCredentials, OrgmfaError, Throttled, Unavailable
 from orchestrator.domain.remedies import select_remedy
 
-MOST_REASONS = 20
+MAX_REASONS = 20
 _REMEDIES = {
     "ROLLBACK_COMPLETE": (
         "The new stack was rolled back: nothing of it stands. Mend the cause and run the same command again; what is "
@@ -55,7 +55,7 @@ def _reasons(events: Sequence[StackEvent]) -> Iterator[str]:
     """Yield the reasons of the resources that failed by themselves, the first first."""
     failed = [event for event in events if event.has_failed]
     own = [event for event in failed if event.type != STACK_TYPE] or failed
-    for event in own[:MOST_REASONS]:
+    for event in own[:MAX_REASONS]:
         yield f"  {event.logical_id} ({event.type}): {event.reason or event.status}"
-    if len(own) > MOST_REASONS:
-        yield f"  and {len(own) - MOST_REASONS} more"
+    if len(own) > MAX_REASONS:
+        yield f"  and {len(own) - MAX_REASONS} more"

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from orchestrator.deploy.change_sets import remove_stack
 from orchestrator.deploy.function_code import ARTIFACTS
-from orchestrator.deploy.messages import MOST_REASONS, DeploymentFailed
+from orchestrator.deploy.messages import MAX_REASONS, DeploymentFailed
 from orchestrator.deploy.ports import Bucket, Tools
 from orchestrator.deploy.rollout import BUCKET_OUTPUT
 from orchestrator.deploy.templates import BOOTSTRAP, CENTRAL, STACK_SET, STACKS, Template
@@ -134,9 +134,9 @@ def _delete_instances(found: Inventory, tools: Tools) -> None:
 
 
 def _raise_failures(failures: tuple[InstanceFailure, ...]) -> NoReturn:
-    lines = [f"  {one.account_id}: {one.reason}" for one in failures[:MOST_REASONS]]
-    if len(failures) > MOST_REASONS:
-        lines.append(f"  and {len(failures) - MOST_REASONS} more")
+    lines = [f"  {one.account_id}: {one.reason}" for one in failures[:MAX_REASONS]]
+    if len(failures) > MAX_REASONS:
+        lines.append(f"  and {len(failures) - MAX_REASONS} more")
     message = (
         f"The StackSet could not delete its stack in {len(failures):,} accounts; in all others it did:\n"
         + "\n".join(lines)

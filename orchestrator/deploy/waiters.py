@@ -11,7 +11,7 @@ from orchestrator.domain.cloudformation import STACK_TYPE, Stack, StackEvent
 from orchestrator.domain.errors import OrgmfaError
 
 FIRST_WAIT_SECONDS = 0.25
-MOST_WAIT_SECONDS = 5.0
+MAX_WAIT_SECONDS = 5.0
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ def wait_until(is_over: Callable[[T], bool], look: Callable[[], T], cancellation
     """Return what a look saw when that was the end. Raises Interrupted where the user did not wait for it."""
     attempts = Retrying(
         retry=retry_if_result(lambda seen: not is_over(seen) and not cancellation.event.is_set()),
-        wait=wait_exponential(multiplier=FIRST_WAIT_SECONDS, max=MOST_WAIT_SECONDS),
+        wait=wait_exponential(multiplier=FIRST_WAIT_SECONDS, max=MAX_WAIT_SECONDS),
         sleep=sleep_using_event(cancellation.event),
     )
     seen = attempts(look)

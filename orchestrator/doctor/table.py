@@ -14,7 +14,7 @@ from orchestrator.doctor.report import CheckStatus, Finding, group_checks
 from orchestrator.doctor.run import DoctorRun
 from orchestrator.output.terminal import plain, tidy
 
-MOST_ACCOUNTS = 10
+MAX_ACCOUNTS = 10
 """How many accounts of one finding are named; the rest is counted."""
 
 _COLOURS = {CheckStatus.PROBLEM: "bold red", CheckStatus.UNKNOWN: "yellow", CheckStatus.OK: "green"}
@@ -59,7 +59,7 @@ def _lines(finding: Finding, titles: Mapping[str, str]) -> Iterator[str]:
 
 def _names(account_ids: Sequence[str], titles: Mapping[str, str]) -> str:
     count = f"{len(account_ids):,} accounts: " if len(account_ids) > 1 else ""
-    named = [f"{plain(titles.get(one, one))} ({one})" for one in account_ids[:MOST_ACCOUNTS]]
+    named = [f"{plain(titles.get(one, one))} ({one})" for one in account_ids[:MAX_ACCOUNTS]]
     hidden = len(account_ids) - len(named)
     more = f" and {hidden:,} more (--output json names all)" if hidden else ""
     return f"{count}{', '.join(named)}{more}"

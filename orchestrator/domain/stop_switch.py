@@ -12,7 +12,7 @@ SWITCH_WORDS = frozenset({STOP_WORD, *WORDS_THAT_LET_THROUGH, "on", "true", "yes
 """What people write into a switch: where its name is expected, it is a mistake."""
 UNUSABLE = "unusable:"
 """How a switch begins that the Lambda found in its configuration and cannot use; why follows. It reads as stop."""
-MOST_SHOWN = 40
+MAX_SHOWN = 40
 """How many characters of what the switch holds are shown."""
 _BYTE_ORDER_MARK = "\ufeff"
 
@@ -76,5 +76,5 @@ def unreadable(place: str, why: str) -> Reading:
 
 def _shown(word: str) -> str:
     """Return a word fit for one line of a terminal."""
-    line = "".join(sign if sign.isprintable() else " " for sign in word[: MOST_SHOWN + 1])
-    return line if len(line) <= MOST_SHOWN else f"{line[:MOST_SHOWN]}..."
+    line = "".join(sign if sign.isprintable() else " " for sign in word[: MAX_SHOWN + 1])
+    return line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}..."

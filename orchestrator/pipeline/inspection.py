@@ -40,7 +40,7 @@ from orchestrator.pipeline.context import RunContext
 
 T = TypeVar("T")
 
-MOST_DEVICE_LOOKS = 10
+MAX_DEVICE_LOOKS = 10
 """Users of one account whose new MFA device is looked at in one run."""
 
 log = structlog.get_logger(__name__)
@@ -110,7 +110,7 @@ def _identify_new_devices(users: Iterable[IamUser], account_id: str, context: Ru
     The bulk reads tell virtual devices alone. Of very many who enrolled at once the first few are looked at: what this
     costs must not grow with the account.
     """
-    were_open, looks = context.history.open_in_base(account_id), MOST_DEVICE_LOOKS
+    were_open, looks = context.history.open_in_base(account_id), MAX_DEVICE_LOOKS
     for user in users:
         is_unknown = user.has_mfa and user.mfa_device is None and user.name in were_open
         if not is_unknown or not looks:

@@ -19,7 +19,7 @@ CANCEL_TIMEOUT_SECONDS = 10.0
 """How long a report waits for the OUs once all else is done: a large tree takes hundreds of calls in a row."""
 FEW_ACCOUNTS = 20
 """Up to so many accounts it takes fewer calls to climb up from each than to walk down the whole tree."""
-_TICK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +54,7 @@ class OuPathLookup:
             return self._directory.ou_path
         end = monotonic() + self._patience_seconds
         while self._thread.is_alive() and self._cancellation.reason is None and monotonic() < end:
-            self._thread.join(_TICK_SECONDS)
+            self._thread.join(POLL_SECONDS)
         if self._thread.is_alive():
             log.warning("ous_not_all_known", message="not all OUs were read in time: some accounts have no ou")
         self._no_longer_wanted.event.set()

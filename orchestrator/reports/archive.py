@@ -37,9 +37,9 @@ WORK = "work/"
 LATEST = "latest"
 ALIASES_FROM_RUNS = 10
 """How many runs back an account's alias is looked for; a run of a single account knows one alias alone."""
-MOST_RUNS_BACK = 100
+MAX_RUNS_BACK = 100
 """How many runs back a run to compare with is looked for; the last one or two will do, unless most were narrowed."""
-MOST_RUNS_OF_TREND = 400
+MAX_RUNS_OF_TREND = 400
 
 
 class Store(RunStore, Protocol):
@@ -135,7 +135,7 @@ class RunArchive:
 
     def build_history(self, mode: Mode, organization_id: str) -> History:
         """Return what a plan or apply run knows of its organization's runs before it. Raises ArchiveError."""
-        heads = self._runs.heads(MOST_RUNS_BACK)
+        heads = self._runs.heads(MAX_RUNS_BACK)
         history = build_history(((head, partial(self._runs.past, run)) for run, head in heads), mode, organization_id)
         if history.base is None:
             return history
@@ -143,7 +143,7 @@ class RunArchive:
 
     def trend(self, organization_id: str, *, most: int = 90) -> Iterator[RunReport]:
         """Yield the last runs over a whole organization, newest first, without their accounts. Raises ArchiveError."""
-        heads = (head for _, head in self._runs.heads(MOST_RUNS_OF_TREND))
+        heads = (head for _, head in self._runs.heads(MAX_RUNS_OF_TREND))
         return islice((head for head in heads if is_of(organization_id, head) and is_whole(head)), most)
 
     def remember_release(self, report: RunReport, until: datetime) -> None:

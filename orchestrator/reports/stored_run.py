@@ -16,7 +16,7 @@ from orchestrator.domain.outcomes import ENFORCED
 from orchestrator.reports.report import AccountReport, RunReport, UtcTime
 from orchestrator.reports.serialization import END
 
-MOST_HEAD_BYTES = 8 * 1024 * 1024
+MAX_HEAD_BYTES = 8 * 1024 * 1024
 
 _ACCOUNTS = b'"accounts":['
 """What the accounts of a report begin with; within a text its quotes would be escaped."""
@@ -101,7 +101,7 @@ def _without_the_clean(account: PastAccount) -> PastAccount:
 def read_head(start: bytes) -> RunReport | None:
     """Return a report without its accounts from the first bytes of its file, or None where they do not suffice."""
     try:
-        text = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(start, MOST_HEAD_BYTES)
+        text = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(start, MAX_HEAD_BYTES)
     except zlib.error:
         return None
     head, found, _ = text.partition(_ACCOUNTS)

@@ -13,7 +13,7 @@ from orchestrator.aws.clients import make_clients
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.stop_switch import look_at_switch
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.domain.stop_switch import MOST_SHOWN, Reading
+from orchestrator.domain.stop_switch import MAX_SHOWN, Reading
 from tests.aws_server import Answer, AwsServer, error_for
 
 WORDS = [
@@ -160,7 +160,7 @@ def test_reading_says_what_was_found_and_where(tmp_path: Path, monkeypatch: pyte
         f'{switch} holds "go": lets writes through',
         f'{switch} holds "STOP": nothing is written',
         f'{switch} holds "stop # incident 12", {unknown}',
-        f'{switch} holds " [2J{"x" * (MOST_SHOWN - 4)}...", {unknown}',
+        f'{switch} holds " [2J{"x" * (MAX_SHOWN - 4)}...", {unknown}',
     ]
 
 

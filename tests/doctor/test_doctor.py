@@ -28,7 +28,7 @@ from orchestrator.doctor import (
 from orchestrator.doctor.config_checks import check_exemptions, check_limits
 from orchestrator.doctor.report import build_doctor_report, fine, group_checks, problem, unknown
 from orchestrator.doctor.scp import list_denied
-from orchestrator.doctor.table import MOST_ACCOUNTS, print_examination
+from orchestrator.doctor.table import MAX_ACCOUNTS, print_examination
 from orchestrator.domain.config import Config
 from orchestrator.domain.environment import SlackCredentials
 from orchestrator.domain.errors import (
@@ -1121,7 +1121,7 @@ def printed(*checks: Check, titles: Mapping[str, str], **console: Any) -> str:
 
 
 def test_table_names_accounts_up_to_a_cap_and_fits_80_columns() -> None:
-    accounts = [f"{number:012}" for number in range(1, MOST_ACCOUNTS + 4)]
+    accounts = [f"{number:012}" for number in range(1, MAX_ACCOUNTS + 4)]
     checks = [problem(CheckName.READS, "denied", "allow it").of(account_id) for account_id in accounts]
     hostile = "[red]payments\x1b[31m\n\u202e"
 

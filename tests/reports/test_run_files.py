@@ -12,7 +12,7 @@ import pytest
 from orchestrator.domain.errors import ArchiveError
 from orchestrator.domain.model import Mode, Outcome, Stage
 from orchestrator.logs import configure_logs
-from orchestrator.reports.archive import MOST_RUNS_BACK, RunArchive
+from orchestrator.reports.archive import MAX_RUNS_BACK, RunArchive
 from orchestrator.reports.report import ProblemReport, RunReport
 from orchestrator.reports.run_files import HEAD_BYTES
 from tests.builders import ACCOUNT_ID, NOW, ORGANIZATION, days_ago, make_run_report, make_seen, make_seen_account
@@ -166,13 +166,13 @@ def test_of_large_runs_the_trend_reads_the_beginnings_and_a_run_the_last_one_who
 def test_search_for_a_run_to_compare_with_has_an_end() -> None:
     store = CountingStore()
     archive = RunArchive(store, KEEP)
-    for number in range(MOST_RUNS_BACK + 20):
+    for number in range(MAX_RUNS_BACK + 20):
         archive.save(make_run_report(SEEN, run_id=f"run-{number:03}", mode=Mode.PLAN))
 
     history = archive.build_history(Mode.APPLY, ORGANIZATION.id)
 
     assert history.base is None
-    assert len(store.starts) == MOST_RUNS_BACK
+    assert len(store.starts) == MAX_RUNS_BACK
     assert len(store.wholes) == 1
 
 
