@@ -57,7 +57,7 @@ def work() -> None:
     request = RunRequest(run_id="run-1", mode=Mode.APPLY, trigger=Trigger.CLI, started_at=wiring.utc_now())
     sleep(1)  # so that every credential report is younger than the run, whatever part of a second it began in
     context = wiring.build_context(
-        hub, request, cancellation=Cancellation(), observer=Unobserved(), confirm=None, sends_digest=False
+        hub, request, cancellation=Cancellation(), observer=Unobserved(), confirm=None, send_digest=False
     )
     took: list[float] = []
     for account in context.directory.list_accounts():

@@ -99,14 +99,14 @@ def run_once(
     cancellation: Cancellation,
     observer: Observer,
     confirm: Callable[[RunReport], bool] | None,
-    sends_digest: bool,
+    send_digest: bool,
 ) -> Finished:
     """Carry out one run against AWS and return what it ended in.
 
     Raises StartError or ConfigError where it could not start.
     """
     context = build_context(
-        hub, request, cancellation=cancellation, observer=observer, confirm=confirm, sends_digest=sends_digest
+        hub, request, cancellation=cancellation, observer=observer, confirm=confirm, send_digest=send_digest
     )
     with make_lease(hub, request, cancellation):
         return run(context)
@@ -119,11 +119,11 @@ def build_context(
     cancellation: Cancellation,
     observer: Observer,
     confirm: Callable[[RunReport], bool] | None,
-    sends_digest: bool,
+    send_digest: bool,
 ) -> RunContext:
     """Return the context of a run, or of one step of it. Raises StartError or ConfigError where it could not start."""
     config, clients, retrier = hub.config, hub.clients, Retrier(cancellation)
-    notifiers = _notifiers(hub, retrier) if sends_digest else ()
+    notifiers = _notifiers(hub, retrier) if send_digest else ()
     caller, organization = _start(hub, retrier)
     settings = PolicySettings.from_config(config.policy, caller.partition)
     policies = EnforcementPolicies(clients.iam, retrier, settings)
@@ -156,12 +156,12 @@ def build_context(
 
 
 def make_lease(
-    hub: Hub, request: RunRequest, cancellation: Cancellation, *, joins: bool = False, leaves: bool = False
+    hub: Hub, request: RunRequest, cancellation: Cancellation, *, join: bool = False, keep: bool = False
 ) -> AbstractContextManager[object]:
     """Return the lease that a run which writes must hold, for all of it or for one of its steps; a plan holds none."""
     if request.mode is Mode.PLAN:
         return nullcontext()
-    return Lease(hub.store, request.run_id, now=hub.now, on_loss=cancellation.event.set, joins=joins, leaves=leaves)
+    return Lease(hub.store, request.run_id, now=hub.now, on_loss=cancellation.event.set, join=join, keep=keep)
 
 
 def describe_organization(hub: Hub) -> Organization:

@@ -52,7 +52,7 @@ def take_census(hub: Hub, reached: Collection[str], *, cancellation: Cancellatio
             cancellation=cancellation,
             observer=observer,
             confirm=lambda _: False,
-            sends_digest=False,
+            send_digest=False,
         ).report
     if cancellation.reason:
         raise Interrupted("Interrupted while counting who is under EnforceMFA. Nothing was changed.")

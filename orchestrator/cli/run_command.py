@@ -47,7 +47,7 @@ class RunOptions:
     every_row: bool = False
     max_changes: int | str | None = None
     yes: bool = False
-    sends_digest: bool = False
+    send_digest: bool = False
     user_names: tuple[str, ...] = ()
     release_for: timedelta = timedelta()
 
@@ -65,8 +65,8 @@ def run_command(mode: Mode, options: RunOptions) -> int:
 
     Raises ConfigError or StartError where it could not start.
     """
-    asks = mode is not Mode.PLAN and not options.yes
-    if asks and not sys.stdin.isatty():
+    ask = mode is not Mode.PLAN and not options.yes
+    if ask and not sys.stdin.isatty():
         raise click.UsageError(f"{mode.value} asks before it writes, and there is no terminal to ask on: add --yes")
     configure_command_logs(verbose=options.verbose, is_told=options.output == "table")
     with open_hub(options, needs_switch=mode is not Mode.RELEASE) as hub:
@@ -85,8 +85,8 @@ def run_command(mode: Mode, options: RunOptions) -> int:
                     request,
                     cancellation=cancellation,
                     observer=progress,
-                    confirm=confirm if asks else None,
-                    sends_digest=options.sends_digest and not options.sandbox,
+                    confirm=confirm if ask else None,
+                    send_digest=options.send_digest and not options.sandbox,
                 )
             return _show(finished, options, hub.config, mode=mode)
 

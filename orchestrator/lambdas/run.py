@@ -69,7 +69,7 @@ def _run(
         targets=targets,
     )
     structlog.contextvars.bind_contextvars(run_id=request.run_id)
-    finished = run_once(hub, request, cancellation=cancellation, observer=Unobserved(), confirm=None, sends_digest=True)
+    finished = run_once(hub, request, cancellation=cancellation, observer=Unobserved(), confirm=None, send_digest=True)
     return finish_invocation(finished)
 
 

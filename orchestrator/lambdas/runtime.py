@@ -46,7 +46,7 @@ class Invocation:
     cancellation: Cancellation
     own_account_id: str
 
-    def build_context(self, request: RunRequest, hub: Hub, *, sends_digest: bool) -> RunContext:
+    def build_context(self, request: RunRequest, hub: Hub, *, send_digest: bool) -> RunContext:
         """Return the context of one step of a run. Raises StartError or ConfigError where it could not start."""
         return build_context(
             hub,
@@ -54,7 +54,7 @@ class Invocation:
             cancellation=self.cancellation,
             observer=Unobserved(),
             confirm=None,
-            sends_digest=sends_digest,
+            send_digest=send_digest,
         )
 
 

@@ -135,9 +135,9 @@ def _list_batches(
     if not hub.store.location.startswith("s3://"):
         raise StartError("archive.location must be s3://bucket/prefix: the steps of a run leave their work there")
     structlog.contextvars.bind_contextvars(run_id=request.run_id)
-    context = invocation.build_context(request, hub, sends_digest=True)
+    context = invocation.build_context(request, hub, send_digest=True)
     room = RunState(hub.store, request.run_id)
-    with make_lease(hub, request, invocation.cancellation, leaves=True):
+    with make_lease(hub, request, invocation.cancellation, keep=True):
         list_batches(context, room, batch_size=batch_size(hub.environment), max_changes=max_changes)
     bucket, batches = room.place("batches.json")
     return {"repeated": False, "run_id": request.run_id, "bucket": bucket, "batches": batches}
@@ -145,7 +145,7 @@ def _list_batches(
 
 def _work(asked: Batch, invocation: Invocation) -> dict[str, Any]:
     outline, context, room = _resume(asked.run_id, invocation)
-    with make_lease(invocation.hub, outline.request, invocation.cancellation, joins=True, leaves=True):
+    with make_lease(invocation.hub, outline.request, invocation.cancellation, join=True, keep=True):
         if asked.step == "plan":
             plan_batch(asked.batch, context, room=room)
         else:
@@ -155,18 +155,18 @@ def _work(asked: Batch, invocation: Invocation) -> dict[str, Any]:
 
 def _gate(run_id: str, invocation: Invocation) -> dict[str, Any]:
     outline, context, room = _resume(run_id, invocation)
-    with make_lease(invocation.hub, outline.request, invocation.cancellation, joins=True, leaves=True):
+    with make_lease(invocation.hub, outline.request, invocation.cancellation, join=True, keep=True):
         numbers = gate_plans(outline, context, room)
     bucket, batches = room.place("apply.json")
     return {"run_id": run_id, "bucket": bucket, "batches": batches, "go": bool(numbers)}
 
 
 def _merge(run_id: str, invocation: Invocation) -> dict[str, Any]:
-    outline, context, room = _resume(run_id, invocation, sends_digest=True)
+    outline, context, room = _resume(run_id, invocation, send_digest=True)
     try:
         finished = merge(outline, context, room=room)
     finally:
-        _give_back(make_lease(invocation.hub, outline.request, invocation.cancellation, joins=True))
+        _give_back(make_lease(invocation.hub, outline.request, invocation.cancellation, join=True))
     return finish_invocation(finished)
 
 
@@ -180,11 +180,11 @@ def _give_back(lease: AbstractContextManager[object]) -> None:
 
 
 def _resume(
-    run_id: str, invocation: Invocation, *, sends_digest: bool = False
+    run_id: str, invocation: Invocation, *, send_digest: bool = False
 ) -> tuple[RunManifest, RunContext, RunState]:
     """Return what a later step of a run works with."""
     structlog.contextvars.bind_contextvars(run_id=run_id)
     room = RunState(invocation.hub.store, run_id)
     outline = room.outline()
     hub = with_max_changes(invocation.hub, outline.max_changes)
-    return outline, invocation.build_context(outline.request, hub, sends_digest=sends_digest), room
+    return outline, invocation.build_context(outline.request, hub, send_digest=send_digest), room

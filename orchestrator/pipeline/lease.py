@@ -65,20 +65,20 @@ class Lease:
         *,
         now: Callable[[], datetime],
         on_loss: Callable[[], None],
-        joins: bool = False,
-        leaves: bool = False,
+        join: bool = False,
+        keep: bool = False,
         renew_seconds: float = RENEW_SECONDS,
     ) -> None:
         """Take the store; `on_loss` is called when another run has taken the lease over, which must end this one.
 
-        `joins`: an earlier step of the run has taken the lease. `leaves`: a later step will need it, unless this fails.
+        `join`: an earlier step of the run has taken the lease. `keep`: a later step will need it, unless this fails.
         """
         self._store = store
         self._run_id = run_id
         self._now = now
         self._on_loss = on_loss
-        self._joins = joins
-        self._leaves = leaves
+        self._joins = join
+        self._leaves = keep
         self._renew_seconds = renew_seconds
         self._content = b""
         self._ended = Event()

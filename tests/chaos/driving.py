@@ -154,7 +154,7 @@ class Stage:
             cancellation=cancellation,
             observer=Silent(),
             confirm=None,
-            sends_digest=self.slack is not None,
+            send_digest=self.slack is not None,
         ).report
 
     def _count_messages(self) -> int:

@@ -40,7 +40,7 @@ def run(hub: Hub, mode: Mode, *targets: str, later: timedelta = timedelta(0)) ->
     now = hub.now() + later
     request = RunRequest(run_id=make_run_id(now), mode=mode, trigger=Trigger.CLI, started_at=now, targets=targets)
     run_once(
-        hub, request, cancellation=Cancellation(), observer=FakeObserver(), confirm=lambda _: True, sends_digest=False
+        hub, request, cancellation=Cancellation(), observer=FakeObserver(), confirm=lambda _: True, send_digest=False
     )
 
 

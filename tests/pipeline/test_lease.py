@@ -136,14 +136,12 @@ def test_foreign_file_in_the_place_of_the_lease_is_told(store: Store) -> None:
 # -- a run in steps
 
 
-def join(
-    store: Store, run_id: str = "run-1", *, leaves: bool = True, now: Callable[[], datetime] = lambda: NOW
-) -> Lease:
-    return Lease(store, run_id, now=now, on_loss=Event().set, joins=True, leaves=leaves, renew_seconds=3600)
+def join(store: Store, run_id: str = "run-1", *, keep: bool = True, now: Callable[[], datetime] = lambda: NOW) -> Lease:
+    return Lease(store, run_id, now=now, on_loss=Event().set, join=True, keep=keep, renew_seconds=3600)
 
 
 def first_step(store: Store) -> Lease:
-    return Lease(store, "run-1", now=lambda: NOW, on_loss=Event().set, leaves=True, renew_seconds=3600)
+    return Lease(store, "run-1", now=lambda: NOW, on_loss=Event().set, keep=True, renew_seconds=3600)
 
 
 def is_held(store: Store) -> bool:
@@ -158,7 +156,7 @@ def test_steps_of_a_run_hold_one_lease_until_the_last_gives_it_back(store: Store
     with pytest.raises(RunUnderWay, match="run-1 is under way"), make_lease(store, "run-2"):
         pass
 
-    with join(store, leaves=False):
+    with join(store, keep=False):
         assert is_held(store)
 
     assert not is_held(store)

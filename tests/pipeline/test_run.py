@@ -54,7 +54,7 @@ class Stage:
     securityhub: FakeSecurityHub | None = None
     cancellation: Cancellation = field(default_factory=Cancellation)
     is_stopped: Callable[[], bool] = lambda: False
-    asks: bool = True
+    ask: bool = True
     answers: bool = True
     asked: list[RunReport] = field(default_factory=list)
 
@@ -71,7 +71,7 @@ class Stage:
             archive=archive,
             notifiers=(SlackChannel(self.slack, config), *self.channels),
             observer=self.observer,
-            confirm=self._confirm if self.asks else None,
+            confirm=self._confirm if self.ask else None,
             securityhub=self.securityhub,
         )
         return run(context)
@@ -140,8 +140,8 @@ def test_plan_shows_the_same_and_writes_nothing(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("asks", [True, False])
-def test_everything_is_planned_before_anything_is_written(stage: Stage, *, asks: bool) -> None:
-    stage.asks = asks
+def test_everything_is_planned_before_anything_is_written(stage: Stage, *, ask: bool) -> None:
+    stage.ask = ask
     for _ in range(5):
         stage.aws.add(make_user(f"user{len(stage.aws.accounts)}"))
 

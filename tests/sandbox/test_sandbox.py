@@ -106,7 +106,7 @@ class Workbench:
             ou_ids=ou_ids,
         )
         return run_once(
-            hub, request, cancellation=Cancellation(), observer=Silent(), confirm=None, sends_digest=False
+            hub, request, cancellation=Cancellation(), observer=Silent(), confirm=None, send_digest=False
         ).report
 
 

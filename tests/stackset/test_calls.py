@@ -230,7 +230,7 @@ def run(hub: Hub, mode: Mode, *, targets: tuple[str, ...] = (), ou_ids: tuple[st
         targets=targets,
         ou_ids=ou_ids,
     )
-    run_once(hub, request, cancellation=Cancellation(), observer=Quiet(), confirm=None, sends_digest=True)
+    run_once(hub, request, cancellation=Cancellation(), observer=Quiet(), confirm=None, send_digest=True)
 
 
 def run_in_steps(deployment: Deployment) -> None:
