@@ -175,7 +175,7 @@ def release(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
 @click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write a row a user instead.")
 @click.option("--json", "output", flag_value="json", help="The same as --output json.")
 @_options("config", "output", "all", "verbose")
-def report(*, run_id: str, lists: bool, config_path: Path | None, output: str, **given: Any) -> int:  # noqa: ANN401 - the options above, by name
+def report(*, run_id: str, list_runs: bool, config_path: Path | None, output: str, **given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Show an archived run, the newest finished one by default."""
     configure_logs(as_json=False, level=logging.WARNING)
     config = read_config(config_path, needs_switch=False)
@@ -183,7 +183,7 @@ def report(*, run_id: str, lists: bool, config_path: Path | None, output: str, *
     shown = Shown(every_row=given["every_row"], whole_texts=given["verbose"])
     if given["html_path"] or given["csv_path"]:
         export_report(archive, run_id, config, html_path=given["html_path"], csv_path=given["csv_path"])
-    elif not lists:
+    elif not list_runs:
         show_report(archive.load(run_id), config, shown, output=output)
     elif output == "json":
         runs = [
