@@ -35,7 +35,7 @@ from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport
 
-ONBOARDING_PATIENCE_SECONDS = 120.0
+ONBOARDING_TIMEOUT_SECONDS = 120.0
 """How long the role of a new account is waited for; in no other run is a missing role anything but missing."""
 SESSION_NAME_PREFIX = "orgmfa-"
 
@@ -142,7 +142,7 @@ def build_context(
             retrier,
             partition=caller.partition,
             run_id=request.run_id,
-            patience_seconds=ONBOARDING_PATIENCE_SECONDS if request.trigger is Trigger.ONBOARDING else 0.0,
+            timeout_seconds=ONBOARDING_TIMEOUT_SECONDS if request.trigger is Trigger.ONBOARDING else 0.0,
         ),
         iam=MemberIam(clients.iam, retrier, policies),
         policies=policies,
@@ -178,7 +178,7 @@ def read_caller(hub: Hub, retrier: Retrier) -> Caller:
 
 
 def make_sessions(
-    hub: Hub, retrier: Retrier, *, partition: str, run_id: str, patience_seconds: float = 0.0
+    hub: Hub, retrier: Retrier, *, partition: str, run_id: str, timeout_seconds: float = 0.0
 ) -> MemberSessions:
     """Return the sessions in member accounts; the ID shows in CloudTrail of each."""
     roles = hub.config.member_role
@@ -189,7 +189,7 @@ def make_sessions(
         role_names=RoleNames(roles.name, roles.release_name, roles.path),
         session_name=f"{SESSION_NAME_PREFIX}{run_id}",
         now=hub.now,
-        patience_seconds=patience_seconds,
+        timeout_seconds=timeout_seconds,
         sleep=sleep_using_event(retrier.cancellation.event),
     )
 

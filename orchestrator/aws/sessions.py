@@ -88,12 +88,12 @@ class MemberSessions:
         role_names: RoleNames,
         session_name: str,
         now: Callable[[], datetime],
-        patience_seconds: float = 0.0,
+        timeout_seconds: float = 0.0,
         sleep: Callable[[float], None] = sleep,
     ) -> None:
         """Take what all entries of the run share; `session_name` shows in CloudTrail of every account.
 
-        `patience_seconds` is how long a role that cannot be assumed yet is waited for: one that was made seconds ago.
+        `timeout_seconds` is how long a role that cannot be assumed yet is waited for: one that was made seconds ago.
         """
         self._clients = clients
         self._retrier = retrier
@@ -101,7 +101,7 @@ class MemberSessions:
         self._role_names = role_names
         self._session_name = session_name
         self._now = now
-        self._patience_seconds = patience_seconds
+        self._timeout_seconds = timeout_seconds
         self._sleep = sleep
 
     @contextmanager
@@ -121,7 +121,7 @@ class MemberSessions:
         attempts = Retrying(
             retry=retry_if_exception_type(AssumeRoleDenied),
             wait=wait_fixed(WAIT_SECONDS),
-            stop=stop_after_delay(self._patience_seconds) | stop_when_event_set(self._retrier.cancellation.event),
+            stop=stop_after_delay(self._timeout_seconds) | stop_when_event_set(self._retrier.cancellation.event),
             sleep=self._sleep,
             reraise=True,
         )

@@ -41,7 +41,7 @@ def map_unordered(
     *,
     workers: int,
     cancellation: Cancellation,
-    patience_seconds: float = CANCEL_TIMEOUT_SECONDS,
+    timeout_seconds: float = CANCEL_TIMEOUT_SECONDS,
 ) -> Iterator[TaskResult[T, R]]:
     """Yield what became of each item, in the order of completion.
 
@@ -50,7 +50,7 @@ def map_unordered(
     """
     pool = _Pool(work, workers, cancellation)
     try:
-        yield from pool.results(items, patience_seconds)
+        yield from pool.results(items, timeout_seconds)
     finally:
         pool.close()
 
@@ -72,7 +72,7 @@ class _Pool(Generic[T, R]):
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="account", initializer=bind)
         self._lister = ThreadPoolExecutor(1, thread_name_prefix="listing", initializer=bind)
 
-    def results(self, items: Iterable[T], patience_seconds: float) -> Iterator[TaskResult[T, R]]:
+    def results(self, items: Iterable[T], timeout_seconds: float) -> Iterator[TaskResult[T, R]]:
         """Yield what became of each item, those given up last, and raise the error of the listing, if any."""
         listing = self._lister.submit(copy_context().run, self._announce, items)
         listing.add_done_callback(lambda _: self._inbox.put(_EndOfListing()))
@@ -82,7 +82,7 @@ class _Pool(Generic[T, R]):
                 if monotonic() > give_up_at:
                     break
             elif self._cancellation.reason:
-                give_up_at = monotonic() + patience_seconds
+                give_up_at = monotonic() + timeout_seconds
                 for future in tuple(self._under_way):
                     future.cancel()
             yield from self._next_results(is_cancelled=give_up_at is not None)

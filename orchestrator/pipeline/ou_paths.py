@@ -33,13 +33,13 @@ class OuPathLookup:
         request: RunRequest,
         cancellation: Cancellation,
         *,
-        patience_seconds: float = CANCEL_TIMEOUT_SECONDS,
+        timeout_seconds: float = CANCEL_TIMEOUT_SECONDS,
     ) -> None:
-        """Begin; `patience_seconds` is how long `finish` waits."""
+        """Begin; `timeout_seconds` is how long `finish` waits."""
         self._directory = directory
         self._cancellation = cancellation
         self._no_longer_wanted = Cancellation()
-        self._patience_seconds = patience_seconds
+        self._timeout_seconds = timeout_seconds
         targets = request.targets
         is_few = len(targets) <= FEW_ACCOUNTS and all(target.isdecimal() for target in targets)
         # A daemon: the process can end while Organizations does not answer.
@@ -52,7 +52,7 @@ class OuPathLookup:
         """Return what tells the OUs, once these are known or not waited for; a run that is to end does not wait."""
         if self._no_longer_wanted.reason:
             return self._directory.ou_path
-        end = monotonic() + self._patience_seconds
+        end = monotonic() + self._timeout_seconds
         while self._thread.is_alive() and self._cancellation.reason is None and monotonic() < end:
             self._thread.join(POLL_SECONDS)
         if self._thread.is_alive():

@@ -28,7 +28,7 @@ def make_sessions(
     *,
     partition: str = "aws",
     now: Any = lambda: datetime.now(UTC),
-    patience_seconds: float = 0,
+    timeout_seconds: float = 0,
     sleep: Any = lambda _: None,
     cancellation: Cancellation | None = None,
 ) -> MemberSessions:
@@ -39,7 +39,7 @@ def make_sessions(
         role_names=RoleNames("orgmfa-member", "orgmfa-release", "/"),
         session_name="orgmfa-run-1",
         now=now,
-        patience_seconds=patience_seconds,
+        timeout_seconds=timeout_seconds,
         sleep=sleep,
     )
 
@@ -344,7 +344,7 @@ def test_role_of_a_new_account_is_waited_for_where_a_run_has_the_patience(aws: A
         if len(slept) == 2:
             aws.missing_roles.clear()
 
-    with make_sessions(aws_clients, patience_seconds=120, sleep=sleep).enter(ACCOUNTS[0], Access.INSPECT):
+    with make_sessions(aws_clients, timeout_seconds=120, sleep=sleep).enter(ACCOUNTS[0], Access.INSPECT):
         aws_clients.iam.list_users()
 
     assert slept == [5.0, 5.0]
@@ -360,7 +360,7 @@ def test_role_of_a_new_account_is_no_longer_waited_for_once_the_run_was_told_to_
     with (
         pytest.raises(AssumeRoleDenied),
         make_sessions(
-            aws_clients, patience_seconds=120, sleep=lambda _: cancellation.event.set(), cancellation=cancellation
+            aws_clients, timeout_seconds=120, sleep=lambda _: cancellation.event.set(), cancellation=cancellation
         ).enter(ACCOUNTS[0], Access.INSPECT),
     ):
         pass

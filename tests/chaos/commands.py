@@ -102,7 +102,7 @@ class Command:
         start = ["-m", "orchestrator"] if self.most_bytes is None else ["-c", _LIMITED, str(self.most_bytes)]
         environment = {**os.environ, **self.stage.environment, "PYTHONPATH": str(Path.cwd()), **self.environment}
         server = self.stage.server
-        patience_before, server.patience_seconds = server.patience_seconds, READ_TIMEOUT_IN_SERVICE
+        patience_before, server.timeout_seconds = server.timeout_seconds, READ_TIMEOUT_IN_SERVICE
         self.process = subprocess.Popen(
             [sys.executable, *start, *self.arguments],
             cwd=self.stage.folder,
@@ -117,7 +117,7 @@ class Command:
         finally:
             self.process.kill()
             self.process.communicate()
-            server.patience_seconds = patience_before
+            server.timeout_seconds = patience_before
 
 
 def _read(stdout: str) -> RunReport | None:

@@ -43,7 +43,7 @@ class ChaosServer(AwsServer):
     edits: list[Callable[[Call, bytes], bytes]] = field(default_factory=list)
     """What becomes of the content of AWS's answers before anything goes wrong with them: pages, old reports."""
     world: World | None = None
-    patience_seconds: float = READ_TIMEOUT_SECONDS
+    timeout_seconds: float = READ_TIMEOUT_SECONDS
     """How long the program that is served waits for an answer."""
     _dice: Dice = field(default_factory=lambda: Dice(""))
     _turn: Any = field(default_factory=RLock)
@@ -83,7 +83,7 @@ class ChaosServer(AwsServer):
                 self._enter(call, Fate.REFUSED)
                 served = None
             else:
-                is_in_time = isinstance(disturbance, Slow) and disturbance.seconds < self.patience_seconds
+                is_in_time = isinstance(disturbance, Slow) and disturbance.seconds < self.timeout_seconds
                 served = self._work(call, environ, is_lost=disturbance is not None and not is_in_time)
         return _send(served, disturbance, environ, start_response)
 

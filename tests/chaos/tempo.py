@@ -24,7 +24,7 @@ _CONSTANTS: tuple[tuple[Any, str, float], ...] = (
     (retries, "MAX_WAIT_SECONDS", 0.2),
     (retries, "UNREACHABLE_SECONDS", 1.5),
     (sessions, "WAIT_SECONDS", 0.05),
-    (wiring, "ONBOARDING_PATIENCE_SECONDS", 2.0),
+    (wiring, "ONBOARDING_TIMEOUT_SECONDS", 2.0),
     (stop_switch, "FRESH_SECONDS", 0.0),
     (slack, "FIRST_WAIT_SECONDS", 0.01),
 )

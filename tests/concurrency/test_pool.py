@@ -343,7 +343,7 @@ def test_work_that_does_not_end_is_told_as_abandoned_when_patience_does() -> Non
 
     with ExitStack() as at_the_end:
         at_the_end.callback(go_on.set)
-        found = told(map_unordered(items(), work, workers=1, cancellation=cancellation, patience_seconds=0))
+        found = told(map_unordered(items(), work, workers=1, cancellation=cancellation, timeout_seconds=0))
 
     assert found == {"stuck": TaskResult("stuck")}
 
@@ -362,7 +362,7 @@ def test_listing_that_does_not_end_holds_no_cancellation_up() -> None:
 
     with ExitStack() as at_the_end:
         at_the_end.callback(go_on.set)
-        found = told(map_unordered(items(), work, workers=1, cancellation=cancellation, patience_seconds=float("inf")))
+        found = told(map_unordered(items(), work, workers=1, cancellation=cancellation, timeout_seconds=float("inf")))
 
     assert set(found) == {1}
 

@@ -282,7 +282,7 @@ def test_work_that_is_not_waited_for_any_longer_goes_on_alone() -> None:
         results.extend(map_shared(range(100), str, make_pace(4)))
         done.set()
 
-    list(map_unordered(items(), work, workers=4, cancellation=cancellation, patience_seconds=0))
+    list(map_unordered(items(), work, workers=4, cancellation=cancellation, timeout_seconds=0))
     go_on.set()
     wait_for(done)
 

@@ -78,7 +78,7 @@ def test_survey_that_fails_is_one_warning_and_no_ou(logs: list[MutableMapping[st
 def test_report_waits_for_no_slow_tree_and_says_so_once(logs: list[MutableMapping[str, Any]]) -> None:
     directory = SlowDirectory(ous={"111122223333": "Root"})
 
-    survey = OuPathLookup(directory, make_request(), Cancellation(), patience_seconds=0)
+    survey = OuPathLookup(directory, make_request(), Cancellation(), timeout_seconds=0)
     survey.finish()
     survey.finish()
 
@@ -90,7 +90,7 @@ def test_run_that_is_to_end_does_not_wait_for_the_tree() -> None:
     directory, cancellation = SlowDirectory(), Cancellation()
     cancellation.event.set()
 
-    survey = OuPathLookup(directory, make_request(), cancellation, patience_seconds=1e9)
+    survey = OuPathLookup(directory, make_request(), cancellation, timeout_seconds=1e9)
     survey.finish()
 
     assert directory.ended.wait(10)

@@ -48,7 +48,7 @@ class _Efforts:
 
 def merge(outline: RunManifest, context: RunContext, *, room: RunState) -> Finished:
     """Return the finished run. Raises ArchiveError where what the steps left cannot be read."""
-    ous = OuPathLookup(context.directory, outline.request, context.cancellation, patience_seconds=OU_PATIENCE_SECONDS)
+    ous = OuPathLookup(context.directory, outline.request, context.cancellation, timeout_seconds=OU_PATIENCE_SECONDS)
     context = replace(with_history(context, room.history()), find_ous=ous.finish)
     order: dict[str, int] = {}
     results, efforts = Results(order), _Efforts()
