@@ -21,7 +21,7 @@ from orchestrator.pipeline.publishing import close_run
 from orchestrator.pipeline.results import Results
 
 LOST = "lost"
-OU_PATIENCE_SECONDS = 240.0
+OU_TIMEOUT_SECONDS = 240.0
 """How long the report of a run in steps waits for the OUs: its organization is large, and all else is done."""
 
 log = structlog.get_logger(__name__)
@@ -48,7 +48,7 @@ class _Efforts:
 
 def merge(outline: RunManifest, context: RunContext, *, room: RunState) -> Finished:
     """Return the finished run. Raises ArchiveError where what the steps left cannot be read."""
-    ous = OuPathLookup(context.directory, outline.request, context.cancellation, timeout_seconds=OU_PATIENCE_SECONDS)
+    ous = OuPathLookup(context.directory, outline.request, context.cancellation, timeout_seconds=OU_TIMEOUT_SECONDS)
     context = replace(with_history(context, room.history()), find_ous=ous.finish)
     order: dict[str, int] = {}
     results, efforts = Results(order), _Efforts()
