@@ -3,7 +3,7 @@
 `python -m benchmarks.cpu_of_an_account [LEVER]...`
 
 Prints milliseconds an account (minimum and median of 59) and the calls made. A LEVER named on the command line is
-switched off: `signing`, `repeats`, `bundle`, `wire`, `dates`, `quoting`.
+switched off: `transport`, `user_agent`, `dates`, `quoting`.
 """
 
 import os
@@ -23,21 +23,17 @@ def switch_off(levers: list[str]) -> None:
     """Have botocore do again what the levers spare it."""
     from botocore.utils import parse_timestamp  # noqa: PLC0415 - in the child alone
 
-    from orchestrator.aws import clients, signing  # noqa: PLC0415 - as above
+    from orchestrator.aws import clients, transport  # noqa: PLC0415 - as above
 
-    names = {
-        "signing": "signing_plainly",
-        "repeats": "keeping_repeats",
-        "bundle": "reading_bundle_once",
-        "wire": "sending_lightly",
-    }
     for lever in levers:
-        if lever == "dates":
-            vars(clients)["read_timestamp"] = parse_timestamp
-        elif lever == "quoting":
-            vars(signing)["_quote"] = quote_plus
+        if lever == "transport":
+            vars(clients)["send_through"] = lambda client, *_: client
+        elif lever == "user_agent":
+            vars(clients)["_make_user_agent"] = lambda _: None
+        elif lever == "dates":
+            vars(transport)["read_timestamp"] = parse_timestamp
         else:
-            setattr(clients, names[lever], lambda client: client)
+            vars(transport)["_quote"] = {"quoting": quote_plus}[lever]
 
 
 def work() -> None:

@@ -12,18 +12,18 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, TypeVar
+from urllib.parse import quote
 
 import boto3
 import botocore.session
 from botocore.config import Config as ClientConfig
 from botocore.credentials import Credentials, ReadOnlyCredentials
+from botocore.httpsession import get_cert_path
 
 from orchestrator import __version__
+from orchestrator.aws.connections import Connections
 from orchestrator.aws.errors import translated
-from orchestrator.aws.repeats import keeping_repeats, read_timestamp, trying_once
-from orchestrator.aws.signing import signing_plainly
-from orchestrator.aws.trust import reading_bundle_once
-from orchestrator.aws.wire import sending_lightly
+from orchestrator.aws.transport import send_through
 from orchestrator.domain.errors import NoCredentials
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Clients:
 
     hub: boto3.Session
     member: boto3.Session
-    connections: int
+    connections: Connections
 
     @property
     def region(self) -> str:
@@ -106,66 +106,68 @@ class Clients:
     @cached_property
     def sts(self) -> "STSClient":
         """STS at the regional endpoint."""
-        return _lightened(self.hub.client("sts", region_name=self.region, config=self._config()))
+        return self._connect(self.hub.client("sts", region_name=self.region, config=self._config()), self.hub)
 
     @cached_property
     def organizations(self) -> "OrganizationsClient":
         """AWS Organizations, for the caller's organization."""
-        return _lightened(self.hub.client("organizations", region_name=self.region, config=self._config()))
+        return self._connect(self.hub.client("organizations", region_name=self.region, config=self._config()), self.hub)
 
     @cached_property
     def s3(self) -> "S3Client":
         """S3, for an archive in a bucket; with retries of its own, since one caller alone uses it."""
-        return _lightened(self.hub.client("s3", config=self._config(attempts=5)))
+        return self.hub.client("s3", config=self._config(attempts=5))
 
     @cached_property
     def secretsmanager(self) -> "SecretsManagerClient":
         """Secrets Manager, for the Slack secret."""
-        return _lightened(self.hub.client("secretsmanager", region_name=self.region, config=self._config()))
+        return self._connect(
+            self.hub.client("secretsmanager", region_name=self.region, config=self._config()), self.hub
+        )
 
     @cached_property
     def securityhub(self) -> "SecurityHubClient":
         """Security Hub, for the findings of a run."""
-        return _lightened(self.hub.client("securityhub", region_name=self.region, config=self._config()))
+        return self._connect(self.hub.client("securityhub", region_name=self.region, config=self._config()), self.hub)
 
     @cached_property
     def ssm(self) -> "SSMClient":
         """Systems Manager, for the stop parameter."""
-        return _lightened(self.hub.client("ssm", region_name=self.region, config=self._config()))
+        return self._connect(self.hub.client("ssm", region_name=self.region, config=self._config()), self.hub)
 
     @cached_property
     def iam(self) -> "IAMClient":
         """IAM of whichever member account the calling context is in."""
-        return _lightened(self.member.client("iam", region_name=self.region, config=self._config()))
+        return self._connect(self.member.client("iam", region_name=self.region, config=self._config()), self.member)
 
     def cloudformation(self) -> "CloudFormationClient":
         """Return CloudFormation, for a deployment; nothing that the Lambda runs calls it."""
-        return _lightened(self.hub.client("cloudformation", region_name=self.region, config=self._config()))
+        return self._connect(
+            self.hub.client("cloudformation", region_name=self.region, config=self._config()), self.hub
+        )
 
     def sts_at(self, region: str) -> "STSClient":
         """Return STS at a partition's global endpoint, for accounts where the regional one is not active."""
-        return _lightened(self.hub.client("sts", region_name=region, config=self._config()))
+        return self._connect(self.hub.client("sts", region_name=region, config=self._config()), self.hub)
+
+    def _connect(self, client: C, session: boto3.Session) -> C:
+        return send_through(client, session, self.connections)
 
     def _config(self, attempts: int = 1) -> ClientConfig:
         return ClientConfig(
             retries={"mode": "standard", "total_max_attempts": attempts},  # 1: retries are `retrying`'s
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             read_timeout=READ_TIMEOUT_SECONDS,
-            max_pool_connections=self.connections,
+            max_pool_connections=self.connections.max_idle,
             user_agent_extra=f"orgmfa/{__version__}",
         )
-
-
-def _lightened(client: C) -> C:
-    """Return a client that does the same for less CPU."""
-    return trying_once(keeping_repeats(signing_plainly(sending_lightly(reading_bundle_once(client)))))
 
 
 def make_clients(*, connections: int) -> Clients:
     """Return the clients of this process, from the standard AWS settings (environment, profile, instance role).
 
-    `connections` is how many calls to one endpoint can be under way at once. Raises NoCredentials where the profile
-    that the environment names does not exist.
+    `connections` is how many connections to one endpoint are kept open. Raises NoCredentials where the profile that the
+    environment names does not exist.
     """
     with translated():
         hub = botocore.session.get_session()
@@ -175,7 +177,28 @@ def make_clients(*, connections: int) -> Clients:
             hub.set_config_variable("region", region)
         member = botocore.session.get_session()
         member.register_component("data_loader", hub.get_component("data_loader"))
-        hub.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_timestamp)
-        member.register_component("response_parser_factory", hub.get_component("response_parser_factory"))
         member.register_component("credential_provider", _MemberCredentialsProvider())
-        return Clients(boto3.Session(botocore_session=hub), boto3.Session(botocore_session=member), connections)
+        for session in (hub, member):
+            session.set_default_client_config(ClientConfig(user_agent=_make_user_agent(hub)))
+        return Clients(
+            boto3.Session(botocore_session=hub),
+            boto3.Session(botocore_session=member),
+            Connections(
+                ca_bundle=_find_ca_bundle(hub),
+                connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                read_timeout=READ_TIMEOUT_SECONDS,
+                max_idle=connections,
+            ),
+        )
+
+
+def _find_ca_bundle(session: botocore.session.Session) -> str:
+    """Return the file of the authorities to trust, by the rules of botocore."""
+    named: str | None = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
+    return named or str(get_cert_path(verify=True))
+
+
+def _make_user_agent(session: botocore.session.Session) -> str:
+    """Return the user agent of all clients. botocore would make its own anew for each call, a third of a call's CPU."""
+    app_id = session.get_config_variable("user_agent_appid")
+    return f"Boto3/{boto3.__version__} {session.user_agent()}" + (f" app/{quote(app_id, safe='')}" if app_id else "")

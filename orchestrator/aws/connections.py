@@ -1,0 +1,261 @@
+"""HTTP connections to AWS that stay open between calls: how they are opened, reused and closed.
+
+http.client writes the requests and reads the answers. A request is sent once: whether a failed one is sent again is
+decided in `retrying` alone. Behind a proxy none of this is used (`transport`).
+"""
+
+import io
+import re
+import selectors
+import weakref
+from functools import lru_cache
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
+from ssl import PROTOCOL_TLS_CLIENT, SSLContext
+from ssl import SSLError as TLSError
+from threading import Lock
+from typing import Any, NamedTuple, cast
+from urllib.parse import urlsplit
+
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import (
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+_BUFFER_SIZE = 65_536
+_FOLD = re.compile(r"\r?\n[ \t]+").sub
+_PORTS = {"http": 80, "https": 443}
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
+
+
+class Address(NamedTuple):
+    """Where a connection leads to."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def host_header(self) -> str:
+        """The `Host` header, as http.client writes it and as it is signed."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS.get(self.scheme) else f"{host}:{self.port}"
+
+
+@lru_cache(maxsize=64)
+def split_url(url: str) -> tuple[Address, str]:
+    """Return the address of a URL, and the path and query that are requested there."""
+    parts = urlsplit(url)
+    address = Address(parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0))
+    return address, parts._replace(scheme="", netloc="", path=parts.path or "/").geturl()
+
+
+class Connections:
+    """The connections to all endpoints, with the idle ones kept for reuse. Thread-safe.
+
+    The CA bundle is read once, when the first TLS connection is opened. When this object is collected, its idle
+    connections are closed.
+    """
+
+    def __init__(self, *, ca_bundle: str, connect_timeout: float, read_timeout: float | None, max_idle: int) -> None:
+        """Take the timeouts in seconds (None: no limit), and how many idle connections to keep for each address."""
+        self.max_idle = max_idle
+        self._ca_bundle = ca_bundle
+        self._connect_timeout = connect_timeout
+        self._read_timeout = read_timeout
+        self._context: SSLContext | None = None
+        self._idle: dict[Address, list[Connection]] = {}
+        self._lock = Lock()
+        weakref.finalize(self, _close_all, self._idle)
+
+    def send(self, request: Any) -> AWSResponse:  # noqa: ANN401 - an AWSPreparedRequest, of which the stubs tell too little
+        """Return the answer to a request. Raises botocore's HTTPClientErrors, as its own HTTP session does."""
+        address, _ = split_url(request.url)
+        connection = self._take_idle(address) or self._open(address, request.url)
+        is_reusable = False
+        try:
+            answer, is_reusable = connection.exchange(request)
+        except TimeoutError as error:
+            raise ReadTimeoutError(endpoint_url=request.url, error=error) from error
+        except TLSError as error:
+            raise SSLError(endpoint_url=request.url, error=error) from error
+        except (OSError, HTTPException) as error:
+            raise ConnectionClosedError(error=error, request=request, endpoint_url=request.url) from error
+        except ValueError as error:  # http.client refuses a header that could end the head
+            raise HTTPClientError(error=error) from error
+        finally:
+            if not (is_reusable and self._keep(address, connection)):
+                connection.close()
+        return answer
+
+    def _take_idle(self, address: Address) -> "Connection | None":
+        """Return the idle connection that was used last, without those that the server has closed."""
+        while True:
+            with self._lock:
+                idle = self._idle.get(address)
+                connection = idle.pop() if idle else None
+            if connection is None or not connection.is_dropped():
+                return connection
+            connection.close()
+
+    def _keep(self, address: Address, connection: "Connection") -> bool:
+        """Return whether a connection is kept for later calls: there is a limit."""
+        with self._lock:
+            idle = self._idle.setdefault(address, [])
+            has_room = len(idle) < self.max_idle
+            if has_room:
+                idle.append(connection)
+        return has_room
+
+    def _open(self, address: Address, url: str) -> "Connection":
+        http: _HttpConnection | None = None
+        try:
+            http = self._make_http(address)
+            http.connect()
+            http.sock.settimeout(self._read_timeout)
+            return Connection(http)
+        except OSError as error:
+            if http is not None:
+                http.close()
+            if isinstance(error, TimeoutError):
+                raise ConnectTimeoutError(endpoint_url=url, error=error) from error
+            if isinstance(error, TLSError):
+                raise SSLError(endpoint_url=url, error=error) from error
+            raise EndpointConnectionError(endpoint_url=url, error=error) from error
+
+    def _make_http(self, address: Address) -> "_HttpConnection":
+        _, host, port = address
+        if address.scheme == "http":
+            return _HttpConnection(host, port, timeout=self._connect_timeout)
+        return _HttpsConnection(host, port, timeout=self._connect_timeout, context=self._load_context())
+
+    def _load_context(self) -> SSLContext:
+        """Return the one TLS context. Raises TLSError where the CA bundle cannot be read."""
+        with self._lock:
+            if self._context is None:
+                context = SSLContext(PROTOCOL_TLS_CLIENT)  # which verifies certificates and host names
+                try:
+                    context.load_verify_locations(self._ca_bundle)
+                except OSError as error:
+                    message = f"the CA bundle {self._ca_bundle} cannot be read: {error}"
+                    raise TLSError(message) from error
+                self._context = context
+            return self._context
+
+
+class Connection:
+    """An open connection, for one request at a time."""
+
+    def __init__(self, http: "_HttpConnection") -> None:
+        """Take a connection that is open."""
+        self._http = http
+        self._selector: selectors.BaseSelector = _Selector()
+        self._selector.register(http.sock, selectors.EVENT_READ)
+
+    def is_dropped(self) -> bool:
+        """Return whether an idle connection has something to read, which is that the server closes it."""
+        return bool(self._selector.select(0))
+
+    def exchange(self, request: Any) -> tuple[AWSResponse, bool]:  # noqa: ANN401 - as in Connections.send
+        """Return the answer to a request, and whether another request may follow.
+
+        Raises OSError, and HTTPException for an answer that is cut short or is no HTTP.
+        """
+        http = self._http
+        http.request(request.method, split_url(request.url)[1], request.body, request.headers)
+        outgoing, http.outgoing = http.outgoing, b""
+        http.sock.sendall(outgoing)
+        with cast("_Response", http.getresponse()) as response:
+            content = response.read()
+            is_reusable = not response.will_close and not response.incoming.unread
+        headers: Any = {}
+        for name, text in response.getheaders():
+            known, value = headers.get(name.lower()), _FOLD(" ", text)
+            headers[name.lower()] = value if known is None else f"{known}, {value}"
+        return AWSResponse(request.url, response.status, headers, _Content(content)), is_reusable
+
+    def close(self) -> None:
+        """Close it."""
+        self._selector.close()
+        self._http.close()
+
+
+def _close_all(idle: dict[Address, list[Connection]]) -> None:
+    while idle:
+        for connection in idle.popitem()[1]:
+            connection.close()
+
+
+class _Content(NamedTuple):
+    """The content of an answer in the way that botocore reads it."""
+
+    content: bytes
+
+    def stream(self) -> tuple[bytes]:
+        return (self.content,)
+
+
+class _Incoming:
+    """A buffered reader of what a connection receives, for http.client.
+
+    A line that is cut short is an error here; http.client's own reader takes half a head for a whole one. `unread` is
+    what the server sent beyond its answer.
+    """
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+        self.unread = b""
+
+    def readline(self, limit: int) -> bytes:
+        while (end := self.unread.find(b"\n") + 1) == 0 and len(self.unread) < limit:
+            more = self._raw.read(_BUFFER_SIZE)
+            if not more:
+                raise IncompleteRead(self.unread)
+            self.unread += more
+        return self._take(min(end or limit, limit))
+
+    def read(self, size: int = -1) -> bytes:
+        pieces, length = [self.unread], len(self.unread)
+        while (size < 0 or length < size) and (more := self._raw.read(_BUFFER_SIZE)):
+            pieces.append(more)
+            length += len(more)
+        self.unread = b"".join(pieces)
+        return self._take(length if size < 0 else size)
+
+    def _take(self, size: int) -> bytes:
+        taken, self.unread = self.unread[:size], self.unread[size:]
+        return taken
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self._raw.close()
+
+
+class _Response(HTTPResponse):
+    """An answer that is read through `_Incoming`."""
+
+    fp: Any
+
+    def begin(self) -> None:
+        self.incoming = self.fp = _Incoming(self.fp.detach())
+        super().begin()
+
+
+class _HttpConnection(HTTPConnection):
+    """Collects what http.client writes, so that head and body can be sent in one piece."""
+
+    response_class: Any = _Response
+    outgoing = b""
+
+    def send(self, data: Any) -> None:  # noqa: ANN401 - bytes; http.client allows more
+        self.outgoing += data
+
+
+class _HttpsConnection(_HttpConnection, HTTPSConnection):
+    """The same over TLS."""
