@@ -11,8 +11,8 @@ from typing import Any
 from moto.backends import get_backend
 from moto.core.base_backend import BackendDict, BaseBackend
 
-SERVICES = ("iam", "sts", "organizations", "s3", "secretsmanager", "ssm", "securityhub")
-"""The services that tests set up."""
+SERVICES = ("iam", "sts", "organizations", "s3", "secretsmanager")
+"""The services that can be put back. SSM cannot: moto keeps functions in it. A test that needs a parameter puts it."""
 
 Place = tuple[str, str, str]
 
@@ -24,7 +24,9 @@ def empty_moto() -> None:
 
 
 def dump_moto() -> bytes:
-    """Return what the backends of the services hold."""
+    """Return what the backends of the services hold; no other service may hold anything."""
+    used = {backends.service_name for backends in _used_backends()}
+    assert used <= set(SERVICES), used
     backends = {
         (service, account_id, region): backend
         for service in SERVICES
@@ -66,6 +68,12 @@ def _find_backend(place: Place) -> BaseBackend:
 
 def _backends(service: str) -> Any:
     return get_backend(service)  # type: ignore[call-overload]
+
+
+def _used_backends() -> list[Any]:
+    backend_dict: Any = BackendDict
+    used: list[Any] = backend_dict._instances  # moto tells it nowhere else
+    return used
 
 
 def _masters() -> dict[str, tuple[str, str]]:
