@@ -155,7 +155,7 @@ class Clients:
 
     def _config(self, attempts: int = 1) -> ClientConfig:
         return ClientConfig(
-            retries={"mode": "standard", "total_max_attempts": attempts},  # 1: retries are `retrying`'s
+            retries={"mode": "standard", "total_max_attempts": attempts},  # 1: retries are those of `retries`
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             read_timeout=READ_TIMEOUT_SECONDS,
             max_pool_connections=self.connections.max_idle,

@@ -1,7 +1,7 @@
 """HTTP connections to AWS that stay open between calls: how they are opened, reused and closed.
 
 http.client writes the requests and reads the answers. A request is sent once: whether a failed one is sent again is
-decided in `retrying` alone. Behind a proxy none of this is used (`transport`).
+decided in `retries` alone. Behind a proxy none of this is used (`transport`).
 """
 
 import io

@@ -1,6 +1,6 @@
 """How a call to AWS is signed, sent and its answer parsed: a handler of botocore's public event `before-call`.
 
-botocore sends through urllib3 and a chain of event handlers, which takes several times the CPU (DECISIONS 37). Here
+botocore sends through urllib3 and a chain of event handlers, which takes several times the CPU (DECISIONS 42). Here
 botocore's SigV4 signs, `connections` sends and botocore's parser reads. Parameters, endpoints and errors stay
 botocore's, and so does every call that is no signed POST, goes through a proxy or shows a client certificate. Of
 botocore's events between `before-call` and `after-call` only `before-send` is emitted. Nothing is tried again here.
