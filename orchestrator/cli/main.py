@@ -107,9 +107,9 @@ _OPTIONS = {
         help="Replaces limits.max_changes_per_account and max_changes_per_run for this run.",
     ),
     "yes": click.option("--yes", is_flag=True, help="Do not ask before writing."),
-    "digest": click.option("--digest", "sends_digest", is_flag=True, help="Send the plan's Slack digest too."),
+    "digest": click.option("--digest", "send_digest", is_flag=True, help="Send the plan's Slack digest too."),
     "no-digest": click.option(
-        "--no-digest", "sends_digest", flag_value=False, default=True, help="Send no Slack digest."
+        "--no-digest", "send_digest", flag_value=False, default=True, help="Send no Slack digest."
     ),
     "sandbox": click.option(
         "--sandbox", is_flag=True, help="Use an embedded organization: no AWS account, no Slack, no network."
@@ -170,7 +170,7 @@ def release(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
 
 @cli.command(epilog="Example: orgmfa report latest --output json")
 @click.argument("run_id", default="latest", metavar="[RUN_ID|latest]")
-@click.option("--list", "lists", is_flag=True, help="List the runs in the archive instead.")
+@click.option("--list", "list_runs", is_flag=True, help="List the runs in the archive instead.")
 @click.option("--html", "html_path", metavar="FILE", type=click.Path(path_type=Path), help="Write its page instead.")
 @click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write a row a user instead.")
 @click.option("--json", "output", flag_value="json", help="The same as --output json.")

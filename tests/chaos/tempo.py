@@ -30,7 +30,7 @@ _CONSTANTS: tuple[tuple[Any, str, float], ...] = (
 )
 _DEFAULTS: tuple[tuple[Any, str, float], ...] = (
     (iam.MemberIam.__init__, "report_wait_seconds", 1.0),
-    (pool.map_unordered, "patience_seconds", 1.2),
+    (pool.map_unordered, "timeout_seconds", 1.2),
     (slack.SlackClient.__init__, "timeout_seconds", 1),
 )
 """Those that a function holds as the default of a parameter."""

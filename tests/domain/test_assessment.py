@@ -169,7 +169,7 @@ def test_release_is_honoured_until_it_ends_in_its_account_alone() -> None:
     assert found(user, released={("444455556666", "alice"): soon}) is None
 
 
-@pytest.mark.parametrize(("until", "is_in_force"), [(date(2026, 3, 2), True), (date(2026, 3, 1), False), (None, True)])
+@pytest.mark.parametrize(("until", "is_applied"), [(date(2026, 3, 2), True), (date(2026, 3, 1), False), (None, True)])
 def test_exemption_counts_to_the_end_of_its_last_day(until: date | None, is_applied: bool) -> None:
     exemption = Exemption(user="robot", accounts=(ACCOUNT_ID,), reason="migration", until=until)
     last_minute = NOW.replace(hour=23, minute=59)

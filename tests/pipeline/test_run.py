@@ -139,7 +139,7 @@ def test_plan_shows_the_same_and_writes_nothing(stage: Stage) -> None:
     assert stage.asked == []
 
 
-@pytest.mark.parametrize("asks", [True, False])
+@pytest.mark.parametrize("ask", [True, False])
 def test_everything_is_planned_before_anything_is_written(stage: Stage, *, ask: bool) -> None:
     stage.ask = ask
     for _ in range(5):
