@@ -25,6 +25,7 @@ from orchestrator.wiring import make_hub, run_once
 
 NON_COMPLIANT, COMPLIANT = Verdict.NON_COMPLIANT, Verdict.COMPLIANT
 ORGMFA = Path(sys.executable).with_name("orgmfa")
+TIMEOUT_SECONDS = 90
 
 State = dict[tuple[str, str], tuple[list[str], list[str], list[str]]]
 
@@ -452,7 +453,9 @@ def test_command_shows_the_sandbox_whatever_the_environment_says(tmp_path: Path)
     command = [str(ORGMFA), "apply", "--sandbox", "--yes", "--output", "json"]
     environment = os.environ | {"AWS_PROFILE": "production", "HTTPS_PROXY": "http://127.0.0.1:9"}
 
-    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=15, check=False)
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, timeout=TIMEOUT_SECONDS, check=False
+    )
 
     assert ended.returncode == 1
     users = users_by_place(RunReport.model_validate_json(ended.stdout))
