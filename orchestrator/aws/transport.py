@@ -20,7 +20,7 @@ from botocore.auth import SIGNED_HEADERS_BLACKLIST, SigV4Auth
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.endpoint import convert_to_response_dict
 from botocore.hooks import first_non_none_response
-from botocore.parsers import ResponseParserFactory
+from botocore.parsers import ResponseParserError, ResponseParserFactory
 from botocore.utils import get_environ_proxies, parse_timestamp
 
 from orchestrator.aws.connections import Connections, split_url
@@ -107,7 +107,9 @@ class Transport:
     def _parse(self, http: AWSResponse, model: "OperationModel") -> dict[str, Any]:
         """Return an answer as botocore parses it, an error with the fields that its code has in the model."""
         answer, shape = convert_to_response_dict(http, model), model.output_shape
-        parsed: dict[str, Any] = self._parser.parse(answer, shape)  # type: ignore[arg-type]  # the stubs leave out that it may be None
+        parsed: Any = self._parser.parse(answer, shape)  # type: ignore[arg-type]  # the stubs leave out that it may be None
+        if not isinstance(parsed, dict):  # JSON that is no object, such as null
+            raise ResponseParserError("the answer is no object")
         error = parsed.get("Error")
         code = error.get("Code") if isinstance(error, dict) else None
         error_shape: Any = None if code is None else model.service_model.shape_for_error_code(code)

@@ -75,7 +75,7 @@ def test_results_are_given_while_others_are_under_way() -> None:
 
 
 def test_listing_that_ends_after_the_last_result_is_not_waited_for_any_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.concurrency.pool._TICK_SECONDS", 2 * LONG)
+    monkeypatch.setattr("orchestrator.concurrency.pool.POLL_SECONDS", 2 * LONG)
     last_is_told = Event()
 
     def items() -> Iterator[str]:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 PACKAGE = "orchestrator"
-ENTRY_POINTS = ("orchestrator.handler", "orchestrator.lambdas", "orchestrator.lambdas.step")
+ENTRY_POINTS = ("orchestrator.handler", "orchestrator.lambdas.step")
 """The modules that the Lambda functions name."""
 
 SERVICES = frozenset({"iam", "organizations", "s3", "secretsmanager", "securityhub", "ssm", "sts"})
