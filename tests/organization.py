@@ -43,10 +43,13 @@ class SampleOrganization:
             self.enforce_policy(account_id)
         return account_id
 
-    def enforce_policy(self, account_id: str, document: dict[str, Any] | None = None, *, group: bool = True) -> None:
+    def enforce_policy(
+        self, account_id: str, document: dict[str, Any] | str | None = None, *, group: bool = True
+    ) -> None:
         """Put policy and group into an account, as the StackSet does; or a policy of another text."""
         iam = self.aws.client("iam", account_id)
-        text = json.dumps(document or render_enforcement_policy(partition="aws", access_keys="deny"))
+        document = document or render_enforcement_policy(partition="aws", access_keys="deny")
+        text = document if isinstance(document, str) else json.dumps(document)
         arn = iam.create_policy(PolicyName="EnforceMFA", PolicyDocument=text)["Policy"]["Arn"]
         if group:
             iam.create_group(GroupName="EnforceMFA")

@@ -18,6 +18,7 @@ import boto3
 import botocore.session
 from botocore.config import Config as ClientConfig
 from botocore.credentials import Credentials, ReadOnlyCredentials
+from botocore.handlers import json_decode_policies
 from botocore.httpsession import get_cert_path
 
 from orchestrator import __version__
@@ -137,8 +138,11 @@ class Clients:
 
     @cached_property
     def iam(self) -> "IAMClient":
-        """IAM of whichever member account the calling context is in."""
-        return self._connect(self.member.client("iam", region_name=self.region, config=self._config()), self.member)
+        """IAM of whichever member account the calling context is in; policy documents are text, as IAM sends them."""
+        client = self._connect(self.member.client("iam", region_name=self.region, config=self._config()), self.member)
+        # botocore makes dicts of the documents, and so loses the first of two values under one key.
+        client.meta.events.unregister("after-call.iam", json_decode_policies)
+        return client
 
     def cloudformation(self) -> "CloudFormationClient":
         """Return CloudFormation, for a deployment; nothing that the Lambda runs calls it."""

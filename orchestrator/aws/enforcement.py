@@ -34,7 +34,7 @@ class PolicySettings:
     path: str
     group: str
     document: str
-    is_ours: Callable[[Mapping[str, Any] | str], bool]
+    is_ours: Callable[[str], bool]
     managed_by: Literal["stackset", "orchestrator"]
 
     @classmethod
@@ -139,7 +139,8 @@ class EnforcementPolicies:
         if key not in self._is_ours_by_version:
             answer = self._call(self._client.get_policy_version, PolicyArn=arn, VersionId=version)
             document: Any = answer["PolicyVersion"]["Document"]
-            self._is_ours_by_version[key] = self._settings.is_ours(document)
+            # Only of a text can be told whether it has a key twice.
+            self._is_ours_by_version[key] = isinstance(document, str) and self._settings.is_ours(document)
         return self._is_ours_by_version[key]
 
     def _look_at_group(self, account_id: str) -> PolicyState:

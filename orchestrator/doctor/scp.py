@@ -4,21 +4,19 @@ Only denies without a condition are told: whether a condition spares the roles c
 What a policy leaves unallowed is not judged either. So nothing found is no promise.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
+
+from orchestrator.domain.policy_document import read_document
 
 
 def list_denied(document: str, actions: Iterable[str], resources: Sequence[str]) -> tuple[str, ...]:
     """Return those of the actions that a policy may deny on any of the resources, whoever calls.
 
-    Raises ValueError for what is not a policy document.
+    Raises ValueError for what is not a policy document, or can be read in two ways.
     """
-    read = json.loads(document)
-    if not isinstance(read, dict):
-        raise ValueError("a policy document is a JSON object")  # noqa: TRY004 - callers catch one error for all
-    denies = list(_unconditional_denies(read))
+    denies = list(_unconditional_denies(read_document(document)))
     return tuple(action for action in actions if any(_covers(deny, action, resources) for deny in denies))
 
 

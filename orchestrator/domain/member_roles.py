@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 # The reader of the template stands there, beside the policy that most of the program reads from it.
-from orchestrator.domain.policy_document import TemplateResolver, is_same_policy, read_template
+from orchestrator.domain.policy_document import TemplateResolver, is_same_policy, read_document, read_template
 
 MEMBER_ROLE, RELEASE_ROLE = "MemberRole", "ReleaseRole"
 PROTECTED_USERS = "protected-users"
 """The inline policy that the template makes of ProtectedUserArns."""
 
-Document = Mapping[str, Any]
+Document = Mapping[str, Any] | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +141,21 @@ def _policies_beside(role: str, resolver: TemplateResolver) -> Iterator[dict[str
 
 
 def _role_names(trust: Document, settings: RoleSettings) -> frozenset[str]:
-    """Return the names of the security account's roles that a trust policy mentions."""
+    """Return the names of the security account's roles that a trust policy mentions; none where it cannot be read."""
     prefix = re.escape(f"arn:{settings.partition}:iam::{settings.security_account_id}:role/")
-    return frozenset(re.findall(prefix + r'([\w+=,.@-]{1,64})"', json.dumps(trust)))
+    try:
+        text = json.dumps(read_document(trust))
+    except ValueError:
+        return frozenset()
+    return frozenset(re.findall(prefix + r'([\w+=,.@-]{1,64})"', text))
 
 
 def _only_protects(document: Document) -> bool:
     """Return whether a policy does nothing but keep EnforceMFA off some users: a deny of that one action."""
-    statements = document.get("Statement", [])
+    try:
+        statements = read_document(document).get("Statement", [])
+    except ValueError:
+        return False
     listed = statements if isinstance(statements, list) else [statements]
     return all(one.get("Effect") == "Deny" and one.get("Action") == "iam:AttachUserPolicy" for one in listed)
 

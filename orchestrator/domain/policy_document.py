@@ -48,7 +48,7 @@ def is_same_policy(a: Mapping[str, Any] | str, b: Mapping[str, Any] | str) -> bo
     """Return whether two policy documents have the same effect, as far as their spelling shows.
 
     Takes what `normalised` takes. A document that cannot be read is not the same as any, itself included:
-    what cannot be read is never taken for ours.
+    what cannot be read, or can be read in two ways, is never taken for ours.
     """
     try:
         return normalised(a) == normalised(b)
@@ -65,7 +65,7 @@ def normalised(document: Mapping[str, Any] | str) -> str:
     and condition keys, and `false` in place of `"false"` (IAM user guide, JSON policy elements). Whatever
     else differs, differs. Raises ValueError for what is not a policy document.
     """
-    parsed = _parsed(document) if isinstance(document, str) else document
+    parsed = read_document(document)
     if "Statement" not in parsed:
         raise ValueError("a policy document has a Statement")
     written = parsed["Statement"]
@@ -74,6 +74,32 @@ def normalised(document: Mapping[str, Any] | str) -> str:
     # Without a Version a document is of 2008-10-17, which knows no variables (IAM user guide, Version).
     canonical = {"Version": "2008-10-17", **parsed, "Statement": [by_text[text] for text in sorted(by_text)]}
     return _text({key: value for key, value in canonical.items() if key != "Id"})
+
+
+def read_document(document: Mapping[str, Any] | str) -> Mapping[str, Any]:
+    """Return a policy document as a mapping, from a mapping, from JSON or from URL-encoded JSON.
+
+    Raises ValueError for what is no JSON object, and for a text in which an object has a key twice: which of the two
+    counts is for its reader to choose, and IAM may choose otherwise than Python.
+    """
+    if not isinstance(document, str):
+        return document
+    text = document if document.lstrip().startswith("{") else unquote(document)
+    try:
+        parsed = json.loads(text, object_pairs_hook=_without_repeated_keys)
+    except RecursionError:
+        raise ValueError("a policy document is nested too deeply to be read") from None
+    if not isinstance(parsed, dict):
+        raise ValueError("a policy document is a JSON object")  # noqa: TRY004, callers catch one error for all
+    return parsed
+
+
+def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object as a dict. Raises ValueError where it has a key twice."""
+    read = dict(pairs)
+    if len(read) < len(pairs):
+        raise ValueError("a policy document has a key twice in one object")
+    return read
 
 
 _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -140,14 +166,6 @@ def _require(value: str, *, among: tuple[str, ...], name: str) -> None:
     """Raise ConfigError where the value is not one of those allowed."""
     if value not in among:
         raise ConfigError(f"{name} must be one of {', '.join(among)}, not {value!r}")
-
-
-def _parsed(text: str) -> Mapping[str, Any]:
-    """Return the document that a text holds, URL-encoded or not."""
-    document = json.loads(text if text.lstrip().startswith("{") else unquote(text))
-    if not isinstance(document, dict):
-        raise ValueError("a policy document is a JSON object")  # noqa: TRY004, callers catch one error for all
-    return document
 
 
 def _statement(statement: object) -> dict[str, object]:

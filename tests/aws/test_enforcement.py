@@ -57,6 +57,20 @@ def test_policy_turned_into_a_grant_is_drifted_and_not_ours_to_mend(
     assert states(account_id, managed_by)[0] is DRIFTED
 
 
+def test_policy_text_with_a_key_twice_is_drifted_whichever_value_python_would_take(
+    aws: AwsServer, organization: SampleOrganization, account_id: str
+) -> None:
+    ours = json.dumps(render_enforcement_policy(partition="aws", access_keys="deny"))
+    grant = json.dumps(GRANT["Statement"])
+    organization.enforce_policy(account_id, f'{{"Statement": {grant}, {ours[1:]}')
+    assert states(account_id)[0] is DRIFTED
+
+    iam, arn = aws.client("iam", account_id), f"arn:aws:iam::{account_id}:policy/EnforceMFA"
+    one_effect = ours.replace('"Effect": "Deny"', '"Effect": "Allow", "Effect": "Deny"', 1)
+    iam.create_policy_version(PolicyArn=arn, PolicyDocument=one_effect, SetAsDefault=True)
+    assert states(account_id)[0] is DRIFTED
+
+
 def test_text_of_the_default_version_decides(aws: AwsServer, organization: SampleOrganization, account_id: str) -> None:
     organization.enforce_policy(account_id, GRANT)
     iam, arn = aws.client("iam", account_id), f"arn:aws:iam::{account_id}:policy/EnforceMFA"

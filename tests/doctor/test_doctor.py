@@ -1062,6 +1062,13 @@ def test_control_policy_may_deny(statement: dict[str, Any], expected: tuple[str,
     assert list_denied(document, (ATTACH, ASSUME), (USER, MEMBER_ARN)) == expected
 
 
+def test_control_policy_with_a_key_twice_cannot_be_judged() -> None:
+    document = '{"Statement": {"Effect": "Deny", "Effect": "Allow", "Action": "*", "Resource": "*"}}'
+
+    with pytest.raises(ValueError, match="a key twice"):
+        list_denied(document, (ATTACH,), (USER,))
+
+
 @pytest.mark.parametrize("name", ["max_changes_per_account", "max_changes_per_run", "max_share_per_account"])
 def test_limit_of_nothing_is_a_problem(name: str) -> None:
     told = check_limits(make_config(limits={name: 0}))

@@ -1,7 +1,9 @@
 """What the program takes the member roles to be is what CloudFormation makes of the template."""
 
+import json
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -116,6 +118,34 @@ def test_each_difference_is_told(changes: dict[str, Any], words: str) -> None:
 
     assert told.startswith("orgmfa-member ")
     assert words in told
+
+
+def twice(document: Any) -> str:
+    """Return the URL-encoded text of a document that has its Statement twice, the other one first."""
+    return quote('{"Statement": ' + json.dumps(ADMIN["Statement"]) + ", " + json.dumps(document)[1:])
+
+
+def test_role_read_as_url_encoded_text_is_as_the_template_makes_it() -> None:
+    read = member(
+        trust=quote(json.dumps(member().trust)),
+        policies={name: quote(json.dumps(document)) for name, document in member().policies.items()},
+    )
+
+    assert list_differences(read, member()) == ()
+    assert read_trusted(read, release(), SETTINGS) == default_trusted()
+
+
+def test_role_whose_documents_have_a_key_twice_is_told() -> None:
+    protects = {"Statement": {"Effect": "Deny", "Action": "iam:AttachUserPolicy", "Resource": "*"}}
+    policies = {name: twice(document) for name, document in member().policies.items()}
+    read = member(trust=twice(member().trust), policies={**policies, PROTECTED_USERS: twice(protects)})
+
+    told = list_differences(read, member())
+
+    assert "trusts others" in told[0]
+    assert "another text in its policy 'member'" in told[1]
+    assert f"has the policy '{PROTECTED_USERS}'" in told[2]
+    assert read_trusted(read, release(), SETTINGS) == default_trusted()
 
 
 def test_policy_management_that_is_not_configured_is_a_difference() -> None:

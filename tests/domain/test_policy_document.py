@@ -1,9 +1,12 @@
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.policy_document import (
@@ -202,3 +205,68 @@ def test_what_cannot_be_read_is_not_even_the_same_as_itself(text: str) -> None:
     assert not is_same_policy(text, text)
     with pytest.raises(ValueError, match=r"."):
         normalised(text)
+
+
+def objects(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the way to every object in a document that has a key."""
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    here = [path] if isinstance(node, dict) and node else []
+    return here + [found for key, child in children for found in objects(child, (*path, key))]
+
+
+def written(node: Any, at: tuple[Any, ...] | None, twice: Callable[[dict[str, Any]], str]) -> str:
+    """Return JSON of a document, in which the object at a path is written as `twice` says."""
+    if at == ():
+        return twice(node)
+    if isinstance(node, dict):
+        items = (
+            f"{json.dumps(key)}: {written(child, at[1:] if at and at[0] == key else None, twice)}"
+            for key, child in node.items()
+        )
+        return "{" + ", ".join(items) + "}"
+    if isinstance(node, list):
+        items = (written(child, at[1:] if at and at[0] == n else None, twice) for n, child in enumerate(node))
+        return "[" + ", ".join(items) + "]"
+    return json.dumps(node)
+
+
+def in_escapes(text: str) -> str:
+    return '"' + "".join(f"\\u{ord(character):04x}" for character in text) + '"'
+
+
+SPELLINGS: list[Callable[[str], str]] = [json.dumps, in_escapes]
+ENCODINGS: list[Callable[[str], str]] = [str, quote, partial(quote, safe="")]
+
+
+@given(data=st.data())
+def test_document_with_a_key_twice_anywhere_is_not_ours_whichever_of_the_two_is_ours(data: st.DataObject) -> None:
+    document = {**rendered(data.draw(st.sampled_from(["deny", "allow"]))), "Id": {"made": {"by": "orgmfa"}}}
+    path = data.draw(st.sampled_from(objects(document)))
+    spell = data.draw(st.sampled_from(SPELLINGS))
+    encode = data.draw(st.sampled_from(ENCODINGS))
+
+    def twice(node: dict[str, Any]) -> str:
+        key = data.draw(st.sampled_from(sorted(node)))
+        value = json.dumps(data.draw(st.sampled_from([node[key], [], {}, None, "*", "Allow"])))
+        both = data.draw(st.permutations([f"{spell(key)}: {value}", json.dumps(node)[1:-1]]))
+        return "{" + ", ".join(both) + "}"
+
+    text = encode(written(document, path, twice))
+
+    assert is_same_policy(document, written(document, None, json.dumps))
+    assert not is_same_policy(document, text)
+    assert not is_same_policy(text, text)
+
+
+def test_same_key_in_two_objects_is_no_key_twice() -> None:
+    text = (
+        '{"Statement": [{"Effect": "Deny", "Condition": {"Bool": {"k": "1"}, "Null": {"k": "1"}}}, {"Effect": "Deny"}]}'
+    )
+
+    assert is_same_policy(text, json.loads(text))
+
+
+def test_document_nested_too_deeply_is_not_ours() -> None:
+    deep = '{"Statement": ' + "[" * 100_000 + "]" * 100_000 + "}"
+
+    assert not is_same_policy(rendered(), deep)
