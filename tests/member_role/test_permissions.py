@@ -609,6 +609,14 @@ STACK_WRITES = (
 
 # who, action, resource, the policy that is attached or detached, decision. By policy, everyone may do all.
 SCP_ROWS = [
+    # The account stays in the organization: outside it, no control policy holds.
+    *(
+        (who, action, "*", None, NO)
+        for who in WHO
+        for action in ("account:CloseAccount", "organizations:LeaveOrganization")
+    ),
+    ("administrator", "organizations:DescribeOrganization", "*", None, YES),
+    ("administrator", "account:GetContactInformation", "*", None, YES),
     # The policy.
     *((who, action, POLICY, None, NO) for who in (*OUTSIDERS, "release role", "impostor") for action in POLICY_WRITES),
     ("StackSet", "iam:CreatePolicy", POLICY, None, YES),
