@@ -88,7 +88,8 @@ def choose_values(
 ) -> tuple[ParameterValue, ...]:
     """Return the values of a stack's parameters; those left out have the template's default.
 
-    `current` are the values of the stack as it stands, which are kept, or None where it is to be created.
+    `current` are the values of the stack as it stands, which are kept, or None where it is to be created. Raises
+    ConfigError where one to be kept is refused by the template of today.
     """
     wanted = {**(known.at_first if current is None else {}), **known.always, **given}
     values: list[ParameterValue] = []
@@ -96,6 +97,7 @@ def choose_values(
         if name in wanted:
             values.append(ParameterValue(name, wanted[name]))
         elif current is not None and name in current:
+            _check_value(template.parameters[name], current[name])
             values.append(ParameterValue(name, None))
         elif current is not None and name in known.at_first:
             values.append(ParameterValue(name, known.at_first[name]))

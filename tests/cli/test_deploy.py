@@ -210,6 +210,21 @@ def test_changed_parameter_changes_its_stack_alone_and_others_keep_theirs(deploy
     assert "  Modify  ScheduleFunction  AWS::Lambda::Function  no" in done.stdout
 
 
+@pytest.mark.parametrize("is_given", [True, False])
+def test_operator_pattern_that_lets_in_others_is_refused_given_or_kept(deploy: Deployer, *, is_given: bool) -> None:
+    roles = f"arn:aws:iam::{MANAGEMENT}:role/aws-reserved/sso.amazonaws.com"
+    named, open_to_others = (f"{roles}/AWSReservedSSO_Security_{end}" for end in ("?" * 16, "*"))
+    deploy.stand("OperatorPrincipalArns=" + named)
+    deploy.parameters(CENTRAL)["OperatorPrincipalArns"] = named if is_given else open_to_others
+
+    done = deploy.inside(
+        "--yes", *given(f"OperatorPrincipalArns={OPERATOR},{open_to_others}" if is_given else "Mode=apply")
+    )
+
+    assert_refused(done, "--parameter OperatorPrincipalArns", "without *", "AWSReservedSSO_NAME_" + "?" * 16)
+    assert deploy.executed() == []
+
+
 def test_plain_name_reaches_every_stack_that_has_the_parameter(deploy: Deployer) -> None:
     deploy.stand("OperatorRoleName=security-operator", "OperatorPrincipalArns=" + OPERATOR)
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import parliament
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from tests.iam_evaluator import Decision, Request, decide
 from tests.member_role.rendering import MEMBER, ORGANIZATION, SECURITY
@@ -358,7 +360,7 @@ def test_other_names_of_the_member_roles_take_the_place_of_the_default_ones() ->
 # -- who becomes the operator -----------------------------------------------------------------------------------------
 
 TEAM, SSO = f"arn:aws:iam::{SECURITY}:role/security-team", "role/aws-reserved/sso.amazonaws.com/eu-central-1"
-SSO_ROLE = f"arn:aws:iam::{SECURITY}:{SSO}/AWSReservedSSO_Security_*"
+SSO_ROLE = f"arn:aws:iam::{SECURITY}:{SSO}/AWSReservedSSO_Security_{'?' * 16}"
 WITH_MFA, WITHOUT_MFA = {"aws:MultiFactorAuthPresent": "true"}, {"aws:MultiFactorAuthPresent": "false"}
 
 
@@ -370,8 +372,8 @@ WITH_MFA, WITHOUT_MFA = {"aws:MultiFactorAuthPresent": "true"}, {"aws:MultiFacto
         # What the sessions of roles, and so of Identity Center, are like.
         (f"{TEAM},{SSO_ROLE}", "true", TEAM, {}, NOTHING),
         (f"{TEAM},{SSO_ROLE}", "false", TEAM, {}, YES),
-        (f"{TEAM},{SSO_ROLE}", "false", SSO_ROLE.replace("*", "0a1b2c3d4e5f6071"), {}, YES),
-        (f"{TEAM},{SSO_ROLE}", "false", SSO_ROLE.replace("Security_*", "Billing_0a1b2c3d"), {}, NOTHING),
+        (f"{TEAM},{SSO_ROLE}", "false", SSO_ROLE.replace("?" * 16, "0a1b2c3d4e5f6071"), {}, YES),
+        (f"{TEAM},{SSO_ROLE}", "false", SSO_ROLE.replace("Security_" + "?" * 16, "Billing_0a1b2c3d"), {}, NOTHING),
         (TEAM, "false", f"{TEAM}-2", {}, NOTHING),
         (TEAM, "false", f"arn:aws:iam::{SECURITY}:role/orgmfa-orchestrator", {}, NOTHING),
         (TEAM, "false", f"arn:aws:iam::{SECURITY}:user/mallory", {}, NOTHING),
@@ -386,6 +388,21 @@ def test_caller_becomes_the_operator(
     request = Request("sts:AssumeRole", "*", {"aws:PrincipalArn": caller, **session})
 
     assert decide(request, [role["AssumeRolePolicyDocument"]]) == expected
+
+
+@given(
+    name=st.from_regex(r"[A-Za-z0-9+=,.@_-]{0,23}", fullmatch=True),
+    suffix=st.from_regex(r"[0-9a-f]{16}", fullmatch=True),
+    behind=st.booleans(),
+)
+def test_other_permission_set_of_identity_center_is_not_let_in(name: str, suffix: str, *, behind: bool) -> None:
+    permission_set = f"Security_{name}" if behind else name
+    assume(permission_set != "Security")
+    caller = SSO_ROLE.replace("Security_" + "?" * 16, f"{permission_set}_{suffix}")
+    role = resources("central", OperatorPrincipalArns=SSO_ROLE, RequireMfa="false")["OperatorRole"]
+    request = Request("sts:AssumeRole", "*", {"aws:PrincipalArn": caller})
+
+    assert decide(request, [role["AssumeRolePolicyDocument"]]) == NOTHING
 
 
 def test_without_named_principals_there_is_no_operator() -> None:

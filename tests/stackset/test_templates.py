@@ -35,6 +35,7 @@ README = (FOLDER / "README.md").read_text("utf-8")
 PROTECT = json.loads((member_role.FOLDER / "protect.scp.json").read_text("utf-8"))
 ONE_LINE = json.dumps(PROTECT, separators=(",", ":"))
 BUS = f"arn:aws:events:{REGION}:{SECURITY}:event-bus/orgmfa"
+SSO_ROLES = f"arn:aws:iam::{SECURITY}:role/aws-reserved/sso.amazonaws.com"
 REGIONS = ["us-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1"]
 
 
@@ -121,12 +122,19 @@ def test_a_parameter_of_several_templates_is_the_same_in_each() -> None:
         ("central", "StopParameterName", "/orgmfa/*", False),
         ("central", "OperatorPrincipalArns", "arn:aws:iam::111122223333:role/security-team", True),
         ("central", "OperatorPrincipalArns", "arn:aws:iam::111122223333:user/path/ana", True),
-        (
-            "central",
-            "OperatorPrincipalArns",
-            "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-central-1/AWSReservedSSO_Security_*",
-            True,
-        ),
+        ("central", "OperatorPrincipalArns", f"{SSO_ROLES}/eu-central-1/AWSReservedSSO_Security_{'?' * 16}", True),
+        ("central", "OperatorPrincipalArns", f"{SSO_ROLES}/AWSReservedSSO_Security_{'?' * 16}", True),
+        ("central", "OperatorPrincipalArns", f"{SSO_ROLES}/AWSReservedSSO_Security_0123456789abcdef", True),
+        ("central", "OperatorPrincipalArns", f"{SSO_ROLES}/eu-central-1/AWSReservedSSO_Security_*", False),
+        ("central", "OperatorPrincipalArns", f"{SSO_ROLES}/AWSReservedSSO_Security_{'?' * 15}*", False),
+        ("central", "OperatorPrincipalArns", f"{SSO_ROLES}/AWSReservedSSO_Security_{'?' * 15}", False),
+        ("central", "OperatorPrincipalArns", f"{SSO_ROLES}/AWSReservedSSO_Security_{'?' * 17}", False),
+        ("central", "OperatorPrincipalArns", f"{SSO_ROLES}/AWSReservedSSO_{'?' * 16}", False),
+        ("central", "OperatorPrincipalArns", f"{SSO_ROLES}/AWSReservedSSO_*", False),
+        ("central", "OperatorPrincipalArns", f"{SSO_ROLES}/*", False),
+        ("central", "OperatorPrincipalArns", f"arn:aws:iam::{SECURITY}:role/security-*", False),
+        ("central", "OperatorPrincipalArns", f"arn:aws:iam::{SECURITY}:role/security-{'?' * 16}", False),
+        ("central", "OperatorPrincipalArns", f"arn:aws:iam::{SECURITY}:user/security/*", False),
         ("central", "OperatorPrincipalArns", "arn:aws:iam::111122223333:role/*", False),
         ("central", "OperatorPrincipalArns", "arn:aws:iam::111122223333:root", False),
         ("central", "OperatorPrincipalArns", "arn:aws:iam::*:role/security-team", False),
