@@ -5,6 +5,7 @@ user, and `<root_account>` the root user.
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,16 +28,23 @@ class ReportRow:
     keys_last_used: datetime | None
 
 
+UNKNOWN = ReportRow(None, None, None, None)
+"""The row of a user of whom the report says nothing."""
+
+
 def read_credential_report(content: bytes) -> dict[str, ReportRow]:
     """Return the rows of a credential report by user name; the root user's is `<root_account>`.
 
-    Raises Malformed where the text is no credential report.
+    A row that cannot be told for certain to be its user's says nothing. Raises Malformed where the text is no
+    credential report.
     """
     try:
-        rows = csv.DictReader(StringIO(content.decode("utf-8")), strict=True)
-        if not set(_REQUIRED) <= set(rows.fieldnames or ()):
+        reader = csv.DictReader(StringIO(content.decode("utf-8")), strict=True)
+        if not set(_REQUIRED) <= set(reader.fieldnames or ()):
             raise _malformed(f"lacks one of the columns {', '.join(_REQUIRED)}")
-        return {row["user"]: _read_row(row) for row in rows}
+        rows = list(reader)
+        seen = Counter(identity for row in rows for identity in _identities(row))
+        return {row["user"]: _read_row(row) if _is_clear(row, seen) else UNKNOWN for row in rows}
     except (ValueError, csv.Error) as error:
         raise _malformed(f"cannot be read: {error}") from error
 
@@ -44,6 +52,23 @@ def read_credential_report(content: bytes) -> dict[str, ReportRow]:
 def _malformed(what: str) -> Malformed:
     message = f"the credential report {what}"
     return Malformed(message, code="MalformedReport", operation="GetCredentialReport")
+
+
+def _identities(row: Mapping[str, str]) -> Iterator[str]:
+    """Yield what one row alone may have: the user's name, in which case does not count, and the ARN."""
+    yield row["user"].casefold()
+    arn = row.get("arn") or ""
+    if arn.startswith("arn:"):
+        yield arn
+
+
+def _is_clear(row: Mapping[str, str], seen: Mapping[str, int]) -> bool:
+    """Return whether a row has a cell for each column, and shares neither name nor ARN with another.
+
+    A name may hold commas; whether AWS quotes them is not known, and unquoted they move all other cells.
+    """
+    has_all_cells = None not in row and None not in row.values()  # how DictReader marks cells too many and too few
+    return has_all_cells and all(seen[identity] == 1 for identity in _identities(row))
 
 
 def _read_row(row: Mapping[str, str]) -> ReportRow:

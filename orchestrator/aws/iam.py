@@ -17,7 +17,7 @@ from tenacity import (
     wait_exponential,
 )
 
-from orchestrator.aws.credential_report import ROOT_ROW, ReportRow, read_credential_report
+from orchestrator.aws.credential_report import ROOT_ROW, UNKNOWN, ReportRow, read_credential_report
 from orchestrator.aws.enforcement import EnforcementPolicies
 from orchestrator.aws.errors import confirmed, reads_answers
 from orchestrator.aws.mfa_devices import pick_newest, read_device
@@ -199,7 +199,7 @@ class MemberIam:
 def _read_user(detail: "UserDetailTypeDef", row: ReportRow | None, devices: Mapping[str, MfaDevice]) -> IamUser:
     """Return a user from the bulk reads; a virtual device seen live outweighs a credential report made before it."""
     arn = detail["Arn"]
-    known = row or ReportRow(None, None, None, None)
+    known = row or UNKNOWN
     return IamUser(
         name=detail["UserName"],
         arn=arn,

@@ -22,6 +22,7 @@ MARCH, MAY = "2026-03-01T10:00:00+00:00", "2026-05-01T10:00:00+00:00"
 def make_row(
     user: str = "alice",
     *,
+    arn: str = NEVER,
     mfa: str = "false",
     console: str = "true",
     keys: tuple[str, str] = ("false", "false"),
@@ -29,6 +30,7 @@ def make_row(
 ) -> str:
     values = {
         "user": user,
+        "arn": arn,
         "password_enabled": console,
         "mfa_active": mfa,
         "access_key_1_active": keys[0],
@@ -102,6 +104,57 @@ def test_columns_may_stand_in_another_order_and_be_more() -> None:
 
 def test_row_that_breaks_off_is_not_known_where_it_lacks_cells() -> None:
     assert read("alice,arn") == {"alice": ReportRow(None, None, None, None)}
+
+
+UNKNOWN = ReportRow(None, None, None, None)
+NO_MFA = ReportRow(False, True, 0, None)
+ARN = "arn:aws:iam::111122223333:user/"
+
+
+@pytest.mark.parametrize("cut", range(1, 22))
+def test_row_with_fewer_cells_than_columns_says_nothing(cut: int) -> None:
+    cells = make_row(mfa="true", console="false").split(",")[:-cut]
+
+    assert read(",".join(cells), make_row("bob")) == {"alice": UNKNOWN, "bob": NO_MFA}
+
+
+@pytest.mark.parametrize("more", ["", "x", "true", "x,y,z"])
+def test_row_with_more_cells_than_columns_says_nothing(more: str) -> None:
+    assert read(make_row(mfa="true") + "," + more, make_row("bob")) == {"alice": UNKNOWN, "bob": NO_MFA}
+
+
+@given(
+    st.lists(
+        st.sampled_from(["alice", "x", "true", "false", "N/A", "2026", MARCH, ARN + "bob"]), min_size=2, max_size=25
+    )
+)
+@settings(deadline=None)
+def test_name_with_commas_that_are_not_quoted_tells_nothing_of_anybody(parts: list[str]) -> None:
+    named = make_row(",".join(parts), mfa="true", console="false", keys=("true", "true"))
+
+    found = read(make_row("bob", mfa="true"), named)
+
+    expected = {parts[0]: UNKNOWN, "bob": ReportRow(True, True, 0, None)}
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (make_row("alice"), make_row("alice", mfa="true")),
+        (make_row("alice", mfa="true"), make_row("alice")),
+        (make_row("alice", arn=ARN + "alice"), make_row("alice", arn=ARN + "path/alice", mfa="true")),
+        (make_row("alice", mfa="true"), make_row("ALICE")),
+        (make_row("alice", arn=ARN + "alice"), make_row("carol", arn=ARN + "alice", mfa="true")),
+        (make_row("alice", mfa="true"), "alice,arn"),
+        ("alice,arn", make_row("alice", mfa="true")),
+    ],
+)
+def test_rows_that_share_a_name_or_an_arn_say_nothing(first: str, second: str) -> None:
+    found = read(first, make_row("bob", arn=ARN + "bob"), second)
+
+    assert found.pop("bob") == NO_MFA
+    assert set(found.values()) == {UNKNOWN}
 
 
 def test_report_of_an_account_without_users_has_no_rows() -> None:

@@ -176,6 +176,28 @@ def test_empty_cells_of_the_report_are_unknown_and_never_no(
     assert (alice.has_mfa, alice.has_console_password, alice.active_access_keys) == (None, None, None)
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "alice,false,true,false,N/A,false,N/A,more",
+        "alice,false,true,false,N/A,false",
+        "alice,false,true,false,N/A,false,N/A\nalice,false,true,false,N/A,false,N/A",
+        "alice,bob,false,true,false,N/A,false,N/A",
+    ],
+)
+def test_user_of_an_unclear_row_is_unknown_and_another_is_not(
+    aws: AwsServer, organization: SampleOrganization, account_id: str, rows: str
+) -> None:
+    for name in ("alice", "alice,bob", "carol"):
+        organization.add_user(account_id, name)
+    rewrite_report(aws, f"{HEADER}\ncarol,true,false,false,N/A,false,N/A\n{rows}\n")
+
+    with entered(account_id) as member:
+        found = {user.name: (user.has_mfa, user.has_console_password) for user in member.iam.inspect(account_id).users}
+
+    assert found == {"alice": (None, None), "alice,bob": (None, None), "carol": (False, True)}
+
+
 @pytest.mark.parametrize("code", ["ReportInProgress", "ReportNotPresent"])
 def test_report_not_ready_in_time_leaves_users_unknown_instead_of_failing(
     aws: AwsServer, organization: SampleOrganization, account_id: str, code: str
