@@ -84,7 +84,7 @@ class Aws:
         return self._made(("ListAccounts", start), lambda: hub_answers.list_accounts(self._scenario, start))
 
     def _generate_report(self, call: Call) -> bytes:
-        self._reports.setdefault(call.account, datetime.now(UTC))
+        self._reports[call.account] = datetime.now(UTC)
         return self._made(call.action, iam_answers.generate_credential_report)
 
     def _get_report(self, call: Call) -> bytes:

@@ -5,6 +5,7 @@ length of an answer stands when the account is put in.
 """
 
 import json
+from email.utils import formatdate
 
 PLACEHOLDER = "000000000000"
 _JSON = "application/x-amz-json-1.1"
@@ -16,6 +17,7 @@ def http(body: bytes, *, status: int = 200, content_type: str = "text/xml") -> b
     """Return an answer of HTTP/1.1 that leaves the connection open."""
     head = (
         f"HTTP/1.1 {status} {_REASONS[status]}\r\nx-amzn-RequestId: {_REQUEST_ID}\r\n"
+        f"Date: {formatdate(usegmt=True)}\r\n"
         f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

@@ -65,7 +65,7 @@ def make_facts(*users: IamUser, **changes: Any) -> AccountFacts:
         "users": users,
         "quotas": Quotas(policies_per_user=10, groups_per_user=10),
         "enforcement": make_enforcement(),
-        "report_made_at": NOW,
+        "is_report_ours": True,
     }
     return AccountFacts(**(values | changes))
 

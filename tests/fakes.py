@@ -67,6 +67,8 @@ class FakeAws:
     calls: list[tuple[str, str, str]] = field(default_factory=list)
     ous: dict[str, str] = field(default_factory=dict)
     """The OU of an account, known once a survey was made."""
+    asked_at: datetime = NOW
+    """When runs have the credential reports made: one made before is not theirs."""
     surveyed: list[tuple[str, ...]] = field(default_factory=list)
 
     def add(self, *users: IamUser, account_id: str | None = None, **changes: Any) -> FakeAccount:
@@ -125,7 +127,7 @@ class FakeAws:
             users=tuple(fake.users.values()),
             quotas=Quotas(policies_per_user=10, groups_per_user=10),
             enforcement=Enforcement(self._arn(account_id), "EnforceMFA", fake.policy, fake.group),
-            report_made_at=fake.report_made_at,
+            is_report_ours=fake.report_made_at is not None and fake.report_made_at >= self.asked_at,
         )
 
     def read_user_live(self, user_name: str, *, password: bool, keys: bool) -> LiveUser:

@@ -1,15 +1,18 @@
-"""The IAM credential report: CSV in, rows out. Asking for it is `iam`'s.
+"""The IAM credential report: CSV in, rows out, and whether it is ours. Asking for it is `iam`'s.
 
 Source: IAM User Guide, 'Getting credential reports for your AWS account'. A report is reused for four hours; a row is a
-user, and `<root_account>` the root user.
+user, and `<root_account>` the root user. A report that others had made tells how users stood at a moment that others
+chose: somebody in the account can enrol a device, or take a password away, for that minute alone.
 """
 
 import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from io import StringIO
+from typing import Any
 
 from orchestrator.domain.errors import Malformed
 
@@ -47,6 +50,27 @@ def read_credential_report(content: bytes) -> dict[str, ReportRow]:
         return {row["user"]: _read_row(row) if _is_clear(row, seen) else UNKNOWN for row in rows}
     except (ValueError, csv.Error) as error:
         raise _malformed(f"cannot be read: {error}") from error
+
+
+def read_start(answer: Mapping[str, Any], took_seconds: float) -> datetime | None:
+    """Return when a call of GenerateCredentialReport began, where it had a report of its own made; else None.
+
+    The time is AWS's, to the second, because the one of the report is: taken from the `Date` of the answer, and from
+    how long the call took. Any other state than STARTED means a report that somebody else had made.
+    """
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    try:
+        answered_at = parsedate_to_datetime(headers["date"])
+    except (KeyError, ValueError):
+        return None
+    if answer.get("State") != "STARTED" or answered_at.tzinfo is None:
+        return None
+    return (answered_at - timedelta(seconds=took_seconds)).replace(microsecond=0)
+
+
+def without_exonerations(row: ReportRow) -> ReportRow:
+    """Return a row of a report that others had made, without what would let its user go unseen."""
+    return replace(row, has_mfa=row.has_mfa and None, has_console_password=row.has_console_password or None)
 
 
 def _malformed(what: str) -> Malformed:

@@ -6,6 +6,7 @@ ListVirtualMFADevices, GetAccountSummary, and the credential report, which is as
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Any, assert_never
 
 from tenacity import (
@@ -17,7 +18,14 @@ from tenacity import (
     wait_exponential,
 )
 
-from orchestrator.aws.credential_report import ROOT_ROW, UNKNOWN, ReportRow, read_credential_report
+from orchestrator.aws.credential_report import (
+    ROOT_ROW,
+    UNKNOWN,
+    ReportRow,
+    read_credential_report,
+    read_start,
+    without_exonerations,
+)
 from orchestrator.aws.enforcement import EnforcementPolicies
 from orchestrator.aws.errors import confirmed, reads_answers
 from orchestrator.aws.mfa_devices import pick_newest, read_device
@@ -71,7 +79,7 @@ class MemberIam:
 
         Raises AwsError where a call fails; what the credential report does not say is None.
         """
-        is_report_coming = self._ask_for_report()
+        is_report_coming, started_at = self._ask_for_report()
         details = list(self._pages(self._client.get_account_authorization_details, Filter=["User", "Group"]))
         users = [user for page in details for user in page["UserDetailList"]]
         groups = [group for page in details for group in page["GroupDetailList"]]
@@ -80,6 +88,9 @@ class MemberIam:
         aliases = self._call(self._client.list_account_aliases)["AccountAliases"]
         enforcement = self._policies.compare(account_id, users, groups)
         rows, made_at = self._read_report() if is_report_coming else ({}, None)
+        is_ours = started_at is not None and made_at is not None and made_at >= started_at
+        if not is_ours:
+            rows = {name: without_exonerations(row) for name, row in rows.items()}
         return AccountFacts(
             alias=aliases[0] if aliases else None,
             root_user=_read_root(summary, rows.get(ROOT_ROW)),
@@ -89,7 +100,7 @@ class MemberIam:
                 groups_per_user=summary["GroupsPerUserQuota"],
             ),
             enforcement=enforcement,
-            report_made_at=made_at,
+            is_report_ours=is_ours,
         )
 
     @reads_answers
@@ -138,13 +149,14 @@ class MemberIam:
             case _:
                 assert_never(change)
 
-    def _ask_for_report(self) -> bool:
-        """Ask IAM to make the credential report, and return whether it will."""
+    def _ask_for_report(self) -> tuple[bool, datetime | None]:
+        """Ask IAM for a credential report; return whether one will come, and where it is our own when it was begun."""
+        asked_at = monotonic()
         try:
-            self._call(self._client.generate_credential_report)
+            answer = self._call(self._client.generate_credential_report)
         except QuotaExceeded:
-            return False
-        return True
+            return False, None
+        return True, read_start(answer, monotonic() - asked_at)
 
     def _read_report(self) -> tuple[dict[str, ReportRow], datetime | None]:
         """Return the credential report and when it was made; no rows where it is not ready in time."""

@@ -262,7 +262,8 @@ class Enforcement:
 class AccountFacts:
     """All that inspecting one account found.
 
-    `report_made_at` is when the credential report was made, or None where there is none: what it says may be hours old.
+    `is_report_ours` says that the credential report was made for this very inspection, and so is as good as a look at
+    each user; what any other one says may be hours old.
     """
 
     alias: str | None
@@ -270,7 +271,7 @@ class AccountFacts:
     users: tuple[IamUser, ...]
     quotas: Quotas
     enforcement: Enforcement
-    report_made_at: datetime | None
+    is_report_ours: bool
 
 
 @dataclass(frozen=True, slots=True)

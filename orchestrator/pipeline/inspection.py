@@ -139,12 +139,10 @@ def _check(
 ) -> Decision | None:
     """Return a planned decision as a live look and the policy simulator leave it; None: the user is gone.
 
-    A report that was made during this run is as good as a look; the one right before the write comes in any case.
+    A report that this run had made is as good as a look; the one right before the write comes in any case.
     """
-    began_at = context.request.started_at.replace(microsecond=0)  # IAM dates a report to the second
-    is_report_old = facts.report_made_at is None or facts.report_made_at < began_at
     try:
-        if is_report_old and not was_looked_at:
+        if not facts.is_report_ours and not was_looked_at:
             decision = recheck_user(decision, account, context, keys=True)
         return _hold_if_locked_out(decision, context)
     except NotFound:

@@ -26,6 +26,7 @@ class Member:
     iam: MemberIam
     policies: EnforcementPolicies
     slept: list[float]
+    client: Any
 
 
 @contextmanager
@@ -66,4 +67,4 @@ def entered(
         now=lambda: datetime.now(UTC),
     )
     with sessions.enter(account_id, Access.ENFORCE):
-        yield Member(account_id, iam, policies, slept)
+        yield Member(account_id, iam, policies, slept, clients.iam)

@@ -1,10 +1,12 @@
 """Reading a member account in bulk, looking at one user live, and the writes."""
 
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 
+from orchestrator.aws.credential_report import read_start
 from orchestrator.aws.mfa_devices import pick_newest, read_device
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import AccessDenied, Garbled, Malformed, NotFound, QuotaExceeded
@@ -66,6 +68,7 @@ def test_account_costs_the_same_nine_calls_whatever_its_users(
         facts = member.iam.inspect(account_id)
 
     assert len(facts.users) == users
+    assert facts.is_report_ours
     assert aws.actions() == BULK_READS
 
 
@@ -100,15 +103,15 @@ def test_account_without_alias_has_none(organization: SampleOrganization) -> Non
         assert member.iam.inspect(account_id).alias is None
 
 
-def rewrite_report(aws: AwsServer, text: str) -> None:
-    """Have the credential report hold this text."""
+def rewrite_report(aws: AwsServer, text: str, made_at: datetime = datetime(2026, 3, 2, 8, tzinfo=UTC)) -> None:
+    """Have the credential report hold this text, and be made then: unless told otherwise, long before the call."""
     import base64  # noqa: PLC0415 - for this fault alone
 
     content = base64.b64encode(text.encode()).decode()
     body = (
         "<GetCredentialReportResponse><GetCredentialReportResult>"
         f"<Content>{content}</Content><ReportFormat>text/csv</ReportFormat>"
-        "<GeneratedTime>2026-03-02T08:00:00Z</GeneratedTime>"
+        f"<GeneratedTime>{made_at:%Y-%m-%dT%H:%M:%SZ}</GeneratedTime>"
         "</GetCredentialReportResult></GetCredentialReportResponse>"
     )
     aws.faults.append(lambda call: Answer(200, body) if call.action == "GetCredentialReport" else None)
@@ -133,7 +136,104 @@ def test_virtual_device_seen_live_outweighs_an_older_report(
         facts = member.iam.inspect(account_id)
 
     assert facts.users[0].has_mfa is True
-    assert facts.report_made_at == datetime(2026, 3, 2, 8, tzinfo=UTC)
+    assert not facts.is_report_ours
+
+
+def state_report(aws: AwsServer, state: str) -> None:
+    """Have AWS answer that a credential report is made, is being made, or is there."""
+    result = f"<GenerateCredentialReportResult><State>{state}</State></GenerateCredentialReportResult>"
+    answer = Answer(200, f"<GenerateCredentialReportResponse>{result}</GenerateCredentialReportResponse>")
+    aws.faults.append(lambda call: answer if call.action == "GenerateCredentialReport" else None)
+
+
+def set_clock_of_aws(client: Any, now: datetime) -> None:
+    """Have AWS answer at this time by its own clock."""
+    event = "after-call.iam.GenerateCredentialReport"
+    date = format_datetime(now, usegmt=True)
+    client.meta.events.register(event, lambda parsed, **_: parsed["ResponseMetadata"]["HTTPHeaders"].update(date=date))
+
+
+TIMED_ROWS = f"""{HEADER}
+alice,true,true,false,N/A,false,N/A
+bob,false,false,false,N/A,false,N/A
+carol,true,false,true,2026-01-02T03:04:05+00:00,false,N/A
+<root_account>,false,false,false,N/A,false,N/A
+"""
+"""Alice has MFA that no list of virtual devices shows, bob no password, carol a password and no MFA."""
+LONG_AGO = datetime(2019, 5, 4, 3, 2, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("state", "made_after", "is_ours"),
+    [
+        ("STARTED", timedelta(0), True),
+        ("STARTED", timedelta(hours=1), True),
+        ("STARTED", timedelta(seconds=-90), False),
+        ("STARTED", timedelta(hours=-3), False),
+        ("INPROGRESS", timedelta(0), False),
+        ("INPROGRESS", timedelta(hours=1), False),
+        ("COMPLETE", timedelta(0), False),
+        ("COMPLETE", timedelta(hours=1), False),
+        ("COMPLETE", timedelta(hours=-3), False),
+        ("", timedelta(hours=1), False),
+    ],
+)
+def test_what_lets_a_user_go_unseen_counts_only_in_a_report_of_our_own(
+    aws: AwsServer,
+    organization: SampleOrganization,
+    account_id: str,
+    state: str,
+    made_after: timedelta,
+    *,
+    is_ours: bool,
+) -> None:
+    """AWS's clock is years behind this machine's here; it alone counts."""
+    for name in ("alice", "bob", "carol"):
+        organization.add_user(account_id, name)
+    summary(aws, AccountMFAEnabled=0, AccountAccessKeysPresent=0, **QUOTAS)
+    state_report(aws, state)
+    rewrite_report(aws, TIMED_ROWS, LONG_AGO + made_after)
+
+    with entered(account_id) as member:
+        set_clock_of_aws(member.client, LONG_AGO)
+        facts = member.iam.inspect(account_id)
+
+    found = {user.name: (user.has_mfa, user.has_console_password, user.active_access_keys) for user in facts.users}
+    assert facts.is_report_ours is is_ours
+    assert found == {
+        "alice": (True if is_ours else None, True, 0),
+        "bob": (False, False if is_ours else None, 0),
+        "carol": (False, True, 1),
+    }
+    assert facts.root_user.has_credentials is not is_ours
+
+
+def test_virtual_device_in_the_live_list_counts_whoever_had_the_report_made(
+    aws: AwsServer, organization: SampleOrganization, account_id: str
+) -> None:
+    organization.add_user(account_id, "alice", mfa="virtual")
+    state_report(aws, "COMPLETE")
+
+    with entered(account_id) as member:
+        (alice,) = member.iam.inspect(account_id).users
+
+    assert alice.has_mfa is True
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Sat, 04 May 2019 03:02:01 -0000", "2019-05-04T03:02:01Z"])
+def test_report_is_not_ours_where_aws_does_not_say_when_it_answered(date: str) -> None:
+    headers = {"date": date} if date else {}
+
+    assert read_start({"State": "STARTED", "ResponseMetadata": {"HTTPHeaders": headers}}, 0) is None
+    assert read_start({"State": "STARTED"}, 0) is None
+
+
+def test_start_of_a_report_is_when_the_call_began_and_to_the_second() -> None:
+    answer = {"State": "STARTED", "ResponseMetadata": {"HTTPHeaders": {"date": "Sat, 04 May 2019 03:02:01 GMT"}}}
+
+    assert read_start(answer, 0) == LONG_AGO
+    assert read_start(answer, 0.2) == LONG_AGO - timedelta(seconds=1)
+    assert read_start(answer, 2.5) == LONG_AGO - timedelta(seconds=3)
 
 
 def test_last_use_of_active_keys_alone_is_told(
@@ -209,7 +309,7 @@ def test_report_not_ready_in_time_leaves_users_unknown_instead_of_failing(
         facts = member.iam.inspect(account_id)
 
     assert facts.users[0].has_mfa is None
-    assert facts.report_made_at is None
+    assert not facts.is_report_ours
 
 
 def test_report_in_the_making_is_waited_for(aws: AwsServer, organization: SampleOrganization, account_id: str) -> None:
@@ -339,7 +439,7 @@ def test_root_user_counts_only_where_it_can_sign_in(
     aws: AwsServer, account_id: str, counts: dict[str, int], row: str, root: tuple[bool, bool]
 ) -> None:
     summary(aws, **counts, **QUOTAS)
-    rewrite_report(aws, f"{HEADER}\n{row}\n")
+    rewrite_report(aws, f"{HEADER}\n{row}\n", datetime.now(UTC) + timedelta(minutes=1))
 
     with entered(account_id) as member:
         facts = member.iam.inspect(account_id)

@@ -3,6 +3,7 @@
 Where the process is the point - its streams, its exit code, signals - it is one of its own.
 """
 
+import base64
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +142,28 @@ def test_steady_state_costs_nine_calls_an_account(aws: AwsServer, cli: Cli, samp
 
     assert len(aws.actions(sample.payments)) == 8  # the ninth, AssumeRole, is made in the hub's account
     assert [call.action for call in aws.calls].count("AssumeRole") == 4
+
+
+def test_user_is_seen_who_had_mfa_or_no_password_only_while_others_had_the_report_made(
+    aws: AwsServer, cli: Cli, sample: Sample
+) -> None:
+    iam = aws.client("iam", sample.payments)
+    sample.organization.add_user(sample.payments, "dora", password=False)
+    sample.organization.enrol(sample.payments, "alice", "fido")
+    iam.generate_credential_report()
+    timed = base64.b64encode(iam.get_credential_report()["Content"]).decode()
+    (device,) = iam.list_mfa_devices(UserName="alice")["MFADevices"]
+    iam.deactivate_mfa_device(UserName="alice", SerialNumber=device["SerialNumber"])
+    iam.create_login_profile(UserName="dora", Password="Correct-Horse-9-Battery")
+    made_at = f"<GeneratedTime>{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}</GeneratedTime>"
+    result = f"<GetCredentialReportResult><Content>{timed}</Content>{made_at}</GetCredentialReportResult>"
+    body = f"<GetCredentialReportResponse>{result}</GetCredentialReportResponse>"
+    aws.faults.append(lambda call: Answer(200, body) if call.action == "GetCredentialReport" else None)
+
+    code, report = cli.report("apply", "--yes", "--account", sample.payments)
+
+    assert code == 0
+    assert outcomes(report) == {"alice": "enforced", "bob": "none", "dora": "enforced"}
 
 
 @pytest.mark.parametrize(("mfa", "looks"), [("virtual", 0), ("fido", 1), ("hardware", 1)])

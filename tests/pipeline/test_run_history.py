@@ -57,6 +57,7 @@ class Days:
         now = self.store.written_at = NOW + timedelta(days=day)
         config = config or Config()
         archive = RunArchive(self.store, config.archive.keep)
+        self.aws.asked_at = now
         context = make_context(
             self.aws,
             request=make_request(mode=Mode(mode), run_id=f"run-{self.runs:02}", started_at=now, **request),
