@@ -145,6 +145,12 @@ class AwsServer:
         """Begin new books: what a test set up is not what the program did."""
         self.calls.clear()
 
+    def expire_reports(self) -> None:
+        """Have four hours go by for the credential reports: moto uses one for ever."""
+        for backends in get_backend("iam").values():
+            for backend in backends.values():
+                backend.credential_report = None
+
     def client(self, service: str, account_id: str = MANAGEMENT) -> Any:
         """Return a client in an account, for a test to set up or look at; its calls are in the books too."""
         key = service, account_id

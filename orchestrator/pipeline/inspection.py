@@ -69,7 +69,7 @@ def inspect_account(account: Account, context: RunContext) -> AccountResult:
 def _plan(account: Account, context: RunContext, limit: AdaptiveLimit) -> AccountResult:
     facts = context.iam.inspect(account.id)
     users = list(_identify_new_devices(facts.users, account.id, context))
-    looked_at = {user.name for user in users if _is_unclear(user)}
+    looked_at = {user.name for user in users if user.has_console_password is None and user.active_access_keys is None}
     users = _share_where(_is_unclear, users, lambda user: _fill_in(user, context), limit=limit)
     facts = replace(facts, users=tuple(users))
     if context.request.mode is Mode.RELEASE:
@@ -126,8 +126,9 @@ def _identify_new_devices(users: Iterable[IamUser], account_id: str, context: Ru
 
 def _fill_in(user: IamUser, context: RunContext) -> IamUser | None:
     """Return a user with what the credential report left open looked up live; None: it is gone."""
+    password, keys = user.has_console_password is None, user.active_access_keys is None
     try:
-        return update_user(user, context.iam.read_user_live(user.name, password=True, keys=True))
+        return update_user(user, context.iam.read_user_live(user.name, password=password, keys=keys))
     except NotFound:
         return None
     except AwsError as error:

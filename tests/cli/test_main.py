@@ -173,10 +173,12 @@ def test_new_device_is_told_and_costs_a_call_once_where_the_bulk_reads_do_not_te
     cli.report("apply", "--yes")
     sample.organization.enrol(sample.payments, "alice", mfa)
     aws.forget_calls()
+    aws.expire_reports()
 
     code, enrolled = cli.report("apply", "--yes")
     calls = aws.actions(sample.payments)
     aws.forget_calls()
+    aws.expire_reports()
     _, after = cli.report("apply", "--yes")
 
     assert code == 0

@@ -291,6 +291,24 @@ def test_old_report_has_the_keys_looked_at_before_they_are_stopped(stage: Stage)
     assert (user_of(report).outcome, user_of(report).active_access_keys) == ("held", 1)
 
 
+@pytest.mark.parametrize(
+    ("open_ones", "live", "outcome"),
+    [
+        ({"has_mfa": None}, UserNow(False), "enforced"),
+        ({"has_mfa": None}, UserNow(True), "none"),
+        ({"has_console_password": None}, UserNow(False, True), "enforced"),
+        ({"has_console_password": None}, UserNow(False, False), "out_of_scope"),
+        ({"has_mfa": None, "active_access_keys": None}, UserNow(False, None, 1, days_ago(0.1)), "held"),
+    ],
+)
+def test_what_a_report_leaves_open_is_looked_up_and_decides(
+    stage: Stage, open_ones: dict[str, Any], live: UserNow, outcome: str
+) -> None:
+    stage.aws.add(make_user("alice", **open_ones), live={"alice": live}, report_made_at=NOW - timedelta(hours=3))
+
+    assert user_of(stage.play()).outcome == outcome
+
+
 def test_user_who_cannot_be_looked_at_is_unknown_and_left_alone(stage: Stage) -> None:
     stage.aws.add(make_user("alice"), make_user("bob"), report_made_at=NOW - timedelta(hours=3))
 
