@@ -20,10 +20,11 @@ _NEW_ACCOUNT_EVENTS = {
     ("aws.controltower", "CreateManagedAccount"): ("createManagedAccountStatus", ("account", "accountId")),
     ("aws.organizations", "CreateAccountResult"): ("createAccountStatus", ("accountId",)),
 }
-_ENVELOPE = ("id", "source", "account")
-_STACK_ID = re.compile(r"arn:[\w-]+:cloudformation:[\w-]+:(?P<account_id>\d{12}):stack/.+")
-_STACK_SET = re.compile(r"arn:[\w-]+:cloudformation:[\w-]+:\d{12}:stackset/(?P<name>[^:/]+)(:.*)?")
-_ACCOUNT_ID = re.compile(r"\d{12}")
+_EVENT_ID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+# [0-9], for \d means the digits of every script.
+_STACK_ID = re.compile(r"arn:[\w-]+:cloudformation:[\w-]+:(?P<account_id>[0-9]{12}):stack/.+")
+_STACK_SET = re.compile(r"arn:[\w-]+:cloudformation:[\w-]+:[0-9]{12}:stackset/(?P<name>[^:/]+)(:.*)?")
+_ACCOUNT_ID = re.compile(r"[0-9]{12}")
 
 
 class Refused(ValueError):
@@ -51,6 +52,7 @@ def read_news(bodies: Iterable[str], *, trusted_account_ids: frozenset[str], sta
         try:
             envelope = _read_envelope(body, trusted_account_ids)
             account_id = _new_account(envelope, stack_set_name)
+            _check_id(envelope["id"])
         except Refused as error:
             refused.append(str(error))
             continue
@@ -75,6 +77,12 @@ def _read_envelope(body: str, trusted_account_ids: frozenset[str]) -> dict[str, 
             f"event {envelope['id'][:64]!r} comes from account {envelope['account'][:12]!r}, which may not speak to us"
         )
     return envelope
+
+
+def _check_id(event_id: str) -> None:
+    """Raise Refused where an ID is none of EventBridge's: what cannot be noted as handled would come again for days."""
+    if not _EVENT_ID.fullmatch(event_id):
+        raise Refused(f"event {event_id[:64]!r} has an ID that is not of the form 8-4-4-4-12 hexadecimal digits")
 
 
 def _new_account(envelope: Mapping[str, Any], stack_set_name: str) -> str | None:

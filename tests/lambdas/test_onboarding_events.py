@@ -74,6 +74,58 @@ def test_event_that_cannot_be_ours_is_refused_with_the_reason(event: Any, words:
     assert words in news.refused[0]
 
 
+EVENT_ID = "6a7e8feb-b491-4cf7-a9f1-bf3703467718"
+
+
+@pytest.mark.parametrize(
+    "event_id",
+    [EVENT_ID, EVENT_ID.upper(), "00000000-0000-0000-0000-000000000000", "f" * 8 + "-ffff" * 3 + "-" + "f" * 12],
+)
+def test_id_of_any_version_is_taken(event_id: str) -> None:
+    assert read(stack_set_event(ACCOUNT_ID) | {"id": event_id}) == News({event_id: ACCOUNT_ID})
+
+
+def all_but_ids() -> st.SearchStrategy[object]:
+    near = st.sampled_from(
+        [
+            "",
+            " ",
+            EVENT_ID + "\n",
+            " " + EVENT_ID,
+            EVENT_ID[:-1],
+            EVENT_ID + "0",
+            EVENT_ID.replace("-", ""),
+            EVENT_ID.replace("6", "g", 1),
+            EVENT_ID.replace("6", "\u0666", 1),
+            EVENT_ID.replace("6", "\ud800", 1),
+            "{" + EVENT_ID + "}",
+            f"{EVENT_ID} {EVENT_ID}",
+        ]
+    )
+    anything = st.text(st.characters()) | st.text(st.characters(categories=["Cs"]), min_size=1)
+    others = st.none() | st.booleans() | st.integers() | st.lists(st.just(EVENT_ID), max_size=2)
+    return near | anything | others
+
+
+@given(all_but_ids(), st.sampled_from([stack_set_event, control_tower_event, create_account_event]))
+def test_event_with_another_id_is_refused_and_does_not_take_its_batch_along(event_id: object, make: Any) -> None:
+    odd = make("111122223333") | {"id": event_id}
+
+    news = read(odd, stack_set_event(ACCOUNT_ID), odd)
+
+    assert list(news.account_id_by_event_id.values()) == [ACCOUNT_ID]
+    assert len(news.refused) == 2
+    assert all("ID" in told or "no EventBridge event" in told for told in news.refused)
+    "".join(news.refused).encode()
+
+
+@pytest.mark.parametrize("make", [stack_set_event, control_tower_event, create_account_event])
+def test_account_id_in_digits_of_another_script_is_none(make: Any) -> None:
+    event = make("\u0661" * 12) | {"id": EVENT_ID}
+
+    assert "names no" in read(event).refused[0]
+
+
 def test_refused_message_does_not_hide_the_news_beside_it() -> None:
     news = read("{", stack_set_event(ACCOUNT_ID), stack_set_event(ACCOUNT_ID, source="evil"))
 

@@ -544,6 +544,23 @@ def test_batch_whose_run_failed_is_run_when_it_is_delivered_again(function: Func
     assert len(slack.messages) == 1
 
 
+@pytest.mark.parametrize("event_id", ["\ud800", " ", "", "a b", 7, None, ["x"], {}])
+def test_event_with_an_odd_id_is_refused_and_those_beside_it_are_run_and_noted(
+    function: Function, capsys: pytest.CaptureFixture[str], event_id: object
+) -> None:
+    event = batch(stack_set_event(function.search) | {"id": event_id}, stack_set_event(function.payments))
+
+    first = function.invoke(event)
+    second = function.invoke(event)
+
+    (report,) = function.reports()
+    assert {account.id for account in report.accounts} == {function.payments}
+    assert first["totals"]["accounts"] == 1
+    assert second == {"accounts": 0, "passed_over": 0, "refused": 1}
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["event"] for line in lines].count("event_refused") == 2
+
+
 @pytest.mark.parametrize(
     ("event", "passed_over", "refused"),
     [
