@@ -66,6 +66,10 @@ class ArchiveError(OrgmfaError):
     """The archive could not be read or written."""
 
 
+class FileTooLarge(ArchiveError):
+    """A file in the archive is larger than any that orgmfa writes, and was not read."""
+
+
 class BrokenRun(ArchiveError):
     """A file in the archive that has the name of a run is broken, or no run of orgmfa."""
 

@@ -40,6 +40,8 @@ ALIASES_FROM_RUNS = 10
 MAX_RUNS_BACK = 100
 """How many runs back a run to compare with is looked for; the last one or two will do, unless most were narrowed."""
 MAX_RUNS_OF_TREND = 400
+MAX_HANDLED_BYTES = 1024 * 1024
+"""Twice what the IDs of 10,000 events take, which is the largest batch of SQS."""
 
 
 class Store(RunStore, Protocol):
@@ -183,7 +185,7 @@ class RunArchive:
         ids: set[str] = set()
         for file in self._store.list_files(ONBOARDED):
             if file.written_at >= since:
-                ids.update(self._store.read(file.name).decode("ascii", "replace").split())
+                ids.update(self._store.read_start(file.name, MAX_HANDLED_BYTES).decode("ascii", "replace").split())
         return frozenset(ids)
 
     def note_handled(self, run_id: str, event_ids: Iterable[str]) -> None:

@@ -3,20 +3,18 @@
 A file that is broken, or no run of orgmfa, is reported and passed over; a store that fails is an error.
 """
 
-import gzip
 import re
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from io import BytesIO
 from typing import Protocol, TypeVar
 
 import structlog
 
-from orchestrator.domain.errors import ArchiveError, BrokenRun
+from orchestrator.domain.errors import ArchiveError, BrokenRun, FileTooLarge
+from orchestrator.reports.bounded import unpack_lines
 from orchestrator.reports.report import RunReport, pack_accounts
-from orchestrator.reports.stored_run import StoredRun, read_head, read_past
+from orchestrator.reports.stored_run import StoredRun, read_head, read_past, read_report
 
 RUNS = "runs/"
 HEAD_BYTES = 64 * 1024
@@ -87,7 +85,7 @@ class Runs:
 
     def read(self, run: ArchivedRun) -> RunReport:
         """Return the report of a run. Raises BrokenRun, or ArchiveError where it cannot be read at all."""
-        return self._read(run, lambda lines: RunReport.model_validate_json(b"".join(lines)))
+        return self._read(run, read_report)
 
     def readable(self, runs: Iterable[ArchivedRun]) -> Iterator[RunReport]:
         """Yield the reports of these runs, one at a time; what cannot be read is reported and passed over."""
@@ -118,11 +116,9 @@ class Runs:
         return head or self.read(run).model_copy(update={"accounts": pack_accounts(())})
 
     def _read(self, run: ArchivedRun, parse: Callable[[Iterable[bytes]], T]) -> T:
-        content = self._store.read(run.name)
         try:
-            with gzip.open(BytesIO(content)) as lines:
-                return parse(lines)
-        except (OSError, EOFError, ValueError, zlib.error) as error:
+            return parse(unpack_lines(self._store.read(run.name)))
+        except (ValueError, FileTooLarge) as error:
             message = f"the archive: {self._store.address(run.name)} is broken or no run of orgmfa"
             raise BrokenRun(message) from error
 

@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 
 from orchestrator.domain.model import Outcome, Status, Verdict, Via
 from orchestrator.domain.outcomes import ENFORCED
-from orchestrator.reports.report import AccountReport, RunReport, UtcTime
+from orchestrator.reports.bounded import load_json
+from orchestrator.reports.report import AccountReport, RunReport, UtcTime, pack_accounts
 from orchestrator.reports.serialization import END
 
 MAX_HEAD_BYTES = 8 * 1024 * 1024
@@ -68,6 +69,17 @@ def _reader() -> TypeAdapter[PastAccount]:
     return TypeAdapter(PastAccount)
 
 
+def read_report(lines: Iterable[bytes]) -> RunReport:
+    """Return a report from its JSON, its accounts packed one at a time. Raises ValueError where it is none."""
+    rest = iter(lines)
+    start = next(rest, b"")
+    if not start.endswith(_ACCOUNTS + b"\n"):
+        return RunReport.model_validate(load_json(start))
+    head = RunReport.model_validate(load_json(start + END))
+    accounts = pack_accounts(AccountReport.model_validate(load_json(line)) for line in _accounts(rest))
+    return head.model_copy(update={"accounts": accounts})
+
+
 def read_past(lines: Iterable[bytes]) -> StoredRun:
     """Return what a report says, from its JSON; one with an account a line is never whole in memory.
 
@@ -76,10 +88,10 @@ def read_past(lines: Iterable[bytes]) -> StoredRun:
     rest = iter(lines)
     start = next(rest, b"")
     if not start.endswith(_ACCOUNTS + b"\n"):
-        run = TypeAdapter(StoredRun).validate_json(start + b"".join(rest))
+        run = TypeAdapter(StoredRun).validate_python(load_json(start))
         return replace(run, accounts=tuple(map(_without_the_clean, run.accounts)))
-    head = RunReport.model_validate_json(start + END)
-    accounts = tuple(_without_the_clean(_reader().validate_json(line)) for line in _accounts(rest))
+    head = RunReport.model_validate(load_json(start + END))
+    accounts = tuple(_without_the_clean(_reader().validate_python(load_json(line))) for line in _accounts(rest))
     return StoredRun(head.run_id, head.started_at, accounts)
 
 
@@ -108,7 +120,7 @@ def read_head(start: bytes) -> RunReport | None:
     if not found:
         return None
     try:
-        return RunReport.model_validate_json(head + _ACCOUNTS + b"]}")
+        return RunReport.model_validate(load_json(head + _ACCOUNTS + END))
     except ValueError:
         return None
 

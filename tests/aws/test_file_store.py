@@ -14,7 +14,7 @@ from botocore.config import Config as ClientConfig
 
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.file_store import BucketStore, FolderStore, Store, make_store
-from orchestrator.domain.errors import ArchiveError
+from orchestrator.domain.errors import ArchiveError, FileTooLarge
 from tests.aws_server import Answer, AwsServer, Call
 
 KINDS = ["folder", "s3"]
@@ -92,6 +92,17 @@ def test_start_of_a_file_is_read_alone(place: Place, content: bytes, size: int, 
     place.store.write("a", content)
 
     assert place.store.read_start("a", size) == start
+
+
+def test_file_larger_than_any_of_ours_is_not_read(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.aws.file_store.MAX_FILE_BYTES", 300_000)
+    place.store.write("runs/fits", b"x" * 300_000)
+    place.store.write("runs/large", b"x" * 300_001)
+
+    assert len(place.store.read("runs/fits")) == 300_000
+    with pytest.raises(FileTooLarge, match="runs/large is larger than any file that orgmfa writes"):
+        place.store.read("runs/large")
+    assert not place.store.replace("runs/large", b"x" * 300_000, b"y")
 
 
 def test_later_write_takes_the_place_of_an_earlier_one(place: Place) -> None:

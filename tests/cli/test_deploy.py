@@ -217,9 +217,7 @@ def test_operator_pattern_that_lets_in_others_is_refused_given_or_kept(deploy: D
     deploy.stand("OperatorPrincipalArns=" + named)
     deploy.parameters(CENTRAL)["OperatorPrincipalArns"] = named if is_given else open_to_others
 
-    done = deploy.inside(
-        "--yes", *given(f"OperatorPrincipalArns={OPERATOR},{open_to_others}" if is_given else "Mode=apply")
-    )
+    done = deploy("--yes", *given(f"OperatorPrincipalArns={OPERATOR},{open_to_others}" if is_given else "Mode=apply"))
 
     assert_refused(done, "--parameter OperatorPrincipalArns", "without *", "AWSReservedSSO_NAME_" + "?" * 16)
     assert deploy.executed() == []

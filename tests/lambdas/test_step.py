@@ -30,6 +30,7 @@ from tests.aws_server import Answer, AwsServer, Call, xml_error
 from tests.fake_slack import FakeSlack, Say
 from tests.lambdas.test_run import FakeContext
 from tests.organization import SampleOrganization
+from tests.reports.bombs import BOMBS
 
 STARTED = "2026-03-02T12:00:00.123Z"
 SCHEDULE = {"trigger": "schedule", "scheduled_time": "2026-03-02T12:00:00Z"}
@@ -505,6 +506,16 @@ def test_broken_work_room_is_an_error_that_names_the_file(machine: Machine, cont
     machine.store.write(f"work/{selected['run_id']}/outline.json", content)
 
     with pytest.raises(ArchiveError, match=r"outline\.json is broken"):
+        machine.step("gate", run_id=selected["run_id"])
+
+
+@pytest.mark.parametrize("content", [BOMBS["zeros"](), gzip.compress(b"plans")[:-9], b"\x1f\x8b\x08" + b"\xff" * 30])
+def test_plans_that_cannot_be_unpacked_are_an_error_that_names_the_file(machine: Machine, content: bytes) -> None:
+    selected = machine.select(**SCHEDULE)
+    machine.map("plan", selected)
+    machine.store.write(f"work/{selected['run_id']}/plans/00000.json.gz", content)
+
+    with pytest.raises(ArchiveError, match=r"plans/00000\.json\.gz is broken"):
         machine.step("gate", run_id=selected["run_id"])
 
 

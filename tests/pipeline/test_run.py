@@ -294,15 +294,15 @@ def test_old_report_has_the_keys_looked_at_before_they_are_stopped(stage: Stage)
 @pytest.mark.parametrize(
     ("open_ones", "live", "outcome"),
     [
-        ({"has_mfa": None}, UserNow(False), "enforced"),
-        ({"has_mfa": None}, UserNow(True), "none"),
-        ({"has_console_password": None}, UserNow(False, True), "enforced"),
-        ({"has_console_password": None}, UserNow(False, False), "out_of_scope"),
-        ({"has_mfa": None, "active_access_keys": None}, UserNow(False, None, 1, days_ago(0.1)), "held"),
+        ({"has_mfa": None}, LiveUser(False), "enforced"),
+        ({"has_mfa": None}, LiveUser(True), "none"),
+        ({"has_console_password": None}, LiveUser(False, True), "enforced"),
+        ({"has_console_password": None}, LiveUser(False, False), "out_of_scope"),
+        ({"has_mfa": None, "active_access_keys": None}, LiveUser(False, None, 1, days_ago(0.1)), "held"),
     ],
 )
 def test_what_a_report_leaves_open_is_looked_up_and_decides(
-    stage: Stage, open_ones: dict[str, Any], live: UserNow, outcome: str
+    stage: Stage, open_ones: dict[str, Any], live: LiveUser, outcome: str
 ) -> None:
     stage.aws.add(make_user("alice", **open_ones), live={"alice": live}, report_made_at=NOW - timedelta(hours=3))
 

@@ -17,7 +17,7 @@ from orchestrator.aws.file_store import make_store
 from orchestrator.domain.errors import ArchiveError, ConfigError
 from orchestrator.domain.model import AccountResult, Decision, Outcome, Status, Verdict, Via
 from orchestrator.logs import configure_logs
-from orchestrator.reports.archive import ALIASES_FROM_RUNS, RunArchive
+from orchestrator.reports.archive import ALIASES_FROM_RUNS, MAX_HANDLED_BYTES, RunArchive
 from orchestrator.reports.build import build_report, report_account
 from orchestrator.reports.report import RunReport
 from tests.aws_server import MANAGEMENT, AwsServer
@@ -343,6 +343,14 @@ def test_one_of_many_callers_claims_an_event(request: pytest.FixtureRequest, kin
         claims = list(pool.map(claim, range(CALLERS)))
 
     assert claims.count(True) == 1
+
+
+def test_of_a_note_of_handled_events_no_more_is_read_than_orgmfa_writes(shelf: Shelf) -> None:
+    shelf.put("events/onboarding/forged.txt", b"a " * MAX_HANDLED_BYTES + b"event-z")
+    ids = [f"6a7e8feb-b491-4cf7-a9f1-{number:012}" for number in range(10_000)]
+    shelf.archive.note_handled("run-1", ids)
+
+    assert shelf.archive.handled_events(days_ago(14)) == {"a", *ids}
 
 
 def test_events_that_onboarding_runs_handled_are_remembered(shelf: Shelf) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.errors import ArchiveError
+from orchestrator.domain.errors import ArchiveError, BrokenRun, FileTooLarge
 from orchestrator.domain.model import Mode, Outcome, Stage
 from orchestrator.logs import configure_logs
 from orchestrator.reports.archive import MAX_RUNS_BACK, RunArchive
@@ -17,6 +17,7 @@ from orchestrator.reports.report import ProblemReport, RunReport
 from orchestrator.reports.run_files import HEAD_BYTES
 from tests.builders import ACCOUNT_ID, NOW, ORGANIZATION, days_ago, make_run_report, make_seen, make_seen_account
 from tests.fakes import MemoryStore
+from tests.reports.bombs import BOMBS
 from tests.reports.test_archive import BROKEN_RUNS, KEEP, Shelf, make_shelf
 
 SEEN = make_seen_account(make_seen(open_since=days_ago(20)), make_seen("bob", "none"))
@@ -75,6 +76,49 @@ def test_broken_run_is_reported_and_passed_over(shelf: Shelf, content: bytes) ->
     assert [head.run_id for head in shelf.archive.trend(ORGANIZATION.id)] == ["whole"]
     said = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert {(line["event"], line["name"]) for line in said} == {("archived_run_unreadable", name_of(broken))}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bomb_among_the_runs_is_reported_and_passed_over(name: str) -> None:
+    store = MemoryStore()
+    archive = RunArchive(store, KEEP)
+    archive.save(make_run_report(SEEN, run_id="run-1"))
+    store.files["runs/2026/03/02/run-2.json.gz"] = BOMBS[name]()
+    stream = StringIO()
+    configure_logs(as_json=True, stream=stream)
+
+    history = archive.build_history(Mode.APPLY, ORGANIZATION.id)
+
+    assert history.base is not None
+    assert history.base.run_id == "run-1"
+    assert archive.load().run_id == "run-1"
+    assert set(archive.alias_by_account_id()) == {ACCOUNT_ID}
+    assert "run-1" in [head.run_id for head in archive.trend(ORGANIZATION.id)]
+    said = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert {(line["event"], line["name"]) for line in said} == {
+        ("archived_run_unreadable", "runs/2026/03/02/run-2.json.gz")
+    }
+
+
+def test_run_in_a_file_too_large_to_be_read_is_passed_over() -> None:
+    class Large(MemoryStore):
+        def read(self, name: str) -> bytes:
+            if "run-2" in name:
+                raise FileTooLarge("the archive: too large")
+            return super().read(name)
+
+    store = Large()
+    archive = RunArchive(store, KEEP)
+    archive.save(make_run_report(SEEN, run_id="run-1"))
+    store.files["runs/2026/03/02/run-2.json.gz"] = b""
+
+    history = archive.build_history(Mode.APPLY, ORGANIZATION.id)
+
+    assert history.base is not None
+    assert history.base.run_id == "run-1"
+    assert archive.load().run_id == "run-1"
+    with pytest.raises(BrokenRun, match=r"run-2\.json\.gz is broken or no run"):
+        archive.load("run-2")
 
 
 def test_run_whose_accounts_are_broken_is_reported_and_passed_over(shelf: Shelf) -> None:

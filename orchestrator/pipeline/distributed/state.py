@@ -23,6 +23,7 @@ from orchestrator.domain.errors import ArchiveError
 from orchestrator.domain.model import Account, AccountResult, Problem, Reason, RunRequest
 from orchestrator.pipeline.results import RESULTS
 from orchestrator.reports.archive import WORK, Store
+from orchestrator.reports.bounded import unpack
 from orchestrator.reports.compressed import JsonCodec
 from orchestrator.reports.history import History
 from orchestrator.reports.report import UtcTime
@@ -171,8 +172,8 @@ class RunState:
     def _content(self, name: str) -> bytes:
         content = self._store.read(self._folder + name)
         try:
-            return gzip.decompress(content) if name.endswith(".gz") else content
-        except (OSError, EOFError) as error:
+            return unpack(content) if name.endswith(".gz") else content
+        except ValueError as error:
             raise self._broken(name) from error
 
     def _load(self, name: str, text: bytes, packer: JsonCodec[T]) -> T:
