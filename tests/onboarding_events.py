@@ -17,7 +17,7 @@ def stack_set_event(account_id: str, **changes: Any) -> dict[str, Any]:
     arn = f"arn:aws:cloudformation:eu-central-1:{owner}:stackset/{name}:1f0ce4b2-5b1e-4a4c-8f0a-1f7e5b1e4a4c"
     return {
         "version": "0",
-        "id": f"6a7e8feb-b491-4cf7-a9f1-{number}",
+        "id": f"6a7e8feb-b491-4cf7-a9f1-{number:0>12}",
         "detail-type": "CloudFormation StackSet StackInstance Status Change",
         "source": "aws.cloudformation",
         "account": owner,
@@ -93,7 +93,7 @@ def batch(*events: Any) -> dict[str, Any]:
     return {
         "Records": [
             {
-                "messageId": f"message-{number}",
+                "messageId": f"message-{number:0>12}",
                 "receiptHandle": "handle",
                 "body": event if isinstance(event, str) else json.dumps(event),
                 "attributes": {"ApproximateReceiveCount": "1"},
