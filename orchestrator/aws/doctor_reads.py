@@ -4,7 +4,7 @@ The roles come from GetAccountAuthorizationDetails, which inspecting an account 
 permission for it that it has not. Everything here reads.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,29 +64,26 @@ class MemberChecks:
     def __init__(self, client: "IAMClient", retrier: Retrier) -> None:
         """Take the shared client of the member accounts."""
         self._client = client
-        self._call = retrier.call
+        self._retrier = retrier
 
     @reads_answers
     def get_alias(self) -> str | None:
         """Return the alias of the account: the cheapest of the reads that a run makes."""
-        aliases = self._call(self._client.list_account_aliases)["AccountAliases"]
+        aliases = self._retrier.call(self._client.list_account_aliases)["AccountAliases"]
         return aliases[0] if aliases else None
 
     @reads_answers
     def get_roles(self, names: Sequence[str]) -> dict[str, DeployedRole]:
         """Return the roles of these names that exist, by name."""
         found: dict[str, DeployedRole] = {}
-        marker: dict[str, str] = {}
-        while True:
-            answer: Any = self._call(
-                self._client.get_account_authorization_details, Filter=["Role"], MaxItems=PAGE_SIZE, **marker
-            )
+        details = self._client.get_account_authorization_details
+        for page in self._retrier.pages(details, Filter=["Role"], MaxItems=PAGE_SIZE):
             found |= {
-                role["RoleName"]: _read_role(role) for role in answer["RoleDetailList"] if role["RoleName"] in names
+                role["RoleName"]: _read_role(role) for role in page["RoleDetailList"] if role["RoleName"] in names
             }
-            if not answer.get("IsTruncated") or len(found) == len(names):
-                return found
-            marker = {"Marker": answer["Marker"]}
+            if len(found) == len(names):
+                break
+        return found
 
 
 class HubChecks:
@@ -101,18 +98,19 @@ class HubChecks:
     def list_control_policies(self) -> tuple[ControlPolicy, ...]:
         """Return the service control policies of the organization, without AWS's own, which deny nothing."""
         client, call = self._clients.organizations, self._retrier.call
-        listed = self._pages(client.list_policies, "Policies", Filter="SERVICE_CONTROL_POLICY")
+        pages = self._retrier.pages(client.list_policies, Filter="SERVICE_CONTROL_POLICY")
         return tuple(
             ControlPolicy(one["Id"], one["Name"], call(client.describe_policy, PolicyId=one["Id"])["Policy"]["Content"])
-            for one in listed
+            for page in pages
+            for one in page["Policies"]
             if not one["AwsManaged"]
         )
 
     @reads_answers
     def list_targets(self, policy_id: str) -> tuple[str, ...]:
         """Return the names of the root, OUs and accounts that a control policy is attached to."""
-        targets = self._pages(self._clients.organizations.list_targets_for_policy, "Targets", PolicyId=policy_id)
-        return tuple(target["Name"] for target in targets)
+        pages = self._retrier.pages(self._clients.organizations.list_targets_for_policy, PolicyId=policy_id)
+        return tuple(target["Name"] for page in pages for target in page["Targets"])
 
     @reads_answers
     def get_schedule(self, group: str, name: str) -> Schedule:
@@ -146,15 +144,6 @@ class HubChecks:
     def look_at_security_hub(self) -> None:
         """Raise NotSubscribed where Security Hub is off in the caller's account and Region, AwsError else."""
         self._retrier.call(self._clients.securityhub.describe_hub)
-
-    def _pages(self, method: Callable[..., Any], key: str, **parameters: str) -> Iterator[Any]:
-        more: dict[str, str] = {}
-        while True:
-            answer = self._retrier.call(method, **parameters, **more)
-            yield from answer[key]
-            if not answer.get("NextToken"):
-                return
-            more = {"NextToken": answer["NextToken"]}
 
 
 def _read_role(role: Any) -> DeployedRole:  # noqa: ANN401 - an answer of AWS

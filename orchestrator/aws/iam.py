@@ -4,8 +4,9 @@ Bulk reads cost the same few calls for 5 users as for 100: GetAccountAuthorizati
 ListVirtualMFADevices, GetAccountSummary, and the credential report, which is asked for first and read last.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -63,15 +64,14 @@ class MemberIam:
         policies: EnforcementPolicies,
         *,
         report_wait_seconds: float = REPORT_WAIT_SECONDS,
-        sleep: Callable[[float], None] | None = None,
     ) -> None:
         """Take the shared client; `report_wait_seconds` is how long a credential report in the making is waited for."""
         self._client = client
         self._call = retrier.call
+        self._pages = partial(retrier.pages, MaxItems=PAGE_SIZE)
         self._policies = policies
         self._report_wait_seconds = report_wait_seconds
         self._cancellation = retrier.cancellation
-        self._sleep = sleep or sleep_using_event(retrier.cancellation.event)
 
     @reads_answers
     def inspect(self, account_id: str) -> AccountFacts:
@@ -164,7 +164,7 @@ class MemberIam:
             retry=retry_if_exception_type((NotReady, NotFound)),
             wait=wait_exponential(multiplier=0.25, max=4),
             stop=stop_after_delay(self._report_wait_seconds) | stop_when_event_set(self._cancellation.event),
-            sleep=self._sleep,
+            sleep=sleep_using_event(self._cancellation.event),
             reraise=True,
         )
         try:
@@ -196,16 +196,6 @@ class MemberIam:
     def _key_last_used(self, key_id: str) -> datetime | None:
         answer = self._call(self._client.get_access_key_last_used, AccessKeyId=key_id)
         return answer["AccessKeyLastUsed"].get("LastUsedDate")
-
-    def _pages(self, method: Callable[..., Any], **parameters: object) -> Iterator[dict[str, Any]]:
-        """Yield the answers of a list call, page by page; a page may be empty and still be followed by another."""
-        marker: dict[str, str] = {}
-        while True:
-            answer = self._call(method, **parameters, MaxItems=PAGE_SIZE, **marker)
-            yield answer
-            if not answer.get("IsTruncated"):
-                return
-            marker = {"Marker": answer["Marker"]}
 
 
 def _read_user(detail: "UserDetailTypeDef", row: ReportRow | None, devices: Mapping[str, MfaDevice]) -> IamUser:

@@ -4,9 +4,9 @@ Source: AWS Organizations API Reference (DescribeOrganization, ListAccounts, Lis
 and still have a NextToken; ListAccounts gives at most 20 accounts a page.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.aws.errors import reads_answers, require
@@ -28,6 +28,8 @@ class Directory:
         self._client = client
         self._retrier = retrier
         self._tree = UnitTree(client, retrier)
+        self._pages = partial(list_pages, retrier)
+        self._account_ids_by_ou_id: dict[str, frozenset[str]] = {}
 
     @reads_answers
     def describe_organization(self, partition: str) -> Organization:
@@ -85,10 +87,6 @@ class Directory:
         above = (ou_id for ou_id in watched_ou_ids if account.id in self._account_ids_by_ou_id[ou_id])
         return replace(account, ou_ids=frozenset(above))
 
-    @cached_property
-    def _account_ids_by_ou_id(self) -> dict[str, frozenset[str]]:
-        return {}
-
     def _find_under(self, ou_id: str) -> frozenset[str]:
         try:
             return frozenset(self._walk(ou_id))
@@ -104,9 +102,6 @@ class Directory:
         for page in self._pages(children, "OrganizationalUnits", ParentId=ou_id):
             for child in page:
                 yield from self._walk(child["Id"])
-
-    def _pages(self, method: Callable[..., Any], key: str, **parameters: str) -> Iterator[Sequence[Any]]:
-        return list_pages(self._retrier, method, key, **parameters)
 
 
 def read_account(entry: Mapping[str, Any]) -> Account:

@@ -98,14 +98,8 @@ def list_pages(
     retrier: Retrier, method: Callable[..., Any], key: str, **parameters: str
 ) -> Iterator[Sequence[Mapping[str, Any]]]:
     """Yield the pages of a listing; one may be empty and not be the last."""
-    token: str | None = None
-    while True:
-        more = {"NextToken": token} if token else {}
-        answer = retrier.call(method, **parameters, **more)
+    for answer in retrier.pages(method, **parameters):
         yield require(answer.get(key), key, method.__name__)
-        token = answer.get("NextToken")
-        if not token:
-            return
 
 
 def ids_in(path: str) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_event, wait_random_exponential
 
@@ -102,6 +102,19 @@ class Retrier:
                     raise first
                 return self._try(retries, partial(method, *args, **kwargs))
         raise AssertionError  # not reached: tenacity raises the last error
+
+    def pages(self, method: Callable[..., Any], **parameters: object) -> Iterator[Any]:
+        """Yield the answers of a list call, page by page; a page may be empty and still be followed by another."""
+        more: dict[str, str] = {}
+        while True:
+            answer = self.call(method, **parameters, **more)
+            yield answer
+            if answer.get("NextToken"):
+                more = {"NextToken": answer["NextToken"]}
+            elif answer.get("IsTruncated"):  # as IAM pages
+                more = {"Marker": answer["Marker"]}
+            else:
+                return
 
     def _try(self, retries: RetryBudget, method: Callable[[], R]) -> R:
         self.calls += 1

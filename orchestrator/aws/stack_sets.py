@@ -3,8 +3,9 @@
 Source: AWS CloudFormation API Reference (ListStackInstances, DeleteStackInstances, ListStackSetOperationResults).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retries import Retrier
@@ -32,6 +33,7 @@ class StackSets:
         """Take the client of the caller's account, and what the caller is in the organization."""
         self._client = client
         self._call = retrier.call
+        self._pages = partial(retrier.pages, CallAs=call_as)
         self._call_as: CallAs = call_as
 
     @reads_answers
@@ -91,12 +93,3 @@ class StackSets:
             for one in page["Summaries"]
             if one["Status"] != "SUCCEEDED"
         )
-
-    def _pages(self, method: Callable[..., Any], **parameters: str) -> Iterator[Any]:
-        more: dict[str, str] = {}
-        while True:
-            answer = self._call(method, **parameters, CallAs=self._call_as, **more)
-            yield answer
-            if not answer.get("NextToken"):
-                return
-            more = {"NextToken": answer["NextToken"]}

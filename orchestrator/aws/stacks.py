@@ -4,7 +4,6 @@ Source: AWS CloudFormation API Reference. Each call that writes has a token of i
 lost can be made again.
 """
 
-from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.aws.errors import reads_answers
@@ -20,6 +19,8 @@ from orchestrator.domain.cloudformation import (
 from orchestrator.domain.errors import AwsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import TagTypeDef
 
@@ -36,6 +37,7 @@ class Stacks:
         """Take the client of the caller's account."""
         self._client = client
         self._call = retrier.call
+        self._pages = retrier.pages
 
     @reads_answers
     def get_stack(self, name: str) -> Stack | None:
@@ -122,15 +124,6 @@ class Stacks:
                     return tuple(reversed(found))
                 found.append(_read_event(event))
         return tuple(reversed(found))
-
-    def _pages(self, method: Callable[..., Any], **parameters: str) -> Iterator[Any]:
-        more: dict[str, str] = {}
-        while True:
-            answer = self._call(method, **parameters, **more)
-            yield answer
-            if not answer.get("NextToken"):
-                return
-            more = {"NextToken": answer["NextToken"]}
 
 
 def _render(parameter: ParameterValue) -> Any:  # noqa: ANN401 - a parameter of the API

@@ -36,9 +36,9 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="users of later pages are not read",
         guards="invariant 1",
-        path="orchestrator/aws/iam.py",
-        before='            if not answer.get("IsTruncated"):\n                return',
-        after="            return",
+        path="orchestrator/aws/retries.py",
+        before='            elif answer.get("IsTruncated"):',
+        after="            elif not answer:",
         scenario="empty pages with a marker",
         invariant=1,
     ),
