@@ -6,12 +6,13 @@ TLS connections are kept across accounts: a session per account would load and o
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import boto3
@@ -44,21 +45,14 @@ READ_TIMEOUT_SECONDS = 20
 FALLBACK_REGION = "us-east-1"
 
 
-class SignsForAccount(Protocol):
-    """The credentials of one account, fresh whenever they are asked for."""
-
-    def frozen(self) -> ReadOnlyCredentials:
-        """Return credentials that are valid now."""
-        ...
-
-
-_entered: ContextVar[SignsForAccount | None] = ContextVar("entered_account", default=None)
+_entered: ContextVar[Callable[[], ReadOnlyCredentials] | None] = ContextVar("entered_account", default=None)
+"""Returns the credentials of the member account that the context is in; None outside of any."""
 
 
 @contextmanager
-def signing_for(account: SignsForAccount) -> Iterator[None]:
-    """Have the member clients sign with the credentials of this account, in this context alone."""
-    token = _entered.set(account)
+def signing_for(get_credentials: Callable[[], ReadOnlyCredentials]) -> Iterator[None]:
+    """Context manager: member clients sign with the credentials that this returns, in this context alone."""
+    token = _entered.set(get_credentials)
     try:
         yield
     finally:
@@ -77,18 +71,11 @@ class MemberCredentials(Credentials):
 
     def get_frozen_credentials(self) -> ReadOnlyCredentials:
         """Return the credentials of the entered account. Raises NoCredentials where none was entered."""
-        account = _entered.get()
-        if account is None:
+        get_credentials = _entered.get()
+        if get_credentials is None:
             message = "a member account's API was called outside any member account"
             raise NoCredentials(message, code="NoAccountEntered")
-        return account.frozen()
-
-
-class _MemberCredentialsProvider:
-    """Stands in the place of botocore's provider chain for the member session."""
-
-    def load_credentials(self) -> Credentials:
-        return MemberCredentials()
+        return get_credentials()
 
 
 @dataclass(frozen=True)
@@ -104,15 +91,20 @@ class Clients:
         """The Region that the caller's environment names, else us-east-1."""
         return self.hub.region_name or FALLBACK_REGION
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """The Region and settings of a client without retries of its own."""
+        return {"region_name": self.region, "config": self._config()}
+
     @cached_property
     def sts(self) -> "STSClient":
         """STS at the regional endpoint."""
-        return self._connect(self.hub.client("sts", region_name=self.region, config=self._config()), self.hub)
+        return self._connect(self.hub.client("sts", **self.options))
 
     @cached_property
     def organizations(self) -> "OrganizationsClient":
         """AWS Organizations, for the caller's organization."""
-        return self._connect(self.hub.client("organizations", region_name=self.region, config=self._config()), self.hub)
+        return self._connect(self.hub.client("organizations", **self.options))
 
     @cached_property
     def s3(self) -> "S3Client":
@@ -122,40 +114,36 @@ class Clients:
     @cached_property
     def secretsmanager(self) -> "SecretsManagerClient":
         """Secrets Manager, for the Slack secret."""
-        return self._connect(
-            self.hub.client("secretsmanager", region_name=self.region, config=self._config()), self.hub
-        )
+        return self._connect(self.hub.client("secretsmanager", **self.options))
 
     @cached_property
     def securityhub(self) -> "SecurityHubClient":
         """Security Hub, for the findings of a run."""
-        return self._connect(self.hub.client("securityhub", region_name=self.region, config=self._config()), self.hub)
+        return self._connect(self.hub.client("securityhub", **self.options))
 
     @cached_property
     def ssm(self) -> "SSMClient":
         """Systems Manager, for the stop parameter."""
-        return self._connect(self.hub.client("ssm", region_name=self.region, config=self._config()), self.hub)
+        return self._connect(self.hub.client("ssm", **self.options))
 
     @cached_property
     def iam(self) -> "IAMClient":
         """IAM of whichever member account the calling context is in; policy documents are text, as IAM sends them."""
-        client = self._connect(self.member.client("iam", region_name=self.region, config=self._config()), self.member)
+        client = self._connect(self.member.client("iam", **self.options), self.member)
         # botocore makes dicts of the documents, and so loses the first of two values under one key.
         client.meta.events.unregister("after-call.iam", json_decode_policies)
         return client
 
     def cloudformation(self) -> "CloudFormationClient":
         """Return CloudFormation, for a deployment; nothing that the Lambda runs calls it."""
-        return self._connect(
-            self.hub.client("cloudformation", region_name=self.region, config=self._config()), self.hub
-        )
+        return self._connect(self.hub.client("cloudformation", **self.options))
 
     def sts_at(self, region: str) -> "STSClient":
         """Return STS at a partition's global endpoint, for accounts where the regional one is not active."""
-        return self._connect(self.hub.client("sts", region_name=region, config=self._config()), self.hub)
+        return self._connect(self.hub.client("sts", **self.options | {"region_name": region}))
 
-    def _connect(self, client: C, session: boto3.Session) -> C:
-        return send_through(client, session, self.connections)
+    def _connect(self, client: C, session: boto3.Session | None = None) -> C:
+        return send_through(client, session or self.hub, self.connections)
 
     def _config(self, attempts: int = 1) -> ClientConfig:
         return ClientConfig(
@@ -181,7 +169,8 @@ def make_clients(*, connections: int) -> Clients:
             hub.set_config_variable("region", region)
         member = botocore.session.get_session()
         member.register_component("data_loader", hub.get_component("data_loader"))
-        member.register_component("credential_provider", _MemberCredentialsProvider())
+        # In place of botocore's chain of credential providers.
+        member.register_component("credential_provider", SimpleNamespace(load_credentials=MemberCredentials))
         for session in (hub, member):
             session.set_default_client_config(ClientConfig(user_agent=_make_user_agent(hub)))
         return Clients(

@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.config import Config as ClientConfig
-
-from orchestrator.aws.clients import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, Clients
+from orchestrator.aws.clients import Clients
 from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.secrets import read_secret
@@ -25,11 +23,6 @@ if TYPE_CHECKING:
 RUN_ACTIONS = (*READ_ACTIONS, "iam:AttachUserPolicy", "iam:AddUserToGroup", "sts:AssumeRole")
 """What a run calls in the accounts, and to enter them."""
 PAGE_SIZE = 1000
-_ONCE = ClientConfig(
-    retries={"mode": "standard", "total_max_attempts": 1},  # retries are `retrying`'s
-    connect_timeout=CONNECT_TIMEOUT_SECONDS,
-    read_timeout=READ_TIMEOUT_SECONDS,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +108,7 @@ class HubChecks:
     @reads_answers
     def get_schedule(self, group: str, name: str) -> Schedule:
         """Return a schedule. Raises NotFound where the caller's Region has none of this group and name."""
-        client = self._clients.hub.client("scheduler", region_name=self._clients.region, config=_ONCE)
+        client = self._clients.hub.client("scheduler", **self._clients.options)
         answer = self._retrier.call(client.get_schedule, GroupName=group, Name=name)
         return Schedule(
             is_enabled=answer["State"] == "ENABLED",
@@ -126,7 +119,7 @@ class HubChecks:
     @reads_answers
     def get_function(self, name: str) -> Function:
         """Return a Lambda function. Raises NotFound where the caller's Region has none of this name."""
-        client = self._clients.hub.client("lambda", region_name=self._clients.region, config=_ONCE)
+        client = self._clients.hub.client("lambda", **self._clients.options)
         answer = self._retrier.call(client.get_function_configuration, FunctionName=name)
         return Function(
             is_usable="Failed" not in (answer.get("State"), answer.get("LastUpdateStatus")),

@@ -42,65 +42,35 @@ from orchestrator.domain.errors import (
 P = ParamSpec("P")
 T = TypeVar("T")
 
-ERROR_BY_CODE: dict[str, type[AwsError]] = {
-    "AccessDenied": AccessDenied,
-    "AccessDeniedException": AccessDenied,
-    "AccessDeniedForDependencyException": AccessDenied,
-    "UnauthorizedOperation": AccessDenied,
-    "NoSuchEntity": NotFound,
-    "NoSuchEntityException": NotFound,
-    "NoSuchBucket": NotFound,
-    "NoSuchKey": NotFound,
-    "ParameterNotFound": NotFound,
-    "ResourceNotFoundException": NotFound,
-    "AccountNotFoundException": NotFound,
-    "OrganizationalUnitNotFoundException": NotFound,
-    "ParentNotFoundException": NotFound,
-    "AWSOrganizationsNotInUseException": NotFound,
-    "ReportNotPresent": NotFound,
-    "ReportExpired": NotFound,
-    "CredentialReportNotPresentException": NotFound,
-    "CredentialReportExpiredException": NotFound,
-    "EntityAlreadyExists": AlreadyExists,
-    "EntityAlreadyExistsException": AlreadyExists,
-    "PreconditionFailed": AlreadyExists,
-    "ConditionalRequestConflict": AlreadyExists,
-    "LimitExceeded": QuotaExceeded,
-    "LimitExceededException": QuotaExceeded,
-    "ReportInProgress": NotReady,
-    "CredentialReportNotReadyException": NotReady,
-    "InvalidAccessException": NotSubscribed,
-    "RegionDisabledException": RegionDisabled,
-    "Throttling": Throttled,
-    "ThrottlingException": Throttled,
-    "ThrottledException": Throttled,
-    "RequestThrottled": Throttled,
-    "RequestThrottledException": Throttled,
-    "RequestLimitExceeded": Throttled,
-    "TooManyRequestsException": Throttled,
-    "SlowDown": Throttled,
-    "PriorRequestNotComplete": Throttled,
-    "ConcurrentModification": Throttled,
-    "ConcurrentModificationException": Throttled,
-    "ServiceFailure": Unavailable,
-    "ServiceFailureException": Unavailable,
-    "ServiceException": Unavailable,
-    "ServiceUnavailable": Unavailable,
-    "InternalFailure": Unavailable,
-    "InternalError": Unavailable,
-    "InternalServerError": Unavailable,
-    "RequestTimeout": Unavailable,
-    "RequestTimeoutException": Unavailable,
-    "ExpiredToken": NoCredentials,
-    "ExpiredTokenException": NoCredentials,
-    "InvalidClientTokenId": NoCredentials,
-    "UnrecognizedClientException": NoCredentials,
-    "InvalidAccessKeyId": NoCredentials,
-    "SignatureDoesNotMatch": NoCredentials,
-    "InvalidSignatureException": NoCredentials,
-    "RequestExpired": NoCredentials,
+_CODES: dict[type[AwsError], str] = {
+    AccessDenied: "AccessDenied AccessDeniedException AccessDeniedForDependencyException UnauthorizedOperation",
+    NotFound: (
+        "NoSuchEntity NoSuchEntityException NoSuchBucket NoSuchKey ParameterNotFound ResourceNotFoundException "
+        "AccountNotFoundException OrganizationalUnitNotFoundException ParentNotFoundException "
+        "AWSOrganizationsNotInUseException ReportNotPresent ReportExpired CredentialReportNotPresentException "
+        "CredentialReportExpiredException"
+    ),
+    AlreadyExists: "EntityAlreadyExists EntityAlreadyExistsException PreconditionFailed ConditionalRequestConflict",
+    QuotaExceeded: "LimitExceeded LimitExceededException",
+    NotReady: "ReportInProgress CredentialReportNotReadyException",
+    NotSubscribed: "InvalidAccessException",
+    RegionDisabled: "RegionDisabledException",
+    Throttled: (
+        "Throttling ThrottlingException ThrottledException RequestThrottled RequestThrottledException "
+        "RequestLimitExceeded TooManyRequestsException SlowDown PriorRequestNotComplete ConcurrentModification "
+        "ConcurrentModificationException"
+    ),
+    Unavailable: (
+        "ServiceFailure ServiceFailureException ServiceException ServiceUnavailable InternalFailure InternalError "
+        "InternalServerError RequestTimeout RequestTimeoutException"
+    ),
+    NoCredentials: (
+        "ExpiredToken ExpiredTokenException InvalidClientTokenId UnrecognizedClientException InvalidAccessKeyId "
+        "SignatureDoesNotMatch InvalidSignatureException RequestExpired"
+    ),
 }
 """AWS's error codes, by the error they mean here; a code that is not listed is a plain `AwsError`."""
+ERROR_BY_CODE = {code: kind for kind, codes in _CODES.items() for code in codes.split()}
 
 _UNREADABLE = "the answer of AWS was cut short or is not readable"
 _UNTAKEN_SIGNATURE = (
@@ -137,7 +107,8 @@ def translated() -> Iterator[None]:
             raise
         raise Garbled(_UNREADABLE, code="UnreadableAnswer") from None  # botocore trips over JSON that is no object
     except BotoCoreError as error:  # time-outs, endpoints, unreadable answers: not a ClientError
-        raise _without_answer(error) from error
+        kind: type[AwsError] = Unreachable if isinstance(error, ConnectionError | HTTPClientError) else AwsError
+        raise kind(str(error), code=type(error).__name__) from error
 
 
 def reads_answers(method: Callable[P, T]) -> Callable[P, T]:
@@ -183,9 +154,7 @@ def _from_answer(error: ClientError) -> AwsError:
     details = error.response.get("Error", {})
     code = details.get("Code", "") or "Unknown"
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    kind = ERROR_BY_CODE.get(code)
-    if kind is None:
-        kind = Unavailable if status >= _HTTP_SERVER_ERROR else AwsError
+    kind = ERROR_BY_CODE.get(code, Unavailable if status >= _HTTP_SERVER_ERROR else AwsError)
     message = details.get("Message", "") or str(error)
     if _repeats_request(error):
         message = _UNTAKEN_SIGNATURE
@@ -203,9 +172,3 @@ def _repeats_request(error: ClientError) -> bool:
     """Return whether AWS put into its message what was signed, and so the session token."""
     message = error.response.get("Error", {}).get("Message", "")
     return any(word in message.casefold() for word in _WORDS_OF_REQUESTS)
-
-
-def _without_answer(error: BotoCoreError) -> AwsError:
-    code = type(error).__name__
-    kind: type[AwsError] = Unreachable if isinstance(error, ConnectionError | HTTPClientError) else AwsError
-    return kind(str(error), code=code)

@@ -112,27 +112,16 @@ class FolderStore(Store):
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, in the place of an older one."""
-        with self._explained("write", name):
-            path = self._made(name)
-            temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
-            try:
-                self._write_through(temporary, content)
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
+        with self._explained("write", name), self._finished(name, content) as (temporary, path):
+            temporary.replace(path)
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file unless it exists: a finished temporary file is linked to the name, which one caller can do."""
-        with self._explained("write", name):
-            path = self._made(name)
-            temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+        with self._explained("write", name), self._finished(name, content) as (temporary, path):
             try:
-                self._write_through(temporary, content)
                 os.link(temporary, path)
             except FileExistsError:
                 return False
-            finally:
-                temporary.unlink(missing_ok=True)
             return True
 
     def replace(self, name: str, expected: bytes, content: bytes) -> bool:
@@ -168,11 +157,19 @@ class FolderStore(Store):
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def _write_through(self, path: Path, content: bytes) -> None:
-        with self._open(str(path), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+    @contextmanager
+    def _finished(self, name: str, content: bytes) -> Iterator[tuple[Path, Path]]:
+        """Write a temporary file, and yield its path and that of the file it is for; in the end it is deleted."""
+        path = self._made(name)
+        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            yield temporary, path
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 class BucketStore(Store):

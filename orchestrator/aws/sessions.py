@@ -1,15 +1,20 @@
-"""How a member account is entered: assume its role, sign with its credentials, renew them before they end."""
+"""Sessions of assumed roles: of the member roles, renewed before they end, and of the operator's role.
+
+All calls of AssumeRole are made here.
+"""
 
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from threading import Lock
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
+import boto3
+import botocore.session
 from botocore.credentials import ReadOnlyCredentials
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, stop_when_event_set, wait_fixed
 
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 SESSION_SECONDS = 3600
-"""The longest session of a role assumed by a role (role chaining), as the Lambda does."""
+"""The longest session of a role assumed by a role (role chaining), as the Lambda's and Identity Center's are."""
 WAIT_SECONDS = 5.0
 """How long apart a role that does not exist yet is tried again: IAM is eventually consistent."""
 RENEW_BEFORE_END = timedelta(minutes=5)
@@ -65,6 +70,22 @@ def get_caller(clients: Clients, retrier: Retrier) -> Caller:
     """Return who the program runs as. Raises AwsError where the caller has no usable credentials."""
     answer = retrier.call(clients.sts.get_caller_identity)
     return Caller(account_id=answer["Account"], arn=answer["Arn"], partition=answer["Arn"].split(":")[1])
+
+
+@reads_answers
+def as_role(clients: Clients, retrier: Retrier, *, role_arn: str, session_name: str) -> Clients:
+    """Return clients that speak for a role of the caller's account, for an hour.
+
+    Raises AwsError where the caller may not assume it.
+    """
+    issued = retrier.call(
+        clients.sts.assume_role, RoleArn=role_arn, RoleSessionName=session_name, DurationSeconds=SESSION_SECONDS
+    )["Credentials"]
+    hub = botocore.session.get_session()
+    hub.set_config_variable("sts_regional_endpoints", "regional")
+    hub.set_config_variable("region", clients.region)
+    hub.set_credentials(issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
+    return replace(clients, hub=boto3.Session(botocore_session=hub))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +134,7 @@ class MemberSessions:
         session = _AssumedRole(self, account_id, access)
         with retry_budget(renew=session.forget) as limit:
             self._wait_for(session)
-            with signing_for(session):
+            with signing_for(session.frozen):
                 yield limit
 
     def _wait_for(self, session: "_AssumedRole") -> None:
@@ -149,18 +170,17 @@ class MemberSessions:
         arn = f"arn:{self._partition}:iam::{account_id}:role{names.path}{role}"
         policy: dict[str, Any] = {"Policy": READ_ONLY_SESSION_POLICY} if access is Access.INSPECT else {}
         try:
-            answer = self._retrier.call(
+            issued = self._retrier.call(
                 sts.assume_role,
                 RoleArn=arn,
                 RoleSessionName=self._session_name,
                 DurationSeconds=SESSION_SECONDS,
                 **policy,
-            )
+            )["Credentials"]
         except DeniedByScp:
             raise
         except AccessDenied as error:
             raise AssumeRoleDenied(str(error), code=error.code, operation=error.operation) from error
-        issued = answer["Credentials"]
         keys = ReadOnlyCredentials(issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
         return keys, issued["Expiration"]
 

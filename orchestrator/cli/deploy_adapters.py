@@ -3,9 +3,8 @@
 from dataclasses import dataclass, replace
 
 from orchestrator.aws.artifact_bucket import ArtifactBucket
-from orchestrator.aws.deploy_role import as_role
 from orchestrator.aws.retries import Retrier
-from orchestrator.aws.sessions import get_caller
+from orchestrator.aws.sessions import as_role, get_caller
 from orchestrator.aws.stack_sets import CallAs, StackSets
 from orchestrator.aws.stacks import Stacks
 from orchestrator.concurrency.cancellation import Cancellation

@@ -11,9 +11,8 @@ from moto.backends import get_backend
 
 from orchestrator.aws.artifact_bucket import ArtifactBucket
 from orchestrator.aws.clients import make_clients
-from orchestrator.aws.deploy_role import as_role
 from orchestrator.aws.retries import Retrier
-from orchestrator.aws.sessions import get_caller
+from orchestrator.aws.sessions import as_role, get_caller
 from orchestrator.aws.stack_sets import StackSets
 from orchestrator.aws.stacks import Stacks
 from orchestrator.concurrency.cancellation import Cancellation
