@@ -377,14 +377,12 @@ def test_bucket_without_a_prefix_holds_the_names_as_they_are(request: pytest.Fix
 
 def test_long_list_is_read_to_its_end(request: pytest.FixtureRequest) -> None:
     place = make_place("s3", request)
-    backend = request.getfixturevalue("aws").client("s3")
+    client = make_clients(connections=1).s3  # its own: that of the other tests must not get such short pages
     for number in range(5):
         place.store.write(f"runs/{number}", b"x")
-    backend.meta.events.register(
-        "before-parameter-build.s3.ListObjectsV2", lambda params, **_: params.update(MaxKeys=2)
-    )
+    client.meta.events.register("before-parameter-build.s3.ListObjectsV2", lambda params, **_: params.update(MaxKeys=2))
 
-    names = [file.name for file in BucketStore(place.location, backend).list_files("runs/")]
+    names = [file.name for file in BucketStore(place.location, client).list_files("runs/")]
 
     assert names == [f"runs/{number}" for number in range(5)]
 
