@@ -6,8 +6,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from tenacity import sleep_using_event
-
 from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.enforcement import EnforcementPolicies, PolicySettings
 from orchestrator.aws.file_store import Store, make_store
@@ -190,7 +188,6 @@ def make_sessions(
         session_name=f"{SESSION_NAME_PREFIX}{run_id}",
         now=hub.now,
         timeout_seconds=timeout_seconds,
-        sleep=sleep_using_event(retrier.cancellation.event),
     )
 
 

@@ -1,6 +1,6 @@
-"""The adapters to AWS: all that imports boto3 or botocore stands here.
+"""Adapters to AWS: only modules of this package, and the sandbox, import boto3 or botocore.
 
-`clients` builds the shared clients, `transport` signs and sends their calls over `connections`, `sessions` assumes the
-member roles, `organizations` lists accounts, `iam` and `policies` read and change an account, `errors` translates,
-`retrying` retries. Nothing here decides anything.
+`clients` builds the shared clients, `transport` signs and sends their calls over `connections`, `sessions` assumes
+roles, `organizations` lists accounts, `iam` and `enforcement` read and change an account, `errors` translates errors,
+`retries` retries and pages. No decisions about users or accounts are made here.
 """

@@ -1,6 +1,7 @@
-"""The bucket that a deployment keeps its artifacts in: put by hash, and cleared when all is taken down.
+"""The S3 bucket of a deployment's artifacts: upload what changed, empty it and delete it.
 
-Source: Amazon S3 API Reference. The bucket is versioned, so what is deleted for good is deleted version by version.
+Source: Amazon S3 API Reference. The bucket is versioned: an object is gone once all its versions are deleted. A page of
+ListObjectVersions has at most 1,000 of them, as many as one DeleteObjects takes.
 """
 
 import base64
@@ -14,20 +15,19 @@ from orchestrator.domain.errors import AwsError, NotFound
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_MOST_AT_ONCE = 1000
 _MISSING = frozenset({"404", "NoSuchBucket", "NoSuchKey"})
 
 
 class ArtifactBucket:
-    """A bucket of the caller's account."""
+    """An S3 bucket in the caller's account."""
 
     def __init__(self, client: "S3Client", name: str) -> None:
-        """Take the client, which makes retries of its own, and the name of the bucket."""
+        """Take the client, which retries by itself, and the name of the bucket."""
         self._client = client
         self.name = name
 
     def put(self, key: str, content: bytes, *, sha256: str) -> bool:
-        """Have an object of this key and content, and return whether it had to be uploaded."""
+        """Upload an object unless the bucket has it with this checksum, and return whether it was uploaded."""
         checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
         if self._checksum(key) == checksum:
             return False
@@ -38,7 +38,7 @@ class ArtifactBucket:
         return True
 
     def _checksum(self, key: str) -> str | None:
-        """Return the checksum that S3 keeps of an object, or None where there is no such object, or none of it."""
+        """Return the SHA-256 that S3 stores with an object; None where the object or its checksum does not exist."""
         try:
             with translated():
                 return self._client.head_object(Bucket=self.name, Key=key, ChecksumMode="ENABLED").get("ChecksumSHA256")
@@ -49,18 +49,18 @@ class ArtifactBucket:
 
     @reads_answers
     def is_empty(self, *, but_for: str) -> bool:
-        """Return whether the bucket holds no version of any object, but for those below a prefix."""
+        """Return whether the bucket has no object versions, except those below a prefix."""
         return all(version["Key"].startswith(but_for) for page in self._versions("") for version in page)
 
     @reads_answers
     def clear(self, prefix: str) -> None:
         """Delete every version of every object below a prefix."""
         for page in self._versions(prefix):
-            for start in range(0, len(page), _MOST_AT_ONCE):
-                self._delete(page[start : start + _MOST_AT_ONCE])
+            if page:
+                self._delete(page)
 
     def delete(self) -> None:
-        """Delete the bucket, which must be empty; one that is gone is no error."""
+        """Delete the bucket, which must be empty; a missing one is no error."""
         with suppress(NotFound), translated():
             self._client.delete_bucket(Bucket=self.name)
 
@@ -72,7 +72,7 @@ class ArtifactBucket:
             raise AwsError(message, code=error["Code"], operation="DeleteObjects")
 
     def _versions(self, prefix: str) -> Iterator[list[Any]]:
-        """Yield the versions below a prefix, delete markers too, page by page; none where the bucket does not exist."""
+        """Yield pages of object versions and delete markers below a prefix; none where the bucket does not exist."""
         with suppress(NotFound), translated():
             pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.name, Prefix=prefix)
             for page in pages:

@@ -1,8 +1,8 @@
-"""The clients, one per service for the whole process, shared by all threads.
+"""Shared boto3 clients: one per service for the whole process, used by all threads.
 
-Hub clients speak for the caller's own account. The IAM client for member accounts signs with the credentials of the
-account that the calling context is in (`MemberCredentials`), and with nothing where it is in none. Service models and
-TLS connections are kept across accounts: a session per account would load and open them again for each.
+Hub clients use the caller's own credentials. The IAM client for member accounts signs with the credentials of the
+account that the context has entered (`MemberCredentials`), and fails outside of any. Service models and TLS connections
+are kept across accounts: a session per account would load and open them again for each.
 """
 
 import os
@@ -60,13 +60,13 @@ def signing_for(get_credentials: Callable[[], ReadOnlyCredentials]) -> Iterator[
 
 
 class MemberCredentials(Credentials):
-    """Credentials that are always those of the account the calling context is in.
+    """Credentials of the member account that the current context has entered.
 
-    botocore asks for them at every signature, on the thread and in the context that makes the call.
+    They are asked for at every signature, on the thread and in the context that makes the call.
     """
 
     def __init__(self) -> None:
-        """Hold nothing: what is asked for comes from the context."""
+        """Store no keys: they come from the context."""
         super().__init__("", "", None, method="member-account")
 
     def get_frozen_credentials(self) -> ReadOnlyCredentials:
@@ -80,7 +80,7 @@ class MemberCredentials(Credentials):
 
 @dataclass(frozen=True)
 class Clients:
-    """The shared clients, each made when it is first used (before the threads start, for those that threads share)."""
+    """Shared boto3 clients, each created at its first use; those that threads share, before the threads start."""
 
     hub: boto3.Session
     member: boto3.Session
@@ -88,7 +88,7 @@ class Clients:
 
     @property
     def region(self) -> str:
-        """The Region that the caller's environment names, else us-east-1."""
+        """Region of the caller's environment, else us-east-1."""
         return self.hub.region_name or FALLBACK_REGION
 
     @property
@@ -108,7 +108,7 @@ class Clients:
 
     @cached_property
     def s3(self) -> "S3Client":
-        """S3, for an archive in a bucket; with retries of its own, since one caller alone uses it."""
+        """S3, for an archive in a bucket; botocore retries its calls, since only one caller uses it."""
         return self.hub.client("s3", config=self._config(attempts=5))
 
     @cached_property
@@ -128,14 +128,14 @@ class Clients:
 
     @cached_property
     def iam(self) -> "IAMClient":
-        """IAM of whichever member account the calling context is in; policy documents are text, as IAM sends them."""
+        """IAM of the member account that the current context has entered; policy documents are text, as IAM sends them."""
         client = self._connect(self.member.client("iam", **self.options), self.member)
         # botocore makes dicts of the documents, and so loses the first of two values under one key.
         client.meta.events.unregister("after-call.iam", json_decode_policies)
         return client
 
     def cloudformation(self) -> "CloudFormationClient":
-        """Return CloudFormation, for a deployment; nothing that the Lambda runs calls it."""
+        """Return CloudFormation, for a deployment; the Lambda never calls it."""
         return self._connect(self.hub.client("cloudformation", **self.options))
 
     def sts_at(self, region: str) -> "STSClient":
@@ -147,7 +147,7 @@ class Clients:
 
     def _config(self, attempts: int = 1) -> ClientConfig:
         return ClientConfig(
-            retries={"mode": "standard", "total_max_attempts": attempts},  # 1: retries are those of `retries`
+            retries={"mode": "standard", "total_max_attempts": attempts},  # 1: the `Retrier` retries
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             read_timeout=READ_TIMEOUT_SECONDS,
             max_pool_connections=self.connections.max_idle,
@@ -158,13 +158,13 @@ class Clients:
 def make_clients(*, connections: int) -> Clients:
     """Return the clients of this process, from the standard AWS settings (environment, profile, instance role).
 
-    `connections` is how many connections to one endpoint are kept open. Raises NoCredentials where the profile that the
-    environment names does not exist.
+    At most `connections` idle connections to each endpoint are kept open. Raises NoCredentials where the profile of the
+    environment does not exist.
     """
     with translated():
         hub = botocore.session.get_session()
         hub.set_config_variable("sts_regional_endpoints", "regional")
-        # As the AWS CLI and the SDKs of other languages have it; botocore reads AWS_DEFAULT_REGION alone.
+        # As in the AWS CLI and other SDKs; botocore reads only AWS_DEFAULT_REGION.
         if region := os.environ.get("AWS_REGION"):
             hub.set_config_variable("region", region)
         member = botocore.session.get_session()
@@ -186,12 +186,12 @@ def make_clients(*, connections: int) -> Clients:
 
 
 def _find_ca_bundle(session: botocore.session.Session) -> str:
-    """Return the file of the authorities to trust, by the rules of botocore."""
+    """Return the path of the CA bundle, by the rules of botocore."""
     named: str | None = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
     return named or str(get_cert_path(verify=True))
 
 
 def _make_user_agent(session: botocore.session.Session) -> str:
-    """Return the user agent of all clients. botocore would make its own anew for each call, a third of a call's CPU."""
+    """Return the user agent of all clients; botocore would build it anew for each call, a third of a call's CPU."""
     app_id = session.get_config_variable("user_agent_appid")
     return f"Boto3/{boto3.__version__} {session.user_agent()}" + (f" app/{quote(app_id, safe='')}" if app_id else "")

@@ -1,12 +1,12 @@
-"""Files by name, in a folder or in an S3 bucket: what the archive stands on. Knows nothing of runs or reports.
+"""File stores in a folder and in an S3 bucket: read, write, create, replace, list and delete files by name.
 
-A file is written whole or not at all: in a folder under a temporary name and then renamed, in S3 by one PutObject.
+A file is written whole or not at all: in a folder under a temporary name and then renamed, in S3 by one PutObject. All
+methods raise ArchiveError where they fail. Nothing here knows of runs or reports.
 """
 
 import fcntl
 import os
 import secrets
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,21 +29,21 @@ MAX_FILE_BYTES = 128 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file of the store: its name below the location, and when it was last written."""
+    """Name of a stored file below the location of its store, and when it was last written."""
 
     name: str
     written_at: datetime
 
 
-class Store(ABC):
-    """Files by name below one location; names use `/`."""
+class _Store:
+    """What both stores share: addresses, reading, and errors that say what failed and where. Names use `/`."""
 
     def __init__(self, location: str) -> None:
-        """Take the folder or `s3://bucket/prefix` below which all names stand."""
+        """Take the folder or `s3://bucket/prefix` that holds the files."""
         self.location = location.rstrip("/") or "/"
 
     def address(self, name: str) -> str:
-        """Return where a file stands, for people and links."""
+        """Return the path or S3 URL of a file, for messages and links."""
         return f"{self.location}/{name}"
 
     def read(self, name: str) -> bytes:
@@ -58,34 +58,10 @@ class Store(ABC):
         return content
 
     def read_start(self, name: str, size: int) -> bytes:
-        """Return the first bytes of a file; all of a shorter one. Raises ArchiveError where it cannot be read."""
+        """Return the first bytes of a file; all of a shorter one. Raises ArchiveError where it is missing."""
         with self._explained("read", name), self._open(self.address(name), "rb") as file:
             start: bytes = file.read(size)
             return start
-
-    @abstractmethod
-    def write(self, name: str, content: bytes) -> None:
-        """Write a file, in the place of an older one. Raises ArchiveError where that fails."""
-
-    @abstractmethod
-    def create(self, name: str, content: bytes) -> bool:
-        """Write a file unless it exists, and return whether this call made it; of several callers one does.
-
-        A file that holds this very content was made by a first try of this call whose answer was lost: give each call a
-        content of its own.
-        """
-
-    @abstractmethod
-    def replace(self, name: str, expected: bytes, content: bytes) -> bool:
-        """Write a file in the place of one with the expected content, and return whether it had that content."""
-
-    @abstractmethod
-    def list_files(self, prefix: str) -> Iterator[StoredFile]:
-        """Yield the files under a prefix, a name that ends in `/`; none where nothing is there yet."""
-
-    @abstractmethod
-    def delete(self, name: str) -> None:
-        """Delete a file; a missing one is no error."""
 
     @contextmanager
     def _open(self, address: str, mode: str, **parameters: object) -> Iterator[Any]:
@@ -107,16 +83,19 @@ class Store(ABC):
             raise ArchiveError(message) from error
 
 
-class FolderStore(Store):
-    """A store in a folder, made when it is first written to."""
+class FolderStore(_Store):
+    """File store in a folder, which is created at the first write."""
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file, in the place of an older one."""
+        """Write a file; an older one of this name is overwritten."""
         with self._explained("write", name), self._finished(name, content) as (temporary, path):
             temporary.replace(path)
 
     def create(self, name: str, content: bytes) -> bool:
-        """Write a file unless it exists: a finished temporary file is linked to the name, which one caller can do."""
+        """Write a file unless it exists, and return whether this call wrote it. Only one of several callers can.
+
+        The name becomes a hard link to a temporary file, which fails where the name exists.
+        """
         with self._explained("write", name), self._finished(name, content) as (temporary, path):
             try:
                 os.link(temporary, path)
@@ -125,7 +104,7 @@ class FolderStore(Store):
             return True
 
     def replace(self, name: str, expected: bytes, content: bytes) -> bool:
-        """Write a file in the place of one with the expected content; a system lock keeps others out meanwhile."""
+        """Overwrite a file if it has the expected content, and return whether it had; under a lock of the system."""
         with self._explained("write", name):
             path = self._made(name)
             guard = path.with_name(f"{path.name}.guard{TEMPORARY_SUFFIX}")
@@ -140,7 +119,7 @@ class FolderStore(Store):
                 return True
 
     def list_files(self, prefix: str) -> Iterator[StoredFile]:
-        """Yield the files under a prefix; temporary ones are none."""
+        """Yield the files under a prefix, a name that ends in `/`, without temporary ones."""
         with self._explained("list", prefix):
             for path in sorted(Path(self.location, prefix).rglob("*")):
                 if path.is_file() and not path.name.endswith(TEMPORARY_SUFFIX):
@@ -153,6 +132,7 @@ class FolderStore(Store):
             Path(self.location, name).unlink(missing_ok=True)
 
     def _made(self, name: str) -> Path:
+        """Return the path of a file, in a folder that exists."""
         path = Path(self.location, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
@@ -172,8 +152,8 @@ class FolderStore(Store):
             temporary.unlink(missing_ok=True)
 
 
-class BucketStore(Store):
-    """A store in an S3 bucket."""
+class BucketStore(_Store):
+    """File store in an S3 bucket."""
 
     def __init__(self, location: str, client: "S3Client") -> None:
         """Take `s3://bucket/prefix` and the client that reaches it."""
@@ -182,7 +162,7 @@ class BucketStore(Store):
         self._bucket, _, self._prefix = self.location.removeprefix("s3://").partition("/")
 
     def read_start(self, name: str, size: int) -> bytes:
-        """Return the first bytes of a file: nothing else is sent, and the connection stays of use."""
+        """Return the first bytes of a file by a range request, so that the connection can be reused."""
         with self._explained("read", name):
             try:
                 with translated():
@@ -196,14 +176,18 @@ class BucketStore(Store):
                 raise
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file by one PutObject, in the place of an older one."""
+        """Write a file by one PutObject; an older one of this name is overwritten."""
         kinds = {"S3.Client.put_object": {"ContentType": _content_type(name)}}
         parameters: dict[str, Any] = {"multipart_upload": False, "client_kwargs": kinds}
         with self._explained("write", name), self._open(self.address(name), "wb", **parameters) as file:
             file.write(content)
 
     def create(self, name: str, content: bytes) -> bool:
-        """Write a file unless it exists (S3 User Guide, 'conditional writes')."""
+        """Write a file unless it exists, and return whether this call wrote it (S3 User Guide, 'conditional writes').
+
+        A file with this very content counts as written by a first try of this call whose answer was lost: the content
+        of each call must be unique.
+        """
         with self._explained("write", name):
             try:
                 with translated():
@@ -213,7 +197,7 @@ class BucketStore(Store):
             return True
 
     def replace(self, name: str, expected: bytes, content: bytes) -> bool:
-        """Write a file in the place of one with the expected content (S3 User Guide, 'conditional writes')."""
+        """Overwrite a file if it has the expected content, and return whether it had."""
         bucket, key = self._bucket, self._key(name)
         with self._explained("write", name):
             try:
@@ -231,7 +215,7 @@ class BucketStore(Store):
             return True
 
     def list_files(self, prefix: str) -> Iterator[StoredFile]:
-        """Yield the files under a prefix."""
+        """Yield the files under a prefix, a name that ends in `/`."""
         with self._explained("list", prefix), translated():
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._key(prefix)
@@ -255,10 +239,13 @@ class BucketStore(Store):
 
 
 def _content_type(name: str) -> str:
-    """Return what a browser needs to know of a file, to show a page instead of saving it."""
+    """Return the content type of a file; with `text/html` a browser shows a page instead of saving it."""
     return "text/html; charset=utf-8" if name.endswith(".html") else "application/octet-stream"
 
 
+Store = FolderStore | BucketStore
+
+
 def make_store(location: str, s3: "Callable[[], S3Client]") -> Store:
-    """Return the store at a folder or an `s3://` location; `s3` makes the client where one is needed."""
+    """Return the store at a folder or an `s3://` location; `s3` returns the client of a bucket."""
     return BucketStore(location, s3()) if location.startswith("s3://") else FolderStore(location)

@@ -1,7 +1,4 @@
-"""Sessions of assumed roles: of the member roles, renewed before they end, and of the operator's role.
-
-All calls of AssumeRole are made here.
-"""
+"""AssumeRole: sessions in member accounts, renewed before they expire, and of the operator's role."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -10,13 +7,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from threading import Lock
-from time import sleep
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.session
 from botocore.credentials import ReadOnlyCredentials
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, stop_when_event_set, wait_fixed
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_delay,
+    stop_when_event_set,
+    wait_fixed,
+)
 
 from orchestrator.aws.clients import Clients, signing_for
 from orchestrator.aws.errors import reads_answers
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 SESSION_SECONDS = 3600
 """The longest session of a role assumed by a role (role chaining), as the Lambda's and Identity Center's are."""
 WAIT_SECONDS = 5.0
-"""How long apart a role that does not exist yet is tried again: IAM is eventually consistent."""
+"""Seconds between attempts to assume a role that does not exist yet: IAM is eventually consistent."""
 RENEW_BEFORE_END = timedelta(minutes=5)
 
 READ_ACTIONS = (
@@ -52,7 +55,7 @@ READ_ACTIONS = (
     "iam:ListVirtualMFADevices",
     "iam:SimulatePrincipalPolicy",
 )
-"""All that inspecting an account calls."""
+"""The IAM actions that inspecting an account calls."""
 
 READ_ONLY_SESSION_POLICY = json.dumps(
     {
@@ -67,14 +70,14 @@ _GLOBAL_STS_REGION = {"aws": "aws-global", "aws-us-gov": "us-gov-west-1", "aws-c
 
 @reads_answers
 def get_caller(clients: Clients, retrier: Retrier) -> Caller:
-    """Return who the program runs as. Raises AwsError where the caller has no usable credentials."""
+    """Return the caller's account, ARN and partition. Raises AwsError where there are no usable credentials."""
     answer = retrier.call(clients.sts.get_caller_identity)
     return Caller(account_id=answer["Account"], arn=answer["Arn"], partition=answer["Arn"].split(":")[1])
 
 
 @reads_answers
 def as_role(clients: Clients, retrier: Retrier, *, role_arn: str, session_name: str) -> Clients:
-    """Return clients that speak for a role of the caller's account, for an hour.
+    """Return clients with the credentials of a role in the caller's account, for an hour.
 
     Raises AwsError where the caller may not assume it.
     """
@@ -90,7 +93,7 @@ def as_role(clients: Clients, retrier: Retrier, *, role_arn: str, session_name: 
 
 @dataclass(frozen=True, slots=True)
 class RoleNames:
-    """The member roles: the one that inspects and enforces, the one that releases, and their path."""
+    """Names of the member roles: the one that inspects and enforces, the one that releases, and their path."""
 
     member: str
     release: str
@@ -98,7 +101,7 @@ class RoleNames:
 
 
 class MemberSessions:
-    """Enters member accounts, for one run. Thread-safe: each entry has credentials of its own."""
+    """Enters member accounts, for one run. Thread-safe: each entry has its own credentials."""
 
     def __init__(
         self,
@@ -110,11 +113,11 @@ class MemberSessions:
         session_name: str,
         now: Callable[[], datetime],
         timeout_seconds: float = 0.0,
-        sleep: Callable[[float], None] = sleep,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
-        """Take what all entries of the run share; `session_name` shows in CloudTrail of every account.
+        """Take what all entries of the run share; `session_name` appears in CloudTrail of every account.
 
-        `timeout_seconds` is how long a role that cannot be assumed yet is waited for: one that was made seconds ago.
+        A role that cannot be assumed yet, since it was created seconds ago, is retried for `timeout_seconds`.
         """
         self._clients = clients
         self._retrier = retrier
@@ -123,13 +126,13 @@ class MemberSessions:
         self._session_name = session_name
         self._now = now
         self._timeout_seconds = timeout_seconds
-        self._sleep = sleep
+        self._sleep = sleep or sleep_using_event(retrier.cancellation.event)
 
     @contextmanager
     def enter(self, account_id: str, access: Access) -> Iterator[AdaptiveLimit]:
-        """Have the calls made inside go to this account, through the role that the access needs; yield its pace.
+        """Context manager: AWS calls inside use this account's credentials. Yields its concurrency limit.
 
-        Raises AssumeRoleDenied where the role is missing or does not trust the caller.
+        The access decides the role. Raises AssumeRoleDenied where it is missing or does not trust the caller.
         """
         session = _AssumedRole(self, account_id, access)
         with retry_budget(renew=session.forget) as limit:
@@ -138,7 +141,7 @@ class MemberSessions:
                 yield limit
 
     def _wait_for(self, session: "_AssumedRole") -> None:
-        """Assume the role, trying again for a while where a run has the patience."""
+        """Assume the role, retrying for `timeout_seconds` while that is denied."""
         attempts = Retrying(
             retry=retry_if_exception_type(AssumeRoleDenied),
             wait=wait_fixed(WAIT_SECONDS),
@@ -150,14 +153,14 @@ class MemberSessions:
 
     @reads_answers
     def assume(self, account_id: str, access: Access) -> tuple[ReadOnlyCredentials, datetime]:
-        """Return fresh credentials for an account, and when they end."""
+        """Return new credentials for an account, and when they expire."""
         try:
             return self._assume_at(self._clients.sts, account_id, access)
         except RegionDisabled:
             return self._assume_at(self._global_sts, account_id, access)
 
     def is_due(self, ends_at: datetime) -> bool:
-        """Return whether credentials that end then must be renewed now."""
+        """Return whether credentials that expire at this time must be renewed now."""
         return self._now() >= ends_at - RENEW_BEFORE_END
 
     @cached_property
@@ -186,7 +189,7 @@ class MemberSessions:
 
 
 class _AssumedRole:
-    """The credentials of one entry; assumed at first use and again shortly before they end, by one thread for all."""
+    """Credentials of one entry: assumed at first use and again shortly before they expire, by one thread for all."""
 
     def __init__(self, sessions: MemberSessions, account_id: str, access: Access) -> None:
         self._sessions = sessions
@@ -206,5 +209,5 @@ class _AssumedRole:
         return issued[0]
 
     def forget(self) -> None:
-        """Have the role assumed again at the next use: AWS no longer takes the credentials."""
+        """Drop credentials that AWS rejected, so that the next use assumes the role again."""
         self._issued = None
