@@ -128,7 +128,7 @@ class Clients:
 
     @cached_property
     def iam(self) -> "IAMClient":
-        """IAM of the member account that the current context has entered; policy documents are text, as IAM sends them."""
+        """IAM of the member account that the current context has entered; policy documents stay text."""
         client = self._connect(self.member.client("iam", **self.options), self.member)
         # botocore makes dicts of the documents, and so loses the first of two values under one key.
         client.meta.events.unregister("after-call.iam", json_decode_policies)

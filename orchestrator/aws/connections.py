@@ -1,7 +1,7 @@
-"""HTTP connections to AWS that stay open between calls: how they are opened, reused and closed.
+"""Persistent HTTP connections to AWS: opened, reused for later calls, and closed.
 
-http.client writes the requests and reads the answers. A request is sent once: whether a failed one is sent again is
-decided in `retries` alone. Behind a proxy none of this is used (`transport`).
+http.client writes the requests and reads the answers. A request is sent once; only `retries` decides whether a failed
+one is sent again. Calls through a proxy do not use this module (`transport`).
 """
 
 import io
@@ -33,7 +33,7 @@ _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 class Address(NamedTuple):
-    """Where a connection leads to."""
+    """Scheme, host and port of an endpoint."""
 
     scheme: str
     host: str
@@ -41,28 +41,28 @@ class Address(NamedTuple):
 
     @property
     def host_header(self) -> str:
-        """The `Host` header, as http.client writes it and as it is signed."""
+        """Value of the `Host` header, as http.client writes it and as it is signed."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS.get(self.scheme) else f"{host}:{self.port}"
 
 
 @lru_cache(maxsize=64)
 def split_url(url: str) -> tuple[Address, str]:
-    """Return the address of a URL, and the path and query that are requested there."""
+    """Return the address of a URL, and its path with the query."""
     parts = urlsplit(url)
     address = Address(parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0))
     return address, parts._replace(scheme="", netloc="", path=parts.path or "/").geturl()
 
 
 class Connections:
-    """The connections to all endpoints, with the idle ones kept for reuse. Thread-safe.
+    """Pool of connections to all endpoints; idle ones are kept for reuse. Thread-safe.
 
-    The CA bundle is read once, when the first TLS connection is opened. When this object is collected, its idle
+    The CA bundle is read once, when the first TLS connection is opened. When the pool is garbage-collected, its idle
     connections are closed.
     """
 
     def __init__(self, *, ca_bundle: str, connect_timeout: float, read_timeout: float | None, max_idle: int) -> None:
-        """Take the timeouts in seconds (None: no limit), and how many idle connections to keep for each address."""
+        """Take the timeouts in seconds (None: no limit), and the most idle connections to keep for each address."""
         self.max_idle = max_idle
         self._ca_bundle = ca_bundle
         self._connect_timeout = connect_timeout
@@ -73,7 +73,7 @@ class Connections:
         weakref.finalize(self, _close_all, self._idle)
 
     def send(self, request: Any) -> AWSResponse:  # noqa: ANN401 - an AWSPreparedRequest, of which the stubs tell too little
-        """Return the answer to a request. Raises botocore's HTTPClientErrors, as its own HTTP session does."""
+        """Return the answer to a request. Raises the HTTPClientErrors that botocore's own HTTP session raises."""
         address, _ = split_url(request.url)
         connection = self._take_idle(address) or self._open(address, request.url)
         is_reusable = False
@@ -93,7 +93,7 @@ class Connections:
         return answer
 
     def _take_idle(self, address: Address) -> "Connection | None":
-        """Return the idle connection that was used last, without those that the server has closed."""
+        """Return the most recently used idle connection that the server has not closed, or None."""
         while True:
             with self._lock:
                 idle = self._idle.get(address)
@@ -103,7 +103,7 @@ class Connections:
             connection.close()
 
     def _keep(self, address: Address, connection: "Connection") -> bool:
-        """Return whether a connection is kept for later calls: there is a limit."""
+        """Keep a connection for later calls unless there are enough, and return whether it is kept."""
         with self._lock:
             idle = self._idle.setdefault(address, [])
             has_room = len(idle) < self.max_idle
@@ -134,7 +134,7 @@ class Connections:
         return _HttpsConnection(host, port, timeout=self._connect_timeout, context=self._load_context())
 
     def _load_context(self) -> SSLContext:
-        """Return the one TLS context. Raises TLSError where the CA bundle cannot be read."""
+        """Return the TLS context that all connections share. Raises TLSError where the CA bundle cannot be read."""
         with self._lock:
             if self._context is None:
                 context = SSLContext(PROTOCOL_TLS_CLIENT)  # which verifies certificates and host names
@@ -151,19 +151,19 @@ class Connection:
     """An open connection, for one request at a time."""
 
     def __init__(self, http: "_HttpConnection") -> None:
-        """Take a connection that is open."""
+        """Take an open connection."""
         self._http = http
         self._selector: selectors.BaseSelector = _Selector()
         self._selector.register(http.sock, selectors.EVENT_READ)
 
     def is_dropped(self) -> bool:
-        """Return whether an idle connection has something to read, which is that the server closes it."""
+        """Return whether the server closed this idle connection: then it has something to read."""
         return bool(self._selector.select(0))
 
     def exchange(self, request: Any) -> tuple[AWSResponse, bool]:  # noqa: ANN401 - as in Connections.send
-        """Return the answer to a request, and whether another request may follow.
+        """Return the answer to a request, and whether the connection can be reused.
 
-        Raises OSError, and HTTPException for an answer that is cut short or is no HTTP.
+        Raises OSError, and HTTPException where the answer is cut short or is not HTTP.
         """
         http = self._http
         http.request(request.method, split_url(request.url)[1], request.body, request.headers)
@@ -179,7 +179,7 @@ class Connection:
         return AWSResponse(request.url, response.status, headers, _Content(content)), is_reusable
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         self._selector.close()
         self._http.close()
 
@@ -191,7 +191,7 @@ def _close_all(idle: dict[Address, list[Connection]]) -> None:
 
 
 class _Content(NamedTuple):
-    """The content of an answer in the way that botocore reads it."""
+    """Content of an answer, in the form that botocore reads."""
 
     content: bytes
 
@@ -200,10 +200,10 @@ class _Content(NamedTuple):
 
 
 class _Incoming:
-    """A buffered reader of what a connection receives, for http.client.
+    """Buffered reader of a connection's socket, for http.client.
 
-    A line that is cut short is an error here; http.client's own reader takes half a head for a whole one. `unread` is
-    what the server sent beyond its answer.
+    A line that is cut short is an error here; http.client's own reader takes half a head for a whole one. After an
+    answer, `unread` holds what the server sent beyond it.
     """
 
     def __init__(self, raw: io.RawIOBase) -> None:
@@ -238,7 +238,7 @@ class _Incoming:
 
 
 class _Response(HTTPResponse):
-    """An answer that is read through `_Incoming`."""
+    """HTTP response that is read through `_Incoming`."""
 
     fp: Any
 
@@ -248,7 +248,7 @@ class _Response(HTTPResponse):
 
 
 class _HttpConnection(HTTPConnection):
-    """Collects what http.client writes, so that head and body can be sent in one piece."""
+    """HTTP connection that buffers what http.client writes, so that head and body are sent in one piece."""
 
     response_class: Any = _Response
     outgoing = b""

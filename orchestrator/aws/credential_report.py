@@ -1,4 +1,4 @@
-"""The IAM credential report: CSV in, rows out, and whether it is ours. Asking for it is `iam`'s.
+"""Parser of the IAM credential report (CSV), and whether a report is our own. `iam` requests and downloads it.
 
 Source: IAM User Guide, 'Getting credential reports for your AWS account'. A report is reused for four hours; a row is a
 user, and `<root_account>` the root user. A report that others had made tells how users stood at a moment that others
@@ -23,7 +23,7 @@ _REQUIRED = ("user", "mfa_active", "password_enabled", "access_key_1_active", "a
 
 @dataclass(frozen=True, slots=True)
 class ReportRow:
-    """What the credential report says of one user; None: the cell is empty or not known."""
+    """MFA, password and access keys of one user in the credential report; None: the cell is empty or not known."""
 
     has_mfa: bool | None
     has_console_password: bool | None

@@ -1,7 +1,7 @@
-"""What `doctor` reads beyond what a run does: the member roles themselves, control policies, schedule and stop switch.
+"""Read-only calls of `orgmfa doctor`: member roles, control policies, schedule, function and stop switch.
 
-The roles come from GetAccountAuthorizationDetails, which inspecting an account calls anyway: the member role needs no
-permission for it that it has not. Everything here reads.
+The roles come from GetAccountAuthorizationDetails, which inspecting an account calls anyway, so that the member role
+needs no further permission.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
 
 RUN_ACTIONS = (*READ_ACTIONS, "iam:AttachUserPolicy", "iam:AddUserToGroup", "sts:AssumeRole")
-"""What a run calls in the accounts, and to enter them."""
+"""The IAM and STS actions that a run needs in member accounts."""
 PAGE_SIZE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class ControlPolicy:
-    """A service control policy (SCP) of the organization: its ID, name and text."""
+    """Service control policy (SCP) of the organization."""
 
     id: str
     name: str
@@ -36,7 +36,7 @@ class ControlPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A schedule of EventBridge Scheduler."""
+    """Schedule of EventBridge Scheduler."""
 
     is_enabled: bool
     expression: str
@@ -45,29 +45,29 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A Lambda function: whether it can be invoked, and its environment."""
+    """Lambda function: whether it can be invoked, and its environment variables."""
 
     is_usable: bool
     environment: Mapping[str, str]
 
 
 class MemberChecks:
-    """Reads in the entered account."""
+    """Reads of the doctor in the entered member account."""
 
     def __init__(self, client: "IAMClient", retrier: Retrier) -> None:
-        """Take the shared client of the member accounts."""
+        """Take the shared IAM client of the member accounts."""
         self._client = client
         self._retrier = retrier
 
     @reads_answers
     def get_alias(self) -> str | None:
-        """Return the alias of the account: the cheapest of the reads that a run makes."""
+        """Return the alias of the account; the cheapest of the calls that a run makes there."""
         aliases = self._retrier.call(self._client.list_account_aliases)["AccountAliases"]
         return aliases[0] if aliases else None
 
     @reads_answers
     def get_roles(self, names: Sequence[str]) -> dict[str, DeployedRole]:
-        """Return the roles of these names that exist, by name."""
+        """Return the roles with these names that exist, by name."""
         found: dict[str, DeployedRole] = {}
         details = self._client.get_account_authorization_details
         for page in self._retrier.pages(details, Filter=["Role"], MaxItems=PAGE_SIZE):
@@ -80,7 +80,7 @@ class MemberChecks:
 
 
 class HubChecks:
-    """Reads in the caller's own account and organization."""
+    """Reads of the doctor in the caller's own account and organization."""
 
     def __init__(self, clients: Clients, retrier: Retrier) -> None:
         """Take the shared clients."""
@@ -89,7 +89,7 @@ class HubChecks:
 
     @reads_answers
     def list_control_policies(self) -> tuple[ControlPolicy, ...]:
-        """Return the service control policies of the organization, without AWS's own, which deny nothing."""
+        """Return the service control policies of the organization, without AWS managed ones, which deny nothing."""
         client, call = self._clients.organizations, self._retrier.call
         pages = self._retrier.pages(client.list_policies, Filter="SERVICE_CONTROL_POLICY")
         return tuple(
@@ -107,7 +107,7 @@ class HubChecks:
 
     @reads_answers
     def get_schedule(self, group: str, name: str) -> Schedule:
-        """Return a schedule. Raises NotFound where the caller's Region has none of this group and name."""
+        """Return a schedule. Raises NotFound where the caller's Region has no such group or name."""
         client = self._clients.hub.client("scheduler", **self._clients.options)
         answer = self._retrier.call(client.get_schedule, GroupName=group, Name=name)
         return Schedule(
@@ -118,7 +118,7 @@ class HubChecks:
 
     @reads_answers
     def get_function(self, name: str) -> Function:
-        """Return a Lambda function. Raises NotFound where the caller's Region has none of this name."""
+        """Return a Lambda function. Raises NotFound where the caller's Region has no such name."""
         client = self._clients.hub.client("lambda", **self._clients.options)
         answer = self._retrier.call(client.get_function_configuration, FunctionName=name)
         return Function(
@@ -127,15 +127,15 @@ class HubChecks:
         )
 
     def look_at_switch(self, switch: str | None) -> Reading:
-        """Return what the stop switch says, as a run reads it."""
+        """Return the reading of the stop switch, made as a run makes it."""
         return look_at_switch(switch, lambda: self._clients.ssm, self._retrier)
 
     def read_secret(self, name: str) -> str:
-        """Return the text of a secret. Raises AwsError."""
+        """Return the text of a secret. Raises AwsError where it cannot be read."""
         return read_secret(self._clients.secretsmanager, self._retrier, name)
 
     def look_at_security_hub(self) -> None:
-        """Raise NotSubscribed where Security Hub is off in the caller's account and Region, AwsError else."""
+        """Call Security Hub. Raises NotSubscribed where it is off in the caller's account and Region, else AwsError."""
         self._retrier.call(self._clients.securityhub.describe_hub)
 
 

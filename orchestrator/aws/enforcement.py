@@ -1,6 +1,6 @@
-"""The EnforceMFA policy and group of a member account: how they compare with ours, and how they are made.
+"""EnforceMFA policy and group in a member account: compare them with what they should be, create and update them.
 
-Making and updating them is for `policy.managed_by: orchestrator` alone; with `stackset` the StackSet owns both.
+They are created and updated only with `policy.managed_by: orchestrator`; with `stackset` the StackSet owns both.
 """
 
 import json
@@ -71,7 +71,7 @@ class EnforcementPolicies:
     def compare(
         self, account_id: str, users: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, Any]]
     ) -> Enforcement:
-        """Return how policy and group stand, the group as the bulk read showed it."""
+        """Return the states of policy and group; the group's is judged by the bulk read."""
         name = self._settings.group
         group = next((group for group in groups if group["GroupName"] == name), None)
         if group is None:
@@ -87,13 +87,13 @@ class EnforcementPolicies:
 
     @reads_answers
     def look(self, account_id: str, *, group: bool) -> Enforcement:
-        """Return how the policy, and on demand the group, stand right now; a group not looked at counts as missing."""
+        """Return the states of the policy and, on demand, the group, read live; a group not read counts as missing."""
         state = self._look_at_group(account_id) if group else PolicyState.MISSING
         return Enforcement(self.policy_arn(account_id), self._settings.group, self._look_at_policy(account_id), state)
 
     @reads_answers
     def change(self, account_id: str, change: PolicyChange) -> None:
-        """Make one change to the policy or the group; making what exists already is no error."""
+        """Make one change to the policy or the group; no error where AWS says that it exists already."""
         settings, arn = self._settings, self.policy_arn(account_id)
         try:
             match change:
@@ -115,7 +115,7 @@ class EnforcementPolicies:
                 case _:
                     assert_never(change)
         except AlreadyExists:
-            return  # made by an earlier try whose answer was lost, or by someone else: the next look tells
+            return  # made by an earlier try whose answer was lost, or by someone else: the next `look` tells
 
     def _look_at_policy(self, account_id: str) -> PolicyState:
         arn = self.policy_arn(account_id)
@@ -131,9 +131,9 @@ class EnforcementPolicies:
         return PolicyState.OUTDATED if is_marked and self._manages else PolicyState.DRIFTED
 
     def _is_version_ours(self, arn: str, policy_id: str, version: str) -> bool:
-        """Return whether a version has our text, read once a run: the text of a version never changes.
+        """Return whether a policy version has our text. Cached for a run: the text of a version never changes.
 
-        A policy that is deleted and made again has another ID (IAM User Guide, 'IAM identifiers').
+        A policy that is deleted and created again has another ID (IAM User Guide, 'IAM identifiers').
         """
         key = (arn, policy_id, version)
         if key not in self._is_ours_by_version:
@@ -160,10 +160,10 @@ class EnforcementPolicies:
     def _judge_group(
         self, account_id: str, *, attached: Sequence[str], has_inline: bool, has_members: Callable[[], bool]
     ) -> PolicyState:
-        """Return the state of a group by what it carries.
+        """Return the state of a group by its policies and members.
 
-        An empty group without policies is one that an earlier run could not finish; one with members is somebody's,
-        and a policy attached to it would reach people nobody looked at.
+        An empty group without policies is taken for one that an earlier run could not finish. One with members belongs
+        to somebody else: a policy attached to it would reach users whom nobody inspected.
         """
         if list(attached) == [self.policy_arn(account_id)] and not has_inline:
             return PolicyState.OURS
@@ -171,7 +171,7 @@ class EnforcementPolicies:
         return PolicyState.OUTDATED if is_unfinished else PolicyState.DRIFTED
 
     def _update_policy(self, arn: str) -> None:
-        """Make our text the default version; at five versions the oldest that is not the default makes room."""
+        """Make our text the default version; at five versions, first delete the oldest that is not the default."""
         versions = self._call(self._client.list_policy_versions, PolicyArn=arn)["Versions"]
         if len(versions) >= VERSIONS_PER_POLICY:
             spare = [version for version in versions if not version["IsDefaultVersion"]]

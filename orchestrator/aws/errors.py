@@ -1,4 +1,4 @@
-"""botocore's errors, raised as ours with code and operation kept. No retries and no outcomes here."""
+"""Translation of botocore's errors into ours (`domain.errors`), keeping code and operation."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -69,7 +69,7 @@ _CODES: dict[type[AwsError], str] = {
         "SignatureDoesNotMatch InvalidSignatureException RequestExpired"
     ),
 }
-"""AWS's error codes, by the error they mean here; a code that is not listed is a plain `AwsError`."""
+"""AWS error codes by the class they are raised as; a code that is not listed is a plain `AwsError`."""
 ERROR_BY_CODE = {code: kind for kind, codes in _CODES.items() for code in codes.split()}
 
 _UNREADABLE = "the answer of AWS was cut short or is not readable"
@@ -92,7 +92,7 @@ _LOCAL_CREDENTIALS = (
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise botocore's errors as ours, keeping code and operation."""
+    """Context manager: raises botocore's errors as ours, keeping code and operation."""
     try:
         yield
     except ClientError as error:
@@ -100,21 +100,21 @@ def translated() -> Iterator[None]:
     except _LOCAL_CREDENTIALS as error:
         raise NoCredentials(str(error), code=type(error).__name__) from error
     except ResponseParserError:
-        # botocore puts the answer into its message, and the answer can hold credentials
+        # botocore puts the answer into its message, and the answer can contain credentials
         raise Garbled(_UNREADABLE, code="UnreadableAnswer") from None
     except (AttributeError, TypeError) as error:
         if not _is_raised_by_botocore(error):
             raise
-        raise Garbled(_UNREADABLE, code="UnreadableAnswer") from None  # botocore trips over JSON that is no object
+        raise Garbled(_UNREADABLE, code="UnreadableAnswer") from None  # botocore fails on JSON that is no object
     except BotoCoreError as error:  # time-outs, endpoints, unreadable answers: not a ClientError
         kind: type[AwsError] = Unreachable if isinstance(error, ConnectionError | HTTPClientError) else AwsError
         raise kind(str(error), code=type(error).__name__) from error
 
 
 def reads_answers(method: Callable[P, T]) -> Callable[P, T]:
-    """Return a method of an adapter that raises Malformed where an answer of AWS lacks a field that it reads.
+    """Decorator: the method raises Malformed where an answer of AWS lacks a field that it reads.
 
-    What is missing is never taken for empty, and so never for compliant.
+    A missing field is never taken for an empty one, and so never for compliant.
     """
 
     @wraps(method)
@@ -129,10 +129,10 @@ def reads_answers(method: Callable[P, T]) -> Callable[P, T]:
 
 
 def confirmed(method: Callable[P, Any]) -> Callable[P, None]:
-    """Return a client's method, for an action that answers nothing, that raises Garbled where the answer is not AWS's.
+    """Wrap a client's method that returns no data: it raises Garbled where the answer is not from AWS.
 
-    To botocore any well-formed XML with status 200 says that such an action was carried out, a proxy's page too; an
-    answer of AWS bears the ID of its request.
+    botocore takes any well-formed XML with status 200, even a proxy's page, for the success of such an action; an
+    answer of AWS has the ID of its request.
     """
 
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -143,7 +143,7 @@ def confirmed(method: Callable[P, Any]) -> Callable[P, None]:
 
 
 def require(value: T | None, field: str, operation: str) -> T:
-    """Return a field of an answer. Raises Malformed where AWS left it out."""
+    """Return the value of a field of an answer. Raises Malformed where it is None: AWS left it out."""
     if value is None:
         message = f"the answer to {operation} lacks {field}"
         raise Malformed(message, code="MalformedAnswer", operation=operation)
@@ -169,6 +169,6 @@ def _is_raised_by_botocore(error: Exception) -> bool:
 
 
 def _repeats_request(error: ClientError) -> bool:
-    """Return whether AWS put into its message what was signed, and so the session token."""
+    """Return whether the message of AWS repeats what was signed, and with it the session token."""
     message = error.response.get("Error", {}).get("Message", "")
     return any(word in message.casefold() for word in _WORDS_OF_REQUESTS)

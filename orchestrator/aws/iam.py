@@ -1,7 +1,7 @@
-"""IAM of the member account that the calling context has entered: bulk reads, live looks at one user, single writes.
+"""IAM of the member account that the context has entered: bulk reads, live reads of one user, changes to one user.
 
-Bulk reads cost the same few calls for 5 users as for 100: GetAccountAuthorizationDetails for users and groups,
-ListVirtualMFADevices, GetAccountSummary, and the credential report, which is asked for first and read last.
+Bulk reads take the same few calls for 5 users as for 100: GetAccountAuthorizationDetails for users and groups,
+ListVirtualMFADevices, GetAccountSummary, and the credential report, which is requested first and read last.
 """
 
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ REPORT_WAIT_SECONDS = 20.0
 
 
 class MemberIam:
-    """Reads and changes IAM in the entered account. Shared by all threads; holds nothing of any account."""
+    """Reads and changes IAM in the entered account. Shared by all threads; keeps no state of an account."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class MemberIam:
         *,
         report_wait_seconds: float = REPORT_WAIT_SECONDS,
     ) -> None:
-        """Take the shared client; `report_wait_seconds` is how long a credential report in the making is waited for."""
+        """Take the shared client; `report_wait_seconds` is the most to wait for the credential report."""
         self._client = client
         self._call = retrier.call
         self._pages = partial(retrier.pages, MaxItems=PAGE_SIZE)
@@ -75,9 +75,9 @@ class MemberIam:
 
     @reads_answers
     def inspect(self, account_id: str) -> AccountFacts:
-        """Return what the account holds: users, root user, quotas, alias, and how EnforceMFA stands there.
+        """Return the facts of the account: users, root user, quotas, alias, and the state of EnforceMFA.
 
-        Raises AwsError where a call fails; what the credential report does not say is None.
+        What the credential report does not tell is None. Raises AwsError where a call fails.
         """
         is_report_coming, started_at = self._ask_for_report()
         details = list(self._pages(self._client.get_account_authorization_details, Filter=["User", "Group"]))
@@ -105,7 +105,7 @@ class MemberIam:
 
     @reads_answers
     def read_user_live(self, user_name: str, *, password: bool, keys: bool) -> LiveUser:
-        """Return how a user stands right now: MFA devices, and on demand console password and access keys.
+        """Return the live state of a user: MFA devices, and on demand console password and access keys.
 
         Raises NotFound where the user is gone.
         """
@@ -119,9 +119,9 @@ class MemberIam:
         return LiveUser(device is not None, has_password, len(active), last_used, device)
 
     def apply_change(self, change: UserChange) -> None:
-        """Make one change to one user. Each is safe to repeat.
+        """Make one change to one user; every change is safe to repeat.
 
-        Raises QuotaExceeded where the user has no room, NotFound where user, policy or group is gone.
+        Raises QuotaExceeded where a quota of the user is full, NotFound where user, policy or group is gone.
         """
         client, call = self._client, self._call
         match change:
@@ -138,7 +138,7 @@ class MemberIam:
 
     @reads_answers
     def is_applied(self, change: AttachPolicy | AddToGroup) -> bool:
-        """Return whether a change to a user stands, for when the answer to the write itself was lost."""
+        """Return whether a change is in effect, for when the answer to the write itself was lost."""
         match change:
             case AttachPolicy(user_name, policy_arn):
                 pages = self._pages(self._client.list_attached_user_policies, UserName=user_name)
@@ -150,7 +150,7 @@ class MemberIam:
                 assert_never(change)
 
     def _ask_for_report(self) -> tuple[bool, datetime | None]:
-        """Ask IAM for a credential report; return whether one will come, and where it is our own when it was begun."""
+        """Request the credential report; return whether IAM accepted, and when its making began if it is our own."""
         asked_at = monotonic()
         try:
             answer = self._call(self._client.generate_credential_report)
@@ -159,7 +159,7 @@ class MemberIam:
         return True, read_start(answer, monotonic() - asked_at)
 
     def _read_report(self) -> tuple[dict[str, ReportRow], datetime | None]:
-        """Return the credential report and when it was made; no rows where it is not ready in time."""
+        """Return the rows of the credential report and its time; no rows where it is not ready in time."""
         attempts = Retrying(
             retry=retry_if_exception_type((NotReady, NotFound)),
             wait=wait_exponential(multiplier=0.25, max=4),
@@ -174,7 +174,7 @@ class MemberIam:
         return read_credential_report(answer["Content"]), answer["GeneratedTime"]
 
     def _virtual_devices(self) -> dict[str, MfaDevice]:
-        """Return the newest virtual MFA device, as it stands right now, of each user who has one, by the user's ARN."""
+        """Return the newest virtual MFA device of each user who has one, read live, by the user's ARN."""
         by_arn: dict[str, list[MfaDevice]] = {}
         for page in self._pages(self._client.list_virtual_mfa_devices, AssignmentStatus="Assigned"):
             for entry in page["VirtualMFADevices"]:
@@ -199,7 +199,7 @@ class MemberIam:
 
 
 def _read_user(detail: "UserDetailTypeDef", row: ReportRow | None, devices: Mapping[str, MfaDevice]) -> IamUser:
-    """Return a user from the bulk reads; a virtual device seen live outweighs a credential report made before it."""
+    """Return a user from the bulk reads; a virtual device that was read live outweighs an older credential report."""
     arn = detail["Arn"]
     known = row or UNKNOWN
     return IamUser(
@@ -217,10 +217,10 @@ def _read_user(detail: "UserDetailTypeDef", row: ReportRow | None, devices: Mapp
 
 
 def _read_root(summary: Mapping[Any, int], row: ReportRow | None) -> RootUser:
-    """Return the root user as GetAccountSummary tells it, live.
+    """Return the root user from GetAccountSummary, which is live.
 
-    Centralised root access can remove a member's root credentials. Where the summary does not tell of a password, the
-    credential report does; where neither tells, the root user counts as having one.
+    Centralised root access can remove a member's root credentials. Where the summary does not say whether there is a
+    password, the credential report does; where neither does, the root user counts as having one.
     """
     has_keys = bool(summary["AccountAccessKeysPresent"])
     has_password = summary.get("AccountPasswordPresent")

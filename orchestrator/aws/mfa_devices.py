@@ -1,4 +1,4 @@
-"""MFA devices as IAM lists them: what kind each is, and which a user enrolled last. Calls nothing."""
+"""MFA devices in IAM's answers: their kind, and which one was enrolled last. Makes no calls."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -10,10 +10,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def read_device(entry: Mapping[str, Any]) -> MfaDevice:
-    """Return the device of an entry of ListMFADevices or ListVirtualMFADevices.
+    """Return the MFA device of an entry of ListMFADevices or ListVirtualMFADevices.
 
     The serial number tells the kind: `arn:...:mfa/name` is a virtual device, `arn:...:u2f/...` a passkey or security
-    key, and a hardware token has the number that is printed on it (IAM User Guide, 'MFA in IAM').
+    key; a hardware token has the number printed on it (IAM User Guide, 'MFA in IAM').
     """
     serial = str(entry["SerialNumber"])
     kind: DeviceKind = "hardware"
@@ -25,5 +25,5 @@ def read_device(entry: Mapping[str, Any]) -> MfaDevice:
 
 
 def pick_newest(devices: Iterable[MfaDevice]) -> MfaDevice | None:
-    """Return the device that was enrolled last, or None where there is none."""
+    """Return the MFA device that was enrolled last, or None where there is no device."""
     return max(devices, key=lambda device: device.enrolled_at or _NEVER, default=None)

@@ -1,4 +1,4 @@
-"""AWS Organizations: the organization itself, its accounts page by page, and the OUs above them (`units`).
+"""AWS Organizations: the organization, its accounts page by page, and the OUs above them (`ou_tree`).
 
 Source: AWS Organizations API Reference (DescribeOrganization, ListAccounts, ListAccountsForParent). A page may be empty
 and still have a NextToken; ListAccounts gives at most 20 accounts a page.
@@ -24,7 +24,7 @@ class Directory:
     """The accounts of the caller's organization."""
 
     def __init__(self, client: "OrganizationsClient", retrier: Retrier) -> None:
-        """Take the client of the management account, a delegated administrator, or whom the organization lets list."""
+        """Take the client of an account that may list: the management account or a delegated administrator."""
         self._client = client
         self._retrier = retrier
         self._tree = UnitTree(client, retrier)
@@ -42,10 +42,10 @@ class Directory:
         )
 
     def list_accounts(self, watched_ou_ids: Sequence[str] = ()) -> Iterator[Account]:
-        """Yield the accounts of the organization as its pages arrive.
+        """Yield the accounts of the organization as the pages arrive.
 
-        Where OUs are watched, each account carries the OUs above it: from `Account.Paths` where AWS fills it, else the
-        watched OUs that a walk down the tree finds it under.
+        With `watched_ou_ids`, each account has the OUs above it: from `Account.Paths` where AWS fills it, else those of
+        the watched OUs under which listing their accounts finds it.
         """
         for page in self._pages(self._client.list_accounts, "Accounts"):
             for entry in page:
@@ -53,15 +53,15 @@ class Directory:
 
     @reads_answers
     def get_account(self, account_id: str, watched_ou_ids: Sequence[str] = ()) -> Account:
-        """Return one account. Raises NotFound where the organization has none of this ID."""
+        """Return an account by ID. Raises NotFound where the organization does not have it."""
         answer = self._retrier.call(self._client.describe_account, AccountId=account_id)
         return self._place(self._read(answer["Account"]), watched_ou_ids)
 
     @reads_answers
     def find_ou_paths(self, account_ids: Sequence[str], cancellation: Cancellation) -> None:
-        """Find out under which OUs these accounts stand, or all where none is named; cancellation ends it early.
+        """Read the OUs above these accounts, or above all where none is named; cancellation ends it early.
 
-        Raises AwsError; what is known by then stays known. Its retries are its own: those of the listing stay whole.
+        Raises AwsError; what was read by then stays known. It has a retry budget of its own, apart from the listing's.
         """
         with retry_budget():
             if account_ids:
@@ -70,7 +70,7 @@ class Directory:
                 self._tree.walk(cancellation)
 
     def ou_path(self, account_id: str) -> str | None:
-        """Return the OUs above an account as a path of names, or None where the survey has not found them."""
+        """Return the OUs above an account as a path of names, or None where they are not known."""
         return self._tree.path_of(account_id)
 
     def _read(self, entry: Mapping[str, Any]) -> Account:
@@ -105,9 +105,9 @@ class Directory:
 
 
 def read_account(entry: Mapping[str, Any]) -> Account:
-    """Return an account from an answer of Organizations: `State`, else the older `Status`.
+    """Return the account of an entry of ListAccounts or DescribeAccount; its state is `State`, else the older `Status`.
 
-    Raises Malformed where the answer lacks the ID or has neither, or has a state that is not known.
+    Raises Malformed where the ID or the state is missing, or the state is not known.
     """
     account_id = require(entry.get("Id"), "Account.Id", "ListAccounts")
     state = entry.get("State") or entry.get("Status")
@@ -125,10 +125,10 @@ def read_account(entry: Mapping[str, Any]) -> Account:
 
 
 def _encodable(text: str) -> str:
-    """Return a text that can be written as UTF-8: half a surrogate pair, which JSON can hold, becomes a `?`."""
+    """Return a text that can be encoded as UTF-8: half a surrogate pair, which JSON allows, becomes a `?`."""
     return text.encode(errors="replace").decode()
 
 
 def _read_paths(paths: Sequence[str]) -> frozenset[str] | None:
-    """Return the root and the OUs that `Account.Paths` names, or None without paths."""
+    """Return the IDs of the root and the OUs in `Account.Paths`, or None without paths."""
     return frozenset(part for path in paths for part in ids_in(path)) or None

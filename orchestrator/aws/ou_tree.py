@@ -1,7 +1,7 @@
-"""Where accounts stand in the tree of OUs, as paths of names: Root/Workloads/Production.
+"""Tree of organizational units: the OUs above an account, as a path of names (Root/Workloads/Production).
 
 Source: AWS Organizations API Reference (ListRoots, ListOrganizationalUnitsForParent, ListAccountsForParent,
-ListParents, DescribeOrganizationalUnit). One call at a time: all callers of an organization share the rates of these.
+ListParents, DescribeOrganizationalUnit). One call at a time: all callers in an organization share their rate limits.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from mypy_boto3_organizations import OrganizationsClient
 
 ROOT_NAME = "Root"
-"""What AWS calls the root of every organization; no call renames it."""
+"""Name of the root in every organization; no call renames it."""
 MAX_DEPTH = 10
-"""OUs above an account; AWS allows five. A tree that is changed while it is read could seem to go in a circle."""
+"""Most OUs above an account; AWS allows five. A tree that is changed while it is read could seem to have a cycle."""
 
 
 class UnitTree:
-    """What is known of the tree: what stands right above an account or an OU, and what OUs are called.
+    """The part of the OU tree that was read so far: parents of accounts and OUs, and names of OUs.
 
-    One thread fills it while others read what is known so far.
+    One thread fills it while others read from it.
     """
 
     def __init__(self, client: "OrganizationsClient", retrier: Retrier) -> None:
-        """Take the client that lists the organization."""
+        """Take the client of an account that may list the organization."""
         self._client = client
         self._retrier = retrier
         self._above: dict[str, str] = {}
@@ -35,7 +35,7 @@ class UnitTree:
         self._has_paths = False
 
     def path_of(self, account_id: str) -> str | None:
-        """Return the names of the root and the OUs above an account, or None where one is not known."""
+        """Return the names of the root and the OUs above an account, joined by `/`, or None where one is not known."""
         names: list[str] = []
         above = self._above.get(account_id)
         while above is not None and len(names) < MAX_DEPTH:
@@ -48,7 +48,7 @@ class UnitTree:
         return None
 
     def note_paths(self, account_id: str, paths: Sequence[str]) -> None:
-        """Take from `Account.Paths`, where AWS fills it, what stands above an account."""
+        """Add the OUs above an account from `Account.Paths`, where AWS fills it."""
         for path in paths:
             self._has_paths = True
             below = account_id
@@ -56,10 +56,10 @@ class UnitTree:
                 self._above[below] = below = part
 
     def walk(self, cancellation: Cancellation) -> None:
-        """Read the whole tree from the root down, its accounts too where their paths do not tell. Raises AwsError."""
+        """Read the whole tree from the root down, with its accounts unless their paths are known. Raises AwsError."""
         units = [root["Id"] for root in self._list(self._client.list_roots, "Roots", cancellation)]
         list_units = self._client.list_organizational_units_for_parent
-        for unit in units:  # it grows meanwhile: the OUs below join at its end
+        for unit in units:  # the list grows meanwhile: child OUs are appended
             for child in self._list(list_units, "OrganizationalUnits", cancellation, ParentId=unit):
                 if child["Id"] not in self._names:
                     units.append(child["Id"])
@@ -71,7 +71,7 @@ class UnitTree:
                     self._above[account["Id"]] = unit
 
     def climb(self, account_ids: Iterable[str], cancellation: Cancellation) -> None:
-        """Read what stands above these accounts alone. Raises AwsError."""
+        """Read the OUs above these accounts. Raises AwsError."""
         for account_id in account_ids:
             unit = self._parent_of(account_id, cancellation)
             while unit is not None and not is_root(unit) and unit not in self._names:
@@ -97,16 +97,16 @@ class UnitTree:
 def list_pages(
     retrier: Retrier, method: Callable[..., Any], key: str, **parameters: str
 ) -> Iterator[Sequence[Mapping[str, Any]]]:
-    """Yield the pages of a listing; one may be empty and not be the last."""
+    """Yield the entries of a listing, page by page. Raises Malformed where a page lacks them."""
     for answer in retrier.pages(method, **parameters):
         yield require(answer.get(key), key, method.__name__)
 
 
 def ids_in(path: str) -> list[str]:
-    """Return the root and the OUs that a path names, from the root down (`o-x/r-y/ou-z/123456789012/`)."""
+    """Return the IDs of the root and the OUs in a path, from the root down (`o-x/r-y/ou-z/123456789012/`)."""
     return [part for part in path.split("/") if is_root(part) or part.startswith("ou-")]
 
 
 def is_root(unit_id: str) -> bool:
-    """Return whether an ID is that of a root."""
+    """Return whether this is the ID of a root."""
     return unit_id.startswith("r-")

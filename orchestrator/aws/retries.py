@@ -1,7 +1,7 @@
-"""The one retry policy for calls to AWS: what is tried again, how often, how long apart.
+"""Retry policy for calls to AWS: what is retried, how often, how long apart. Paging of list calls.
 
 botocore's own retries are off: in standard mode their quota belongs to the client, and with one client for all
-accounts a single throttled account would use up the retries of every other. Here each account has its quota.
+accounts a single throttled account would use up the retries of all others. Here each account has a quota of its own.
 """
 
 import time
@@ -22,37 +22,37 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 MAX_ATTEMPTS = 12
-"""Tries of one call; at 60 % throttling 12 tries leave 2 calls in 1,000 unanswered, each still reported."""
+"""Attempts of one call; at 60 % throttling 12 attempts leave 2 calls in 1,000 unanswered, each still reported."""
 FIRST_WAIT_SECONDS = 0.1
-"""Longest wait before the second try; it doubles each time. A lone throttle must not keep a worker from others."""
+"""Longest wait before the second attempt; it doubles each time. One throttled call must not block a worker for long."""
 MAX_WAIT_SECONDS = 20.0
 UNREACHABLE_SECONDS = 15.0
-"""How long a call is repeated to an endpoint that does not answer at all: an operator waits for the reason."""
+"""How long a call to an endpoint that does not answer at all is retried: an operator waits for the reason."""
 QUOTA = 500
 REFUND = 2
 
 
 class RetryBudget:
-    """What the calls to one account share: its quota of retries, its pace, and the way to renew its credentials.
+    """Retry quota of one account, shared by its calls, with its concurrency limit and how to renew its credentials.
 
-    An answered call gives a few retries back. Used by the threads of one account; a lost update costs a retry, no more.
+    An answered call gives a few retries back. Used by the threads of one account; a lost update costs only a retry.
     """
 
     def __init__(self, renew: Callable[[], None] | None = None) -> None:
-        """Start with a full quota; `renew` is called when AWS no longer takes the credentials."""
+        """Start with a full quota; `renew` is called when AWS rejects the credentials."""
         self.renew = renew
         self.limit = AdaptiveLimit()
         self._left = QUOTA
 
     def take(self) -> bool:
-        """Take one retry, and return whether there was one left to take."""
+        """Take one retry from the quota, and return whether there was one left."""
         if self._left <= 0:
             return False
         self._left -= 1
         return True
 
     def give_back(self) -> None:
-        """Put back what an answered call earns, up to the full quota."""
+        """Put back the retries that an answered call earns, up to the full quota."""
         self._left = min(QUOTA, self._left + REFUND)
         self.limit.on_success()
 
@@ -62,9 +62,9 @@ _retries: ContextVar[RetryBudget | None] = ContextVar("account_retries", default
 
 @contextmanager
 def retry_budget(renew: Callable[[], None] | None = None) -> Iterator[AdaptiveLimit]:
-    """Give the calls made inside a retry quota of their own, and the way to renew their credentials.
+    """Context manager: calls made inside have a retry quota of their own, and `renew` for their credentials.
 
-    Yields the pace that these calls set: it falls while they are throttled.
+    Yields their concurrency limit, which falls while they are throttled.
     """
     retries = RetryBudget(renew)
     token = _retries.set(retries)
@@ -75,14 +75,14 @@ def retry_budget(renew: Callable[[], None] | None = None) -> Iterator[AdaptiveLi
 
 
 class Retrier:
-    """Makes calls to AWS, translates their errors, and tries again what may pass.
+    """Makes calls to AWS, translates their errors, and retries those that may succeed later.
 
-    Cancellation cuts the waiting short: from then on nothing is tried again. `calls` and `throttles` count all tries,
-    and those that were throttled; they are for metrics: threads may lose a count, never a call.
+    Cancellation ends waiting and retries. `calls` and `throttles` count all attempts and the throttled ones, for
+    metrics: threads may lose a count, never a call.
     """
 
     def __init__(self, cancellation: Cancellation, sleep: Callable[[float], None] | None = None) -> None:
-        """Take what ends all waiting, and optionally another way to sleep (tests)."""
+        """Take the cancellation that ends all waiting, and optionally another way to sleep (tests)."""
         self.cancellation = cancellation
         self._sleep = sleep or sleep_using_event(cancellation.event)
         self.calls = 0
@@ -97,7 +97,7 @@ class Retrier:
             first = error
         for attempt in self._attempts(retries):
             with attempt:
-                if attempt.retry_state.attempt_number == 1:  # made above: most calls need nothing but that one
+                if attempt.retry_state.attempt_number == 1:  # made above: most calls need only that one
                     attempt.retry_state.start_time = began_at
                     raise first
                 return self._try(retries, partial(method, *args, **kwargs))

@@ -1,4 +1,4 @@
-"""The Slack secret in Secrets Manager."""
+"""Secrets of Secrets Manager."""
 
 from typing import TYPE_CHECKING
 

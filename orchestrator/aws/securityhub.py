@@ -1,4 +1,4 @@
-"""Findings in Security Hub. What they say is decided elsewhere."""
+"""Import of findings into Security Hub. Their content is made elsewhere (`output`)."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from mypy_boto3_securityhub.type_defs import AwsSecurityFindingTypeDef
 
 BATCH_SIZE = 100
-"""Findings of one call (API reference, BatchImportFindings)."""
+"""Most findings of one call (API reference, BatchImportFindings)."""
 
 
 class FindingImporter:
     """Imports findings into the Security Hub of the caller's account and Region."""
 
     def __init__(self, client: "SecurityHubClient", retrier: Retrier, product: Product) -> None:
-        """Take the client, how to retry, and the product that findings belong to."""
+        """Take the client, the retrier, and the product that the findings belong to."""
         self._client = client
         self._retrier = retrier
         self.product = product
 
     @reads_answers
     def import_findings(self, findings: Sequence[Mapping[str, Any]], cancellation: Cancellation) -> Imported:
-        """Return how many findings were sent, and which were refused; after cancellation no further batch is sent.
+        """Import findings, and return how many were sent and which were refused; cancellation stops between batches.
 
-        Raises AwsError where a whole batch fails. A finding of the same ID is updated.
+        Raises AwsError where a whole batch fails. A finding with the ID of an earlier one updates it.
         """
         sent, refused = 0, list[Refused]()
         while sent < len(findings) and cancellation.reason is None:

@@ -1,7 +1,7 @@
-"""Would a user still be able to enrol once EnforceMFA is attached? IAM's policy simulator is asked, not guessed at.
+"""IAM policy simulator: tells whether a user could still enrol an MFA device once EnforceMFA is attached.
 
-A permissions boundary or a service control policy can withhold what EnforceMFA allows; such a user would be locked out
-for good. Source: IAM API Reference, SimulatePrincipalPolicy; it tells the boundary's and the organization's decision.
+A permissions boundary or a service control policy can deny what EnforceMFA allows; such a user would be locked out for
+good. Source: IAM API Reference, SimulatePrincipalPolicy; it tells the boundary's and the organization's decision.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ ENABLE, CREATE = "iam:EnableMFADevice", "iam:CreateVirtualMFADevice"
 
 
 class EnrolmentSimulator:
-    """Asks the simulator of the entered account."""
+    """Policy simulator of the entered account."""
 
     def __init__(self, client: "IAMClient", retrier: Retrier, document: str) -> None:
         """Take the shared client and the text of EnforceMFA."""
@@ -29,9 +29,9 @@ class EnrolmentSimulator:
 
     @reads_answers
     def enrolment_blocker(self, user_name: str, user_arn: str) -> str | None:
-        """Return what would keep a user from enrolling in the console under EnforceMFA, or None; one call.
+        """Return what would keep a user from enrolling in the console under EnforceMFA, or None; takes one call.
 
-        Raises AwsError where the simulator cannot be asked.
+        Raises AwsError where the simulation fails.
         """
         partition, account_id = user_arn.split(":")[1], user_arn.split(":")[4]
         resource_by_action = {ENABLE: user_arn, CREATE: f"arn:{partition}:iam::{account_id}:mfa/{user_name}"}
@@ -59,7 +59,7 @@ class EnrolmentSimulator:
 
 
 def _console_session(user_name: str) -> "list[ContextEntryTypeDef]":
-    """Return the context of a console session without MFA, in which a user enrols."""
+    """Return the context keys of a console session without MFA, in which a user enrols."""
     return [
         {"ContextKeyName": "aws:MultiFactorAuthPresent", "ContextKeyType": "boolean", "ContextKeyValues": ["false"]},
         {"ContextKeyName": "aws:ViaAWSService", "ContextKeyType": "boolean", "ContextKeyValues": ["false"]},
@@ -68,7 +68,7 @@ def _console_session(user_name: str) -> "list[ContextEntryTypeDef]":
 
 
 def _decisions(result: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield (action, resource, decision) of a result, which can hold a decision for each resource."""
+    """Yield (action, resource, decision) of a result, which can have a decision for each resource."""
     action = result["EvalActionName"]
     for specific in result.get("ResourceSpecificResults", ()):
         yield action, specific["EvalResourceName"], specific["EvalResourceDecision"]

@@ -1,4 +1,4 @@
-"""The stack instances of a service-managed StackSet: which accounts have one, and deleting them all.
+"""Stack instances of a service-managed StackSet: list them, and delete them all.
 
 Source: AWS CloudFormation API Reference (ListStackInstances, DeleteStackInstances, ListStackSetOperationResults).
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CallAs = Literal["SELF", "DELEGATED_ADMIN"]
 
-# All accounts at once, past those that fail; the default, strict tolerance, runs as many at once as may fail, plus one.
+# All accounts at once, whatever fails. The default, strict tolerance, runs as many at once as may fail, plus one.
 _PREFERENCES: "StackSetOperationPreferencesUnionTypeDef" = {
     "ConcurrencyMode": "SOFT_FAILURE_TOLERANCE",
     "FailureTolerancePercentage": 100,
@@ -27,10 +27,10 @@ _PREFERENCES: "StackSetOperationPreferencesUnionTypeDef" = {
 
 
 class StackSets:
-    """The StackSets that the caller sees, as the management account or as a delegated administrator."""
+    """StackSets of the organization, seen as the management account or as a delegated administrator."""
 
     def __init__(self, client: "CloudFormationClient", retrier: Retrier, *, call_as: CallAs) -> None:
-        """Take the client of the caller's account, and what the caller is in the organization."""
+        """Take the client of the caller's account, and `call_as`: its role in the organization."""
         self._client = client
         self._call = retrier.call
         self._pages = partial(retrier.pages, CallAs=call_as)
@@ -38,7 +38,7 @@ class StackSets:
 
     @reads_answers
     def list_instances(self, stack_set: str) -> tuple[StackInstance, ...]:
-        """Return the stack instances of a StackSet, named by name or ID; none where the StackSet does not exist."""
+        """Return the stack instances of a StackSet, by its name or ID; none where the StackSet does not exist."""
         try:
             pages = list(self._pages(self._client.list_stack_instances, StackSetName=stack_set))
         except AwsError as error:
@@ -54,7 +54,7 @@ class StackSets:
     def delete_instances(
         self, stack_set: str, *, target_ids: Sequence[str], regions: Sequence[str], operation_id: str
     ) -> None:
-        """Begin to delete the stacks of all accounts under these targets, which ends automatic deployment there too."""
+        """Start deleting the stacks of all accounts under these targets; this also ends automatic deployment there."""
         try:
             self._call(
                 self._client.delete_stack_instances,
@@ -67,13 +67,13 @@ class StackSets:
                 CallAs=self._call_as,
             )
         except AwsError as error:
-            # A first try of this very call, whose answer was lost.
+            # An earlier attempt of this very call, whose answer was lost.
             if error.code != "OperationIdAlreadyExistsException":
                 raise
 
     @reads_answers
     def is_operation_over(self, stack_set: str, operation_id: str) -> bool:
-        """Return whether an operation has ended, well or not."""
+        """Return whether an operation has ended, successfully or not."""
         answer = self._call(
             self._client.describe_stack_set_operation,
             StackSetName=stack_set,
@@ -84,7 +84,7 @@ class StackSets:
 
     @reads_answers
     def list_failures(self, stack_set: str, operation_id: str) -> tuple[InstanceFailure, ...]:
-        """Return the accounts in which an operation did not succeed, and why."""
+        """Return the accounts in which an operation failed, and why."""
         results = self._client.list_stack_set_operation_results
         pages = self._pages(results, StackSetName=stack_set, OperationId=operation_id)
         return tuple(

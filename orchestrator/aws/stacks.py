@@ -1,7 +1,7 @@
-"""CloudFormation stacks of the caller's account and Region: read, change by change set, delete, and their events.
+"""CloudFormation stacks in the caller's account and Region: read, change by change set, delete, list events.
 
-Source: AWS CloudFormation API Reference. Each call that writes has a token of its own, so that one whose answer was
-lost can be made again.
+Source: AWS CloudFormation API Reference. Each write has its own token, so that it can be repeated where the answer was
+lost.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import TagTypeDef
 
 _TAGS: "Sequence[TagTypeDef]" = [{"Key": "application", "Value": "orgmfa"}]
-"""CloudFormation hands the tags of a stack on to its resources."""
+"""CloudFormation copies the tags of a stack to its resources."""
 _INVALID = "ValidationError"
-"""How CloudFormation says that a stack does not exist, and much else."""
+"""The code of CloudFormation's errors for a missing stack, and for much else."""
 
 
 class Stacks:
-    """The stacks of the caller's account, in one Region."""
+    """CloudFormation stacks in the caller's account and Region."""
 
     def __init__(self, client: "CloudFormationClient", retrier: Retrier) -> None:
         """Take the client of the caller's account."""
@@ -41,7 +41,7 @@ class Stacks:
 
     @reads_answers
     def get_stack(self, name: str) -> Stack | None:
-        """Return a stack by its name or ID, or None where there is none; a deleted one is found by its ID alone."""
+        """Return a stack by its name or ID, or None where there is none; a deleted stack is found only by its ID."""
         try:
             [found] = self._call(self._client.describe_stacks, StackName=name)["Stacks"]
         except AwsError as error:
@@ -58,7 +58,7 @@ class Stacks:
 
     @reads_answers
     def create_change_set(self, request: ChangeSetRequest) -> str:
-        """Have CloudFormation work out what would change, and return the change set's ID."""
+        """Start the creation of a change set, and return its ID."""
         is_address = request.template.startswith("https://")
         template: Any = {"TemplateURL" if is_address else "TemplateBody": request.template}
         answer = self._call(
@@ -96,28 +96,28 @@ class Stacks:
         )
 
     def delete_change_set(self, change_set_id: str) -> None:
-        """Delete a change set; one that is gone is no error."""
+        """Delete a change set; a missing one is no error."""
         self._call(self._client.delete_change_set, ChangeSetName=change_set_id)
 
     def execute_change_set(self, change_set_id: str, token: str) -> None:
-        """Have CloudFormation carry out a change set."""
+        """Start the execution of a change set."""
         self._call(self._client.execute_change_set, ChangeSetName=change_set_id, ClientRequestToken=token)
 
     def delete_stack(self, stack_id: str, token: str) -> None:
-        """Have CloudFormation delete a stack."""
+        """Start the deletion of a stack."""
         self._call(self._client.delete_stack, StackName=stack_id, ClientRequestToken=token)
 
     @reads_answers
     def get_newest_event_id(self, stack_id: str) -> str | None:
-        """Return the ID of the stack's newest event."""
+        """Return the ID of the newest event of a stack, or None without events."""
         answer = self._call(self._client.describe_stack_events, StackName=stack_id)
         return next((event["EventId"] for event in answer["StackEvents"]), None)
 
     @reads_answers
     def list_events(self, stack_id: str, *, since: str | None) -> tuple[StackEvent, ...]:
-        """Return the events that came after the one of this ID, the oldest first; all where None is named."""
+        """Return the events of a stack after the one with the ID `since` (None: all), oldest first."""
         found: list[StackEvent] = []
-        # The newest come first.
+        # AWS lists the newest first.
         for page in self._pages(self._client.describe_stack_events, StackName=stack_id):
             for event in page["StackEvents"]:
                 if event["EventId"] == since:

@@ -1,7 +1,7 @@
-"""The look at the stop switch, a file or an SSM parameter: the only place where it is read.
+"""Reader of the stop switch, which is a file or an SSM parameter. It is read nowhere else.
 
-What it says is decided in `switch`. Only what surely does not exist lets writes through unread: a file whose folder is
-there, and a parameter that SSM does not know.
+`domain.stop_switch` decides what the content means. A switch counts as absent, which lets writes through, only where it
+surely does not exist: the folder exists without the file, or SSM answers that it does not know the parameter.
 """
 
 from functools import partial
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 MAX_BYTES = 4096
 PARAMETER_NOT_FOUND = "ParameterNotFound"
 FRESH_SECONDS = 1.0
-"""How long one look at the switch counts."""
+"""How long a reading of the switch is valid."""
 
 
 def look_at_switch(switch: str | None, ssm: "Callable[[], SSMClient]", retrier: Retrier) -> Reading:
-    """Return what the switch (`enforcement.stop`: a path, `ssm:/name`, `unusable:why`, or None) says right now."""
+    """Return the live reading of a switch (`enforcement.stop`: a path, `ssm:/name`, `unusable:why`, or None)."""
     if switch is None:
         return NO_SWITCH
     if switch.startswith(UNUSABLE):
@@ -39,17 +39,17 @@ def look_at_switch(switch: str | None, ssm: "Callable[[], SSMClient]", retrier: 
 
 
 class StopSwitch:
-    """The switch of a run; what one look tells counts for a moment, for all threads: not each write asks SSM."""
+    """Stop switch of a run. A reading is valid for a moment, for all threads, so that not every write calls SSM."""
 
     def __init__(self, switch: str | None, ssm: "Callable[[], SSMClient]", retrier: Retrier) -> None:
-        """Take the switch, the client to be made if it is a parameter, and how to retry."""
+        """Take the switch, what returns the SSM client where the switch is a parameter, and the retrier."""
         self._look = partial(look_at_switch, switch, ssm, retrier)
         self._lock = Lock()
         self._looked_at = float("-inf")
         self._reading = NO_SWITCH
 
     def stop_reason(self) -> str | None:
-        """Return why nothing may be written, or None where the switch lets writes through."""
+        """Return why nothing may be written, or None where writes are allowed."""
         with self._lock:
             if monotonic() - self._looked_at >= FRESH_SECONDS:
                 self._reading = self._look()
@@ -78,7 +78,7 @@ def _look_at_file(path: Path) -> Reading:
 
 
 def _is_absent(path: Path) -> bool:
-    """Return whether a folder that is there holds nothing of this name; a link to nowhere is something."""
+    """Return whether a folder exists without an entry of this name; a broken link is an entry."""
     try:
         path.lstat()
     except FileNotFoundError:
@@ -87,8 +87,8 @@ def _is_absent(path: Path) -> bool:
 
 
 def _read(path: Path) -> bytes:
-    """Return what a file holds. Raises OSError or ValueError where it cannot be read, or is no file of that size."""
-    if not S_ISREG(path.stat().st_mode):  # to open a pipe would wait for whoever writes to it
+    """Return the content of a file. Raises OSError or ValueError where it cannot be read or is too large."""
+    if not S_ISREG(path.stat().st_mode):  # opening a pipe would block until somebody writes to it
         raise ValueError("it is no file")
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1)

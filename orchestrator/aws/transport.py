@@ -1,9 +1,9 @@
-"""How a call to AWS is signed, sent and its answer parsed: a handler of botocore's public event `before-call`.
+"""Fast transport for AWS calls: signs, sends and parses in a handler of botocore's public event `before-call`.
 
 botocore sends through urllib3 and a chain of event handlers, which takes several times the CPU (DECISIONS 42). Here
-botocore's SigV4 signs, `connections` sends and botocore's parser reads. Parameters, endpoints and errors stay
-botocore's, and so does every call that is no signed POST, goes through a proxy or shows a client certificate. Of
-botocore's events between `before-call` and `after-call` only `before-send` is emitted. Nothing is tried again here.
+botocore's SigV4 signs, `connections` sends and botocore's parser reads the answer. botocore still handles parameters,
+endpoints and errors, and every call that is not a signed POST, goes through a proxy or uses a client certificate. Of
+botocore's events between `before-call` and `after-call` only `before-send` is emitted. There are no retries here.
 """
 
 from collections.abc import Mapping
@@ -35,13 +35,13 @@ C = TypeVar("C")
 _NEVER_SIGNED = frozenset(SIGNED_HEADERS_BLACKLIST)
 _KNOWN_SIGNING = {"region", "signing_name", "disableDoubleEncoding"}
 _quote = lru_cache(maxsize=1024)(quote_plus)
-"""Kept, because the same policy documents are sent again and again."""
+"""Cached, because the same policy documents are sent again and again."""
 
 
 def send_through(client: C, session: "boto3.Session", connections: Connections) -> C:
-    """Return a client of this session whose signed POST calls go through these connections.
+    """Return this client after making its signed POST calls use these connections.
 
-    A client behind a proxy, with a client certificate or with retries of its own is returned as it is.
+    A client that uses a proxy, a client certificate or botocore's retries is returned unchanged.
     """
     meta: Any = client.meta  # type: ignore[attr-defined]  # each client has it
     config, url = meta.config, meta.endpoint_url
@@ -53,7 +53,7 @@ def send_through(client: C, session: "boto3.Session", connections: Connections) 
 
 
 class Transport:
-    """Makes the calls of one client. Thread-safe."""
+    """Transport of the calls of one client. Thread-safe."""
 
     def __init__(self, meta: Any, session: "boto3.Session", connections: Connections) -> None:  # noqa: ANN401 - see send_through
         """Take the client's `meta`, the session whose credentials sign, and the connections."""
@@ -74,7 +74,7 @@ class Transport:
         context: dict[str, Any],
         **_: object,
     ) -> tuple[AWSResponse, dict[str, Any]] | None:
-        """Return the answer to a call, as it came and parsed; None leaves the call to botocore."""
+        """Return the HTTP answer to a call and the parsed one; None leaves the call to botocore."""
         if request_signer.signature_version != "v4" or not _is_signed_post(model, params, context):
             return None
         request = self._make_request(params, request_signer, context)
@@ -98,14 +98,14 @@ class Transport:
             signing.get("region") or signer.region_name,
         )
         auth.add_auth(request)
-        # Not uuid4: the operating system's random numbers make threads wait for one another.
+        # Not uuid4: threads wait for one another to get random numbers of the operating system.
         headers["amz-sdk-invocation-id"] = str(UUID(int=getrandbits(128), version=4))
         headers["amz-sdk-request"] = "attempt=1; max=1"
         headers["Content-Length"] = str(len(content))
         return request
 
     def _parse(self, http: AWSResponse, model: "OperationModel") -> dict[str, Any]:
-        """Return an answer as botocore parses it, an error with the fields that its code has in the model."""
+        """Return an answer as botocore parses it; an error has the fields that the model gives its code."""
         answer, shape = convert_to_response_dict(http, model), model.output_shape
         parsed: Any = self._parser.parse(answer, shape)  # type: ignore[arg-type]  # the stubs leave out that it may be None
         if not isinstance(parsed, dict):  # JSON that is no object, such as null
@@ -120,7 +120,7 @@ class Transport:
 
 
 def _is_signed_post(model: "OperationModel", params: Mapping[str, Any], context: Mapping[str, Any]) -> bool:
-    """Return whether a call is a POST with its body at hand that is signed in headers and answered in one piece."""
+    """Return whether a call is a POST with a body in memory, signed in headers and answered without streaming."""
     return (
         params["method"] == "POST"
         and isinstance(params["body"], dict | bytes)
@@ -136,13 +136,13 @@ def _is_signed_post(model: "OperationModel", params: Mapping[str, Any], context:
 
 
 class _Request(AWSPreparedRequest):
-    """A prepared request that SigV4Auth can sign, which also asks for parameters of the query: a POST has none."""
+    """Prepared request that SigV4Auth can sign; it reads the parameters of the query, which a POST does not have."""
 
     params = None
 
 
 class _SignedHeaders(dict[str, str]):
-    """Headers by lower-case name, in the form that SigV4Auth reads."""
+    """Headers by lower-case name, with the method that SigV4Auth calls."""
 
     def get_all(self, name: str) -> list[str]:
         """Return all values of a header."""
@@ -150,7 +150,7 @@ class _SignedHeaders(dict[str, str]):
 
 
 class _Signer(SigV4Auth):
-    """botocore's signer; botocore's own `headers_to_sign` makes an e-mail message of the headers, which takes long."""
+    """SigV4 signer with a faster `headers_to_sign`: botocore's own builds an e-mail message from the headers."""
 
     def headers_to_sign(self, request: Any) -> Any:  # noqa: ANN401 - not the request and headers of the stubs
         """Return the headers that are signed."""
@@ -162,7 +162,7 @@ class _Signer(SigV4Auth):
 
 
 def read_timestamp(value: Any) -> datetime:  # noqa: ANN401 - whatever an answer holds
-    """Return the date of an answer; the usual form is read by Python itself, which is far faster."""
+    """Return a date of an answer; Python itself reads the usual form, which is much faster."""
     if isinstance(value, str) and "T" in value:
         with suppress(ValueError):
             return datetime.fromisoformat(value)

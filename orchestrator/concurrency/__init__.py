@@ -1,1 +1,1 @@
-"""Threads of a run: the pool, sharing of work within an account, the adaptive limit, cancellation, CPU affinity."""
+"""Concurrency of a run: thread pool, work sharing within an account, adaptive limit, cancellation, CPU affinity."""

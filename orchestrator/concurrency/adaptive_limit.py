@@ -1,7 +1,7 @@
-"""How many users of one account may be worked on at once: AWS throttles by account, and tells only afterwards.
+"""Adaptive concurrency limit: how many users of one account may be worked on at once, since AWS throttles by account.
 
-A call that is answered earns a little, one that is throttled costs ten times as much: below a throttled share of about
-one in ten the pace rises to the most there may be, above it falls until one user is worked on at a time.
+Additive increase and decrease: an answered call adds a little, a throttled one takes ten times as much. While fewer
+than about one call in ten is throttled the limit rises to its maximum, else it falls down to one user at a time.
 """
 
 START = 4.0
@@ -11,21 +11,21 @@ COST = 1.0
 
 
 class AdaptiveLimit:
-    """The pace of one account. Used by the threads of one account; an update that two of them lose changes little."""
+    """Concurrency limit of one account, shared by its threads; an update that is lost between them changes little."""
 
     def __init__(self) -> None:
-        """Start low: what an account can take is not known."""
+        """Start low: the rate that the account allows is not known."""
         self._allowed = START
 
     @property
     def allowed(self) -> int:
-        """How many may be at work at once, the caller included; at least 1."""
+        """How many threads may work at once, the caller included; at least 1."""
         return int(self._allowed)
 
     def on_success(self) -> None:
-        """Note a call that was answered."""
+        """Raise the limit a little after an answered call."""
         self._allowed = min(MOST, self._allowed + EARNED)
 
     def on_throttle(self) -> None:
-        """Note a call that was throttled."""
+        """Lower the limit after a throttled call."""
         self._allowed = max(1.0, self._allowed - COST)

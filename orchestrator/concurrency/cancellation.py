@@ -1,4 +1,4 @@
-"""Whether a run must start nothing more, and why: it was interrupted, or its deadline is near."""
+"""Cancellation of a run, because it was interrupted or its deadline is near."""
 
 from threading import Event, Lock
 from time import monotonic
@@ -8,10 +8,10 @@ CancelReason = Literal["interrupted", "deadline"]
 
 
 class Cancellation:
-    """Tells all threads of a run to start nothing more. Setting `event` cancels the run and ends all waiting."""
+    """Tells all threads of a run to start no more work. Setting `event` cancels the run and ends all waiting."""
 
     def __init__(self, deadline: float | None = None) -> None:
-        """Take the moment, on the monotonic clock in seconds, after which nothing may be started."""
+        """Take the deadline, in seconds of the monotonic clock, after which no work may start."""
         self.event = Event()
         self._deadline = deadline
         self._is_late = False
@@ -19,14 +19,14 @@ class Cancellation:
 
     @classmethod
     def after(cls, seconds: float) -> Self:
-        """Return a cancellation that begins so many seconds from now."""
+        """Return a cancellation with a deadline this many seconds from now."""
         return cls(monotonic() + seconds)
 
     @property
     def reason(self) -> CancelReason | None:
-        """Why nothing more may be started, or None while the run may go on.
+        """Why no more work may start, or None while the run may go on.
 
-        Whoever sees first that the deadline has come sets the event: all waiting ends, nothing is tried again.
+        The first thread that sees the deadline pass sets the event, which ends all waiting and retries.
         """
         with self._lock:
             if self.event.is_set():

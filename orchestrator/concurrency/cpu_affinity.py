@@ -1,9 +1,9 @@
-"""The core that the threads of a run share.
+"""CPU affinity: all threads of a run are bound to one core.
 
-Python runs one thread at a time. On several cores the interpreter is handed from one to another, and what it works on
-goes from cache to cache with it: a quarter more CPU for a run (DECISIONS 36). Nothing is lost on one core: what threads
-do without the interpreter, TLS above all, takes microseconds. Other programs are not in the way for long, as the
-system moves what is not bound to a core away from a busy one. Linux alone tells a thread's core and binds it.
+Python runs one thread at a time. On several cores the interpreter lock moves from core to core, and its data from cache
+to cache: a quarter more CPU for a run (DECISIONS 36). One core is enough: what threads do without the lock, mostly TLS,
+takes microseconds. Other programs disturb only briefly, since the system moves threads that are not bound away from a
+busy core. Only Linux tells the core of a thread and binds to it.
 """
 
 import os
@@ -14,26 +14,26 @@ from pathlib import Path
 
 _ABOUT_THIS_THREAD = Path("/proc/thread-self/stat")
 _PROCESSOR = 39
-"""The place of the core among the fields, counted from 1. Source: proc_pid_stat(5)."""
+"""Number of the field that holds the core, counted from 1. Source: proc_pid_stat(5)."""
 
 
 def one_core() -> Callable[[], None]:
-    """Return what a thread calls to run, for as long as it lives, on the core that the calling thread runs on now.
+    """Return a function that binds the thread that calls it to the core on which the present thread runs now.
 
-    It does nothing where no core can be told or bound to, or where Python runs several threads at a time.
+    It does nothing where the system cannot tell or bind cores, or where Python runs several threads at a time.
     """
     core = _find_core()
 
     def bind() -> None:
         if core is not None:
-            with suppress(OSError):  # a core that the process has been taken off meanwhile
+            with suppress(OSError):  # the process may no longer use this core
                 os.sched_setaffinity(0, {core})
 
     return bind
 
 
 def _find_core() -> int | None:
-    """Return the core that the calling thread runs on, or None where threads are not to be bound to it."""
+    """Return the core that the calling thread runs on, or None where threads are not bound."""
     has_one_at_a_time: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
     if not has_one_at_a_time or not hasattr(os, "sched_setaffinity"):
         return None

@@ -1,7 +1,7 @@
-"""Many items of one piece of work, done by the thread that has them and by others that come to help.
+"""Work sharing within one account: a thread maps a function over many items, helped by free threads of its pool.
 
-The caller never waits for help that has not begun, so nothing can lock up, and it has no threads of its own: helpers
-are threads of the pool that the caller itself is in (`call_helper`), and they go back to it after a short while.
+The caller never waits for a helper that has not begun, so a deadlock is impossible. There are no further threads:
+helpers are threads of the pool that the caller runs in (`call_helper`), and return to it after a few items.
 """
 
 from collections import deque
@@ -17,30 +17,29 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 ITEMS_PER_HELPER = 8
-"""For fewer items than this nobody is called: handing them over would cost more than it saves."""
+"""For fewer items than this no helper is called: handing them over would cost more than it saves."""
 ITEMS_PER_TURN = 20
-"""Items after which a helper goes back to the end of the queue, so that others are helped too."""
-
+"""Items after which a helper goes back to the end of the queue, so that other accounts are helped too."""
 
 call_helper: ContextVar[Callable[[Callable[[], object]], None] | None] = ContextVar("call_helper", default=None)
-"""Hands a job to the pool that the calling thread works in, for a thread that is free; None outside of a pool."""
+"""Submits a job to the pool that the calling thread runs in; None outside of a pool."""
 
 
 def map_shared(items: Sequence[T], work: Callable[[T], R], limit: AdaptiveLimit) -> list[R]:
-    """Return the results of the items, in their order; as many are worked on at once as the pace allows.
+    """Return the results of the items, in their order; the limit says how many are worked on at once.
 
-    Helpers run in a copy of the caller's context. An exception of one item is raised once the items under way are done,
-    and no more are begun.
+    Helpers run in a copy of the caller's context. After an exception no more items are begun; it is raised once those
+    under way are done.
     """
     return _Share(items, work, limit).carry_out()
 
 
 class _Share(Generic[T, R]):
-    """The items of one `map_shared`, and who is at work on them."""
+    """State of one `map_shared`: the items that wait, those under way, the helpers and the results."""
 
     def __init__(self, items: Sequence[T], work: Callable[[T], R], limit: AdaptiveLimit) -> None:
         self._work = work
-        self._pace = limit
+        self._limit = limit
         self._call_helper = call_helper.get()
         self._waiting = deque(enumerate(items))
         self._results: dict[int, R] = {}
@@ -60,25 +59,25 @@ class _Share(Generic[T, R]):
         return [self._results[number] for number in sorted(self._results)]
 
     def _call_helpers(self) -> None:
-        """Call as many helpers as the pace has room for and the items are worth."""
+        """Call as many helpers as the limit allows and the number of items justifies."""
         if self._call_helper is None:
             return
         with self._changed:
-            wanted = min(self._pace.allowed - 1, len(self._waiting) // ITEMS_PER_HELPER) - self._helpers
+            wanted = min(self._limit.allowed - 1, len(self._waiting) // ITEMS_PER_HELPER) - self._helpers
             self._helpers += max(0, wanted)
         for _ in range(wanted):
             self._call_helper(partial(copy_context().run, self._help))
 
     def _help(self) -> None:
         for _ in range(ITEMS_PER_TURN):
-            if self._helpers >= self._pace.allowed or not self._work_on_next():
+            if self._helpers >= self._limit.allowed or not self._work_on_next():
                 break
         with self._changed:
             self._helpers -= 1
         self._call_helpers()
 
     def _work_on_next(self) -> bool:
-        """Work on one item, and return whether there was one."""
+        """Work on the next item, and return whether there was one."""
         with self._changed:
             if not self._waiting:
                 return False
