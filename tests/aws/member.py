@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -68,3 +68,8 @@ def entered(
     )
     with sessions.enter(account_id, Access.ENFORCE):
         yield Member(account_id, iam, policies, slept, clients.iam)
+
+
+def assert_just_now(moment: datetime | None) -> None:
+    assert moment is not None
+    assert abs(datetime.now(UTC) - moment) < timedelta(minutes=5)

@@ -19,11 +19,6 @@ GRANT: dict[str, Any] = {
 
 
 @pytest.fixture
-def organization(aws: AwsServer) -> SampleOrganization:
-    return aws.prepare(SampleOrganization)
-
-
-@pytest.fixture
 def account_id(organization: SampleOrganization) -> str:
     return organization.add_account("payments", with_policy=False)
 

@@ -1,0 +1,25 @@
+"""Fixtures that several tests of the adapters share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.aws.scripted_server import Script, served
+from tests.aws_server import AwsServer
+from tests.organization import SampleOrganization
+
+
+@pytest.fixture
+def script() -> Iterator[Script]:
+    with served() as made:
+        yield made
+
+
+@pytest.fixture
+def organization(aws: AwsServer) -> SampleOrganization:
+    return aws.prepare(SampleOrganization)
+
+
+@pytest.fixture
+def account_id(organization: SampleOrganization) -> str:
+    return organization.add_account("payments", alias="acme-payments")
