@@ -1,4 +1,6 @@
-"""What an operator can do about each failure of AWS, in words. Pure."""
+"""Remedies: what an operator can do about each failure of AWS, in words. Pure."""
+
+from collections.abc import Mapping
 
 from orchestrator.domain.errors import (
     AccessDenied,
@@ -17,78 +19,54 @@ from orchestrator.domain.model import Account, Imported, Organization, Problem, 
 
 ASSUME_ROLE = "AssumeRole"
 
-# Of the kinds an error belongs to the first in a table speaks; the texts are filled with what stands in braces.
-_SELECT_REMEDIES: tuple[tuple[type[AwsError], str], ...] = (
-    (NoCredentials, "Give the program AWS credentials: a profile (AWS_PROFILE), environment variables, or a role."),
-    (
-        AccessDenied,
-        (
-            "Run in the management account or in a delegated administrator's account, or allow "
-            "organizations:{operation} to this principal in the organization's resource policy."
-        ),
+# In each table the entry of an error's nearest class counts; the placeholders in braces are filled in.
+_SELECT_REMEDIES: Mapping[type[AwsError], str] = {
+    NoCredentials: "Give the program AWS credentials: a profile (AWS_PROFILE), environment variables, or a role.",
+    AccessDenied: (
+        "Run in the management account or in a delegated administrator's account, or allow "
+        "organizations:{operation} to this principal in the organization's resource policy."
     ),
-    (NotFound, "Check that the caller's account is in an AWS Organization, and that each OU and account named exists."),
-    (Throttled, "AWS throttled every try: run again in a few minutes."),
-    (Unreachable, "Check the network, the proxy, AWS_ENDPOINT_URL and the Region (AWS_REGION)."),
-    (AwsError, "Run again; where it stays, see the AWS Health Dashboard."),
-)
+    NotFound: "Check that the caller's account is in an AWS Organization, and that each OU and account named exists.",
+    Throttled: "AWS throttled every try: run again in a few minutes.",
+    Unreachable: "Check the network, the proxy, AWS_ENDPOINT_URL and the Region (AWS_REGION).",
+    AwsError: "Run again; where it stays, see the AWS Health Dashboard.",
+}
 _MANAGEMENT_ACCOUNT = (
     "StackSets never reach the management account: deploy member_role/template.yaml there by hand, so that the role "
     "{role} exists, or set organization.include_management_account: false."
 )
-_ACCOUNT_REMEDIES: tuple[tuple[type[AwsError], str], ...] = (
-    (
-        AssumeRoleDenied,
-        (
-            "The role {role} is missing in the account, or does not trust this caller (AWS answers both alike): "
-            "check that the StackSet has reached the account, then the role's trust policy."
-        ),
+_ACCOUNT_REMEDIES: Mapping[type[AwsError], str] = {
+    AssumeRoleDenied: (
+        "The role {role} is missing in the account, or does not trust this caller (AWS answers both alike): "
+        "check that the StackSet has reached the account, then the role's trust policy."
     ),
-    (
-        DeniedByScp,
-        "An organization policy (SCP) denies {operation} in this account: exempt the role {role} there.",
+    DeniedByScp: "An organization policy (SCP) denies {operation} in this account: exempt the role {role} there.",
+    AccessDenied: (
+        "The role {role} lacks iam:{operation}, or a permissions boundary withholds it: update the StackSet "
+        "to this version's member_role/template.yaml."
     ),
-    (
-        AccessDenied,
-        (
-            "The role {role} lacks iam:{operation}, or a permissions boundary withholds it: update the StackSet "
-            "to this version's member_role/template.yaml."
-        ),
+    Throttled: (
+        "AWS throttled every try: run again for this account (--account {account}), or lower concurrency.workers."
     ),
-    (
-        Throttled,
-        "AWS throttled every try: run again for this account (--account {account}), or lower concurrency.workers.",
+    NoCredentials: (
+        "AWS no longer takes the credentials of the session: check the clock of this machine, then run again."
     ),
-    (
-        NoCredentials,
-        "AWS no longer takes the credentials of the session: check the clock of this machine, then run again.",
+    Unreachable: "No answer from AWS: check network and proxy, then run again.",
+    Unavailable: "AWS answered with an error of its own: run again for this account (--account {account}).",
+    Malformed: "The answer of AWS could not be used, so nobody was judged: run again, and report it where it stays.",
+    AwsError: "Run again for this account (--account {account}).",
+}
+_FINDINGS_REMEDIES: Mapping[type[AwsError], str] = {
+    NotSubscribed: "Switch Security Hub on in account {account}, Region {region}, or set securityhub.enabled: false.",
+    AccessDenied: (
+        "Allow securityhub:BatchImportFindings on {product} to this principal (SecurityHub=on in "
+        "stackset/central.yaml), or set securityhub.enabled: false."
     ),
-    (Unreachable, "No answer from AWS: check network and proxy, then run again."),
-    (Unavailable, "AWS answered with an error of its own: run again for this account (--account {account})."),
-    (
-        Malformed,
-        "The answer of AWS could not be used, so nobody was judged: run again, and report it where it stays.",
-    ),
-    (AwsError, "Run again for this account (--account {account})."),
-)
-
-_FINDINGS_REMEDIES: tuple[tuple[type[AwsError], str], ...] = (
-    (
-        NotSubscribed,
-        "Switch Security Hub on in account {account}, Region {region}, or set securityhub.enabled: false.",
-    ),
-    (
-        AccessDenied,
-        (
-            "Allow securityhub:BatchImportFindings on {product} to this principal (SecurityHub=on in "
-            "stackset/central.yaml), or set securityhub.enabled: false."
-        ),
-    ),
-    (NoCredentials, "AWS no longer takes the caller's credentials: renew them, then run again."),
-    (Throttled, "AWS throttled every try: run again in a few minutes; findings are imported anew."),
-    (Unreachable, "Check network and proxy, and that the Region {region} has Security Hub; then run again."),
-    (AwsError, "Run again: findings are imported anew."),
-)
+    NoCredentials: "AWS no longer takes the caller's credentials: renew them, then run again.",
+    Throttled: "AWS throttled every try: run again in a few minutes; findings are imported anew.",
+    Unreachable: "Check network and proxy, and that the Region {region} has Security Hub; then run again.",
+    AwsError: "Run again: findings are imported anew.",
+}
 
 
 def explain_account_error(
@@ -96,7 +74,7 @@ def explain_account_error(
 ) -> Problem:
     """Return the problem of an account whose inspection or change failed with this error."""
     is_management = account.id == organization.management_account_id
-    text = _first(_ACCOUNT_REMEDIES, error)
+    text = _nearest(_ACCOUNT_REMEDIES, error)
     if isinstance(error, AssumeRoleDenied) and is_management:
         text = _MANAGEMENT_ACCOUNT
     return Problem(
@@ -124,7 +102,7 @@ def explain_select_error(error: AwsError) -> Problem:
 
 def explain_findings_error(error: AwsError, product: Product) -> Problem:
     """Return the problem of a run whose findings could not be imported into Security Hub."""
-    remedy = _first(_FINDINGS_REMEDIES, error).format(
+    remedy = _nearest(_FINDINGS_REMEDIES, error).format(
         account=product.account_id, region=product.region, product=product.arn
     )
     return Problem(Stage.FINDINGS, error.code, _one_line(f"Security Hub: {error}"), remedy)
@@ -146,11 +124,11 @@ def explain_findings(imported: Imported, wanted: int) -> Problem | None:
 
 def select_remedy(error: AwsError) -> str:
     """Return what to do where the caller or its organization could not be read."""
-    return _first(_SELECT_REMEDIES, error).format(operation=error.operation)
+    return _nearest(_SELECT_REMEDIES, error).format(operation=error.operation)
 
 
-def _first(table: tuple[tuple[type[AwsError], str], ...], error: AwsError) -> str:
-    return next(text for kind, text in table if isinstance(error, kind))
+def _nearest(table: Mapping[type[AwsError], str], error: AwsError) -> str:
+    return next(table[kind] for kind in type(error).__mro__ if kind in table)
 
 
 def _one_line(text: str) -> str:
