@@ -167,17 +167,10 @@ class _Visit:
         return rest.partition("/")[0] if kind == "assumed-role" else ""
 
     def _role_settings(self) -> RoleSettings:
-        config, caller = self._tools.config, self._tools.caller
         return RoleSettings(
-            partition=caller.partition,
+            partition=self._tools.caller.partition,
             account_id=self._account.id,
             organization_id=self._organization.id,
-            security_account_id=caller.account_id,
-            member_name=config.member_role.name,
-            release_name=config.member_role.release_name,
-            role_path=config.member_role.path,
-            policy_name=config.policy.name,
-            group_name=config.policy.group,
-            policy_path=config.policy.path,
-            manages_policy=config.policy.managed_by == "orchestrator",
+            security_account_id=self._tools.caller.account_id,
+            config=self._tools.config,
         )

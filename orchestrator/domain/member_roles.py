@@ -1,8 +1,8 @@
-"""The two roles of a member account as the template makes them, and how those that stand there differ.
+"""The two roles of a member account as `member_role/template.yaml` makes them, and how deployed roles differ from them.
 
-Rendered from `member_role/template.yaml`, like the EnforceMFA document. Pure; reading the roles is `aws.checks`'s.
-Two things the configuration does not tell, so they are not held against a role: what the roles of the security account
-are called (parameters of the StackSet), and which users are protected (a deny, which grants nothing).
+Pure; `aws.doctor_reads` reads the deployed roles. Two things are not in the configuration and never count as a
+difference: the names of the security account's roles (parameters of the StackSet), and which users are protected (a
+deny, which grants nothing).
 """
 
 import json
@@ -11,19 +11,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# The reader of the template stands there, beside the policy that most of the program reads from it.
+from orchestrator.domain.config import Config
 from orchestrator.domain.policy_document import TemplateResolver, is_same_policy, read_document, read_template
 
 MEMBER_ROLE, RELEASE_ROLE = "MemberRole", "ReleaseRole"
 PROTECTED_USERS = "protected-users"
-"""The inline policy that the template makes of ProtectedUserArns."""
+"""The name of the inline policy that the template makes from ProtectedUserArns."""
 
 Document = Mapping[str, Any] | str
 
 
 @dataclass(frozen=True, slots=True)
 class DeployedRole:
-    """A role: whom it trusts, its inline policies by name, and what else hangs on it."""
+    """A role: its trust policy, inline policies by name, attached policies and permissions boundary."""
 
     name: str
     trust: Document
@@ -34,7 +34,7 @@ class DeployedRole:
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """The roles of the security account that the member roles trust, by name."""
+    """Names of the security account's roles that the member roles trust."""
 
     orchestrator: str
     operator: str
@@ -42,39 +42,34 @@ class Trusted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleSettings:
-    """What the parameters of the template are in one account, as configuration and caller tell."""
+    """The account and the configuration that the values of the template's parameters are taken from."""
 
     partition: str
     account_id: str
     organization_id: str
     security_account_id: str
-    member_name: str
-    release_name: str
-    role_path: str
-    policy_name: str
-    group_name: str
-    policy_path: str
-    manages_policy: bool
+    config: Config
 
     def parameters(self) -> dict[str, str]:
         """Return the values of the template's parameters; those not known here have their defaults."""
+        roles, policy = self.config.member_role, self.config.policy
         return _defaults() | {
             "AWS::Partition": self.partition,
             "AWS::AccountId": self.account_id,
             "OrganizationId": self.organization_id,
             "SecurityAccountId": self.security_account_id,
-            "RoleName": self.member_name,
-            "ReleaseRoleName": self.release_name,
-            "RolePath": self.role_path,
-            "PolicyName": self.policy_name,
-            "GroupName": self.group_name,
-            "PolicyPath": self.policy_path,
-            "AllowPolicyManagement": "true" if self.manages_policy else "false",
+            "RoleName": roles.name,
+            "ReleaseRoleName": roles.release_name,
+            "RolePath": roles.path,
+            "PolicyName": policy.name,
+            "GroupName": policy.group,
+            "PolicyPath": policy.path,
+            "AllowPolicyManagement": "true" if policy.managed_by == "orchestrator" else "false",
         }
 
 
 def default_trusted() -> Trusted:
-    """Return the roles that are trusted where the StackSet's parameters name no others."""
+    """Return the trusted roles by the template's defaults."""
     defaults = _defaults()
     return Trusted(defaults["OrchestratorRoleName"], defaults["OperatorRoleName"])
 
@@ -85,16 +80,16 @@ def render_role(role: str, settings: RoleSettings, trusted: Trusted) -> Deployed
     names = {"OrchestratorRoleName": trusted.orchestrator, "OperatorRoleName": trusted.operator}
     resolver = TemplateResolver(values=settings.parameters() | names, conditions=template["Conditions"])
     properties = template["Resources"][role]["Properties"]
-    written = [*properties["Policies"], *_policies_beside(role, resolver)]
+    policies = [*properties["Policies"], *_separate_policies(role, resolver)]
     return DeployedRole(
         name=resolver.resolve(properties["RoleName"]),
         trust=resolver.resolve(properties["AssumeRolePolicyDocument"]),
-        policies={one["PolicyName"]: resolver.resolve(one["PolicyDocument"]) for one in written},
+        policies={one["PolicyName"]: resolver.resolve(one["PolicyDocument"]) for one in policies},
     )
 
 
 def read_trusted(member: DeployedRole, release: DeployedRole, settings: RoleSettings) -> Trusted:
-    """Return whom the deployed roles trust where they are of the template's shape, else whom they trust by default."""
+    """Return the roles that the deployed roles trust; the default ones where the trust has not the template's shape."""
     by_member, by_release = (_role_names(role.trust, settings) for role in (member, release))
     others = by_member - by_release
     if len(by_release) != 1 or len(others) > 1 or not by_release <= by_member:
@@ -104,7 +99,7 @@ def read_trusted(member: DeployedRole, release: DeployedRole, settings: RoleSett
 
 
 def list_differences(deployed: DeployedRole, expected: DeployedRole) -> tuple[str, ...]:
-    """Return in words each way in which a role is not what the template makes."""
+    """Return the differences between a deployed role and the one that the template makes, in words."""
     return tuple(f"{expected.name} {words}" for words in _differences(deployed, expected))
 
 
@@ -129,8 +124,8 @@ def _policy_differences(deployed: DeployedRole, expected: DeployedRole) -> Itera
             yield f"has the policy {name!r}, which the template does not give it"
 
 
-def _policies_beside(role: str, resolver: TemplateResolver) -> Iterator[dict[str, Any]]:
-    """Yield the policies that are resources of their own and name the role, where their condition holds."""
+def _separate_policies(role: str, resolver: TemplateResolver) -> Iterator[dict[str, Any]]:
+    """Yield the role's policies that are resources of their own in the template, where their condition holds."""
     for resource in read_template()["Resources"].values():
         properties = resource["Properties"]
         if {"Ref": role} not in properties.get("Roles", ()) or properties["PolicyName"] == PROTECTED_USERS:

@@ -75,7 +75,13 @@ def furnish_account(
 
 def _deploy_stack(iam: "IAMClient", account: SampleAccount, *, trusts: str, organization_id: str) -> None:
     """Make the roles, policy and group of member_role/template.yaml; moto's CloudFormation leaves the group out."""
-    settings = _role_settings(account, trusts, organization_id)
+    settings = RoleSettings(
+        partition=PARTITION,
+        account_id=account.id,
+        organization_id=organization_id,
+        security_account_id=trusts,
+        config=_SETTINGS,
+    )
     for role in (render_role(name, settings, default_trusted()) for name in (MEMBER_ROLE, RELEASE_ROLE)):
         iam.create_role(RoleName=role.name, AssumeRolePolicyDocument=json.dumps(role.trust))
         for name, document in role.policies.items():
@@ -86,23 +92,6 @@ def _deploy_stack(iam: "IAMClient", account: SampleAccount, *, trusts: str, orga
     iam.create_group(GroupName=_SETTINGS.policy.group)
     arn = _create_policy(iam, _SETTINGS.policy.name, policy)
     iam.attach_group_policy(GroupName=_SETTINGS.policy.group, PolicyArn=arn)
-
-
-def _role_settings(account: SampleAccount, trusts: str, organization_id: str) -> RoleSettings:
-    roles, policy = _SETTINGS.member_role, _SETTINGS.policy
-    return RoleSettings(
-        partition=PARTITION,
-        account_id=account.id,
-        organization_id=organization_id,
-        security_account_id=trusts,
-        member_name=roles.name,
-        release_name=roles.release_name,
-        role_path=roles.path,
-        policy_name=policy.name,
-        group_name=policy.group,
-        policy_path=policy.path,
-        manages_policy=False,
-    )
 
 
 def _create_policy(iam: "IAMClient", name: str, document: dict[str, Any]) -> str:

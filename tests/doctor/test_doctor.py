@@ -553,13 +553,7 @@ SETTINGS = RoleSettings(
     account_id="000000000001",
     organization_id=ORGANIZATION.id,
     security_account_id="999999999999",
-    member_name="orgmfa-member",
-    release_name="orgmfa-release",
-    role_path="/",
-    policy_name="EnforceMFA",
-    group_name="EnforceMFA",
-    policy_path="/",
-    manages_policy=False,
+    config=Config(),
 )
 
 

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from orchestrator.domain.config import Config, MemberRoleConfig, PolicyConfig
 from orchestrator.domain.member_roles import (
     MEMBER_ROLE,
     PROTECTED_USERS,
@@ -27,23 +28,16 @@ SETTINGS = RoleSettings(
     account_id=MEMBER,
     organization_id=ORGANIZATION,
     security_account_id=SECURITY,
-    member_name="orgmfa-member",
-    release_name="orgmfa-release",
-    role_path="/",
-    policy_name="EnforceMFA",
-    group_name="EnforceMFA",
-    policy_path="/",
-    manages_policy=False,
+    config=Config(),
 )
+MANAGING = replace(SETTINGS, config=Config(policy=PolicyConfig(managed_by="orchestrator")))
 OTHER_NAMES = replace(
     SETTINGS,
     partition="aws-us-gov",
-    member_name="mfa-member",
-    release_name="mfa-release",
-    role_path="/security/",
-    policy_name="NoMfaNoWork",
-    group_name="no-mfa",
-    policy_path="/security/",
+    config=Config(
+        member_role=MemberRoleConfig(name="mfa-member", release_name="mfa-release", path="/security/"),
+        policy=PolicyConfig(name="NoMfaNoWork", group="no-mfa", path="/security/"),
+    ),
 )
 OTHER_PARAMETERS = {
     "Partition": "aws-us-gov",
@@ -65,7 +59,7 @@ ADMIN = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*
     ("settings", "trusted", "parameters"),
     [
         (SETTINGS, default_trusted(), {}),
-        (replace(SETTINGS, manages_policy=True), default_trusted(), {"AllowPolicyManagement": "true"}),
+        (MANAGING, default_trusted(), {"AllowPolicyManagement": "true"}),
         (OTHER_NAMES, OTHER_TRUSTED, OTHER_PARAMETERS),
     ],
 )
@@ -149,7 +143,7 @@ def test_role_whose_documents_have_a_key_twice_is_told() -> None:
 
 
 def test_policy_management_that_is_not_configured_is_a_difference() -> None:
-    managing = render_role(MEMBER_ROLE, replace(SETTINGS, manages_policy=True), default_trusted())
+    managing = render_role(MEMBER_ROLE, MANAGING, default_trusted())
 
     assert list_differences(managing, member()) == (
         "orgmfa-member has the policy 'policy-management', which the template does not give it",
