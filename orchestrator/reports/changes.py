@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Verdict
 from orchestrator.domain.outcomes import ENFORCED
-from orchestrator.reports.history import Base, History
+from orchestrator.reports.history import History
 from orchestrator.reports.report import (
     AccountReport,
     ChangedAccount,
@@ -20,7 +20,7 @@ from orchestrator.reports.report import (
     RunReport,
     UserReport,
 )
-from orchestrator.reports.stored_run import PastAccount, PastUser, was_read
+from orchestrator.reports.stored_run import PastAccount, PastUser, StoredRun, was_read
 
 Kind = Literal["newly_without_mfa", "enrolled", "newly_enforced", "enforcement_undone"]
 
@@ -75,7 +75,7 @@ def compare(report: RunReport, history: History) -> Changes | None:
     )
 
 
-def _read_both(account: AccountReport, base: Base, history: History) -> Iterator[tuple[Kind, UserReport]]:
+def _read_both(account: AccountReport, base: StoredRun, history: History) -> Iterator[tuple[Kind, UserReport]]:
     """Yield each change of a user of an account that was read by both runs; all users of a new account are new."""
     before = base.accounts.get(account.id)
     if before is not None and not was_read(before):

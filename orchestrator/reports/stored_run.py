@@ -1,11 +1,11 @@
-"""Earlier runs as the archive keeps them: a report read back as far as a later run needs it. Pure.
+"""Earlier runs, read back from their reports as far as a later run needs them. Pure.
 
-A report of ten thousand accounts is large: `read_head` takes what stands before its accounts from the first bytes, and
-`read_past` goes through the accounts one by one and leaves out what nobody asks for later.
+A report of ten thousand accounts is large: `read_head` reads what comes before the accounts from the first bytes of the
+file, and `read_past` reads the accounts one by one and keeps only what a later run asks for.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -20,7 +20,7 @@ from orchestrator.reports.serialization import END
 MAX_HEAD_BYTES = 8 * 1024 * 1024
 
 _ACCOUNTS = b'"accounts":['
-"""What the accounts of a report begin with; within a text its quotes would be escaped."""
+"""The start of the accounts in the JSON of a report; inside a string its quotes would be escaped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,14 @@ class PastAccount:
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """An earlier run, as far as a later one needs it.
+    """An earlier run, as far as a later one needs it; its accounts by ID.
 
     Users with MFA and without EnforceMFA are left out: they are most of them, and one who is not here was clean.
     """
 
     run_id: str
     started_at: UtcTime
-    accounts: tuple[PastAccount, ...]
+    accounts: Mapping[str, PastAccount]
 
 
 @cache
@@ -81,18 +81,17 @@ def read_report(lines: Iterable[bytes]) -> RunReport:
 
 
 def read_past(lines: Iterable[bytes]) -> StoredRun:
-    """Return what a report says, from its JSON; one with an account a line is never whole in memory.
+    """Return a stored run from the JSON of its report, of which one account at a time is in memory.
 
-    Raises ValueError where it is none.
+    A report that does not have an account a line is read at once. Raises ValueError for what is no report.
     """
     rest = iter(lines)
     start = next(rest, b"")
-    if not start.endswith(_ACCOUNTS + b"\n"):
-        run = TypeAdapter(StoredRun).validate_python(load_json(start))
-        return replace(run, accounts=tuple(map(_without_the_clean, run.accounts)))
-    head = RunReport.model_validate(load_json(start + END))
-    accounts = tuple(_without_the_clean(_reader().validate_python(load_json(line))) for line in _accounts(rest))
-    return StoredRun(head.run_id, head.started_at, accounts)
+    is_by_line = start.endswith(_ACCOUNTS + b"\n")
+    report = RunReport.model_validate(load_json(start + END if is_by_line else start))
+    texts = _accounts(rest) if is_by_line else report.accounts.texts()
+    accounts = (_without_clean_users(_reader().validate_python(load_json(text))) for text in texts)
+    return StoredRun(report.run_id, report.started_at, {account.id: account for account in accounts})
 
 
 def _accounts(lines: Iterator[bytes]) -> Iterator[bytes]:
@@ -104,14 +103,14 @@ def _accounts(lines: Iterator[bytes]) -> Iterator[bytes]:
     raise ValueError("the report breaks off")
 
 
-def _without_the_clean(account: PastAccount) -> PastAccount:
+def _without_clean_users(account: PastAccount) -> PastAccount:
     kept = tuple(user for user in account.users if user.verdict is not Verdict.COMPLIANT or user.is_enforced)
     status = Status.INSPECTED if was_read(account) else account.status
     return replace(account, status=status, users=kept)
 
 
 def read_head(start: bytes) -> RunReport | None:
-    """Return a report without its accounts from the first bytes of its file, or None where they do not suffice."""
+    """Return a report without its accounts from the first bytes of its file, or None where they are too few."""
     try:
         text = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(start, MAX_HEAD_BYTES)
     except zlib.error:

@@ -5,9 +5,9 @@ import pytest
 
 from orchestrator.domain.model import Mode, Outcome, Product, Status, Verdict
 from orchestrator.output.security_hub import Finding, render_findings
-from orchestrator.reports.history import Base, History
+from orchestrator.reports.history import History
 from orchestrator.reports.report import RunReport
-from orchestrator.reports.stored_run import PastAccount, PastUser
+from orchestrator.reports.stored_run import PastAccount, PastUser, StoredRun
 from tests.builders import ACCOUNT_ID, NOW, ORGANIZATION, days_ago, make_run_report, make_seen, make_seen_account
 
 OTHER = "444455556666"
@@ -149,7 +149,7 @@ def test_user_who_enrolled_before_a_narrowed_run_is_archived_by_the_next_whole_o
             PastUser("carol", Verdict.UNKNOWN, Outcome.NONE, None),
         ),
     )
-    history = History(base=Base("run-0", days_ago(1), {ACCOUNT_ID: past}), open_since={ACCOUNT_ID: {}})
+    history = History(base=StoredRun("run-0", days_ago(1), {ACCOUNT_ID: past}), open_since={ACCOUNT_ID: {}})
     report = make_run_report(make_seen_account(make_seen("alice", "none"), make_seen("carol", "none")))
 
     assert states(report, history) == {"alice": ("ARCHIVED", "PASSED")}

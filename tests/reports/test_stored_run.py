@@ -84,7 +84,7 @@ def test_past_run_holds_what_a_later_one_needs() -> None:
     run = read_past(lines_of(report))
 
     assert (run.run_id, run.started_at) == ("run-1", NOW)
-    payments, search = run.accounts
+    payments, search = run.accounts.values()
     (alice,) = payments.users
     assert (payments.id, payments.name, payments.alias) == (ACCOUNT_ID, "payments", "acme-payments")
     assert (alice.name, alice.verdict, alice.outcome) == ("alice", Verdict.NON_COMPLIANT, Outcome.ALREADY_ENFORCED)

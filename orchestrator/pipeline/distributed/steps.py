@@ -13,7 +13,8 @@ from orchestrator.pipeline.executor import AccountExecutor, leave_out
 from orchestrator.pipeline.gate import gate
 from orchestrator.pipeline.listing import list_accounts
 from orchestrator.pipeline.results import Results
-from orchestrator.reports.history import Base, History
+from orchestrator.reports.history import History
+from orchestrator.reports.stored_run import StoredRun
 
 
 def list_batches(
@@ -89,7 +90,8 @@ def _enter(account: Account, history: History) -> Entry:
 
 def _history_of(entries: Sequence[Entry], context: RunContext) -> History:
     """Return what earlier runs knew of the accounts of a batch, as far as planning asks for it."""
-    base = Base("", context.request.started_at, {entry.before.id: entry.before for entry in entries if entry.before})
+    accounts = {entry.before.id: entry.before for entry in entries if entry.before}
+    base = StoredRun("", context.request.started_at, accounts)
     return History(base=base, open_since={entry.account.id: entry.open_since for entry in entries})
 
 
