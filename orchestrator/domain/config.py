@@ -1,6 +1,6 @@
-"""The configuration as typed models: every key, its default, and what it may hold. `config_file` reads it.
+"""The configuration as typed models: every key, its default, and which values it takes.
 
-Every key is optional and an unknown one is an error. Pure: no file and no environment is read here.
+Every key is optional and an unknown one is an error. Pure: `config_file` reads the file and the environment.
 """
 
 import re
@@ -30,41 +30,37 @@ _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
 def parse_duration(text: object) -> timedelta:
-    """Return the duration that a text such as `90d`, `12h` or `30m` means.
-
-    Raises ValueError for anything else.
-    """
+    """Return the duration of a text such as `90d`, `12h` or `30m`. Raises ValueError for any other text."""
     if isinstance(text, timedelta):
         return text
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None:
-        message = f"{text!r} is not a duration: write a whole number and d, h or m, such as 90d, 12h or 30m"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is not a duration: write a whole number and d, h or m, such as 90d, 12h or 30m")
     return timedelta(**{_UNITS[match["unit"]]: int(match["count"])})
 
 
-def _refuse_number(value: object) -> object:
-    """Refuse an unquoted account ID: YAML reads 011111111111 as an octal number, another account."""
-    if isinstance(value, int):
-        message = 'an account ID must stand in quotes: "111122223333"'
-        raise ValueError(message)  # noqa: TRY004 - pydantic reports ValueError alone
-    return value
+def _refuse(kind: type, message: str) -> BeforeValidator:
+    """Return a validator that raises this message for values of a type."""
+
+    def check(value: object) -> object:
+        if isinstance(value, kind):
+            raise ValueError(message)  # noqa: TRY004 - pydantic reports ValueError alone
+        return value
+
+    return BeforeValidator(check)
 
 
-def _refuse_truth(value: object) -> object:
-    """Refuse true and false where a number is meant: pydantic takes them for 1 and 0."""
-    if isinstance(value, bool):
-        message = "a number is expected, not true or false"
-        raise ValueError(message)  # noqa: TRY004 - pydantic reports ValueError alone
-    return value
+# YAML reads an unquoted 011111111111 as an octal number, another account.
+_NO_NUMBER = _refuse(int, 'an account ID must stand in quotes: "111122223333"')
+# pydantic takes true and false for 1 and 0.
+_NO_TRUTH = _refuse(bool, "a number is expected, not true or false")
 
 
 def _only_iso_date(value: object) -> object:
-    """Refuse what pydantic would take for seconds since 1970."""
+    """Refuse numbers, which pydantic would take for seconds since 1970, and texts that are no date."""
     if value is None or isinstance(value, date) or (isinstance(value, str) and _ISO_DATE.fullmatch(value)):
         return value
-    message = f"{value!r} is not a date: write YYYY-MM-DD"
-    raise ValueError(message)
+    raise ValueError(f"{value!r} is not a date: write YYYY-MM-DD")
 
 
 def _is_glob(pattern: str) -> bool:
@@ -74,18 +70,16 @@ def _is_glob(pattern: str) -> bool:
 def _plan_or_apply(value: object) -> object:
     if value not in (Mode.PLAN, Mode.APPLY):
         hint = "; releasing is the command orgmfa release" if value == Mode.RELEASE else ""
-        message = f"Input should be 'plan' or 'apply'{hint} (found {value!r})"
-        raise ValueError(message)
+        raise ValueError(f"Input should be 'plan' or 'apply'{hint} (found {value!r})")
     return value
 
 
 def check_stop(value: str | None) -> str | None:
-    """Return the name of a stop switch. Raises ValueError for what cannot be one."""
+    """Return the name of a stop switch, a file or SSM parameter. Raises ValueError for what cannot be one."""
     if value is None or value.startswith("ssm:/"):
         return value
     if _SCHEME.match(value) or not value.isprintable() or " #" in value or not _FILE.fullmatch(value):
-        message = f"{value!r} is no switch: write ssm:/name for a parameter, or a path for a file"
-        raise ValueError(message)
+        raise ValueError(f"{value!r} is no switch: write ssm:/name for a parameter, or a path for a file")
     if value.lower() in SWITCH_WORDS:
         message = f"{value!r} is what a switch holds, and here its name is expected: a path (./{value}), or ssm:/name"
         raise ValueError(message)
@@ -93,16 +87,15 @@ def check_stop(value: str | None) -> str | None:
 
 
 def check_location(value: str) -> str:
-    """Return the location of an archive. Raises ValueError for what is neither a folder nor a bucket."""
+    """Return the location of an archive, a folder or bucket. Raises ValueError for what is neither."""
     if "://" in value and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#]*)?", value):
-        message = f"{value!r} is neither a folder nor s3://bucket/prefix"
-        raise ValueError(message)
+        raise ValueError(f"{value!r} is neither a folder nor s3://bucket/prefix")
     return value
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-AccountId = Annotated[str, BeforeValidator(_refuse_number), StringConstraints(pattern=r"^[0-9]{12}$")]
-AccountIdOrAll = Annotated[str, BeforeValidator(_refuse_number), StringConstraints(pattern=r"^([0-9]{12}|\*)$")]
+AccountId = Annotated[str, _NO_NUMBER, StringConstraints(pattern=r"^[0-9]{12}$")]
+AccountIdOrAll = Annotated[str, _NO_NUMBER, StringConstraints(pattern=r"^([0-9]{12}|\*)$")]
 OuId = Annotated[str, StringConstraints(pattern=r"^(r-[0-9a-z]{4,32}|ou-[0-9a-z]{4,32}-[0-9a-z]{8,32})$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+=,.@-]{1,128}$")]
 RoleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+=,.@-]{1,64}$")]
@@ -126,7 +119,7 @@ class OrganizationConfig(_Section):
 
 
 class MemberRoleConfig(_Section):
-    """The cross-account roles that the StackSet put into every account."""
+    """The cross-account roles that the StackSet creates in every account."""
 
     name: RoleName = "orgmfa-member"
     release_name: RoleName = "orgmfa-release"
@@ -181,7 +174,7 @@ class LimitsConfig(_Section):
 
     max_changes_per_account: MaxChanges = 100
     max_changes_per_run: MaxChanges = 100
-    max_share_per_account: Annotated[float, BeforeValidator(_refuse_truth), Field(ge=0, le=1)] = 1.0
+    max_share_per_account: Annotated[float, _NO_TRUTH, Field(ge=0, le=1)] = 1.0
     hold_keys_used_within: Duration = timedelta(days=90)
 
     def with_max_changes(self, max_changes: int | None) -> Self:

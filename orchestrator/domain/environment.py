@@ -1,4 +1,4 @@
-"""Settings that stand in the environment or in a secret, and never in config.yaml: Slack credentials, names, sizes."""
+"""Settings from the environment or a secret, never from config.yaml: Slack credentials, StackSet name, batch size."""
 
 import json
 import re
@@ -11,12 +11,11 @@ WEBHOOK_VARIABLE = "ORGMFA_SLACK_WEBHOOK_URL"
 BOT_TOKEN_VARIABLE = "ORGMFA_SLACK_BOT_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 STACK_SET_VARIABLE = "ORGMFA_STACKSET_NAME"
 BATCH_SIZE_VARIABLE = "ORGMFA_BATCH_SIZE"
-DEFAULT_BATCH_SIZE = "200"
 
 
 @dataclass(frozen=True, slots=True)
 class SlackCredentials:
-    """What may speak to Slack: a webhook, or a bot token for `slack.channel`. Never printed or logged."""
+    """Credentials for Slack: a webhook, or a bot token for `slack.channel`. Never printed or logged."""
 
     webhook_url: str | None = field(default=None, repr=False)
     bot_token: str | None = field(default=None, repr=False)
@@ -24,21 +23,18 @@ class SlackCredentials:
 
 def slack_credentials(environment: Mapping[str, str]) -> SlackCredentials | None:
     """Return the Slack credentials of the environment, or None where it has none."""
-    webhook_url = environment.get(WEBHOOK_VARIABLE) or None
-    bot_token = environment.get(BOT_TOKEN_VARIABLE) or None
-    if webhook_url is None and bot_token is None:
-        return None
-    return SlackCredentials(webhook_url=webhook_url, bot_token=bot_token)
+    webhook_url, bot_token = environment.get(WEBHOOK_VARIABLE) or None, environment.get(BOT_TOKEN_VARIABLE) or None
+    return SlackCredentials(webhook_url, bot_token) if webhook_url or bot_token else None
 
 
 def stack_set_name(environment: Mapping[str, str]) -> str:
-    """Return the name of our StackSet, whose events tell of new accounts."""
+    """Return the name of our StackSet, whose events announce new accounts."""
     return environment.get(STACK_SET_VARIABLE) or "orgmfa"
 
 
 def batch_size(environment: Mapping[str, str]) -> int:
-    """Return how many accounts a batch of a run in steps has. Raises ConfigError where it is no whole number from 1."""
-    text = environment.get(BATCH_SIZE_VARIABLE) or DEFAULT_BATCH_SIZE
+    """Return the number of accounts in a batch of a run in steps. Raises ConfigError for no whole number from 1."""
+    text = environment.get(BATCH_SIZE_VARIABLE) or "200"
     if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
         raise ConfigError(f"{BATCH_SIZE_VARIABLE} is {text!r}: a whole number from 1 to 9999 is expected")
     return int(text)
@@ -57,6 +53,5 @@ def parse_slack_secret(text: str, *, name: str) -> SlackCredentials:
     except (ValueError, KeyError, TypeError):
         token = None
     if not isinstance(token, str) or not token:
-        message = f'slack.secret: the secret {name} holds neither a webhook URL nor {{"bot_token": "..."}}'
-        raise ConfigError(message)
+        raise ConfigError(f'slack.secret: the secret {name} holds neither a webhook URL nor {{"bot_token": "..."}}')
     return SlackCredentials(bot_token=token)

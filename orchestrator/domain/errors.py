@@ -1,35 +1,18 @@
-"""The errors of the program, and nothing else.
+"""The errors of the program; entry points catch OrgmfaError.
 
-OrgmfaError                    every failure the program knows; entry points catch this one
-+-- ConfigError                configuration, arguments or an event cannot be used (exit code 2)
-+-- StartError                 nothing could start: no credentials, no organization, no archive (exit code 2)
-|   +-- NothingToDo          no account to work on
-|   +-- RunUnderWay          another run holds the lease on writing
-+-- DigestError                a channel refused to tell of a run, or could not be reached
-|   +-- AttachmentError      it told of the run, but could not attach the page
-+-- ArchiveError               the archive could not be read or written
-|   +-- BrokenRun            a file in it is broken, or no run of orgmfa
-+-- AwsError                   an AWS call failed; carries code and operation; only `run` turns it into an outcome
-    +-- AccessDenied           the caller may not make the call
-    |   +-- DeniedByScp        a service control policy (or resource control policy) refuses it
-    |   +-- AssumeRoleDenied   the role is missing or does not trust the caller; AWS does not tell which
-    +-- NotFound               what the call names does not exist
-    +-- AlreadyExists          what the call would create exists
-    +-- QuotaExceeded          an IAM quota is full
-    +-- Throttled              still throttled when the retries had run out
-    +-- NotReady               the credential report is still being made
-    +-- NotSubscribed          Security Hub is off in the account and Region
-    +-- RegionDisabled         the STS endpoint of the Region is not active
-    +-- Unavailable            an answer of the 5xx family when the retries had run out
-    |   +-- Unreachable        no answer at all: no connection, or none in time
-    |   +-- Garbled            an answer that was cut short, or is neither XML nor JSON
-    +-- NoCredentials          no usable credentials for the caller itself
-    +-- Malformed              the answer lacks what it must have
+OrgmfaError
++-- ConfigError, StartError (NothingToDo, RunUnderWay): exit code 2
++-- DigestError (AttachmentError), ArchiveError (BrokenRun)
++-- AwsError
+    +-- AccessDenied (DeniedByScp, AssumeRoleDenied)
+    +-- Unavailable (Unreachable, Garbled)
+    +-- NotFound, AlreadyExists, QuotaExceeded, Throttled, NotReady, NotSubscribed, RegionDisabled, NoCredentials,
+        Malformed
 """
 
 
 class OrgmfaError(Exception):
-    """A failure the program knows and can explain."""
+    """A failure the program knows and can explain; every other error is a defect."""
 
 
 class ConfigError(OrgmfaError):
@@ -37,7 +20,7 @@ class ConfigError(OrgmfaError):
 
 
 class StartError(OrgmfaError):
-    """The run could not start; nothing was inspected and nothing written."""
+    """The run could not start: no credentials, organization or archive. Nothing was inspected or written."""
 
 
 class NothingToDo(StartError):
@@ -71,7 +54,7 @@ class FileTooLarge(ArchiveError):
 
 
 class BrokenRun(ArchiveError):
-    """A file in the archive that has the name of a run is broken, or no run of orgmfa."""
+    """A file in the archive has the name of a run and is broken, or no run of orgmfa."""
 
 
 class AwsError(OrgmfaError):
@@ -96,7 +79,7 @@ class DeniedByScp(AccessDenied):
 
 
 class AssumeRoleDenied(AccessDenied):
-    """The role does not exist or does not trust the caller: AWS answers both alike."""
+    """The role does not exist or does not trust the caller; AWS does not tell which."""
 
 
 class NotFound(AwsError):
@@ -132,7 +115,7 @@ class Unavailable(AwsError):
 
 
 class Unreachable(Unavailable):
-    """Nothing answered: the connection failed, or the answer did not come in time."""
+    """No answer: the connection failed, or the answer did not come in time."""
 
 
 class NoCredentials(AwsError):
