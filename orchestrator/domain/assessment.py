@@ -1,4 +1,4 @@
-"""What is true of a user, and whether the rules say to leave the user alone. Pure: values in, values out."""
+"""Assessment of a user: the verdict on MFA, and whether the rules leave the user alone. Pure: values in, values out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,11 +12,11 @@ from orchestrator.domain.model import IamUser, Outcome, Reason, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Whom to leave alone, drawn from the configuration and from what earlier runs left behind.
+    """Rules for leaving users alone, from the configuration and from earlier runs.
 
-    `released_until` maps (account ID, user name) to the moment up to which a release is honoured; `open_since` maps
-    account ID and user name to when a run first saw the user without MFA, and one who is not there is seen now;
-    `own_arn` is the principal that runs the program, which is never written to.
+    `released_until` maps (account ID, user name) to the end of a release; `open_since` maps account ID and user name to
+    when a run first saw the user without MFA, and a user who is missing is seen now; `own_arn` is the principal that
+    runs the program, which is never written to.
     """
 
     users: Literal["console", "all"]
@@ -37,14 +37,14 @@ class Rules:
 
     @property
     def needs_key_use(self) -> bool:
-        """Whether the use of access keys can hold a change back."""
+        """Whether the use of an access key can make a change wait."""
         return self.access_keys == "deny" and self.hold_keys_used_within > timedelta()
 
 
 def make_rules(
     config: Config, released_until: Mapping[tuple[str, str], datetime] | None = None, own_arn: str = ""
 ) -> Rules:
-    """Return the rules that a configuration, and the releases still in force, set."""
+    """Return the rules of a configuration and of the releases still in force."""
     return Rules(
         users=config.enforcement.users,
         access_keys=config.policy.access_keys,
@@ -66,7 +66,7 @@ def assess_user(user: IamUser) -> Verdict:
 
 
 def matches(pattern: str, user_name: str) -> bool:
-    """Return whether a glob matches a user name. Case is folded: IAM holds user names unique without regard to case."""
+    """Return whether a glob matches a user name, ignoring case: user names in IAM differ in more than case."""
     return fnmatchcase(user_name.casefold(), pattern.casefold())
 
 
@@ -84,11 +84,11 @@ def find_exemption(
 
 
 RuleResult = tuple[Outcome, Reason]
-"""The outcome of a user who is left alone, and the reason for it."""
+"""The outcome of a user who is left alone, and the reason."""
 
 
 def find_exception(user: IamUser, account_id: str, rules: Rules, *, now: datetime) -> RuleResult | None:
-    """Return the outcome and reason for leaving a user without MFA alone, or None where the rules want it enforced."""
+    """Return the outcome and reason for leaving a user without MFA alone, or None where MFA is to be enforced."""
     return (
         _exempt(user, account_id, rules, now=now)
         or _out_of_scope(user, rules)
@@ -132,14 +132,14 @@ def _in_grace(user: IamUser, account_id: str, rules: Rules, *, now: datetime) ->
 
 
 def _left(time: timedelta) -> str:
-    """Return a time in words, begun days or hours counted as whole ones."""
+    """Return a time in whole days or hours, rounded up."""
     size, unit = (timedelta(days=1), "day") if time > timedelta(days=1) else (timedelta(hours=1), "hour")
     number = -(-time // size)
     return f"{number} {unit}{'' if number == 1 else 's'}"
 
 
 def _hold_for_keys(user: IamUser, rules: Rules, now: datetime) -> RuleResult | None:
-    """Return why a user's access keys hold the change back: with policy.access_keys: deny their callers would stop."""
+    """Return why a user is held because of access keys: with policy.access_keys: deny their callers would stop."""
     if not rules.needs_key_use or user.active_access_keys == 0:
         return None
     if user.active_access_keys is None:

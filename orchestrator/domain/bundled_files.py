@@ -1,4 +1,4 @@
-"""Finds the files that come along with the program but stand outside of its package in a checkout."""
+"""Reads files that are shipped with the program but are outside its package in a checkout."""
 
 from importlib import resources
 from pathlib import Path
@@ -7,10 +7,7 @@ from orchestrator.domain.errors import StartError
 
 
 def read_shipped(name: str) -> bytes:
-    """Return a file by its path in the checkout, such as `requirements/lambda.txt`; a wheel has it in `_templates/`.
-
-    Raises StartError where it is in neither.
-    """
+    """Return the content of a file by its path in the checkout; a wheel has it in `_templates/`. Raises StartError."""
     packaged = resources.files("orchestrator").joinpath("_templates", *name.split("/"))
     checkout = Path(__file__).parents[2] / name
     for place in (packaged, checkout):

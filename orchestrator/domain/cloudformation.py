@@ -1,7 +1,4 @@
-"""CloudFormation's nouns, as far as a deployment needs them: stacks, change sets, events, stack instances.
-
-Frozen values, and what a stack's status means. Nothing here calls AWS or decides what is to be done.
-"""
+"""CloudFormation values that a deployment needs: stacks, change sets, events, stack instances. Pure, calls no AWS."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,16 +23,16 @@ _SUCCEEDED = frozenset({"CREATE_COMPLETE", "DELETE_COMPLETE", "UPDATE_COMPLETE"}
 class Standing(StrEnum):
     """What can be done with a stack (CloudFormation user guide, 'Stack status codes')."""
 
-    ABSENT = "absent"  # to be created; so is one under review, of which nothing was ever made
+    ABSENT = "absent"  # to be created, like a stack under review, which has no resources
     READY = "ready"  # to be updated
     BUSY = "busy"  # to be waited for
     UNRECOVERABLE = "ruined"  # its first creation was rolled back: it can only be deleted
-    STUCK = "stuck"  # needs a hand
+    STUCK = "stuck"  # a person has to mend it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """A stack as it stands."""
+    """A stack and its status."""
 
     id: str
     name: str
@@ -45,12 +42,12 @@ class Stack:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether CloudFormation is at work on it."""
+        """Whether CloudFormation is still changing it."""
         return _is_under_way(self.status)
 
     @property
     def has_succeeded(self) -> bool:
-        """Whether what was last asked for was done."""
+        """Whether the last operation succeeded."""
         return self.status in _SUCCEEDED
 
     @property
@@ -67,7 +64,7 @@ class Stack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackEvent:
-    """One step of one resource, or of the stack itself."""
+    """An event of a resource, or of the stack itself."""
 
     id: str
     logical_id: str
@@ -77,23 +74,23 @@ class StackEvent:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether this step is followed by another."""
+        """Whether another event of the resource follows."""
         return _is_under_way(self.status)
 
     @property
     def has_failed(self) -> bool:
-        """Whether the resource failed by itself, and was not only given up because another had failed."""
+        """Whether the resource itself failed; not one that CloudFormation gave up because another had failed."""
         return self.status.endswith("_FAILED") and not self.is_given_up
 
     @property
     def is_given_up(self) -> bool:
-        """Whether CloudFormation gave the resource up because another had failed; it tells that in words alone."""
+        """Whether CloudFormation gave the resource up because another had failed; only the reason text says so."""
         return self.status.endswith("_FAILED") and self.reason.endswith("cancelled")
 
 
 @dataclass(frozen=True, slots=True)
 class ParameterValue:
-    """A parameter of a stack and the value it is to have; None: the one that it has."""
+    """A parameter of a stack and its new value; None keeps the value it has."""
 
     name: str
     value: str | None
@@ -101,7 +98,7 @@ class ParameterValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeSetRequest:
-    """What a change set is made of; `template` is a text, or the https address of one in S3."""
+    """A change set to create; `template` is its text, or its https address in S3."""
 
     name: str
     stack_name: str
@@ -112,10 +109,7 @@ class ChangeSetRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceChange:
-    """What would happen to one resource: Add, Modify, Remove.
-
-    `replacement` is True, False, Conditional, or empty where that is no question.
-    """
+    """Planned change of a resource: Add, Modify, Remove; `replacement` is True, False, Conditional, or empty."""
 
     action: str
     logical_id: str
@@ -135,23 +129,23 @@ class ChangeSet:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether CloudFormation is still working it out."""
+        """Whether CloudFormation is still computing it."""
         return self.status.endswith(("_PENDING", "_IN_PROGRESS"))
 
     @property
     def has_failed(self) -> bool:
-        """Whether it can never be carried out."""
+        """Whether it can never be executed."""
         return self.status == "FAILED"
 
     @property
     def is_empty(self) -> bool:
-        """Whether it failed because there is nothing to change; CloudFormation tells that in words alone."""
+        """Whether it failed because there is nothing to change; only the reason text says so."""
         return self.has_failed and ("didn't contain changes" in self.reason or "No updates are to be" in self.reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackInstance:
-    """The stack of one account that a StackSet keeps."""
+    """A stack of a StackSet in one account and Region."""
 
     account_id: str
     region: str

@@ -1,6 +1,6 @@
-"""Reads the configuration: which file, the variables that win over its keys, paths, and errors in words.
+"""Reads the configuration: finds the file, applies the variables that override its keys, expands its paths.
 
-What cannot be used raises `ConfigError`, which names the file or variable, the key, and what to write instead.
+Raises `ConfigError`, which names the file or variable, the key, and what to write instead.
 """
 
 import re
@@ -34,10 +34,9 @@ def load_config(
 ) -> Config:
     """Return the configuration of `path`, else of ORGMFA_CONFIG, else of `fallback` where it exists, else the defaults.
 
-    A variable ORGMFA_<SECTION>_<KEY>, such as ORGMFA_ENFORCEMENT_MODE, wins over its key in the file: a stack sets what
-    it knows better, the operator's file says the rest. Paths are expanded. Raises ConfigError where a file that was
-    named cannot be read, or where file or variable says what the program cannot use. With `tolerates_switch` a stop
-    switch whose path cannot be used becomes one that always reads as stop.
+    A variable ORGMFA_<SECTION>_<KEY>, such as ORGMFA_ENFORCEMENT_MODE, wins over its key in the file. Paths are
+    expanded. Raises ConfigError where a named file cannot be read, or where file or variable holds what cannot be used.
+    With `tolerates_switch` a stop switch whose path cannot be used becomes one that always reads as stop.
     """
     found = find_config(path, environment, fallback=fallback)
     document = _parse(_read(found), source=str(found)) if found else {}
@@ -53,15 +52,12 @@ def load_config(
 
 
 def load_file(path: Path) -> Config:
-    """Return the configuration of a file alone, its paths as written: another machine will read them."""
+    """Return the configuration of a file alone, with its paths as written, for another machine."""
     return parse_config(_read(path), source=str(path))
 
 
 def find_config(path: Path | None, environment: Mapping[str, str], *, fallback: Path | None = None) -> Path | None:
-    """Return which file the configuration is read from, or None where there is none and the defaults hold.
-
-    Raises ConfigError where ORGMFA_CONFIG is a path that cannot be expanded.
-    """
+    """Return the file of the configuration, or None for the defaults. Raises ConfigError for a bad ORGMFA_CONFIG."""
     if path is not None:
         return path
     if named := environment.get(CONFIG_VARIABLE):
@@ -87,10 +83,10 @@ def _with_archive(config: Config, environment: Mapping[str, str], source: str) -
 
 
 def _with_switch(config: Config, environment: Mapping[str, str], source: str, *, checks_folder: bool) -> Config:
-    """Return the configuration with the file of the stop switch expanded.
+    """Return the configuration with the file of the stop switch expanded. Raises ConfigError where it cannot be.
 
-    Raises ConfigError where that cannot be done, and for a folder that is not there: a share that is not mounted.
-    An empty variable is an error too: no stack passes one, and nobody can tell whether a switch was meant.
+    A folder that does not exist is an error: a share may not be mounted. So is an empty variable: nobody can tell
+    whether a switch was meant.
     """
     place, stop = _place("enforcement.stop", environment, source), config.enforcement.stop
     if not environment.get(STOP_VARIABLE, "given").strip():
@@ -149,7 +145,7 @@ def _validated(document: dict[str, Any], *, source: str, variables: Mapping[str,
 
 
 def _overridden(document: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return a document with the keys that variables of the environment give in the place of its own."""
+    """Return a document in which the variables of the environment replace its keys."""
     for section, field_info in Config.model_fields.items():
         keys = getattr(field_info.annotation, "model_fields", {})
         given = {key: environment.get(_variable(section, key)) for key in keys}
@@ -165,9 +161,9 @@ def _variable(section: str, key: str) -> str:
 
 
 def _scalar(text: str) -> object:
-    """Return what a text means in YAML, except for what YAML would take from it: of a text, what follows a `#`.
+    """Return the YAML value of a variable. A text is kept whole, with a `#` and what follows.
 
-    Digits alone can be an account ID and stay a text.
+    Twelve digits are an account ID and stay a text.
     """
     if re.fullmatch(r"\d{12}", text):
         return text
@@ -184,22 +180,19 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(MAX_CONFIG_BYTES + 1)
         if len(content) > MAX_CONFIG_BYTES:
-            message = f"{path}: larger than {MAX_CONFIG_BYTES // 1024} KiB; this is no configuration of orgmfa"
-            raise ConfigError(message)
+            raise ConfigError(f"{path}: larger than {MAX_CONFIG_BYTES // 1024} KiB; this is no configuration of orgmfa")
         return content.decode()
     except OSError as error:
-        message = f"{path}: cannot read the configuration: {error.strerror}"
-        raise ConfigError(message) from error
+        raise ConfigError(f"{path}: cannot read the configuration: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        message = f"{path}: the configuration is not UTF-8 text"
-        raise ConfigError(message) from error
+        raise ConfigError(f"{path}: the configuration is not UTF-8 text") from error
 
 
 def _explain(error: ValidationError, source: str, variables: Mapping[str, str]) -> Iterator[str]:
     details = error.errors(include_url=False)
     for detail in details:
         if detail["type"] == "too_short" and any(_is_inside(other["loc"], detail["loc"]) for other in details):
-            continue  # too short only because what is wrong in it does not count
+            continue  # too short only because its invalid items do not count
         key = ".".join(str(part) for part in detail["loc"])
         variable = _variable(*map(str, detail["loc"][:2])) if len(detail["loc"]) > 1 else ""
         place = variable if variables.get(variable) else source
@@ -216,12 +209,12 @@ def _explain(error: ValidationError, source: str, variables: Mapping[str, str]) 
 
 
 def _is_inside(location: Sequence[str | int], other: Sequence[str | int]) -> bool:
-    """Return whether a location lies within the value at another."""
+    """Return whether a location is below another."""
     return len(location) > len(other) and location[: len(other)] == other
 
 
 def _found(detail: "ErrorDetails") -> str:
-    """Return the value that was found, for an error; nothing of the Slack section, where a secret could stand."""
+    """Return the text for the value that was found; empty in the Slack section, where it could be a secret."""
     return "" if detail["loc"][:1] == ("slack",) else f" (found {detail['input']!r})"
 
 

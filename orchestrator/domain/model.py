@@ -1,7 +1,4 @@
-"""The nouns of a run: accounts, users, what was found and what is to be changed.
-
-Frozen values only. Nothing here calls AWS, reads the configuration or decides anything.
-"""
+"""The values of a run: accounts, users, what was found and what is to be changed. Frozen; nothing here decides."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -90,7 +87,7 @@ class Stage(StrEnum):
 
 
 class Access(StrEnum):
-    """What a member account is entered for: it decides the role, and whether the session can write."""
+    """Purpose of a session in a member account: decides the role, and whether the session can write."""
 
     INSPECT = "inspect"
     ENFORCE = "enforce"
@@ -98,7 +95,7 @@ class Access(StrEnum):
 
 
 class PolicyState(StrEnum):
-    """How the EnforceMFA policy, or its group, of an account compares with ours."""
+    """State of the EnforceMFA policy, or its group, of an account, compared with ours."""
 
     OURS = "ours"
     MISSING = "missing"
@@ -107,7 +104,7 @@ class PolicyState(StrEnum):
 
 
 DeviceKind = Literal["virtual", "fido", "hardware"]
-"""What an MFA device is; `fido` stands for passkeys and security keys."""
+"""Kind of an MFA device; `fido` is a passkey or security key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +118,7 @@ class Organization:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who runs the program: account ID, principal ARN and partition."""
+    """The principal that runs the program: its account ID, ARN and partition."""
 
     account_id: str
     arn: str
@@ -130,7 +127,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What findings in Security Hub belong to: the default product of an account in a Region."""
+    """The Security Hub product that findings belong to: the default one of an account in a Region."""
 
     account_id: str
     region: str
@@ -145,7 +142,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A finding that Security Hub did not take: its ID, and why."""
+    """A finding that Security Hub refused: its ID, and why."""
 
     id: str
     code: str
@@ -154,7 +151,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of findings: how many were sent to Security Hub, and which of them it refused."""
+    """Result of an import: how many findings were sent to Security Hub, and which of them it refused."""
 
     sent: int
     refused: tuple[Refused, ...]
@@ -210,10 +207,10 @@ class MfaDevice:
 
 @dataclass(frozen=True, slots=True)
 class IamUser:
-    """An IAM user as read from its account. `None` stands for what is not known.
+    """An IAM user as read from its account; `None` is not known.
 
-    `unreadable` says why, where a live look could not find it out either. `mfa_device` is the newest one: the bulk
-    reads tell virtual devices alone.
+    `unreadable` says why a live look could not find it out either. `mfa_device` is the newest one; the bulk reads list
+    virtual devices only.
     """
 
     name: str
@@ -231,7 +228,7 @@ class IamUser:
 
 @dataclass(frozen=True, slots=True)
 class LiveUser:
-    """A live look at one user, made right before a decision or a write; None: not looked at."""
+    """Result of a live look at one user, right before a decision or a write; None: not looked at."""
 
     has_mfa: bool
     has_console_password: bool | None = None
@@ -250,7 +247,7 @@ class Quotas:
 
 @dataclass(frozen=True, slots=True)
 class Enforcement:
-    """The EnforceMFA policy and group as they stand in one account."""
+    """The EnforceMFA policy and group of one account, and their states."""
 
     policy_arn: str
     group_name: str
@@ -260,7 +257,7 @@ class Enforcement:
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """All that inspecting one account found.
+    """Result of inspecting one account.
 
     `is_report_ours` says that the credential report was made for this very inspection, and so is as good as a look at
     each user; what any other one says may be hours old.
@@ -311,7 +308,7 @@ class RemoveFromGroup:
 
 
 UserChange = AttachPolicy | AddToGroup | DetachPolicy | RemoveFromGroup
-"""A change to one user; `kind` tells them apart where a plan is written down as JSON."""
+"""A change to one user; `kind` tells them apart in the JSON of a plan."""
 
 
 class PolicyChange(StrEnum):
@@ -325,7 +322,7 @@ class PolicyChange(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is decided about one user, and what became of it; `changes` are tried in order until one fits."""
+    """Decision about one user, and its outcome; `changes` are tried in order until one fits."""
 
     user: IamUser
     verdict: Verdict
@@ -337,7 +334,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class AccountResult:
-    """One account of a run: how far it came, what was found, and what is decided about each user."""
+    """Result of one account: how far the run got, what was found, and the decision about each user."""
 
     account: Account
     status: Status
@@ -350,10 +347,10 @@ class AccountResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What one run is asked to do.
+    """Request for one run.
 
     `targets` and `ou_ids` narrow it to some accounts (empty: all), `user_names` a release to some users (None: all);
-    `release_for` is how long a release is honoured by later runs.
+    `release_for` is how long later runs leave released users alone.
     """
 
     run_id: str
@@ -367,5 +364,5 @@ class RunRequest:
 
     @property
     def is_narrowed(self) -> bool:
-        """Whether the run was asked for some accounts alone."""
+        """Whether the request names accounts or OUs."""
         return bool(self.targets or self.ou_ids)

@@ -1,4 +1,4 @@
-"""The outcomes of users: what each is called, how grave it is, and what it asks of a reader. One row an outcome.
+"""Table of the outcomes of users: label, severity and group of each.
 
 The totals of a report, the exit code, and every view of a report are made from this table. Pure.
 """
@@ -11,7 +11,7 @@ from orchestrator.domain.model import Mode, Outcome
 
 
 class Tone(StrEnum):
-    """How grave a word is; the page gives each a sign of its own beside its colour."""
+    """Severity of a word; the page shows it as a colour and a sign."""
 
     BAD = "bad"
     WARN = "warn"
@@ -20,7 +20,7 @@ class Tone(StrEnum):
 
 
 class OutcomeGroup(StrEnum):
-    """What an outcome asks of a reader."""
+    """What a reader has to do about an outcome."""
 
     TO_FIX = "to fix"
     """Only a person can resolve it; it makes the exit code 1."""
@@ -31,15 +31,14 @@ class OutcomeGroup(StrEnum):
     LEFT_ALONE = "left alone"
     """Left alone on purpose, for good."""
     NOTHING = "nothing"
-    """Nothing to do, or nobody knows: then the verdict is unknown."""
+    """Nothing to do; or the verdict is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeRow:
-    """An outcome as the views show it.
+    """An outcome as the views show it; `label_by_mode` wins over the label.
 
-    `label_by_mode` wins over the label. `total` is the name of its count in the totals of a report, where that is not
-    the outcome's own: `failed` counts accounts.
+    `total` is the name of its count in the totals of a report, where it differs: there `failed` counts accounts.
     """
 
     label: str
@@ -71,10 +70,10 @@ OUTCOMES: Mapping[Outcome, OutcomeRow] = {
     Outcome.OUT_OF_SCOPE: OutcomeRow(label="out of scope", tone=Tone.QUIET, group=OutcomeGroup.LEFT_ALONE),
     Outcome.NONE: OutcomeRow(label="nothing to do", tone=Tone.QUIET, group=OutcomeGroup.NOTHING),
 }
-"""In the order in which every view shows them, the worst first."""
+"""In the order of every view, the worst first."""
 
 ENFORCED = frozenset(outcome for outcome, row in OUTCOMES.items() if row.is_enforced)
-"""Outcomes of users whom EnforceMFA denies everything but enrolling."""
+"""Outcomes of users whom EnforceMFA denies everything but to enrol."""
 
 
 def outcomes_of(*groups: OutcomeGroup) -> tuple[Outcome, ...]:

@@ -1,6 +1,6 @@
-"""The paths of the configuration and of ORGMFA_CONFIG: the only place where they are expanded.
+"""Expands the paths of the configuration and of ORGMFA_CONFIG.
 
-An address such as `s3://bucket/prefix` or `ssm:/name` is no path; whoever expands keeps it from here.
+Addresses such as `s3://bucket/prefix` or `ssm:/name` are not paths and must not be passed.
 """
 
 import os
@@ -13,7 +13,7 @@ from string import Template
 def expand_path(text: str, environment: Mapping[str, str]) -> str:
     """Return a path with `$NAME`, `${NAME}`, `~` and `~user` replaced; `$$` is a dollar sign.
 
-    Raises ValueError, which says what to do, for a variable that is not set, or empty, and for a user without a home.
+    Raises ValueError for a variable that is not set, or empty, and for a user without a home.
     """
     path = _with_variables(text, environment)
     if not path.startswith("~"):
@@ -23,12 +23,12 @@ def expand_path(text: str, environment: Mapping[str, str]) -> str:
 
 
 def show_path(text: str) -> str:
-    """Return how a place is shown: a path absolute, an address as it is."""
+    """Return a path as an absolute one, and an address as it is."""
     return text if "://" in text else str(Path(text).absolute())
 
 
 def has_folder(path: str) -> bool:
-    """Return whether the folder of a file is there and can be looked into."""
+    """Return whether the folder of a file exists and can be read."""
     try:
         return Path(path).parent.is_dir()
     except OSError:
@@ -39,21 +39,18 @@ def _with_variables(text: str, environment: Mapping[str, str]) -> str:
     try:
         return Template(text).substitute({name: value for name, value in environment.items() if value})
     except KeyError as error:
-        message = f"the variable {error.args[0]} is not set, or empty: set it, or write the path out"
-        raise ValueError(message) from error
+        raise ValueError(f"the variable {error.args[0]} is not set, or empty: set it, or write the path out") from error
     except ValueError as error:
-        message = "a variable is written $NAME or ${NAME}, and a dollar sign $$"
-        raise ValueError(message) from error
+        raise ValueError("a variable is written $NAME or ${NAME}, and a dollar sign $$") from error
 
 
 def _home(user: str, environment: Mapping[str, str]) -> str:
-    """Return the home folder of a user, of the caller where the name is empty."""
+    """Return the home folder of a user; of the caller for an empty name."""
     try:
         entry = pwd.getpwnam(user) if user else None
         home = entry.pw_dir if entry else environment.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
     except KeyError:
         home = ""
     if not home.startswith("/"):
-        message = f"~{user}: no such user with a home folder is known here: write the path out"
-        raise ValueError(message)
+        raise ValueError(f"~{user}: no such user with a home folder is known here: write the path out")
     return home.rstrip("/")

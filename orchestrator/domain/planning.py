@@ -1,6 +1,6 @@
-"""What is to be changed, decided before anything is written, and the gate it must pass.
+"""Plans the changes of an account before anything is written, and holds them where limits or the stop switch say so.
 
-A plan is data: `plan` prints it, `apply` carries out the same object, the gate counts it. Pure; nothing here calls AWS.
+A plan is data: `plan` prints it, `apply` executes the same object, the gate counts it. Pure; nothing here calls AWS.
 """
 
 from collections.abc import Iterable
@@ -44,7 +44,7 @@ ManagedBy = Literal["stackset", "orchestrator"]
 def decide_user(
     user: IamUser, account_id: str, facts: AccountFacts, *, rules: Rules, managed_by: ManagedBy, now: datetime
 ) -> Decision:
-    """Return what is to be done about one user, from the verdict to the change that would enforce MFA."""
+    """Return the decision about one user: verdict, outcome, and the changes that would enforce MFA."""
     verdict = assess_user(user)
     via = enforced_via(user, facts.enforcement)
     if verdict is not Verdict.NON_COMPLIANT:
@@ -57,7 +57,7 @@ def decide_user(
 
 
 def update_decision(decision: Decision, seen: LiveUser, account_id: str, *, rules: Rules, now: datetime) -> Decision:
-    """Return a planned decision after a live look at its user: unchanged, or dropped for what was seen."""
+    """Return a planned decision after a live look at its user: kept, or dropped because of what was seen."""
     user = update_user(decision.user, seen)
     if seen.has_mfa:
         return Decision(user, Verdict.COMPLIANT, Outcome.NONE)
@@ -67,7 +67,7 @@ def update_decision(decision: Decision, seen: LiveUser, account_id: str, *, rule
 
 
 def update_user(user: IamUser, seen: LiveUser) -> IamUser:
-    """Return a user with what a live look saw in place of what the bulk reads said."""
+    """Return a user updated with the result of a live look."""
     return replace(
         user,
         has_mfa=seen.has_mfa,
@@ -81,7 +81,7 @@ def update_user(user: IamUser, seen: LiveUser) -> IamUser:
 
 
 def enforced_via(user: IamUser, enforcement: Enforcement) -> Via | None:
-    """Return how EnforceMFA reaches a user today; a policy or group that is not ours does not count."""
+    """Return how EnforceMFA reaches a user now; a policy or group that is not ours does not count."""
     if enforcement.policy not in _IN_FORCE:
         return None
     if enforcement.policy_arn in user.attached_policy_arns:
@@ -99,7 +99,7 @@ def plan_account(
     limits: LimitsConfig,
     managed_by: ManagedBy,
 ) -> AccountResult:
-    """Return the plan of one account, held as a whole where it is over the limits of an account."""
+    """Return the plan of one account; all of it is held where it exceeds the limits of an account."""
     decisions = tuple(decisions)
     result = AccountResult(
         account=account,
@@ -114,21 +114,21 @@ def plan_account(
 
 
 def plan_release(account: Account, facts: AccountFacts, user_names: frozenset[str] | None) -> AccountResult:
-    """Return the plan that takes EnforceMFA off the named users of an account, or off all where None is named.
+    """Return the plan that removes EnforceMFA from the named users of an account; None: from all.
 
-    All of a decision's changes are to be made: a user can have the policy and be in the group too.
+    All changes of a decision are made: a user can have the policy and be in the group too.
     """
     decisions = tuple(_decide_release(user, facts.enforcement, user_names) for user in facts.users)
     return AccountResult(account, Status.INSPECTED, facts.alias, None, facts.root_user, decisions)
 
 
 def count_planned(result: AccountResult) -> int:
-    """Return how many users an account's plan would write to."""
+    """Return how many users the plan of an account changes."""
     return sum(decision.outcome is Outcome.PLANNED for decision in result.decisions)
 
 
 def hold_at_gate(planned: int, limits: LimitsConfig, *, stop_reason: str | None) -> Reason | None:
-    """Return why a run with so many planned changes must write nothing at all, or None where it may go on."""
+    """Return why a run with this number of planned changes must write nothing, or None where it may write."""
     if stop_reason is not None:
         return Reason("stopped", f"enforcement.stop: {stop_reason}")
     if limits.max_changes_per_run is not None and planned > limits.max_changes_per_run:
@@ -141,13 +141,13 @@ def hold_at_gate(planned: int, limits: LimitsConfig, *, stop_reason: str | None)
 
 
 def hold(result: AccountResult, reason: Reason) -> AccountResult:
-    """Return an account's result with every planned change held for the reason."""
+    """Return the result of an account with every planned change held."""
     decisions = tuple(hold_decision(decision, reason) for decision in result.decisions)
     return replace(result, decisions=decisions, policy_changes=())
 
 
 def hold_decision(decision: Decision, reason: Reason) -> Decision:
-    """Return a decision held for the reason, where it was planned; any other as it is."""
+    """Return a planned decision as held; any other unchanged."""
     if decision.outcome is not Outcome.PLANNED:
         return decision
     return replace(decision, outcome=Outcome.HELD, via=None, changes=(), reason=reason)
@@ -178,7 +178,7 @@ def _choose_enforcement(user: IamUser, facts: AccountFacts, managed_by: ManagedB
 
 
 def quota_exceeded(user: IamUser) -> Reason:
-    """Return the reason of a user on whom neither another policy nor another group fits."""
+    """Return the reason for a user who can have neither another policy nor another group."""
     return Reason(
         "quota_exceeded",
         f"{user.name} has {len(user.attached_policy_arns)} managed policies and is in {len(user.group_names)} groups, "
@@ -198,7 +198,7 @@ def policy_not_ours(what: str, name: str, state: PolicyState) -> Reason:
 def _plan_policy_changes(
     enforcement: Enforcement, decisions: tuple[Decision, ...], managed_by: ManagedBy
 ) -> tuple[PolicyChange, ...]:
-    """Return the changes to policy and group; they are made when a user needs them, or when a policy of ours is old."""
+    """Return the changes to policy and group: those that a planned user needs, and the update of an outdated policy."""
     if managed_by != "orchestrator":
         return ()
     changes: list[PolicyChange] = []

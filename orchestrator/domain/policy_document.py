@@ -1,8 +1,6 @@
-"""The text of the EnforceMFA policy, and whether two policy documents say the same.
+"""Renders the EnforceMFA policy from `member_role/template.yaml`, its only copy, and compares policy documents.
 
-The only copy of the document is in `member_role/template.yaml`; it is read from there and rendered here.
-Nothing here calls AWS or knows an account: the document has no account ID, so its text is one in each
-partition.
+Nothing here calls AWS. The document has no account ID, so its text is the same in all accounts of a partition.
 """
 
 import json
@@ -26,11 +24,10 @@ _VARIABLE = re.compile(r"\$\{(!?)([^}]+)\}")
 
 
 def render_enforcement_policy(*, partition: str, access_keys: str) -> dict[str, Any]:
-    """Return the EnforceMFA document of a partition, as the StackSet creates it there.
+    """Return a new EnforceMFA document, as the StackSet creates it in this partition.
 
-    `partition` is aws, aws-us-gov or aws-cn; `access_keys` is deny or allow, as `policy.access_keys`. Each
-    call returns a document of its own. Raises ConfigError for any other value, StartError where the template
-    is missing.
+    `partition` is aws, aws-us-gov or aws-cn; `access_keys` is deny or allow, as `policy.access_keys`. Raises
+    ConfigError for any other value, StartError where the template is missing.
     """
     _require(partition, among=_PARTITIONS, name="partition")
     _require(access_keys, among=_ACCESS_KEYS, name="policy.access_keys")
@@ -45,10 +42,9 @@ def render_enforcement_policy(*, partition: str, access_keys: str) -> dict[str, 
 
 
 def is_same_policy(a: Mapping[str, Any] | str, b: Mapping[str, Any] | str) -> bool:
-    """Return whether two policy documents have the same effect, as far as their spelling shows.
+    """Return whether two policy documents are equal once normalised.
 
-    Takes what `normalised` takes. A document that cannot be read is not the same as any, itself included:
-    what cannot be read, or can be read in two ways, is never taken for ours.
+    A document that cannot be read, or can be read in two ways, equals none, not even itself: it is never taken for ours.
     """
     try:
         return normalised(a) == normalised(b)
@@ -57,13 +53,12 @@ def is_same_policy(a: Mapping[str, Any] | str, b: Mapping[str, Any] | str) -> bo
 
 
 def normalised(document: Mapping[str, Any] | str) -> str:
-    """Return a policy document as canonical text: equal for documents that differ in spelling alone.
+    """Return a policy document as canonical text: the same for documents that differ only in spelling.
 
-    Takes the document as a mapping, as JSON, or as the URL-encoded JSON that IAM returns (API reference,
-    GetPolicyVersion). Without effect, and so not in the text: Id and Sid, the order of keys, statements,
-    actions, resources and values, one string in place of a list of one, repetition, the case of action names
-    and condition keys, and `false` in place of `"false"` (IAM user guide, JSON policy elements). Whatever
-    else differs, differs. Raises ValueError for what is not a policy document.
+    Takes a mapping, JSON, or the URL-encoded JSON that IAM returns (API reference, GetPolicyVersion). These make no
+    difference: Id and Sid, the order of keys, statements, actions, resources and values, one string in place of a list
+    of one, repetition, the case of action names and condition keys, and `false` in place of `"false"` (IAM user guide,
+    JSON policy elements). Raises ValueError for what is not a policy document.
     """
     parsed = read_document(document)
     if "Statement" not in parsed:
@@ -103,11 +98,11 @@ def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's, where PyYAML comes with it: far faster, which counts at a cold start."""
+"""The loader of libyaml where PyYAML has it: far faster, which shortens a cold start."""
 
 
 class _TemplateLoader(_SafeLoader):  # type: ignore[misc]  # either is a SafeLoader
-    """Reads YAML with CloudFormation's short tags: `!Sub text` becomes `{"Fn::Sub": "text"}`."""
+    """YAML loader for CloudFormation's short tags: `!Sub text` becomes `{"Fn::Sub": "text"}`."""
 
 
 def _short_tag(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, object]:
@@ -125,7 +120,7 @@ _TemplateLoader.add_multi_constructor("!", _short_tag)
 
 @cache
 def read_template() -> dict[str, Any]:
-    """Return the parsed template of the member accounts; it must not be changed."""
+    """Return the parsed template of the member accounts, which callers must not change."""
     # _TemplateLoader is a SafeLoader, so it makes plain values alone.
     template: dict[str, Any] = yaml.load(read_shipped("member_role/template.yaml"), _TemplateLoader)  # noqa: S506
     return template
@@ -133,7 +128,7 @@ def read_template() -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class TemplateResolver:
-    """Resolves the intrinsic functions that the document uses, with these values of Ref and Sub."""
+    """Resolves the intrinsic functions that the template uses, with these values of Ref and Sub."""
 
     values: Mapping[str, str]
     conditions: Mapping[str, object]
@@ -157,7 +152,7 @@ class TemplateResolver:
         return value
 
     def _substitute(self, variable: re.Match[str]) -> str:
-        """Return what stands in the text for one variable."""
+        """Return the replacement of one variable."""
         literal, name = variable.groups()
         return f"${{{name}}}" if literal else self.values[name]
 
@@ -202,7 +197,7 @@ def _conditions(conditions: object) -> dict[str, object]:
 
 
 def _strings(value: object) -> list[str]:
-    """Return one value, or a list of values, as a list of strings; `false` is `"false"`."""
+    """Return a value or list of values as a list of strings; `false` becomes `"false"`."""
     values = value if isinstance(value, list) else [value]
     return [one if isinstance(one, str) else json.dumps(one) for one in values]
 

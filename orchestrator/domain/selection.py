@@ -1,4 +1,4 @@
-"""Which of the listed accounts a run enters. Pure: accounts and settings in, answers out; no AWS, no files."""
+"""Selection of accounts: which of the listed ones a run enters. Pure; no AWS, no files."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -15,7 +15,7 @@ _UNENTERABLE = {
 
 
 def is_in_ous(account: Account, ou_ids: Sequence[str]) -> bool:
-    """Return whether an account is under one of these OUs, at any depth; true where none is named."""
+    """Return whether an account is under one of these OUs, at any depth; true for no OUs."""
     return not ou_ids or not (account.ou_ids or frozenset()).isdisjoint(ou_ids)
 
 
@@ -37,7 +37,7 @@ def skip_account(account: Account, organization: Organization, config: Organizat
 def resolve_targets(
     targets: Sequence[str], accounts: Iterable[Account], alias_by_account_id: Mapping[str, str]
 ) -> frozenset[str]:
-    """Return the IDs of the accounts that the targets name, each by ID, Organizations name or alias, exactly.
+    """Return the IDs of the accounts that the targets name exactly: by ID, Organizations name or alias.
 
     Raises ConfigError where a target matches no account, or more than one.
     """

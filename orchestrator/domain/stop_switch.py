@@ -1,6 +1,6 @@
-"""What the stop switch says: the closed list of words that let writes through, and a reading in words.
+"""The stop switch: which words let writes through, and what its content means.
 
-Pure: `aws.stop` reads file and parameter. Whatever is there and is not on the list counts as stop.
+Any other content counts as stop. Pure: `aws.stop_switch` reads file and parameter.
 """
 
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from enum import StrEnum
 STOP_WORD = "stop"
 WORDS_THAT_LET_THROUGH = ("go", "run", "off", "false", "no")
 SWITCH_WORDS = frozenset({STOP_WORD, *WORDS_THAT_LET_THROUGH, "on", "true", "yes", "none", "null"})
-"""What people write into a switch: where its name is expected, it is a mistake."""
+"""Words that people write into a switch; a mistake where the name of a switch is expected."""
 UNUSABLE = "unusable:"
-"""How a switch begins that the Lambda found in its configuration and cannot use; why follows. It reads as stop."""
+"""Prefix of a switch in the configuration that cannot be used, followed by the reason. It reads as stop."""
 MAX_SHOWN = 40
-"""How many characters of what the switch holds are shown."""
+"""Number of characters of the content that are shown."""
 _BYTE_ORDER_MARK = "\ufeff"
 
 
 class SwitchState(StrEnum):
-    """Whether the switch lets writes through, holds stop (or what nobody knows), or could not be read."""
+    """State of the switch: lets writes through, stops them (also for unknown content), or could not be read."""
 
     OPEN = "open"
     STOP = "stop"
@@ -27,7 +27,7 @@ class SwitchState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one look at the stop switch found."""
+    """Result of reading the stop switch."""
 
     state: SwitchState
     words: str
@@ -42,7 +42,7 @@ NO_SWITCH = Reading(SwitchState.OPEN, "enforcement.stop names none")
 
 
 def read_content(content: bytes | str, place: str, *, is_secret: bool = False) -> Reading:
-    """Return what the content of a switch says; `is_secret`: it is not repeated."""
+    """Return the reading of a switch's content; with `is_secret` the content is not shown."""
     try:
         text = content if isinstance(content, str) else content.decode()
     except UnicodeDecodeError:
@@ -75,6 +75,6 @@ def unreadable(place: str, why: str) -> Reading:
 
 
 def _shown(word: str) -> str:
-    """Return a word fit for one line of a terminal."""
+    """Return a word shortened to one line of printable characters."""
     line = "".join(sign if sign.isprintable() else " " for sign in word[: MAX_SHOWN + 1])
     return line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}..."

@@ -1,4 +1,4 @@
-"""YAML for configurations: safe, and without what hides from a reader what a file says."""
+"""Strict YAML reader for configurations: no aliases, no repeated keys, dates stay texts."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -10,9 +10,9 @@ _CONSTRUCTOR_ERRORS = (ValueError, TypeError, KeyError, IndexError, AttributeErr
 
 
 def load_yaml(text: str) -> Any:  # noqa: ANN401 - whatever a document holds
-    """Return what a YAML document holds; dates stay texts.
+    """Return the content of a YAML document; dates stay texts.
 
-    Raises ValueError, which says where and what, for broken YAML, aliases, repeated keys and unreadable values.
+    Raises ValueError with the place for broken YAML, aliases, repeated keys and unreadable values.
     """
     try:
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, made stricter
@@ -26,7 +26,7 @@ def load_yaml(text: str) -> Any:  # noqa: ANN401 - whatever a document holds
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML without anchors, aliases and repeated keys: each hides from the reader what a file says."""
+    """YAML loader that refuses aliases and repeated keys: both hide from a reader what a file says."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -45,7 +45,7 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-# A date stays a text, so that one which does not exist is told with its key.
+# A date stays a text, so that the error for one that does not exist names its key.
 _StrictLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()

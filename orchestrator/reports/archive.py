@@ -118,8 +118,7 @@ class RunArchive:
         if run_id == LATEST:
             if found := next(self._runs.readable(runs), None):
                 return found
-            message = f"the archive at {self._store.address('')} holds no run yet: make one with `orgmfa plan`"
-            raise ConfigError(message)
+            raise ConfigError(f"the archive at {self._store.address('')} holds no run yet: make one with `orgmfa plan`")
         for run in runs:
             if run.run_id == run_id:
                 return self._runs.read(run)

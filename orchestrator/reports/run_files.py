@@ -119,8 +119,7 @@ class Runs:
         try:
             return parse(unpack_lines(self._store.read(run.name)))
         except (ValueError, FileTooLarge) as error:
-            message = f"the archive: {self._store.address(run.name)} is broken or no run of orgmfa"
-            raise BrokenRun(message) from error
+            raise BrokenRun(f"the archive: {self._store.address(run.name)} is broken or no run of orgmfa") from error
 
 
 def _report(run: ArchivedRun, error: ArchiveError) -> None:
