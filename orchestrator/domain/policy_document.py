@@ -44,7 +44,7 @@ def render_enforcement_policy(*, partition: str, access_keys: str) -> dict[str, 
 def is_same_policy(a: Mapping[str, Any] | str, b: Mapping[str, Any] | str) -> bool:
     """Return whether two policy documents are equal once normalised.
 
-    A document that cannot be read, or can be read in two ways, equals none, not even itself: it is never taken for ours.
+    A document that cannot be read, or can be read in two ways, equals none, not even itself.
     """
     try:
         return normalised(a) == normalised(b)

@@ -1,1 +1,1 @@
-"""RunReport: its schema, how it is built, written and read again, the history of runs, and the archive."""
+"""RunReport: its schema, how it is built, serialized and read, the history of runs, and the archive."""

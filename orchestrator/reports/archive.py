@@ -1,13 +1,13 @@
-"""The archive of runs: every finished run's report, the releases still in force, and the events already handled.
+"""The archive: reports of finished runs, releases still in force, and events already handled, as files.
 
     runs/YYYY/MM/DD/<run id>.json.gz   one RunReport each, by the day the run started
     releases/<run id>.json             users that `release` freed, and until when later runs leave them alone
     events/<key>                       an event that a run was started for
     events/onboarding/<run id>.txt     the IDs of the events that an onboarding run has handled
-    work/<run id>/                     what the steps of a run leave for each other (`pipeline.distributed.state`)
-    locks/run                          the lease on writing (`lease`)
+    work/<run id>/                     files that the steps of a run exchange (`pipeline.distributed.state`)
+    locks/run                          the lease on writing (`pipeline.lease`)
 
-What stands on disk or in S3 is `aws.store`'s; here is what the files are called and what they say.
+`aws.file_store` reads and writes the files on disk or in S3.
 """
 
 import gzip
@@ -36,9 +36,9 @@ ONBOARDED = "events/onboarding/"
 WORK = "work/"
 LATEST = "latest"
 ALIASES_FROM_RUNS = 10
-"""How many runs back an account's alias is looked for; a run of a single account knows one alias alone."""
+"""Number of runs in which aliases are looked for; a run of a single account knows one alias."""
 MAX_RUNS_BACK = 100
-"""How many runs back a run to compare with is looked for; the last one or two will do, unless most were narrowed."""
+"""Number of runs in which one to compare with is looked for; one or two are enough, unless most were narrowed."""
 MAX_RUNS_OF_TREND = 400
 MAX_HANDLED_BYTES = 1024 * 1024
 """Twice what the IDs of 10,000 events take, which is the largest batch of SQS."""
@@ -68,7 +68,7 @@ class _ReleasedUser(BaseModel):
 
 
 class _Releases(BaseModel):
-    """What one `release` leaves behind for later runs."""
+    """Record of one `release` for later runs."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -102,11 +102,11 @@ class RunArchive:
         return self._store.address(name)
 
     def list_runs(self) -> list[ArchivedRun]:
-        """Return the runs in the archive, the newest finished first; files that are no runs are passed over."""
+        """Return the runs in the archive, the newest finished first; other files are ignored."""
         return self._runs.newest_first()
 
     def heads(self, most: int) -> Iterator[RunReport]:
-        """Yield the newest runs without their accounts, and report those that are broken. Raises ArchiveError."""
+        """Yield the newest runs without their accounts; broken ones are logged. Raises ArchiveError."""
         yield from (head for _, head in self._runs.heads(most))
 
     def load(self, run_id: str = LATEST) -> RunReport:
@@ -126,7 +126,7 @@ class RunArchive:
         raise ConfigError(message)
 
     def alias_by_account_id(self) -> dict[str, str]:
-        """Return the aliases that the last few runs saw, the newest sight of each account counting."""
+        """Return the newest alias of each account that the last few runs saw."""
         aliases: dict[str, str] = {}
         for report in self._runs.readable(self.list_runs()[:ALIASES_FROM_RUNS]):
             for account in report.accounts:
@@ -148,7 +148,7 @@ class RunArchive:
         return islice((head for head in heads if is_of(organization_id, head) and is_whole(head)), most)
 
     def remember_release(self, report: RunReport, until: datetime) -> None:
-        """Have later runs leave alone, until then, the users whom this run is about to release. Raises ArchiveError."""
+        """Record the users whom this run will release; later runs leave them alone until then. Raises ArchiveError."""
         users = tuple(
             _ReleasedUser(account_id=account.id, user_name=user.name)
             for account in report.accounts
@@ -164,18 +164,12 @@ class RunArchive:
 
         Raises ArchiveError where one cannot be read: a run that did not know of a release would undo it.
         """
-        in_force: dict[tuple[str, str], datetime] = {}
-        for file in self._store.list_files(RELEASES):
-            releases = self._releases(file.name)
-            if releases.until <= now:
-                continue
-            for user in releases.users:
-                key = (user.account_id, user.user_name)
-                in_force[key] = max(releases.until, in_force.get(key, releases.until))
-        return in_force
+        releases = [self._releases(file.name) for file in self._store.list_files(RELEASES)]
+        in_force = sorted((one for one in releases if one.until > now), key=lambda one: one.until)
+        return {(user.account_id, user.user_name): one.until for one in in_force for user in one.users}
 
     def _released_since(self, moment: datetime) -> frozenset[tuple[str, str]]:
-        """Return (account ID, user name) of all users whom a release was to free since then."""
+        """Return (account ID, user name) of all users released since then."""
         names = [file.name for file in self._store.list_files(RELEASES) if file.written_at >= moment]
         return frozenset((user.account_id, user.user_name) for name in names for user in self._releases(name).users)
 
@@ -188,23 +182,20 @@ class RunArchive:
         return frozenset(ids)
 
     def note_handled(self, run_id: str, event_ids: Iterable[str]) -> None:
-        """Note the onboarding events that a run has handled. Raises ArchiveError."""
+        """Record the onboarding events that a run has handled. Raises ArchiveError."""
         self._store.write(f"{ONBOARDED}{run_id}.txt", "\n".join(sorted(event_ids)).encode())
 
     def claim_event(self, key: str, claimant: str | None = None) -> bool:
-        """Return whether this caller is the first to handle an event, or the same claimant again.
-
-        Raises ArchiveError.
-        """
-        mark = (claimant or secrets.token_hex(8)).encode()  # our own, so that a lost answer does not make us a stranger
+        """Return whether this caller is the first claimant of an event, or the same again. Raises ArchiveError."""
+        mark = (claimant or secrets.token_hex(8)).encode()  # our own, so that a retried call is known as ours
         return self._store.create(_event_name(key), mark)
 
     def forget_event(self, key: str) -> None:
-        """Let an event be handled after all: what it was claimed for did not start. Raises ArchiveError."""
+        """Remove the claim on an event whose run did not start. Raises ArchiveError."""
         self._store.delete(_event_name(key))
 
     def prune(self, now: datetime) -> int:
-        """Delete what is older than the archive keeps, and return how many files went."""
+        """Delete files older than `archive.keep`, except releases in force, and return how many were deleted."""
         old = [
             file.name
             for prefix in (RUNS, RELEASES, EVENTS, WORK)

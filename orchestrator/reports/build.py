@@ -1,4 +1,4 @@
-"""Makes a RunReport from the results of a run. Pure."""
+"""Builds a RunReport from the results of a run. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -46,13 +46,13 @@ def build_report(
 
 
 def amend_report(report: RunReport, errors: Iterable[Problem], finished_at: datetime) -> RunReport:
-    """Return a report with the errors known by now, and the time; without a new one it stays as it was archived."""
+    """Return a report with all errors known by now, and the time; unchanged where there is no new one."""
     known = tuple(map(report_problem, errors))
     return report if known == report.errors else report.model_copy(update={"errors": known, "finished_at": finished_at})
 
 
 def report_account(result: AccountResult, ou: str | None = None) -> AccountReport:
-    """Return the report of one account, which stands in this OU."""
+    """Return the report of one account; `ou` is the path of its OU."""
     root = result.root_user
     return AccountReport(
         id=result.account.id,
@@ -68,7 +68,7 @@ def report_account(result: AccountResult, ou: str | None = None) -> AccountRepor
 
 
 def report_problem(problem: Problem) -> ProblemReport:
-    """Return a problem as it stands in a report."""
+    """Return a problem as a model of the report."""
     return ProblemReport(stage=problem.stage, code=problem.code, message=problem.message, remedy=problem.remedy)
 
 

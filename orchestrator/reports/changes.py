@@ -1,7 +1,7 @@
-"""What changed since the run that this one is compared with, and how long users have been without MFA. Pure.
+"""Compares a run with an earlier one, and adds since when users have been without MFA. Pure.
 
-Accounts go by ID, users by name. Unreadable is unknown: an account that was not read now or then, and a user whose MFA
-was not known now or then, has changed in nothing that could be told.
+Accounts are matched by ID, users by name. An account that one of the runs did not read, and a user whose MFA one of
+them did not know, count as unchanged.
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,9 +28,9 @@ User = TypeVar("User", bound=ChangedUser)
 
 
 def with_history(account: AccountReport, history: History, request: RunRequest) -> AccountReport:
-    """Return an account with what its users and its failures have behind them; a user never seen before begins now.
+    """Return an account with its failing runs and the dates since when its users are without MFA: now for new ones.
 
-    A release judges nobody, and is given nothing.
+    Accounts of a release, which judges nobody, are returned unchanged.
     """
     if request.mode is Mode.RELEASE:
         return account
@@ -42,14 +42,14 @@ def with_history(account: AccountReport, history: History, request: RunRequest) 
         unknown = (user.name for user in account.users if user.verdict is Verdict.UNKNOWN)
         update["unread_open_since"] = {name: known[name] for name in unknown if name in known}
         begins = None if history.problem else request.started_at
-        update["users"] = tuple(_date(user, known.get(user.name, begins)) for user in account.users)
+        update["users"] = tuple(_with_open_since(user, known.get(user.name, begins)) for user in account.users)
     return account.model_copy(update=update)
 
 
 def compare(report: RunReport, history: History) -> Changes | None:
     """Return what changed since the base, or None where there is none.
 
-    Accounts are new or gone only where both runs listed all of them; a narrowed run tells of its own accounts alone.
+    Accounts are new or gone only where both runs listed all of them; a narrowed run reports on its own accounts only.
     """
     base = history.base
     if base is None or report.mode is Mode.RELEASE:
@@ -88,10 +88,9 @@ def _read_both(account: AccountReport, base: StoredRun, history: History) -> Ite
 
 
 def _kinds(user: UserReport, before: PastUser | None, *, was_released: bool) -> Iterator[Kind]:
-    """Yield what happened to a user; `before` None: there was no such user, or it had MFA and no EnforceMFA.
+    """Yield the changes of a user; `before` None: there was no such user, or it had MFA and no EnforceMFA.
 
-    One whom this run enforces although EnforceMFA was there before had it taken off in between: it is not newly
-    enforced, but enforced again.
+    A user who was enforced before and whom this run enforces lost EnforceMFA in between: it is not newly enforced.
     """
     was_clean = before is None or before.verdict is Verdict.COMPLIANT
     was_enforced = before is not None and before.is_enforced
@@ -127,7 +126,7 @@ def _sorted_accounts(accounts: Iterable[ChangedAccount]) -> tuple[ChangedAccount
 
 
 def _count_failures(account: AccountReport, before: int) -> int:
-    """Return how often in a row an account failed; a run that did not come to it neither adds nor forgets."""
+    """Return how many runs in a row an account failed; a run that did not reach it leaves the count."""
     match account.status:
         case Status.FAILED:
             return before + 1
@@ -137,5 +136,5 @@ def _count_failures(account: AccountReport, before: int) -> int:
             return 0
 
 
-def _date(user: UserReport, since: datetime | None) -> UserReport:
+def _with_open_since(user: UserReport, since: datetime | None) -> UserReport:
     return user.model_copy(update={"open_since": since}) if user.verdict is Verdict.NON_COMPLIANT else user

@@ -1,6 +1,5 @@
-"""The RunReport: the one document every run ends in, for people and programs alike.
+"""The RunReport as pydantic models, which are the published schema (docs/report.schema.json), and its exit code.
 
-Pydantic models that are the published schema (docs/report.schema.json), and what a report means for the exit code.
 `build` makes reports; `output` shows them.
 """
 
@@ -120,7 +119,7 @@ ACCOUNTS: JsonCodec[AccountReport] = JsonCodec(AccountReport)
 
 
 def pack_accounts(accounts: Iterable[AccountReport]) -> CompressedList[AccountReport]:
-    """Return the accounts of a report in little memory."""
+    """Return accounts as a compressed list."""
     return CompressedList(ACCOUNTS, accounts)
 
 
@@ -134,7 +133,7 @@ Accounts = Annotated[
     WrapValidator(_pack),
     PlainSerializer(list, return_type=list[AccountReport]),
 ]
-"""The accounts of a report, packed: a report of ten thousand of them is passed over many times and seldom held."""
+"""The accounts of a report, compressed in memory: a report can have ten thousand."""
 
 
 class ChangedUser(_Model):

@@ -1,6 +1,6 @@
-"""The runs in the archive: which there are, and one read at a time, whole or as far as it is needed.
+"""The files of runs in the archive: lists them, and reads one at a time, wholly or in part.
 
-A file that is broken, or no run of orgmfa, is reported and passed over; a store that fails is an error.
+A file that is broken, or no run of orgmfa, is logged and skipped; a store that fails is an error.
 """
 
 import re
@@ -18,7 +18,7 @@ from orchestrator.reports.stored_run import StoredRun, read_head, read_past, rea
 
 RUNS = "runs/"
 HEAD_BYTES = 64 * 1024
-"""What is read of a file first: all that stands before the accounts, unless very much has changed or gone wrong."""
+"""Size of the first read of a file: all that comes before the accounts, unless very much has changed or failed."""
 
 _RUN_FILE = re.compile(r"runs/\d{4}/\d{2}/\d{2}/(?P<run_id>[\w.-]+)\.json\.gz")
 
@@ -42,10 +42,10 @@ class StoredFile(Protocol):
 
 
 class RunStore(Protocol):
-    """The files of the archive, as far as reading runs needs them; all raise ArchiveError where they fail."""
+    """The reads of files that runs need; all raise ArchiveError where they fail."""
 
     def address(self, name: str) -> str:
-        """Return where a file stands."""
+        """Return the path or address of a file."""
         ...
 
     def read(self, name: str) -> bytes:
@@ -78,7 +78,7 @@ class Runs:
         self._store = store
 
     def newest_first(self) -> list[ArchivedRun]:
-        """Return the runs, the newest finished first; files that are no runs are passed over."""
+        """Return the runs, the newest finished first; other files are ignored."""
         matches = ((_RUN_FILE.fullmatch(file.name), file) for file in self._store.list_files(RUNS))
         runs = (ArchivedRun(match["run_id"], file.name, file.written_at) for match, file in matches if match)
         return sorted(runs, key=lambda run: (run.finished_at, run.run_id), reverse=True)
@@ -88,7 +88,7 @@ class Runs:
         return self._read(run, read_report)
 
     def readable(self, runs: Iterable[ArchivedRun]) -> Iterator[RunReport]:
-        """Yield the reports of these runs, one at a time; what cannot be read is reported and passed over."""
+        """Yield the reports of these runs, one at a time; one that cannot be read is logged and skipped."""
         for run in runs:
             try:
                 yield self.read(run)

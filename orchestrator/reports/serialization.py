@@ -1,15 +1,15 @@
-"""A report as JSON, written piece by piece: one of ten thousand accounts is never whole in memory. Pure."""
+"""Writes a report as JSON, one account at a time, so that its text is never whole in memory. Pure."""
 
 from collections.abc import Iterator
 
 from orchestrator.reports.report import RunReport, pack_accounts
 
 END = b"]}"
-"""What a report ends with; in the archive on a line of its own."""
+"""The end of a report's JSON; in the archive a line of its own."""
 
 
 def write_lines(report: RunReport) -> Iterator[bytes]:
-    """Yield a report for the archive: an account a line, so that it can be read again an account at a time."""
+    """Yield a report for the archive, one account a line, so that it can be read one account at a time."""
     yield _head(report).model_dump_json().encode().removesuffix(END) + b"\n"
     separator = b""
     for text in report.accounts.texts():
@@ -19,7 +19,7 @@ def write_lines(report: RunReport) -> Iterator[bytes]:
 
 
 def write_indented(report: RunReport) -> Iterator[str]:
-    """Yield a report for people and pipes, with an indent of two, and a line break at its end."""
+    """Yield a report as JSON with an indent of two and a final line break, for standard output."""
     if not report.accounts:
         yield report.model_dump_json(indent=2) + "\n"
         return
