@@ -18,7 +18,7 @@ from orchestrator.aws.sessions import MemberSessions, RoleNames, get_caller
 from orchestrator.aws.simulator import EnrolmentSimulator
 from orchestrator.aws.stop_switch import StopSwitch
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.domain.assessment import make_rules
+from orchestrator.domain.assessment import Rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.environment import SlackCredentials, parse_slack_secret, slack_credentials
 from orchestrator.domain.errors import ArchiveError, AwsError, ConfigError, StartError
@@ -129,7 +129,7 @@ def build_context(
         request=request,
         config=config,
         organization=organization,
-        rules=make_rules(config, _released_until(hub), caller.arn),
+        rules=Rules(config, _released_until(hub), caller.arn),
         now=hub.now,
         cancellation=cancellation,
         stop_reason=StopSwitch(config.enforcement.stop, lambda: clients.ssm, retrier).stop_reason,

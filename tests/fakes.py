@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.aws.file_store import StoredFile
 from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
 from orchestrator.concurrency.cancellation import Cancellation, CancelReason
-from orchestrator.domain.assessment import make_rules
+from orchestrator.domain.assessment import Rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import AwsError, DigestError, NotFound, QuotaExceeded
 from orchestrator.domain.model import (
@@ -340,7 +340,7 @@ def make_context(aws: FakeAws, **changes: Any) -> RunContext:
         "request": make_request(),
         "config": Config(),
         "organization": ORGANIZATION,
-        "rules": make_rules(changes.get("config", Config()), {}, "arn:aws:iam::999999999999:user/operator"),
+        "rules": Rules(changes.get("config", Config()), {}, "arn:aws:iam::999999999999:user/operator"),
         "now": lambda: NOW,
         "cancellation": Cancellation(),
         "stop_reason": lambda: None,

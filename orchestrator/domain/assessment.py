@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Literal
 
 from orchestrator.domain.config import Config, Exemption
 from orchestrator.domain.model import IamUser, Outcome, Reason, Verdict
@@ -19,43 +18,20 @@ class Rules:
     runs the program, which is never written to.
     """
 
-    users: Literal["console", "all"]
-    access_keys: Literal["deny", "allow"]
-    grace_period: timedelta
-    hold_keys_used_within: timedelta
-    exemptions: tuple[Exemption, ...] = ()
-    protected_users: tuple[str, ...] = ()
+    config: Config
     released_until: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
     own_arn: str = ""
-    notice: timedelta = timedelta()
     open_since: Mapping[str, Mapping[str, datetime]] = field(default_factory=dict)
 
     @property
     def needs_console_password(self) -> bool:
         """Whether the scope depends on a user having a console password."""
-        return self.users == "console"
+        return self.config.enforcement.users == "console"
 
     @property
     def needs_key_use(self) -> bool:
         """Whether the use of an access key can make a change wait."""
-        return self.access_keys == "deny" and self.hold_keys_used_within > timedelta()
-
-
-def make_rules(
-    config: Config, released_until: Mapping[tuple[str, str], datetime] | None = None, own_arn: str = ""
-) -> Rules:
-    """Return the rules of a configuration and of the releases still in force."""
-    return Rules(
-        users=config.enforcement.users,
-        access_keys=config.policy.access_keys,
-        grace_period=config.enforcement.grace_period,
-        hold_keys_used_within=config.limits.hold_keys_used_within,
-        exemptions=config.exemptions,
-        protected_users=config.protected_users,
-        released_until=released_until or {},
-        own_arn=own_arn,
-        notice=config.enforcement.notice,
-    )
+        return self.config.policy.access_keys == "deny" and self.config.limits.hold_keys_used_within > timedelta()
 
 
 def assess_user(user: IamUser) -> Verdict:
@@ -100,9 +76,9 @@ def find_exception(user: IamUser, account_id: str, rules: Rules, *, now: datetim
 def _exempt(user: IamUser, account_id: str, rules: Rules, *, now: datetime) -> RuleResult | None:
     if user.arn == rules.own_arn:
         return Outcome.EXEMPT, Reason("protected", "the user that runs orgmfa is never written to")
-    if any(matches(pattern, user.name) for pattern in rules.protected_users):
+    if any(matches(pattern, user.name) for pattern in rules.config.protected_users):
         return Outcome.EXEMPT, Reason("protected", "protected_users names the user")
-    exemption = find_exemption(user.name, account_id, rules.exemptions, now=now)
+    exemption = find_exemption(user.name, account_id, rules.config.exemptions, now=now)
     if exemption is None:
         return None
     ends = f", until {exemption.until.isoformat()}" if exemption.until else ""
@@ -119,12 +95,12 @@ def _in_grace(user: IamUser, account_id: str, rules: Rules, *, now: datetime) ->
     until = rules.released_until.get((account_id, user.name))
     if until is not None and now < until:
         return Outcome.IN_GRACE, Reason("released", f"released; left alone until {until:%Y-%m-%d %H:%M} UTC", until)
-    ends_at = user.created_at + rules.grace_period
+    ends_at = user.created_at + rules.config.enforcement.grace_period
     if now < ends_at:
         text = f"created {user.created_at:%Y-%m-%d}; in grace until {ends_at:%Y-%m-%d %H:%M} UTC"
         return Outcome.IN_GRACE, Reason("new_user", text, ends_at)
     seen_at = rules.open_since.get(account_id, {}).get(user.name, now)
-    ends_at = seen_at + rules.notice
+    ends_at = seen_at + rules.config.enforcement.notice
     if now < ends_at:
         text = f"seen without MFA since {seen_at:%Y-%m-%d}; {_left(ends_at - now)} of notice left, then enforced"
         return Outcome.IN_GRACE, Reason("notice", text, ends_at)
@@ -144,7 +120,7 @@ def _hold_for_keys(user: IamUser, rules: Rules, now: datetime) -> RuleResult | N
         return None
     if user.active_access_keys is None:
         return Outcome.HELD, Reason("active_key", "the use of the user's access keys, which would stop, is not known")
-    if user.keys_last_used is None or now - user.keys_last_used >= rules.hold_keys_used_within:
+    if user.keys_last_used is None or now - user.keys_last_used >= rules.config.limits.hold_keys_used_within:
         return None
     text = (
         f"an access key was used on {user.keys_last_used:%Y-%m-%d} and would stop working: move its caller to a role, "

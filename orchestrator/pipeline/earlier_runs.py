@@ -23,7 +23,7 @@ def read_earlier_runs(context: RunContext) -> RunContext:
     try:
         history = context.archive.build_history(context.request.mode, context.organization.id)
     except ArchiveError as error:
-        if context.rules.notice:
+        if context.config.enforcement.notice:
             message = (
                 f"{error}. With enforcement.notice the archive tells when users were first seen: nothing was done."
             )

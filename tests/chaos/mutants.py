@@ -85,7 +85,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
         name="a user in grace is enforced",
         guards="invariant 2",
         path="orchestrator/domain/assessment.py",
-        before="    ends_at = user.created_at + rules.grace_period\n",
+        before="    ends_at = user.created_at + rules.config.enforcement.grace_period\n",
         after="    ends_at = user.created_at\n",
         scenario="nothing goes wrong",
         invariant=2,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.assessment import assess_user, find_exception, find_exemption, make_rules
+from orchestrator.domain.assessment import Rules, assess_user, find_exception, find_exemption
 from orchestrator.domain.config import Exemption
 from orchestrator.domain.model import Outcome, Verdict
 from tests.builders import ACCOUNT_ID, NOW, days_ago, make_config, make_user
@@ -26,7 +26,7 @@ def found(
     seen: dict[str, dict[str, Any]] | None = None,
     **config: Any,
 ) -> Any:
-    rules = replace(make_rules(make_config(**config), released, own_arn), open_since=seen or {})
+    rules = Rules(make_config(**config), released or {}, own_arn, seen or {})
     found = find_exception(user, ACCOUNT_ID, rules, now=NOW)
     return found and (found[0].value, found[1].code)
 
@@ -131,23 +131,21 @@ def test_notice_comes_after_what_holds_for_good_and_before_what_needs_a_hand(
     ],
 )
 def test_reason_tells_the_notice_that_is_left(notice: str, seen_at: Any, words: str) -> None:
-    rules = replace(
-        make_rules(make_config(enforcement={"notice": notice})), open_since={ACCOUNT_ID: {"alice": seen_at}}
-    )
+    rules = replace(Rules(make_config(enforcement={"notice": notice})), open_since={ACCOUNT_ID: {"alice": seen_at}})
 
     found = find_exception(make_user(), ACCOUNT_ID, rules, now=NOW)
 
     assert found is not None
     assert found[1].message == words
-    assert found[1].until == seen_at + rules.notice
+    assert found[1].until == seen_at + rules.config.enforcement.notice
 
 
 def test_every_grace_tells_when_it_ends() -> None:
     user, ends = make_user(created_at=days_ago(2)), NOW + timedelta(days=5)
     config = make_config(enforcement={"grace_period": "7d"})
 
-    new = find_exception(user, ACCOUNT_ID, make_rules(config), now=NOW)
-    released = find_exception(user, ACCOUNT_ID, make_rules(make_config(), {(ACCOUNT_ID, "alice"): ends}), now=NOW)
+    new = find_exception(user, ACCOUNT_ID, Rules(config), now=NOW)
+    released = find_exception(user, ACCOUNT_ID, Rules(make_config(), {(ACCOUNT_ID, "alice"): ends}), now=NOW)
 
     assert new is not None
     assert released is not None
@@ -185,7 +183,7 @@ def test_exemption_counts_in_its_accounts_alone() -> None:
 
 
 def test_reason_names_the_exemption_and_its_end() -> None:
-    rules = make_rules(make_config(**EXEMPT_CI))
+    rules = Rules(make_config(**EXEMPT_CI))
 
     found = find_exception(make_user("ci-7"), ACCOUNT_ID, rules, now=NOW)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain.assessment import make_rules
+from orchestrator.domain.assessment import Rules
 from orchestrator.domain.model import (
     AccountFacts,
     AddToGroup,
@@ -50,7 +50,7 @@ OTHER_GROUPS = frozenset(f"group{number}" for number in range(10))
 
 
 def decide(user: IamUser, facts: AccountFacts | None = None, managed_by: Any = "stackset", **config: Any) -> Any:
-    rules = make_rules(make_config(**config))
+    rules = Rules(make_config(**config))
     return decide_user(user, ACCOUNT_ID, facts or make_facts(user), rules=rules, managed_by=managed_by, now=NOW)
 
 
@@ -208,7 +208,7 @@ def test_holding_leaves_no_change_behind() -> None:
 def test_live_look_overrules_the_bulk_reads(seen: LiveUser, outcome: str, verdict: str) -> None:
     planned = decide(make_user())
 
-    decision = update_decision(planned, seen, ACCOUNT_ID, rules=make_rules(make_config()), now=NOW)
+    decision = update_decision(planned, seen, ACCOUNT_ID, rules=Rules(make_config()), now=NOW)
 
     assert (decision.outcome, decision.verdict) == (outcome, verdict)
     assert (decision.changes == planned.changes) == (outcome == "planned")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.domain.assessment import make_rules
+from orchestrator.domain.assessment import Rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import (
     AccessDenied,
@@ -65,7 +65,7 @@ class Stage:
             self.aws,
             request=make_request(mode=Mode(mode), **request),
             config=config,
-            rules=make_rules(config, archive.released_until(NOW), "arn:aws:iam::999999999999:user/operator"),
+            rules=Rules(config, archive.released_until(NOW), "arn:aws:iam::999999999999:user/operator"),
             stop_reason=lambda: "because" if self.is_stopped() else None,
             cancellation=self.cancellation,
             archive=archive,

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.aws.file_store import StoredFile
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.domain.assessment import make_rules
+from orchestrator.domain.assessment import Rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import AccessDenied, ArchiveError, AssumeRoleDenied, NotFound, StartError, Throttled
 from orchestrator.domain.model import AccountState, LiveUser, MfaDevice, Mode
@@ -62,7 +62,7 @@ class Days:
             self.aws,
             request=make_request(mode=Mode(mode), run_id=f"run-{self.runs:02}", started_at=now, **request),
             config=config,
-            rules=make_rules(config, archive.released_until(now)),
+            rules=Rules(config, archive.released_until(now)),
             now=lambda: now,
             stop_reason=lambda: "because" if stop else None,
             cancellation=self.cancellation,
