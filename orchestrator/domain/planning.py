@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from orchestrator.domain.assessment import Rules, assess_user, find_exception
-from orchestrator.domain.config import LimitsConfig
+from orchestrator.domain.config import Config, LimitsConfig
 from orchestrator.domain.model import (
     Account,
     AccountFacts,
@@ -41,9 +41,7 @@ _IN_FORCE = frozenset({PolicyState.OURS, PolicyState.OUTDATED})
 ManagedBy = Literal["stackset", "orchestrator"]
 
 
-def decide_user(
-    user: IamUser, account_id: str, facts: AccountFacts, *, rules: Rules, managed_by: ManagedBy, now: datetime
-) -> Decision:
+def decide_user(user: IamUser, account_id: str, facts: AccountFacts, *, rules: Rules, now: datetime) -> Decision:
     """Return the decision about one user: verdict, outcome, and the changes that would enforce MFA."""
     verdict = assess_user(user)
     via = enforced_via(user, facts.enforcement)
@@ -53,7 +51,7 @@ def decide_user(
         return Decision(user, verdict, Outcome.ALREADY_ENFORCED, via)
     if found := find_exception(user, account_id, rules, now=now):
         return Decision(user, verdict, found[0], reason=found[1])
-    return _choose_enforcement(user, facts, managed_by)
+    return _choose_enforcement(user, facts, rules.config.policy.managed_by)
 
 
 def update_decision(decision: Decision, seen: LiveUser, account_id: str, *, rules: Rules, now: datetime) -> Decision:
@@ -92,12 +90,7 @@ def enforced_via(user: IamUser, enforcement: Enforcement) -> Via | None:
 
 
 def plan_account(
-    account: Account,
-    facts: AccountFacts,
-    decisions: Iterable[Decision],
-    *,
-    limits: LimitsConfig,
-    managed_by: ManagedBy,
+    account: Account, facts: AccountFacts, decisions: Iterable[Decision], *, config: Config
 ) -> AccountResult:
     """Return the plan of one account; all of it is held where it exceeds the limits of an account."""
     decisions = tuple(decisions)
@@ -107,9 +100,9 @@ def plan_account(
         alias=facts.alias,
         root_user=facts.root_user,
         decisions=decisions,
-        policy_changes=_plan_policy_changes(facts.enforcement, decisions, managed_by),
+        policy_changes=_plan_policy_changes(facts.enforcement, decisions, config.policy.managed_by),
     )
-    excess = _over_account_limits(count_planned(result), len(facts.users), limits)
+    excess = _over_account_limits(count_planned(result), len(facts.users), config.limits)
     return hold(result, Reason("over_limit", excess)) if excess else result
 
 

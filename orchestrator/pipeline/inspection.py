@@ -74,16 +74,16 @@ def _plan(account: Account, context: RunContext, limit: AdaptiveLimit) -> Accoun
     facts = replace(facts, users=tuple(users))
     if context.request.mode is Mode.RELEASE:
         return plan_release(account, facts, context.request.user_names)
-    managed_by, now = context.config.policy.managed_by, context.now()
+    now = context.now()
     decisions = _share_where(
         _is_planned,
-        [decide_user(user, account.id, facts, rules=context.rules, managed_by=managed_by, now=now) for user in users],
+        [decide_user(user, account.id, facts, rules=context.rules, now=now) for user in users],
         lambda decision: _check(
             decision, account, facts, context=context, was_looked_at=decision.user.name in looked_at
         ),
         limit=limit,
     )
-    return plan_account(account, facts, decisions, limits=context.config.limits, managed_by=managed_by)
+    return plan_account(account, facts, decisions, config=context.config)
 
 
 def _share_where(

@@ -50,14 +50,14 @@ OTHER_GROUPS = frozenset(f"group{number}" for number in range(10))
 
 
 def decide(user: IamUser, facts: AccountFacts | None = None, managed_by: Any = "stackset", **config: Any) -> Any:
-    rules = Rules(make_config(**config))
-    return decide_user(user, ACCOUNT_ID, facts or make_facts(user), rules=rules, managed_by=managed_by, now=NOW)
+    rules = Rules(make_config(policy={"managed_by": managed_by}, **config))
+    return decide_user(user, ACCOUNT_ID, facts or make_facts(user), rules=rules, now=NOW)
 
 
 def plan(facts: AccountFacts, managed_by: Any = "stackset", **config: Any) -> Any:
     decisions = [decide(user, facts, managed_by, **config) for user in facts.users]
-    limits = make_config(**config).limits
-    return plan_account(make_account(), facts, decisions, limits=limits, managed_by=managed_by)
+    settings = make_config(policy={"managed_by": managed_by}, **config)
+    return plan_account(make_account(), facts, decisions, config=settings)
 
 
 @pytest.mark.parametrize(
