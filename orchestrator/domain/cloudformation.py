@@ -52,7 +52,7 @@ class Stack:
 
     @property
     def standing(self) -> Standing:
-        """What can be done with it."""
+        """What can be done with the stack."""
         if self.status in {IN_REVIEW, "DELETE_COMPLETE"}:
             return Standing.ABSENT
         if self.is_under_way:

@@ -148,7 +148,7 @@ class PolicyConfig(_Section):
 
 
 class Exemption(_Section):
-    """Users to be left alone: a glob on the user name, in named accounts or `*`, for a reason, up to a date.
+    """Users that are never enforced: a glob on the user name, in named accounts or `*`, for a reason, up to a date.
 
     `until` is the last day in UTC on which the exemption counts.
     """

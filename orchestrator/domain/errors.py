@@ -24,7 +24,7 @@ class StartError(OrgmfaError):
 
 
 class NothingToDo(StartError):
-    """There is no account to work on: the organization, or what was asked for, holds none."""
+    """There is no account to work on in the organization, or in what was asked for."""
 
 
 class RunUnderWay(StartError):

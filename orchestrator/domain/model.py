@@ -182,7 +182,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a user has the outcome it has: a code for programs, a message for people, and when it ends where it does."""
+    """Reason for the outcome of a user: a code for programs, a message for people, and when it ends, if it does."""
 
     code: str
     message: str

@@ -121,7 +121,7 @@ _TemplateLoader.add_multi_constructor("!", _short_tag)
 @cache
 def read_template() -> dict[str, Any]:
     """Return the parsed template of the member accounts, which callers must not change."""
-    # _TemplateLoader is a SafeLoader, so it makes plain values alone.
+    # _TemplateLoader is a SafeLoader: it makes only plain values.
     template: dict[str, Any] = yaml.load(read_shipped("member_role/template.yaml"), _TemplateLoader)  # noqa: S506
     return template
 
@@ -186,7 +186,7 @@ def _statement(statement: object) -> dict[str, object]:
 def _conditions(conditions: object) -> dict[str, object]:
     """Return the Condition element in canonical form.
 
-    The keys of an operator become pairs in a list: two that differ in case alone must not swallow each other.
+    The keys of an operator become pairs in a list: two that differ only in case must not replace each other.
     """
     if not isinstance(conditions, Mapping) or not all(isinstance(keys, Mapping) for keys in conditions.values()):
         raise ValueError("a Condition maps operators to keys, and keys to values")

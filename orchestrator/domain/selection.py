@@ -27,7 +27,7 @@ def skip_account(account: Account, organization: Organization, config: Organizat
         return _skip("excluded_account", "organization.exclude_accounts names it")
     if account.id == organization.management_account_id and not config.include_management_account:
         return _skip("excluded_management_account", "organization.include_management_account is false")
-    if config.exclude_ous and not (account.ou_ids or frozenset()).isdisjoint(config.exclude_ous):
+    if config.exclude_ous and is_in_ous(account, config.exclude_ous):
         return _skip("excluded_ou", "it is in an OU that organization.exclude_ous names")
     if not is_in_ous(account, config.include_ous):
         return _skip("not_in_included_ou", "it is in no OU that organization.include_ous names")

@@ -16,7 +16,7 @@ from orchestrator.reports.report import RunReport
 from orchestrator.reports.stored_run import PastAccount, StoredRun
 
 HISTORY_UNREADABLE = "history_unreadable"
-"""The code of the problem of a run that could not read the archive: it knows nothing of first sightings."""
+"""Code of the problem of a run that could not read the archive: it has no first sightings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,27 +35,27 @@ class History:
     problem: Problem | None = None
 
     def open_in_base(self, account_id: str) -> frozenset[str]:
-        """Return the users of an account who had no MFA at the run that this one is compared with."""
+        """Return the users of an account who had no MFA in the base."""
         account = self.base.accounts.get(account_id) if self.base else None
         users = account.users if account else ()
         return frozenset(user.name for user in users if user.verdict is Verdict.NON_COMPLIANT)
 
 
-Shelf = Iterable[tuple[RunReport, Callable[[], StoredRun | None]]]
+ArchivedRuns = Iterable[tuple[RunReport, Callable[[], StoredRun | None]]]
 """Archived runs, newest first: each without its accounts, and a function that loads it; None: it is broken."""
 
 
-def build_history(shelf: Shelf, mode: Mode, organization_id: str) -> History:
-    """Return what a run of this mode knows of the runs of its organization; as few are loaded as will do.
+def build_history(runs: ArchivedRuns, mode: Mode, organization_id: str) -> History:
+    """Return the history of a run of this mode; no more earlier runs are loaded than needed.
 
-    It is compared with the last whole run of its mode. One that did not reach every account serves only where no other
-    does: with it, changes of the accounts that were not reached would never be told.
+    The base is the last whole run of the mode. One that did not reach every account is used only where there is no
+    other: with it, changes of the accounts that were not reached would never be reported.
     """
     base: StoredRun | None = None
     open_since: dict[str, Mapping[str, datetime]] = {}
     failing_runs: dict[str, int] = {}
     is_base_full = are_sights_full = False
-    for head, load in shelf:
+    for head, load in runs:
         can_be_base = head.mode is mode and is_whole(head) and (base is None or not head.totals.not_reached)
         is_base = can_be_base and not is_base_full
         has_sights = not are_sights_full and all(error.code != HISTORY_UNREADABLE for error in head.errors)
@@ -84,6 +84,6 @@ def is_whole(head: RunReport) -> bool:
 
 
 def _open_users(account: PastAccount, started_at: datetime) -> Mapping[str, datetime]:
-    """Return since when users were without MFA; one without a date was seen by a run that knew no earlier ones."""
+    """Return since when users were without MFA; the start of the run where it had no date."""
     seen = {user.name: user.open_since or started_at for user in account.users if user.verdict is Verdict.NON_COMPLIANT}
     return account.unread_open_since | seen
