@@ -106,7 +106,7 @@ def fixed_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: moment)
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     # Powertools, once imported, has every session in the process add its own name to the user agent, by a handler of
-    # `request-created`. That handler is not called for signed POST calls (DECISIONS 37), and is no part of botocore.
+    # `request-created`. That handler is not called for signed POST calls (DECISIONS 42), and is no part of botocore.
     monkeypatch.setattr("botocore._INITIALIZERS", [])
 
 
