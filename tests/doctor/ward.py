@@ -1,0 +1,190 @@
+"""All that the doctor looks through, in memory: one account, its organization and what is deployed around it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.concurrency.cancellation import Cancellation
+from orchestrator.doctor import DoctorContext, DoctorReport, DoctorRequest, DoctorRun, run_checks
+from orchestrator.domain.config import Config
+from orchestrator.domain.environment import SlackCredentials
+from orchestrator.domain.errors import ArchiveError, DigestError
+from orchestrator.domain.member_roles import (
+    MEMBER_ROLE,
+    RELEASE_ROLE,
+    DeployedRole,
+    RoleSettings,
+    Trusted,
+    default_trusted,
+    render_role,
+)
+from orchestrator.domain.model import Account, Caller, Organization
+from orchestrator.domain.stop_switch import NO_SWITCH, Reading
+from tests.builders import NOW, ORGANIZATION
+from tests.doctor.command import OK
+from tests.fakes import FakeAws, FakeObserver, MemoryStore
+
+SETTINGS = RoleSettings(
+    partition="aws",
+    account_id="000000000001",
+    organization_id=ORGANIZATION.id,
+    security_account_id="999999999999",
+    config=Config(),
+)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A service control policy in memory; its ID is its name."""
+
+    name: str
+    document: str
+
+    @property
+    def id(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Function:
+    is_usable: bool = True
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    is_enabled: bool
+    expression: str = "cron(0 12 * * ? *)"
+    time_zone: str = "UTC"
+
+
+@dataclass
+class Ward:
+    """One account and all else that the doctor looks through, in memory; `aws.before` may raise in the place of AWS."""
+
+    aws: FakeAws = field(default_factory=FakeAws)
+    config: Config = field(default_factory=Config)
+    role: str = "orgmfa-operator"
+    trusted: Trusted = field(default_factory=default_trusted)
+    roles: dict[str, DeployedRole] | None = None
+    store: MemoryStore = field(default_factory=MemoryStore)
+    observer: FakeObserver = field(default_factory=FakeObserver)
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    policies: tuple[Policy, ...] = ()
+    targets: tuple[str, ...] = ("Workloads",)
+    function: Function = field(default_factory=Function)
+    is_enabled: bool = True
+    secret: str = "https://hooks.slack.example/services/T/B/x"
+    reading: Reading = NO_SWITCH
+    slack: str | DigestError = "Slack accepts the webhook"
+    aliases_fail: bool = False
+
+    def __post_init__(self) -> None:
+        self.aws.add(name="payments")
+
+    def run_checks(self, *targets: str) -> DoctorReport:
+        return self.examination(*targets).report
+
+    def examination(self, *targets: str) -> DoctorRun:
+        return run_checks(
+            DoctorContext(
+                request=DoctorRequest(run_id="run-1", config_source="config.yaml", targets=targets),
+                config=self.config,
+                caller=Caller("999999999999", f"arn:aws:sts::999999999999:assumed-role/{self.role}/ana", "aws"),
+                region="eu-central-1",
+                directory=self,
+                sessions=self.aws,
+                policies=self.aws,
+                member=self,
+                hub=self,
+                store=self.store,
+                alias_by_account_id=self.alias_by_account_id,
+                environment_slack=None,
+                probe_slack=self.probe_slack,
+                run_actions=("iam:ListMFADevices", "iam:AttachUserPolicy", "iam:AddUserToGroup", "sts:AssumeRole"),
+                now=lambda: NOW,
+                cancellation=self.cancellation,
+                observer=self.observer,
+            )
+        )
+
+    # -- Directory
+
+    def describe_organization(self, partition: str) -> Organization:
+        self.aws._note("organization", "", "")
+        return ORGANIZATION
+
+    def list_accounts(self, watched_ou_ids: tuple[str, ...] = ()) -> Iterator[Account]:
+        return self.aws.list_accounts(watched_ou_ids)
+
+    def get_account(self, account_id: str, watched_ou_ids: tuple[str, ...] = ()) -> Account:
+        return self.aws.get_account(account_id, watched_ou_ids)
+
+    # -- MemberReader
+
+    def get_alias(self) -> str | None:
+        self.aws._note("alias", "", "")
+        return "acme-payments"
+
+    def get_roles(self, names: Sequence[str]) -> Mapping[str, DeployedRole]:
+        self.aws._note("roles", "", "")
+        if self.roles is not None:
+            return self.roles
+        return {role.name: role for role in (render_role(one, SETTINGS, self.trusted) for one in ROLES)}
+
+    # -- HubReader
+
+    def list_control_policies(self) -> tuple[Policy, ...]:
+        self.aws._note("policies", "", "")
+        return self.policies
+
+    def list_targets(self, policy_id: str) -> tuple[str, ...]:
+        return self.targets
+
+    def get_schedule(self, group: str, name: str) -> Schedule:
+        self.aws._note("schedule", group, name)
+        return Schedule(self.is_enabled)
+
+    def get_function(self, name: str) -> Function:
+        self.aws._note("function", "", name)
+        return self.function
+
+    def look_at_switch(self, switch: str | None) -> Reading:
+        self.aws._note("stop", "", switch or "")
+        return self.reading
+
+    def read_secret(self, name: str) -> str:
+        self.aws._note("secret", "", name)
+        return self.secret
+
+    def look_at_security_hub(self) -> None:
+        self.aws._note("security_hub", "", "")
+
+    def probe_slack(self, credentials: SlackCredentials) -> str:
+        if isinstance(self.slack, DigestError):
+            raise self.slack
+        return self.slack
+
+    def alias_by_account_id(self) -> dict[str, str]:
+        if self.aliases_fail:
+            raise ArchiveError("the archive: cannot list")
+        return {}
+
+
+ROLES = (MEMBER_ROLE, RELEASE_ROLE)
+
+
+ACCOUNT = "000000000001"
+
+
+def breaks(step: str, error: Exception, subject: str = "") -> Callable[[str, str, str], None]:
+    """Return what stands before each call: it raises at one step, and where a subject is named, at that alone."""
+
+    def before(action: str, account_id: str, what: str) -> None:
+        if action == step and subject in {"", what}:
+            raise error
+
+    return before
+
+
+def states(report: DoctorReport) -> dict[str, str]:
+    return {check.name.value: check.status.value for check in report.checks if check.status is not OK}
