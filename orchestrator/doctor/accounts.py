@@ -1,7 +1,7 @@
-"""The checks of one account: can it be entered, do reads work, is what the StackSet put there as it should be."""
+"""Checks of one account: entering it, reading it, the policy, the group and the roles that the StackSet made there."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, fine, problem, unknown
@@ -23,19 +23,19 @@ from orchestrator.domain.remedies import explain_account_error
 
 _DEPLOY = "Have the StackSet deploy this version's member_role/template.yaml there"
 _HOPELESS = (DeniedByScp, NoCredentials, Throttled, Unavailable)
-"""What makes every further call to the account fail alike, so that one line tells it."""
+"""Errors that every further call to the account would raise too, so that one check reports them."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedAccount:
-    """What was found in one account, and its alias."""
+    """The checks of one account, and its alias."""
 
     checks: tuple[Check, ...]
     alias: str | None = None
 
 
 def check_account(account: Account, organization: Organization, tools: DoctorContext) -> CheckedAccount:
-    """Return what was found in one account, read with a session that cannot write."""
+    """Return the checks of one account; it is read with a session that cannot write."""
     visit = _Visit(account, organization, tools)
     role = tools.config.member_role.name
     try:
@@ -49,25 +49,25 @@ def check_account(account: Account, organization: Organization, tools: DoctorCon
     return CheckedAccount(tuple(check.of(account.id) for check in checks), visit.alias)
 
 
+@dataclass(slots=True)
 class _Visit:
-    """One account while it is looked at; what is learned on the way serves what comes after."""
+    """The checks of one account, and what they find out for later ones: its alias, and whom its roles trust."""
 
-    def __init__(self, account: Account, organization: Organization, tools: DoctorContext) -> None:
-        self._account = account
-        self._organization = organization
-        self._tools = tools
-        self._trusted = default_trusted()
-        self.alias: str | None = None
+    account: Account
+    organization: Organization
+    tools: DoctorContext
+    trusted: Trusted = field(default_factory=default_trusted)
+    alias: str | None = None
 
     def failed(self, name: CheckName, error: AwsError, role_name: str) -> Check:
-        """Return the problem that an error of AWS is."""
+        """Return the check that reports an error of AWS."""
         told = explain_account_error(
-            error, Stage.INSPECT, self._account, organization=self._organization, role_name=role_name
+            error, Stage.INSPECT, self.account, organization=self.organization, role_name=role_name
         )
         return problem(name, f"{told.message} ({told.code})", told.remedy)
 
     def look_inside(self) -> list[Check]:
-        """Return the checks that need the account to be entered; a failure of AWS is one of them."""
+        """Return the checks made inside the account; an error of AWS becomes one of them."""
         found: list[Check] = []
         steps = {
             CheckName.READS: self._check_reads,
@@ -78,23 +78,23 @@ class _Visit:
             try:
                 found += step()
             except AwsError as error:
-                found.append(self.failed(name, error, self._tools.config.member_role.name))
+                found.append(self.failed(name, error, self.tools.config.member_role.name))
                 if isinstance(error, _HOPELESS):
                     break
         return found
 
     def _check_reads(self) -> Iterator[Check]:
-        self.alias = self._tools.member.get_alias()
+        self.alias = self.tools.member.get_alias()
         yield fine(CheckName.READS, "reading the account works")
 
     def _check_policy_and_group(self) -> Iterator[Check]:
-        seen = self._tools.policies.look(self._account.id, group=True)
+        seen = self.tools.policies.look(self.account.id, group=True)
         yield self._judge(CheckName.POLICY, seen.policy_arn, seen.policy)
         yield self._judge(CheckName.GROUP, seen.group_name, seen.group)
 
     def _judge(self, name: CheckName, what: str, state: PolicyState) -> Check:
-        """Return whether the policy or the group can be used as it stands."""
-        settings = self._tools.config.policy
+        """Return whether a run can use the policy or the group."""
+        settings = self.tools.config.policy
         if state is PolicyState.OURS:
             return fine(name, f"{what} is as orgmfa made it")
         if settings.managed_by == "orchestrator" and state is not PolicyState.DRIFTED:
@@ -109,20 +109,28 @@ class _Visit:
         return problem(name, message, remedy)
 
     def _check_roles(self) -> Iterator[Check]:
-        settings, names = self._role_settings(), self._tools.config.member_role
-        deployed = self._tools.member.get_roles((names.name, names.release_name))
+        config, caller = self.tools.config, self.tools.caller
+        names = config.member_role
+        settings = RoleSettings(
+            config=config,
+            partition=caller.partition,
+            account_id=self.account.id,
+            organization_id=self.organization.id,
+            security_account_id=caller.account_id,
+        )
+        deployed = self.tools.member.get_roles((names.name, names.release_name))
         missing = [name for name in (names.name, names.release_name) if name not in deployed]
         if missing:
             message = f"the account has no role {' and no role '.join(missing)}"
             yield problem(CheckName.ROLE_POLICIES, message, f"{_DEPLOY}.")
             return
         member, release = deployed[names.name], deployed[names.release_name]
-        self._trusted = read_trusted(member, release, settings)
+        self.trusted = read_trusted(member, release, settings)
         yield self._compare(member, release, settings)
 
     def _compare(self, member: DeployedRole, release: DeployedRole, settings: RoleSettings) -> Check:
         """Return whether both roles are as the template makes them."""
-        name, trusted = CheckName.ROLE_POLICIES, self._trusted
+        name, trusted = CheckName.ROLE_POLICIES, self.trusted
         differences = (
             *list_differences(member, render_role(MEMBER_ROLE, settings, trusted)),
             *list_differences(release, render_role(RELEASE_ROLE, settings, trusted)),
@@ -130,18 +138,18 @@ class _Visit:
         if differences:
             remedy = f"{_DEPLOY}. What the template does not give a role was added by somebody: find out by whom."
             return problem(name, "; ".join(differences), remedy)
-        if strange := self._strangers(trusted):
+        if strange := self._strangers():
             message = f"as the template makes them, trusting {' and '.join(strange)} of this account"
             remedy = "Check that these are OrchestratorRoleName and OperatorRoleName of the StackSet."
             return unknown(name, message, remedy)
         return fine(name, f"{member.name} and {release.name} are as the template makes them")
 
     def check_release_role(self) -> Check:
-        """Return whether this caller may release, by assuming the role and doing nothing with it."""
-        name, role, me = CheckName.RELEASE_ROLE, self._tools.config.member_role.release_name, self._my_role()
-        operator = self._trusted.operator
+        """Return whether this caller may release: the role is assumed, and nothing is done with it."""
+        name, role, me = CheckName.RELEASE_ROLE, self.tools.config.member_role.release_name, self._my_role()
+        operator = self.trusted.operator
         try:
-            with self._tools.sessions.enter(self._account.id, Access.RELEASE):
+            with self.tools.sessions.enter(self.account.id, Access.RELEASE):
                 pass
         except AssumeRoleDenied as error:
             if me == operator:
@@ -150,27 +158,18 @@ class _Visit:
             return unknown(name, message, f"To know whether releasing works, run doctor as {operator}.")
         except AwsError as error:
             return self.failed(name, error, role)
-        if me == self._trusted.orchestrator != operator:
+        if me == self.trusted.orchestrator != operator:
             message = f"{me} may assume {role}: whoever takes over the Lambda could undo enforcement"
             return problem(name, message, f"{_DEPLOY}: it lets the operator's role alone release.")
         return fine(name, f"{role} can be assumed: this caller may release")
 
-    def _strangers(self, trusted: Trusted) -> list[str]:
-        """Return the trusted roles that are neither called as by default nor the caller's own."""
-        usual = default_trusted()
+    def _strangers(self) -> list[str]:
+        """Return the names of trusted roles that are neither a default nor the caller's own."""
+        usual, trusted = default_trusted(), self.trusted
         known = {usual.orchestrator, usual.operator, self._my_role()}
         return sorted({trusted.orchestrator, trusted.operator} - known)
 
     def _my_role(self) -> str:
-        """Return the name of the role that the caller is, or nothing where it is none."""
-        kind, _, rest = self._tools.caller.arn.rpartition(":")[2].partition("/")
+        """Return the name of the caller's role, or an empty text where the caller is no role."""
+        kind, _, rest = self.tools.caller.arn.rpartition(":")[2].partition("/")
         return rest.partition("/")[0] if kind == "assumed-role" else ""
-
-    def _role_settings(self) -> RoleSettings:
-        return RoleSettings(
-            partition=self._tools.caller.partition,
-            account_id=self._account.id,
-            organization_id=self._organization.id,
-            security_account_id=self._tools.caller.account_id,
-            config=self._tools.config,
-        )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PARTITION = "aws"
 _SETTINGS = Config()
+_READS = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
 _POLICIES = (
     "S3DataRead",
     "AthenaQueries",
@@ -59,7 +60,7 @@ def furnish_account(
     if account.has_member_roles:
         _deploy_stack(iam, account, trusts=trusts, organization_id=organization_id)
     most_policies = max((user.policies for user in account.users), default=0)
-    arns = [_create_policy(iam, name, _allow_reads()) for name in _POLICIES[:most_policies]]
+    arns = [_create_policy(iam, name, _READS) for name in _POLICIES[:most_policies]]
     for group in _GROUPS[: max((user.groups for user in account.users), default=0)]:
         iam.create_group(GroupName=group)
     for user in account.users:
@@ -96,14 +97,6 @@ def _deploy_stack(iam: "IAMClient", account: SampleAccount, *, trusts: str, orga
 
 def _create_policy(iam: "IAMClient", name: str, document: dict[str, Any]) -> str:
     return iam.create_policy(PolicyName=name, PolicyDocument=json.dumps(document))["Policy"]["Arn"]
-
-
-def _document(**statement: object) -> dict[str, Any]:
-    return {"Version": "2012-10-17", "Statement": [statement]}
-
-
-def _allow_reads() -> dict[str, Any]:
-    return _document(Effect="Allow", Action="s3:GetObject", Resource="*")
 
 
 def _create_user(iam: "IAMClient", user: SampleUser) -> None:
