@@ -4,8 +4,7 @@ The roles come from GetAccountAuthorizationDetails, which inspecting an account 
 needs no further permission.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.aws.clients import Clients
@@ -14,6 +13,7 @@ from orchestrator.aws.retries import Retrier
 from orchestrator.aws.secrets import read_secret
 from orchestrator.aws.sessions import READ_ACTIONS
 from orchestrator.aws.stop_switch import look_at_switch
+from orchestrator.domain.deployed import ControlPolicy, Function, Schedule
 from orchestrator.domain.member_roles import DeployedRole
 from orchestrator.domain.stop_switch import Reading
 
@@ -23,32 +23,6 @@ if TYPE_CHECKING:
 RUN_ACTIONS = (*READ_ACTIONS, "iam:AttachUserPolicy", "iam:AddUserToGroup", "sts:AssumeRole")
 """The IAM and STS actions that a run needs in member accounts."""
 PAGE_SIZE = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class ControlPolicy:
-    """Service control policy (SCP) of the organization."""
-
-    id: str
-    name: str
-    document: str
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """Schedule of EventBridge Scheduler."""
-
-    is_enabled: bool
-    expression: str
-    time_zone: str
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """Lambda function: whether it can be invoked, and its environment variables."""
-
-    is_usable: bool
-    environment: Mapping[str, str]
 
 
 class MemberChecks:

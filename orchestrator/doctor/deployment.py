@@ -1,20 +1,21 @@
-"""The checks of what was deployed around the accounts: schedule, function, service control policies.
+"""Checks of the deployment in the caller's account: schedule, function, service control policies.
 
-Each is read where the caller may; what it may not read is unknown, never a problem.
+What the caller may not read is unknown, never a problem.
 """
 
 from collections.abc import Iterator, Sequence
 
-from orchestrator.doctor.ports import ControlPolicy, DoctorContext, Function
+from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, fine, in_words, problem, unknown
 from orchestrator.doctor.scp import list_denied
+from orchestrator.domain.deployed import ControlPolicy, Function, Schedule
 from orchestrator.domain.errors import AccessDenied, AwsError, NotFound
 from orchestrator.domain.paths import show_path
 from orchestrator.domain.remedies import select_remedy
 
 SCHEDULE_GROUP, SCHEDULE = "orgmfa", "orgmfa-daily"
 FUNCTION = "orgmfa-schedule"
-"""The names that stackset/central.yaml gives."""
+"""Names in stackset/central.yaml."""
 MODE_VARIABLE, ARCHIVE_VARIABLE = "ORGMFA_ENFORCEMENT_MODE", "ORGMFA_ARCHIVE_LOCATION"
 
 _NAMED = 3
@@ -23,59 +24,54 @@ _MODES = {"plan": "it plans, and writes nothing", "apply": "it enforces"}
 
 
 def check_deployment(tools: DoctorContext) -> Iterator[Check]:
-    """Yield these checks."""
+    """Yield the checks of control policies, schedule and function."""
     yield _check_control_policies(tools)
-    yield _check_schedule(tools)
-    yield _check_function(tools)
-
-
-def _check_schedule(tools: DoctorContext) -> Check:
-    name = CheckName.SCHEDULE
     try:
-        schedule = tools.hub.get_schedule(SCHEDULE_GROUP, SCHEDULE)
-    except NotFound:
-        return unknown(name, f"there is no schedule {SCHEDULE} in this account and Region", _NO_STACK)
+        yield _judge_schedule(tools.hub.get_schedule(SCHEDULE_GROUP, SCHEDULE))
     except AwsError as error:
-        remedy = "Allow scheduler:GetSchedule to this caller, or look at the schedule in the console."
-        return unknown(name, in_words(error), remedy)
+        yield _unread(CheckName.SCHEDULE, SCHEDULE, error, action="scheduler:GetSchedule")
+    try:
+        yield _judge_function(tools.hub.get_function(FUNCTION), tools)
+    except AwsError as error:
+        yield _unread(CheckName.FUNCTION, FUNCTION, error, action="lambda:GetFunctionConfiguration")
+
+
+def _unread(name: CheckName, resource: str, error: AwsError, *, action: str) -> Check:
+    """Return the check of a schedule or function that does not exist here or may not be read."""
+    if isinstance(error, NotFound):
+        return unknown(name, f"there is no {name} {resource} in this account and Region", _NO_STACK)
+    return unknown(name, in_words(error), f"Allow {action} to this caller, or look at the {name} in the console.")
+
+
+def _judge_schedule(schedule: Schedule) -> Check:
+    """Return whether the schedule fires."""
     when = f"{schedule.expression} {schedule.time_zone}"
     if schedule.is_enabled:
-        return fine(name, f"{SCHEDULE} is enabled: {when}")
+        return fine(CheckName.SCHEDULE, f"{SCHEDULE} is enabled: {when}")
     remedy = "Enable it in EventBridge Scheduler: until then nothing runs by itself."
-    return problem(name, f"{SCHEDULE} is disabled ({when})", remedy)
+    return problem(CheckName.SCHEDULE, f"{SCHEDULE} is disabled ({when})", remedy)
 
 
-def _check_function(tools: DoctorContext) -> Check:
+def _judge_function(function: Function, tools: DoctorContext) -> Check:
+    """Return whether the function can be invoked and shares the archive, which records releases; and its mode."""
     name = CheckName.FUNCTION
-    try:
-        function = tools.hub.get_function(FUNCTION)
-    except NotFound:
-        return unknown(name, f"there is no function {FUNCTION} in this account and Region", _NO_STACK)
-    except AwsError as error:
-        remedy = "Allow lambda:GetFunctionConfiguration to this caller, or look at the function in the console."
-        return unknown(name, in_words(error), remedy)
     if not function.is_usable:
         remedy = "Look at it in the Lambda console, then deploy stackset/central.yaml again."
         return problem(name, f"{FUNCTION} could not be made or updated: Lambda reports it as failed", remedy)
-    return _compare_with_function(function, tools)
-
-
-def _compare_with_function(function: Function, tools: DoctorContext) -> Check:
-    """Return what the function does when it runs, and whether it shares the archive: releases are remembered there."""
-    mode = function.environment.get(MODE_VARIABLE, "")
-    does = _MODES.get(mode, "it does as enforcement.mode in its package says")
     theirs, ours = function.environment.get(ARCHIVE_VARIABLE, ""), tools.config.archive.location
     if theirs and theirs.rstrip("/") != ours.rstrip("/"):
         message = (
             f"{FUNCTION} keeps its archive in {theirs}, this configuration in {show_path(ours)}: "
             "it would undo releases made here"
         )
-        return problem(CheckName.FUNCTION, message, f"Set archive.location to {theirs}.")
-    return fine(CheckName.FUNCTION, f"{FUNCTION} is deployed: {does}")
+        return problem(name, message, f"Set archive.location to {theirs}.")
+    mode = function.environment.get(MODE_VARIABLE, "")
+    does = _MODES.get(mode, "it does as enforcement.mode in its package says")
+    return fine(name, f"{FUNCTION} is deployed: {does}")
 
 
 def _check_control_policies(tools: DoctorContext) -> Check:
-    """Return which SCPs may deny calls of a run: never more than a maybe, so never a problem."""
+    """Return which SCPs may deny calls of a run; this cannot be certain, so it is never a problem."""
     name = CheckName.SCP
     try:
         policies = tools.hub.list_control_policies()
@@ -97,7 +93,7 @@ def _check_control_policies(tools: DoctorContext) -> Check:
 
 
 def _suspect(policy: ControlPolicy, tools: DoctorContext) -> str:
-    """Return which calls a control policy may deny and where, or nothing."""
+    """Return which calls a control policy may deny and where, or an empty text."""
     try:
         denied = list_denied(policy.document, tools.run_actions, _run_resources(tools))
     except ValueError:
@@ -108,7 +104,7 @@ def _suspect(policy: ControlPolicy, tools: DoctorContext) -> str:
 
 
 def _run_resources(tools: DoctorContext) -> list[str]:
-    """Return what a run's calls are about, in some account."""
+    """Return the ARNs of one resource of each kind that a run reads or writes."""
     roles, policy = tools.config.member_role, tools.config.policy
     names = (
         "user/somebody",

@@ -1,4 +1,4 @@
-"""What the checks look through, each as a small protocol, and what the doctor is asked."""
+"""The dependencies of the checks, each a small protocol, and the request of `orgmfa doctor`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Protocol
 
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import Config
+from orchestrator.domain.deployed import ControlPolicy, Function, Schedule
 from orchestrator.domain.environment import SlackCredentials
 from orchestrator.domain.member_roles import DeployedRole
 from orchestrator.domain.model import Caller, Organization
@@ -17,7 +18,7 @@ from orchestrator.reports.archive import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorRequest:
-    """What one examination is asked: which accounts (empty: all), and where its configuration was read from."""
+    """The accounts to check (empty: all), and where the configuration was read from."""
 
     run_id: str
     config_source: str
@@ -37,63 +38,11 @@ class MemberReader(Protocol):
     """Reads in the entered account."""
 
     def get_alias(self) -> str | None:
-        """Return its alias."""
+        """Return the alias of the account."""
         ...
 
     def get_roles(self, names: Sequence[str]) -> Mapping[str, DeployedRole]:
-        """Return its roles of these names that exist."""
-        ...
-
-
-class ControlPolicy(Protocol):
-    """A service control policy."""
-
-    @property
-    def id(self) -> str:
-        """Its ID."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        ...
-
-    @property
-    def document(self) -> str:
-        """Its text."""
-        ...
-
-
-class Schedule(Protocol):
-    """A schedule."""
-
-    @property
-    def is_enabled(self) -> bool:
-        """Whether it fires."""
-        ...
-
-    @property
-    def expression(self) -> str:
-        """When it fires."""
-        ...
-
-    @property
-    def time_zone(self) -> str:
-        """Where that is the time."""
-        ...
-
-
-class Function(Protocol):
-    """A Lambda function."""
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether it can be invoked."""
-        ...
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """Its variables."""
+        """Return its roles of these names that exist, by name."""
         ...
 
 
@@ -105,7 +54,7 @@ class HubReader(Protocol):
         ...
 
     def list_targets(self, policy_id: str) -> Sequence[str]:
-        """Return what one of them is attached to."""
+        """Return the names of what a control policy is attached to."""
         ...
 
     def get_schedule(self, group: str, name: str) -> Schedule:
@@ -131,7 +80,7 @@ class HubReader(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorContext:
-    """What the checks look through. `probe_slack` returns whom the credentials reach, or raises DigestError."""
+    """Dependencies of all checks. `probe_slack` returns what the credentials reach, or raises DigestError."""
 
     request: DoctorRequest
     config: Config

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from orchestrator.domain.config import Config
 from orchestrator.domain.policy_document import TemplateResolver, is_same_policy, read_document, read_template
@@ -49,26 +49,6 @@ class RoleSettings:
     organization_id: str
     security_account_id: str
     config: Config
-
-    @classmethod
-    def from_config(
-        cls, config: Config, *, partition: str, account_id: str, organization_id: str, security_account_id: str
-    ) -> Self:
-        """Return the settings of an account: names, paths and ownership come from the configuration."""
-        roles, policy = config.member_role, config.policy
-        return cls(
-            partition=partition,
-            account_id=account_id,
-            organization_id=organization_id,
-            security_account_id=security_account_id,
-            member_name=roles.name,
-            release_name=roles.release_name,
-            role_path=roles.path,
-            policy_name=policy.name,
-            group_name=policy.group,
-            policy_path=policy.path,
-            manages_policy=policy.managed_by == "orchestrator",
-        )
 
     def parameters(self) -> dict[str, str]:
         """Return the values of the template's parameters; those not known here have their defaults."""

@@ -3,6 +3,7 @@
 import pytest
 
 from orchestrator.doctor import CheckName, CheckStatus
+from orchestrator.domain.deployed import Function
 from orchestrator.domain.errors import (
     AccessDenied,
     ArchiveError,
@@ -19,7 +20,7 @@ from orchestrator.domain.model import AccountState, PolicyState
 from orchestrator.domain.stop_switch import Reading, absent, read_content, unreadable
 from tests.builders import make_config
 from tests.doctor.command import OK, PROBLEM, UNKNOWN, faults, line
-from tests.doctor.ward import ACCOUNT, Function, Policy, Ward, breaks, states
+from tests.doctor.ward import ACCOUNT, Ward, breaks, make_function, make_policy, states
 from tests.fakes import fail
 
 
@@ -208,11 +209,15 @@ def test_defect_is_told_and_hides_nothing(ward: Ward) -> None:
 @pytest.mark.parametrize(
     ("function", "status", "words"),
     [
-        (Function(environment={"ORGMFA_ENFORCEMENT_MODE": "plan"}), OK, "writes nothing"),
-        (Function(environment={"ORGMFA_ENFORCEMENT_MODE": "apply"}), OK, "it enforces"),
-        (Function(environment={"ORGMFA_ARCHIVE_LOCATION": "./orgmfa-runs/"}), OK, "enforcement.mode in its package"),
-        (Function(environment={"ORGMFA_ARCHIVE_LOCATION": "s3://acme/archive"}), PROBLEM, "undo releases"),
-        (Function(is_usable=False), PROBLEM, "failed"),
+        (make_function(environment={"ORGMFA_ENFORCEMENT_MODE": "plan"}), OK, "writes nothing"),
+        (make_function(environment={"ORGMFA_ENFORCEMENT_MODE": "apply"}), OK, "it enforces"),
+        (
+            make_function(environment={"ORGMFA_ARCHIVE_LOCATION": "./orgmfa-runs/"}),
+            OK,
+            "enforcement.mode in its package",
+        ),
+        (make_function(environment={"ORGMFA_ARCHIVE_LOCATION": "s3://acme/archive"}), PROBLEM, "undo releases"),
+        (make_function(is_usable=False), PROBLEM, "failed"),
     ],
 )
 def test_function_is_judged_by_its_settings(ward: Ward, function: Function, status: CheckStatus, words: str) -> None:
@@ -321,7 +326,7 @@ def test_secret_that_cannot_be_used_leaves_slack_unknown(ward: Ward) -> None:
 
 def test_control_policies_that_cannot_be_read_or_hang_nowhere(ward: Ward) -> None:
     deny = '{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}'
-    ward.policies = (Policy("torn", "{"), Policy("list", "[]"), Policy("quarantine", deny))
+    ward.policies = (make_policy("torn", "{"), make_policy("list", "[]"), make_policy("quarantine", deny))
 
     told = line(ward.run_checks(), CheckName.SCP).message
     ward.targets = ()

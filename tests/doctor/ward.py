@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.doctor import DoctorContext, DoctorReport, DoctorRequest, DoctorRun, run_checks
 from orchestrator.domain.config import Config
+from orchestrator.domain.deployed import ControlPolicy, Function, Schedule
 from orchestrator.domain.environment import SlackCredentials
 from orchestrator.domain.errors import ArchiveError, DigestError
 from orchestrator.domain.member_roles import (
@@ -32,29 +33,13 @@ SETTINGS = RoleSettings(
 )
 
 
-@dataclass(frozen=True)
-class Policy:
-    """A service control policy in memory; its ID is its name."""
-
-    name: str
-    document: str
-
-    @property
-    def id(self) -> str:
-        return self.name
+def make_policy(name: str, document: str) -> ControlPolicy:
+    """Return a service control policy; its ID is its name."""
+    return ControlPolicy(name, name, document)
 
 
-@dataclass(frozen=True)
-class Function:
-    is_usable: bool = True
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Schedule:
-    is_enabled: bool
-    expression: str = "cron(0 12 * * ? *)"
-    time_zone: str = "UTC"
+def make_function(environment: Mapping[str, str] | None = None, *, is_usable: bool = True) -> Function:
+    return Function(is_usable, environment or {})
 
 
 @dataclass
@@ -69,9 +54,9 @@ class Ward:
     store: MemoryStore = field(default_factory=MemoryStore)
     observer: FakeObserver = field(default_factory=FakeObserver)
     cancellation: Cancellation = field(default_factory=Cancellation)
-    policies: tuple[Policy, ...] = ()
+    policies: tuple[ControlPolicy, ...] = ()
     targets: tuple[str, ...] = ("Workloads",)
-    function: Function = field(default_factory=Function)
+    function: Function = field(default_factory=make_function)
     is_enabled: bool = True
     secret: str = "https://hooks.slack.example/services/T/B/x"
     reading: Reading = NO_SWITCH
@@ -133,7 +118,7 @@ class Ward:
 
     # -- HubReader
 
-    def list_control_policies(self) -> tuple[Policy, ...]:
+    def list_control_policies(self) -> tuple[ControlPolicy, ...]:
         self.aws._note("policies", "", "")
         return self.policies
 
@@ -142,7 +127,7 @@ class Ward:
 
     def get_schedule(self, group: str, name: str) -> Schedule:
         self.aws._note("schedule", group, name)
-        return Schedule(self.is_enabled)
+        return Schedule(self.is_enabled, "cron(0 12 * * ? *)", "UTC")
 
     def get_function(self, name: str) -> Function:
         self.aws._note("function", "", name)
