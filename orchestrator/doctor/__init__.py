@@ -1,7 +1,8 @@
 """`orgmfa doctor`: checks what a run needs, says what to do about it, and changes nothing in any account.
 
-`settings`, `scp` and `report` are pure; `hub`, `deployment` and `accounts` look through `instruments` and make a line
-of every failure; `examination` goes through it all; `table` prints it, and is for the command line alone.
+`run` makes all checks: `config_checks` of the configuration, `hub` and `deployment` of the caller's account,
+`accounts` of each account. They read through `ports`; a failure becomes a check too. `scp` and `report` are pure;
+`table` prints the report, for the command line only.
 """
 
 from orchestrator.doctor.ports import DoctorContext, DoctorRequest

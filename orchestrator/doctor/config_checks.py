@@ -1,6 +1,5 @@
-"""What the configuration alone tells: whether its limits let anything through, which exemptions have ended. Pure."""
+"""Checks of the configuration: where it was read from, limits of 0, exemptions that have ended. Pure."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from orchestrator.doctor.report import Check, CheckName, fine, problem
@@ -8,7 +7,7 @@ from orchestrator.domain.config import Config
 
 
 def check_configuration(config: Config, source: str) -> Check:
-    """Return that the configuration could be read, and where it came from."""
+    """Return the check that says where the configuration was read from."""
     return fine(CheckName.CONFIGURATION, f"read from {source}; enforcement.mode is {config.enforcement.mode}")
 
 
@@ -32,20 +31,18 @@ def check_limits(config: Config) -> Check:
 
 
 def check_exemptions(config: Config, now: datetime) -> Check:
-    """Return how many exemptions count, and name those that have ended: they stop nothing, so they are no problem."""
-    ended = list(_ended(config, now))
+    """Return how many exemptions are in force, and name those that have ended; these are no problem for a run."""
+    today = now.astimezone(UTC).date()
+    ended = [
+        f"{exemption.user} on {exemption.until:%Y-%m-%d}"
+        for exemption in config.exemptions
+        if exemption.until is not None and exemption.until < today
+    ]
     message = f"{len(config.exemptions) - len(ended)} in force"
     if ended:
         message += f"; ended: {', '.join(ended)}"
     remedy = "Remove from exemptions what has ended, or give it a new `until`." if ended else ""
     return fine(CheckName.EXEMPTIONS, message, remedy)
-
-
-def _ended(config: Config, now: datetime) -> Iterator[str]:
-    today = now.astimezone(UTC).date()
-    for exemption in config.exemptions:
-        if exemption.until is not None and exemption.until < today:
-            yield f"{exemption.user} on {exemption.until:%Y-%m-%d}"
 
 
 def _most(count: int | None) -> str:

@@ -1,4 +1,4 @@
-"""The checks of what every run reads and writes outside of the accounts: archive, stop switch, Slack, Security Hub."""
+"""Checks of what a run reads and writes outside of the accounts: archive, stop switch, Slack, Security Hub."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -18,7 +18,7 @@ PROBE = b"orgmfa doctor was here: this file can be deleted\n"
 
 
 def check_hub(tools: DoctorContext) -> Iterator[Check]:
-    """Yield these checks."""
+    """Yield the checks of archive, stop switch, Slack and Security Hub."""
     yield _check_archive(tools)
     yield _check_stop(tools)
     yield from _check_slack(tools)
@@ -26,7 +26,7 @@ def check_hub(tools: DoctorContext) -> Iterator[Check]:
 
 
 def _check_archive(tools: DoctorContext) -> Check:
-    """Return whether the archive can be used as a run uses it: by one file, gone afterwards."""
+    """Return whether the archive can be written, read and listed; one file is written and deleted again."""
     store, location = tools.store, show_path(tools.config.archive.location)
     name = f"{PROBE_FOLDER}/{tools.request.run_id}"
     try:
@@ -58,7 +58,7 @@ def _check_stop(tools: DoctorContext) -> Check:
 
 
 def _check_slack(tools: DoctorContext) -> Iterator[Check]:
-    """Yield whether the secret can be read, and whether Slack accepts the credentials that a run here would use."""
+    """Yield the check of the secret, and that of the credentials that a run would use here."""
     secret, from_secret = _check_secret(tools)
     yield secret
     name, credentials = CheckName.SLACK, tools.environment_slack or from_secret
@@ -100,7 +100,7 @@ def _probe_slack(tools: DoctorContext, credentials: SlackCredentials) -> Check:
 
 
 def _check_security_hub(tools: DoctorContext) -> Check:
-    """Return whether Security Hub is switched on where findings go to; to import one would be to write."""
+    """Return whether Security Hub is switched on where findings go; none is imported, since that would be a write."""
     name, caller = CheckName.SECURITY_HUB, tools.caller
     if not tools.config.securityhub.enabled:
         return fine(name, "securityhub.enabled is false: no findings are imported")

@@ -1,4 +1,4 @@
-"""What `orgmfa doctor` found: a check a line, and how those that are alike stand together. Pure."""
+"""The report of `orgmfa doctor`: its checks, and the grouping of equal checks of several accounts. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict
 from orchestrator.domain.errors import AwsError
 
 ANY_ACCOUNT = "ACCOUNT"
-"""Stands for the account's ID in what is said of several accounts at once."""
+"""Takes the place of the account ID in a text about several accounts."""
 
 
 class CheckName(StrEnum):
-    """What is checked, in the order in which it is told; from MEMBER_ROLE on once for each account."""
+    """What is checked, in the order of the report; from MEMBER_ROLE on once for each account."""
 
     CONFIGURATION = "configuration"
     LIMITS = "limits"
@@ -40,7 +40,7 @@ class CheckName(StrEnum):
 
 
 class CheckStatus(StrEnum):
-    """How a check came out; unknown is what cannot be found out from where the program runs."""
+    """The result of a check, worst first; unknown is what cannot be found out from where the program runs."""
 
     PROBLEM = "problem"
     UNKNOWN = "unknown"
@@ -48,10 +48,7 @@ class CheckStatus(StrEnum):
 
 
 class Check(BaseModel):
-    """One thing that was looked at; `account_id` is null where it is about the run as a whole.
-
-    `remedy` says what to do, and is empty where there is nothing to be done.
-    """
+    """One check. `account_id` is null where it is about the run as a whole; `remedy` may be empty."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -62,17 +59,17 @@ class Check(BaseModel):
     account_id: str | None = None
 
     def of(self, account_id: str) -> Self:
-        """Return this check as one of an account."""
+        """Return this check with the ID of the account that it is about."""
         return self.model_copy(update={"account_id": account_id})
 
 
 def fine(name: CheckName, message: str, remedy: str = "") -> Check:
-    """Return a check that came out well; a remedy is something to be tidied up."""
+    """Return a check that is OK; a remedy names what could be tidied up."""
     return Check(name=name, status=CheckStatus.OK, message=message, remedy=remedy)
 
 
 def problem(name: CheckName, message: str, remedy: str) -> Check:
-    """Return a check that found what a run would stumble over."""
+    """Return a check that found something that a run would fail on."""
     return Check(name=name, status=CheckStatus.PROBLEM, message=message, remedy=remedy)
 
 
@@ -82,13 +79,13 @@ def unknown(name: CheckName, message: str, remedy: str) -> Check:
 
 
 def in_words(error: Exception) -> str:
-    """Return what an error says, on one line, with the code of AWS where it has one."""
+    """Return the message of an error on one line, with the code of AWS where it has one."""
     code = f" ({error.code})" if isinstance(error, AwsError) else ""
     return f"{' '.join(str(error).split())}{code}"
 
 
 class DoctorReport(BaseModel):
-    """What `orgmfa doctor --output json` prints: every check of every account; `ok` where none is a problem."""
+    """What `orgmfa doctor --output json` prints: all checks; `ok` is true where none is a problem."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -99,7 +96,7 @@ class DoctorReport(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What several accounts have in common, or one thing about the run as a whole (no account IDs)."""
+    """A result that one or several accounts share, or one about the run as a whole (no account IDs)."""
 
     name: CheckName
     status: CheckStatus
@@ -115,12 +112,17 @@ def build_doctor_report(checks: Iterable[Check]) -> DoctorReport:
 
 
 def group_checks(checks: Iterable[Check]) -> tuple[Finding, ...]:
-    """Return what was found, in the order of CheckName and each worst first; accounts with the same finding as one."""
+    """Return the findings, in the order of CheckName, each worst first; accounts with the same result share one."""
     groups: dict[tuple[object, ...], list[Check]] = defaultdict(list)
     for check in checks:
         groups[check.name, check.status, _general(check.message, check), _general(check.remedy, check)].append(check)
-    findings = (_finding(members) for members in groups.values())
-    return tuple(sorted(findings, key=_place))
+    names, statuses = list(CheckName), list(CheckStatus)
+    return tuple(
+        sorted(
+            map(_finding, groups.values()),
+            key=lambda one: (names.index(one.name), statuses.index(one.status), -len(one.account_ids)),
+        )
+    )
 
 
 def _finding(checks: list[Check]) -> Finding:
@@ -136,12 +138,5 @@ def _finding(checks: list[Check]) -> Finding:
     )
 
 
-def _place(finding: Finding) -> tuple[int, int, int]:
-    return _NAMES.index(finding.name), _STATUSES.index(finding.status), -len(finding.account_ids)
-
-
 def _general(text: str, check: Check) -> str:
     return text if check.account_id is None else text.replace(check.account_id, ANY_ACCOUNT)
-
-
-_NAMES, _STATUSES = tuple(CheckName), tuple(CheckStatus)

@@ -1,6 +1,6 @@
-"""The whole examination: who calls, which organization and accounts, what a run needs once, then account by account.
+"""All checks of `orgmfa doctor`: configuration, caller, organization, deployment, then each account.
 
-Whatever one check finds, the others are still made. Nothing is written in any account.
+A check that fails does not stop the others. Nothing is written in any account.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,14 +35,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DoctorRun:
-    """What was found, and what people call the accounts."""
+    """The report, and the name or alias of each account."""
 
     report: DoctorReport
     title_by_account_id: Mapping[str, str]
 
 
 def run_checks(tools: DoctorContext) -> DoctorRun:
-    """Return what was found. Raises ConfigError where an account or OU that was asked for does not exist."""
+    """Make all checks and return them. Raises ConfigError where an account or OU that was asked for does not exist."""
     config, caller = tools.config, tools.caller
     who = f"{caller.arn}, account {caller.account_id}, partition {caller.partition}"
     checks = [
@@ -66,7 +66,7 @@ def run_checks(tools: DoctorContext) -> DoctorRun:
 
 
 def _find_organization(tools: DoctorContext) -> tuple[Organization | None, Check]:
-    """Return the caller's organization, and whether it is the one that the configuration names."""
+    """Return the caller's organization, and the check whether it is the one that the configuration names."""
     name, expected = CheckName.ORGANIZATION, tools.config.organization.id
     try:
         found = tools.directory.describe_organization(tools.caller.partition)
@@ -82,7 +82,7 @@ def _find_organization(tools: DoctorContext) -> tuple[Organization | None, Check
 
 
 def _find_accounts(tools: DoctorContext) -> tuple[list[Account], Check]:
-    """Return the accounts that were asked for, and whether the organization could be listed."""
+    """Return the accounts that were asked for, and the check whether the organization could be listed."""
     name = CheckName.ACCOUNTS
     try:
         accounts = list({account.id: account for account in _select(tools)}.values())
@@ -98,7 +98,7 @@ def _find_accounts(tools: DoctorContext) -> tuple[list[Account], Check]:
 
 
 def _select(tools: DoctorContext) -> Iterator[Account]:
-    """Yield the accounts asked for; where IDs name them, one page proves that the organization can be listed."""
+    """Yield the accounts that were asked for; where all are IDs, one page is listed to see whether that works."""
     request, organization = tools.request, tools.config.organization
     watched = (*organization.include_ous, *organization.exclude_ous, *request.ou_ids)
     targets = request.targets
@@ -124,13 +124,13 @@ def _aliases(tools: DoctorContext) -> Mapping[str, str]:
     try:
         return tools.alias_by_account_id()
     except ArchiveError:
-        return {}  # the check of the archive tells
+        return {}  # the check of the archive reports it
 
 
 def _examine_accounts(
     accounts: list[Account], organization: Organization, tools: DoctorContext
 ) -> list[tuple[Account, CheckedAccount]]:
-    """Return what was found in each account, in the order of the listing."""
+    """Return the checks of each account, in the order of the listing."""
 
     def work(account: Account) -> CheckedAccount:
         skipped = skip_account(account, organization, tools.config.organization)
@@ -151,7 +151,7 @@ def _examine_accounts(
 
 
 def _unexamined(done: TaskResult[Account, CheckedAccount], tools: DoctorContext) -> CheckedAccount:
-    """Return the line of an account whose examination never came to its end."""
+    """Return the check of an account that was not looked at, or where the program failed unexpectedly."""
     account = done.item
     if done.error is None:
         message = f"not looked at: {tools.cancellation.reason or 'interrupted'}"

@@ -1,7 +1,7 @@
-"""Which of the calls of a run a service control policy may deny. Pure, and never certain.
+"""Which calls of a run a service control policy (SCP) may deny. Pure.
 
-Only denies without a condition are told: whether a condition spares the roles cannot be judged from its text alone.
-What a policy leaves unallowed is not judged either. So nothing found is no promise.
+Only denies without a condition count: the text of a condition does not tell whether it spares the roles. What a policy
+does not allow is not judged either. So an SCP that is not reported can still deny a call.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from orchestrator.domain.policy_document import read_document
 
 
 def list_denied(document: str, actions: Iterable[str], resources: Sequence[str]) -> tuple[str, ...]:
-    """Return those of the actions that a policy may deny on any of the resources, whoever calls.
+    """Return the actions that a policy may deny on any of the resources.
 
     Raises ValueError for what is not a policy document, or can be read in two ways.
     """
@@ -40,7 +40,7 @@ def _covers(deny: Mapping[str, Any], action: str, resources: Sequence[str]) -> b
 
 
 def _in_any_account(pattern: str) -> str:
-    """Return an ARN pattern without the account that it names: which of ours it means does not matter here."""
+    """Return an ARN pattern with any account in place of the one that it names."""
     fields = pattern.split(":", 5)
     return ":".join([*fields[:4], "*", fields[5]]) if len(fields) == 6 else pattern  # noqa: PLR2004 - the fields of an ARN
 

@@ -1,7 +1,4 @@
-"""How an examination reads in a terminal or a CI log: a line a check, accounts with the same finding on one.
-
-For the command line alone: the Lambda has no rich.
-"""
+"""The table of `orgmfa doctor` in a terminal or a CI log, a row for each finding. The Lambda has no rich."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -15,13 +12,13 @@ from orchestrator.doctor.run import DoctorRun
 from orchestrator.output.terminal import plain, tidy
 
 MAX_ACCOUNTS = 10
-"""How many accounts of one finding are named; the rest is counted."""
+"""How many accounts of one finding are named; the others are counted."""
 
 _COLOURS = {CheckStatus.PROBLEM: "bold red", CheckStatus.UNKNOWN: "yellow", CheckStatus.OK: "green"}
 
 
 def print_examination(examination: DoctorRun, console: Console) -> None:
-    """Print what was found, in the order of the checks and each worst first, ending in one sentence."""
+    """Print the findings in the order of the checks, each worst first, and a sentence that counts the problems."""
     findings = group_checks(examination.report.checks)
     # With NO_COLOR rich alone would still write bold.
     styles = {f"doctor.{status}": "none" if console.no_color else colour for status, colour in _COLOURS.items()}
@@ -69,8 +66,6 @@ def _summary(findings: Sequence[Finding]) -> str:
     problems, unknown = (
         sum(finding.status is status for finding in findings) for status in (CheckStatus.PROBLEM, CheckStatus.UNKNOWN)
     )
-    known = f"{unknown:,} could not be known" if unknown else ""
-    if not problems:
-        return f"No problem found{f'; {known}' if known else ''}. Nothing was changed in any account."
-    count = f"{problems:,} problem{'' if problems == 1 else 's'}"
-    return f"{count}{f'; {known}' if known else ''}. Nothing was changed in any account."
+    count = f"{problems:,} problem{'' if problems == 1 else 's'}" if problems else "No problem found"
+    known = f"; {unknown:,} could not be known" if unknown else ""
+    return f"{count}{known}. Nothing was changed in any account."
