@@ -1,6 +1,6 @@
-"""Fills one account of moto, call by call, as people and the StackSet would have filled it over the years.
+"""Makes the IAM resources of one sample account in moto: those of the StackSet, and users with what they have.
 
-What lies in the past is written into moto's own state: when users were made, devices enrolled, access keys last used.
+Times in the past are written into moto's own state: when users were made, devices enrolled, access keys last used.
 """
 
 import json
@@ -22,36 +22,12 @@ if TYPE_CHECKING:
 PARTITION = "aws"
 _SETTINGS = Config()
 _READS = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
-_POLICIES = (
-    "S3DataRead",
-    "AthenaQueries",
-    "GlueJobs",
-    "RedshiftRead",
-    "KinesisRead",
-    "EmrNotebooks",
-    "LakeFormationGrants",
-    "QuickSightAuthor",
-    "StepFunctionsRead",
-    "CloudWatchLogsRead",
-)
-_GROUPS = (
-    "developers",
-    "analysts",
-    "data-engineers",
-    "on-call",
-    "release-managers",
-    "cost-reporters",
-    "dashboard-authors",
-    "incident-responders",
-    "support",
-    "auditors",
-)
 
 
 def furnish_account(
     iam: "IAMClient", account: SampleAccount, *, trusts: str, organization_id: str, now: datetime
 ) -> None:
-    """Put into an account what stands there: alias, the StackSet's resources, users with what they have.
+    """Make the IAM resources of an account: alias, those of the StackSet, users with what they have.
 
     `trusts` is the account whose principals may assume the member roles, of this organization alone.
     """
@@ -60,14 +36,15 @@ def furnish_account(
     if account.has_member_roles:
         _deploy_stack(iam, account, trusts=trusts, organization_id=organization_id)
     most_policies = max((user.policies for user in account.users), default=0)
-    arns = [_create_policy(iam, name, _READS) for name in _POLICIES[:most_policies]]
-    for group in _GROUPS[: max((user.groups for user in account.users), default=0)]:
+    arns = [_create_policy(iam, f"team-policy-{number}", _READS) for number in range(1, most_policies + 1)]
+    groups = [f"team-{number}" for number in range(1, max((user.groups for user in account.users), default=0) + 1)]
+    for group in groups:
         iam.create_group(GroupName=group)
     for user in account.users:
         _create_user(iam, user)
         for arn in arns[: user.policies]:
             iam.attach_user_policy(UserName=user.name, PolicyArn=arn)
-        for group in _GROUPS[: user.groups]:
+        for group in groups[: user.groups]:
             iam.add_user_to_group(UserName=user.name, GroupName=group)
         _enforce(iam, account, user)
         _enrol(iam, account, user)
@@ -143,5 +120,5 @@ def _backdate(account_id: str, user: SampleUser, now: datetime) -> None:
 
 
 def naive_utc(moment: datetime) -> datetime:
-    """Return a moment in the form in which moto keeps moments."""
+    """Return a moment as moto stores it: in UTC, without a time zone."""
     return moment.astimezone(UTC).replace(tzinfo=None)

@@ -1,4 +1,4 @@
-"""Makes moto answer as AWS would where it does not: handlers of botocore's events, registered before a client is made.
+"""Handlers of botocore's events that add to moto what AWS does and moto lacks, registered before a client is made.
 
 - AssumeRole of a role that does not exist is refused (moto grants every role).
 - A service control policy that denies everything does so (moto knows SCPs as texts alone).
@@ -7,14 +7,15 @@
 - GetAccountSummary tells of the root user and of a raised quota (moto: no password, no MFA, always 10).
 - The credential report is two hours old and has a row of the root user (moto: made just now, dated 2015, no root).
 
-Nothing is kept here: what is true stands in the sample and in moto's state, where `building` and `furnishing` have put
-account IDs and moments in the past. What is not imitated: the permissions of the roles, and what EnforceMFA denies.
+Nothing is stored here: the handlers read the sample and moto's state, into which `organization_fixtures` and
+`iam_fixtures` have written account IDs and times. Not imitated: permissions of the roles, and what EnforceMFA denies.
 """
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from io import StringIO
 from typing import Any, Protocol
 
@@ -35,24 +36,24 @@ Refusal = tuple[AWSResponse, dict[str, Any]]
 
 
 class Sessions(Protocol):
-    """The sessions from which the clients are made: of the hub, and of whichever member account a call is in."""
+    """The sessions that clients are made from: of the account that runs the program, and of the member accounts."""
 
     @property
     def hub(self) -> boto3.Session:
-        """Speaks for the account that runs the program."""
+        """The session of the account that runs the program."""
         ...
 
     @property
     def member(self) -> boto3.Session:
-        """Speaks for a member account."""
+        """The session of whichever member account a call is made in."""
         ...
 
 
 def inject(sessions: Sessions, accounts: Mapping[str, SampleAccount], now: datetime) -> None:
     """Register all handlers on both sessions."""
-    hub, member = _Hub(sessions.hub), _Member(sessions.member, accounts, now - REPORT_AGE)
+    member = _Member(sessions.member, accounts, now - REPORT_AGE)
     handlers: tuple[tuple[boto3.Session, str, Callable[..., Any]], ...] = (
-        (sessions.hub, "before-call.sts.AssumeRole", hub.refuse_missing_role),
+        (sessions.hub, "before-call.sts.AssumeRole", partial(_refuse_missing_role, sessions.hub)),
         (sessions.member, "before-call.iam", member.refuse_by_scp),
         (sessions.member, "before-call.iam.AttachUserPolicy", member.refuse_over_policy_quota),
         (sessions.member, "before-call.iam.AddUserToGroup", member.refuse_over_group_quota),
@@ -64,18 +65,12 @@ def inject(sessions: Sessions, accounts: Mapping[str, SampleAccount], now: datet
         session.events.register(event, handler)
 
 
-@dataclass(frozen=True, slots=True)
-class _Hub:
-    """The handlers of calls from the hub."""
-
-    session: boto3.Session
-
-    def refuse_missing_role(self, params: Mapping[str, Any], **_: object) -> Refusal | None:
-        """Return the refusal of an AssumeRole whose role does not exist; None lets the call go on."""
-        arn = params["body"]["RoleArn"]
-        if arn in {role.arn for role in iam_backends[arn.split(":")[4]][PARTITION].roles.values()}:
-            return None
-        return _refuse_access(self.session, "sts:AssumeRole", arn)
+def _refuse_missing_role(session: boto3.Session, params: Mapping[str, Any], **_: object) -> Refusal | None:
+    """Return the refusal of an AssumeRole whose role does not exist; None lets the call go on."""
+    arn = params["body"]["RoleArn"]
+    if arn in {role.arn for role in iam_backends[arn.split(":")[4]][PARTITION].roles.values()}:
+        return None
+    return _refuse_access(session, "sts:AssumeRole", arn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +88,18 @@ class _Member:
         return _refuse_access(self.session, f"iam:{model.name}", "* with an explicit deny in a service control policy")
 
     def refuse_over_policy_quota(self, params: Mapping[str, Any], **_: object) -> Refusal | None:
-        """Return the refusal of one managed policy too many; attaching again what is attached succeeds."""
-        account, user = self._account(), self._user(params)
-        attached, arn = user.managed_policies if user else {}, params["body"]["PolicyArn"]
-        if arn in attached or len(attached) < account.policies_per_user:
-            return None
-        return _refuse_over_quota("PoliciesPerUser", account.policies_per_user)
+        """Return the refusal of one managed policy too many; one that is attached may be attached again."""
+        user, arn = self._user(params), params["body"]["PolicyArn"]
+        return _refuse_over_quota(
+            arn, user.managed_policies if user else (), quota="PoliciesPerUser", size=self._account().policies_per_user
+        )
 
     def refuse_over_group_quota(self, params: Mapping[str, Any], **_: object) -> Refusal | None:
-        """Return the refusal of one group too many; adding again to the same group succeeds."""
-        account, user = self._account(), self._user(params)
-        groups = user.group_list if user else []
-        if params["body"]["GroupName"] in groups or len(groups) < account.groups_per_user:
-            return None
-        return _refuse_over_quota("GroupsPerUser", account.groups_per_user)
+        """Return the refusal of one group too many; a member may be added again."""
+        user, group = self._user(params), params["body"]["GroupName"]
+        return _refuse_over_quota(
+            group, user.group_list if user else (), quota="GroupsPerUser", size=self._account().groups_per_user
+        )
 
     def simulate(self, params: Mapping[str, Any], **_: object) -> Refusal:
         """Return the simulator's answer: only a permissions boundary of the sample denies anything."""
@@ -128,7 +121,7 @@ class _Member:
         return _answer(200, {"EvaluationResults": results, "IsTruncated": False})
 
     def complete_summary(self, parsed: dict[str, Any], **_: object) -> None:
-        """Put into an account summary what it says of the root user and the quotas."""
+        """Add the root user and the quotas to an account summary."""
         account = self._account()
         if "SummaryMap" in parsed:
             parsed["SummaryMap"] |= {
@@ -139,7 +132,7 @@ class _Member:
             }
 
     def complete_report(self, parsed: dict[str, Any], **_: object) -> None:
-        """Put into a credential report the root user, and take out what happened after it was made."""
+        """Add the root user to a credential report, and take out what happened after the report was made."""
         if "Content" in parsed:
             text = StringIO()
             rows = csv.DictReader(StringIO(parsed["Content"].decode()))
@@ -161,7 +154,7 @@ class _Member:
         }
 
     def _rows_then(self, rows: Iterable[dict[str, str]]) -> Iterator[dict[str, str]]:
-        """Yield the rows of the users there were when the report was made, with the devices they had then."""
+        """Yield the rows of the users that existed when the report was made, with the devices that they had then."""
         then, users = naive_utc(self.report_made_at), iam_backends[self._account().id][PARTITION].users
         for row in rows:
             user = users[row["user"]]
@@ -177,7 +170,7 @@ class _Member:
 
 
 def _access_key(session: boto3.Session) -> str:
-    """Return the access key with which a session signs, where the call is right now."""
+    """Return the ID of the access key that a session signs with at this moment."""
     credentials = session.get_credentials()
     return (credentials and credentials.get_frozen_credentials().access_key) or ""
 
@@ -189,17 +182,19 @@ def _refuse_access(session: boto3.Session, action: str, resource: str) -> Refusa
     return _refuse(403, "AccessDenied", f"User: {name} is not authorized to perform: {action} on resource: {resource}")
 
 
-def _refuse_over_quota(quota: str, size: int) -> Refusal:
+def _refuse_over_quota(added: str, present: Collection[str], *, quota: str, size: int) -> Refusal | None:
+    if added in present or len(present) < size:
+        return None
     return _refuse(409, "LimitExceeded", f"Cannot exceed quota for {quota}: {size}")
 
 
 def _refuse(status: int, code: str, message: str) -> Refusal:
-    """Return an error that botocore takes for one from AWS."""
+    """Return an error in the form of one from AWS."""
     return _answer(status, {"Error": {"Type": "Sender", "Code": code, "Message": message}})
 
 
 def _answer(status: int, fields: dict[str, Any]) -> Refusal:
-    """Return an answer that botocore takes for one from AWS."""
+    """Return an answer in the form of one from AWS."""
     metadata = {"HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0}
     return AWSResponse("", status, HTTPHeaders(), None), fields | {"ResponseMetadata": metadata}
 

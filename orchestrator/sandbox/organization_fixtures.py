@@ -1,4 +1,4 @@
-"""Makes a sample organization in moto: organization, units and accounts by the API, then IAM in each by `furnishing`.
+"""Makes a sample organization in moto: organization, units and accounts by the API, then IAM by `iam_fixtures`.
 
 No call can choose an account's ID or name the management account; these are written into moto's own state.
 """
@@ -32,7 +32,7 @@ def build_organization(sample: SampleOrganization, now: datetime) -> "Credential
     operator = _assume(sts, sample.management_account.id, OPERATOR_ROLE)
     organizations = _client(session, "organizations", operator)
     with _same_draws():
-        _Tree(organizations, sample).grow()
+        _Tree(organizations, sample).create()
     organization_id = organizations.describe_organization()["Organization"]["Id"]
     for account in sample.all_accounts():
         iam = _client(session, "iam", _assume(sts, account.id, _ACCESS_ROLE))
@@ -42,7 +42,7 @@ def build_organization(sample: SampleOrganization, now: datetime) -> "Credential
 
 @contextmanager
 def _same_draws() -> Iterator[None]:
-    """Have moto draw the same IDs of organization and units on each run (moto docs, 'Deterministic identifiers')."""
+    """Context manager: moto gives organization and units the same IDs on each run ('Deterministic identifiers')."""
     state = mock_random.getstate()
     mock_random.seed(_SEED)
     try:
@@ -57,7 +57,7 @@ def _assume(sts: "STSClient", account_id: str, role: str) -> "CredentialsTypeDef
 
 
 def _client(session: boto3.Session, service: Any, credentials: "CredentialsTypeDef") -> Any:  # noqa: ANN401 - the caller's service decides
-    """Return a client that speaks for the account of these credentials."""
+    """Return a client that uses these credentials."""
     return session.client(
         service,
         aws_access_key_id=credentials["AccessKeyId"],
@@ -67,13 +67,13 @@ def _client(session: boto3.Session, service: Any, credentials: "CredentialsTypeD
 
 
 class _Tree:
-    """Grows the units and accounts of a sample under the root."""
+    """Makes the units and accounts of a sample, from the root down."""
 
     def __init__(self, organizations: "OrganizationsClient", sample: SampleOrganization) -> None:
         self._organizations = organizations
         self._sample = sample
 
-    def grow(self) -> None:
+    def create(self) -> None:
         """Make the organization with all its units and accounts."""
         management = self._sample.management_account
         self._organizations.create_organization(FeatureSet="ALL")
@@ -92,17 +92,15 @@ class _Tree:
 
     def _add_account(self, account: SampleAccount, unit_id: str) -> None:
         made = self._organizations.create_account(AccountName=account.name, Email=f"aws+{account.id}@larkspur.example")
-        self._give_id(made["CreateAccountStatus"]["AccountId"], account.id)
+        drawn_id = made["CreateAccountStatus"]["AccountId"]
+        self._moto_account(drawn_id).id = account.id
+        management_by_member = organizations_backends.master_accounts
+        management_by_member[account.id] = management_by_member.pop(drawn_id)
         self._organizations.move_account(
             AccountId=account.id, SourceParentId=self._root_id, DestinationParentId=unit_id
         )
         if account.is_suspended:
             self._organizations.close_account(AccountId=account.id)
-
-    def _give_id(self, drawn_id: str, account_id: str) -> None:
-        self._moto_account(drawn_id).id = account_id
-        management_by_member = organizations_backends.master_accounts
-        management_by_member[account_id] = management_by_member.pop(drawn_id)
 
     def _moto_account(self, account_id: str) -> Any:  # noqa: ANN401 - moto's own class
         backend = organizations_backends[self._sample.management_account.id][PARTITION]

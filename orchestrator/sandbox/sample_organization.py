@@ -1,4 +1,4 @@
-"""Larkspur, the sample organization: each situation that the product knows, at a place where it could happen.
+"""Larkspur, the sample organization: an example of each situation that the program knows.
 
 root
 |-- Larkspur (management account)  break-glass user, protected

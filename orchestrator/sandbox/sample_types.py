@@ -1,6 +1,6 @@
-"""The words in which a sample organization is written down: values only, no calls.
+"""The classes of a sample organization: accounts, units, users, keys. Values only, no calls.
 
-Moments are given as time that has passed, so that a sample is the same on every day. Defaults are what is ordinary.
+Times are given as ages, so that a sample is the same on every day. Defaults are the ordinary case.
 """
 
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ class SampleUser:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleAccount:
-    """An account. The flags say what is wrong with it, as far as the product can tell."""
+    """An account. The flags say what is wrong with it."""
 
     id: str
     name: str
@@ -71,7 +71,7 @@ class SampleAccount:
 
 @dataclass(frozen=True, slots=True)
 class SampleUnit:
-    """An organizational unit, with the accounts and the units right under it."""
+    """An organizational unit, with the accounts and the units directly under it."""
 
     name: str
     accounts: tuple[SampleAccount, ...] = ()
@@ -86,7 +86,7 @@ class SampleUnit:
 
 @dataclass(frozen=True, slots=True)
 class SampleOrganization:
-    """An organization: the management account, which stands right under the root, and the units."""
+    """An organization: the management account, which is directly under the root, and the units."""
 
     management_account: SampleAccount
     units: tuple[SampleUnit, ...]

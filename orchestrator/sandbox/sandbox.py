@@ -1,4 +1,4 @@
-"""Opens the embedded organization for a while: moto in this process, made-up credentials, a configuration that fits."""
+"""Opens the embedded organization: moto in this process, made-up credentials, a configuration that fits."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ from orchestrator.sandbox.sample_organization import LARKSPUR, MOBILE_DEVELOPMEN
 from orchestrator.sandbox.sample_types import SampleOrganization
 
 _FOREIGN = ("AWS_", "BOTO_", "MOTO_")
-"""Variables by these prefixes would lead out of the embedded organization, or change what moto answers."""
+"""Prefixes of variables that would lead out of the embedded organization, or change what moto answers."""
 _ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "sandbox",
     "AWS_SECRET_ACCESS_KEY": "sandbox",
@@ -43,16 +43,16 @@ class Sandbox:
     now: datetime
 
     def prepare(self, clients: Sessions) -> None:
-        """Have the clients that will be made from these sessions see what moto itself lacks."""
+        """Add to these sessions what moto lacks; clients made from them afterwards have it."""
         accounts = {account.id: account for account in self.organization.all_accounts()}
         inject(clients, accounts, self.now)
 
 
 @contextmanager
 def sandbox_organization(now: datetime | None = None) -> Iterator[Sandbox]:
-    """Have every AWS call of this process answered by the embedded organization, and by nothing else, meanwhile.
+    """Context manager: the embedded organization answers every AWS call of this process, and nothing else does.
 
-    All AWS settings of the environment are set aside, and restored in the end. `now` is what its dates are relative to.
+    All AWS settings of the environment are removed, and restored in the end. Its dates are relative to `now`.
     """
     now = (now or datetime.now(UTC)).replace(microsecond=0)
     with _own_environment(), mock_aws(config={"core": {"mock_credentials": False}}):

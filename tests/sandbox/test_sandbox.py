@@ -1,4 +1,4 @@
-"""The embedded organization, worked on by the real core: every situation comes out as DESIGN.md says."""
+"""The embedded organization, worked on by the real core: every situation comes out as EXPECTED says."""
 
 import json
 import os
