@@ -1,7 +1,5 @@
 """Sends the digest to Slack, once, by an incoming webhook or a bot token; the latter can attach a file to it too.
 
-What is sent is written elsewhere.
-
 The webhook URL and the token are credentials: they appear in no message, log or exception.
 """
 
@@ -9,10 +7,9 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
@@ -20,6 +17,7 @@ from orchestrator.domain.environment import SlackCredentials
 from orchestrator.domain.errors import ConfigError, DigestError
 
 if TYPE_CHECKING:
+    from slack_sdk import WebClient
     from slack_sdk.http_retry import HttpResponse, RetryHandler, RetryState
 
 MAX_TRIES = 5
@@ -72,12 +70,14 @@ _NO_WEBHOOK_ATTACHES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(NamedTuple):
     """What Slack answered: the HTTP status and one word, `ok` or the reason of a refusal."""
 
     status: int
     word: str
+
+
+_TAKEN = _Answer(_OK, "ok")
 
 
 class SlackClient:
@@ -117,33 +117,32 @@ class SlackClient:
 
     def send(self, text: str, blocks: Sequence[Mapping[str, Any]]) -> None:
         """Post the message once. Raises DigestError where Slack refuses it, or does not answer."""
-        fault = self._attempt(partial(self._call, text, blocks), "digest")
-        if fault:
-            # Raised here, outside of any `except`: the errors of the SDK hold the URL, and none is to hang on ours.
-            raise DigestError(fault)
+        self._attempt(partial(self._post, text, blocks), "digest")
 
     def attach(self, filename: str, content: bytes, comment: str) -> None:
         """Upload a file into the thread of the message that was sent. Raises DigestError where Slack refuses it."""
-        fault = self._attempt(partial(self._upload, filename, content, comment), "page")
-        if fault:
-            raise DigestError(fault)
+        self._attempt(partial(self._upload, filename, content, comment), "page")
 
     def probe(self) -> str:
         """Return in words what Slack says of the credentials; nothing is posted.
 
         Raises DigestError where Slack does not accept them, or does not answer.
         """
-        fault = self._attempt(self._ask, "credentials")
-        if fault:
-            raise DigestError(fault)
+        self._attempt(self._test_credentials, "credentials")
         if self._webhook_url:
             return "Slack accepts the webhook (an empty message was refused as empty)"
         return f"Slack accepts the bot token; whether it may post into {self._channel}, the first digest shows"
 
-    def _attempt(self, call: Callable[[], _Answer], what: _What) -> str:
+    def _attempt(self, call: Callable[[], _Answer], what: _What) -> None:
+        """Raise DigestError where a call to Slack fails or is refused."""
+        if fault := self._find_fault(call, what):
+            # Raised here, outside of any `except`: the errors of the SDK hold the URL, and none is to hang on ours.
+            raise DigestError(fault)
+
+    def _find_fault(self, call: Callable[[], _Answer], what: _What) -> str:
         """Return what went wrong, or nothing."""
         try:
-            answer = call()
+            answer = _answer_of(call)
         except URLError as error:
             return f"{_describe_unreachable(error)}: check the network and the proxy (HTTPS_PROXY)"
         except (OSError, HTTPException):
@@ -156,34 +155,26 @@ class SlackClient:
             return f"Slack's answer could not be read ({type(error).__name__}): check the proxy (HTTPS_PROXY)"
         return _explain(answer, what)
 
-    def _call(self, text: str, blocks: Sequence[Mapping[str, Any]]) -> _Answer:
-        from slack_sdk import WebClient, WebhookClient  # noqa: PLC0415 - 100 ms that only a digest is to cost
-        from slack_sdk.errors import SlackApiError  # noqa: PLC0415 - as above
-
+    def _post(self, text: str, blocks: Sequence[Mapping[str, Any]]) -> _Answer:
         blocks = [dict(block) for block in blocks]
         message: dict[str, Any] = {"text": text, "blocks": blocks, "unfurl_links": False, "unfurl_media": False}
         if self._webhook_url:
-            sent = WebhookClient(self._webhook_url, **self._settings()).send_dict(message)
-            word = sent.body.strip()
-            return _Answer(sent.status_code, word if sent.status_code != _OK or word == "ok" else "")
-        try:
-            posted = WebClient(self._bot_token, **self._settings()).chat_postMessage(channel=self._channel, **message)
-        except SlackApiError as error:
-            return _Answer(error.response.status_code, str(error.response.get("error", "")))
+            answer = self._send_to_webhook(message)
+            return answer if answer.status != _OK or answer.word == "ok" else _Answer(_OK, "")
+        posted = self._web_client().chat_postMessage(channel=self._channel, **message)
         if posted.get("ts"):
             # The ID of the channel: an upload takes no name, which slack.channel can be.
             self._thread = posted.get("channel") or self._channel, posted.get("ts", "")
-        return _Answer(_OK, "ok")
+        return _TAKEN
 
     def _upload(self, filename: str, content: bytes, comment: str) -> _Answer:
-        from slack_sdk import WebClient  # noqa: PLC0415 - as above
-        from slack_sdk.errors import SlackApiError, SlackRequestError  # noqa: PLC0415 - as above
+        from slack_sdk.errors import SlackRequestError  # noqa: PLC0415 - as in _web_client
 
         if self._thread is None:
             return _Answer(_OK, "")
         channel, thread = self._thread
         try:
-            WebClient(self._bot_token, **self._settings()).files_upload_v2(
+            self._web_client().files_upload_v2(
                 filename=filename,
                 title=filename,
                 content=content,
@@ -191,34 +182,36 @@ class SlackClient:
                 thread_ts=thread,
                 initial_comment=comment,
             )
-        except SlackApiError as error:
-            return _Answer(error.response.status_code, str(error.response.get("error", "")))
         except SlackRequestError:  # the place where the file is put: not the Web API, and its answer is in no format
             return _Answer(_OK, "")
         except HTTPError as error:
             return _Answer(error.code, "")
-        return _Answer(_OK, "ok")
+        return _TAKEN
 
-    def _ask(self) -> _Answer:
+    def _test_credentials(self) -> _Answer:
         """Return how Slack answers an empty message to the webhook, or auth.test by the bot token.
 
         The answers of the Web API list the token's scopes in a header; where it is missing, nothing is held against it.
         """
-        from slack_sdk import WebClient, WebhookClient  # noqa: PLC0415 - as above
-        from slack_sdk.errors import SlackApiError  # noqa: PLC0415 - as above
-
         if self._webhook_url:
-            sent = WebhookClient(self._webhook_url, **self._settings()).send_dict({})
-            word = sent.body.strip()
-            return _Answer(_OK, "ok") if word in _EMPTY_REFUSED else _Answer(sent.status_code, word)
-        try:
-            answer = WebClient(self._bot_token, **self._settings()).auth_test()
-        except SlackApiError as error:
-            return _Answer(error.response.status_code, str(error.response.get("error", "")))
-        scopes = next((value for name, value in answer.headers.items() if name.lower() == "x-oauth-scopes"), "")
+            answer = self._send_to_webhook({})
+            return _TAKEN if answer.word in _EMPTY_REFUSED else answer
+        headers = self._web_client().auth_test().headers
+        scopes = next((value for name, value in headers.items() if name.lower() == "x-oauth-scopes"), "")
         given = scopes.replace(" ", "").split(",")
         may_post = not _POSTING_SCOPES.isdisjoint(given) and (not self._attaches or _UPLOADING_SCOPE in given)
-        return _Answer(_OK, "ok" if may_post or not scopes else "missing_scope")
+        return _TAKEN if may_post or not scopes else _Answer(_OK, "missing_scope")
+
+    def _send_to_webhook(self, message: dict[str, Any]) -> _Answer:
+        from slack_sdk import WebhookClient  # noqa: PLC0415 - as in _web_client
+
+        sent = WebhookClient(self._webhook_url, **self._settings()).send_dict(message)
+        return _Answer(sent.status_code, sent.body.strip())
+
+    def _web_client(self) -> "WebClient":
+        from slack_sdk import WebClient  # noqa: PLC0415 - 100 ms that only a digest is to cost
+
+        return WebClient(self._bot_token, **self._settings())
 
     def _settings(self) -> dict[str, Any]:
         """Return what every client of the SDK is made with."""
@@ -282,10 +275,20 @@ def _make_retry_handler(sleep: Callable[[float], None]) -> "RetryHandler":
     return Patience(max_retry_count=MAX_TRIES - 1)
 
 
+def _answer_of(call: Callable[[], _Answer]) -> _Answer:
+    """Return Slack's answer to a call, a refusal of the Web API too."""
+    from slack_sdk.errors import SlackApiError  # noqa: PLC0415 - as in SlackClient
+
+    try:
+        return call()
+    except SlackApiError as error:
+        return _Answer(error.response.status_code, str(error.response.get("error", "")))
+
+
 def _explain(answer: _Answer, what: _What) -> str:
     """Return why an answer is a refusal, and what to do about it; nothing where Slack took what it was given."""
-    status, word = answer.status, answer.word
-    if status == _OK and word == "ok":
+    status, word = answer
+    if answer == _TAKEN:
         return ""
     if status >= _SERVER_ERROR:
         doubt = "" if status in _NOT_ACCEPTED or what == "credentials" else f"; the {what} may have arrived"
