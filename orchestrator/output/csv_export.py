@@ -8,9 +8,10 @@ import csv
 import re
 import unicodedata
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TextIO
 
+from orchestrator.output.words import format_iso
 from orchestrator.reports.report import AccountReport, ProblemReport, RunReport, UserReport
 
 COLUMNS = (
@@ -86,7 +87,7 @@ def _cell(value: str | int | datetime | None) -> str:
         case None:
             return ""
         case datetime():
-            return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+            return format_iso(value)
         case int():
             return str(value)
     return _FORMULA.sub(r"\1\2'", _on_one_line(value))

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from orchestrator.domain.assessment import find_exemption
 from orchestrator.domain.config import Exemption
 from orchestrator.domain.model import Mode, Outcome
+from orchestrator.output.words import count, some_of
 from orchestrator.reports.report import RunReport
 
 ANNOUNCED_AROUND_END = timedelta(days=14)
@@ -33,13 +34,9 @@ def _note(exemption: Exemption, known: tuple[Exemption, ...], report: RunReport,
     if exemption.until is not None and exemption.until < now.astimezone(UTC).date():
         return f"exemption {called} ended on {exemption.until:%Y-%m-%d} and no longer counts: remove it"
     matched = list(_matched(exemption, known, report, now=now))
-    shown = (
-        ", ".join(matched[:_NAMES_SHOWN] if names else [f"{len(matched)} user{'' if len(matched) == 1 else 's'}"])
-        or "nobody"
-    )
-    more = f" and {len(matched) - _NAMES_SHOWN} more" if names and len(matched) > _NAMES_SHOWN else ""
+    shown = some_of(matched, _NAMES_SHOWN) or "nobody" if names else count(len(matched), "user")
     ends = f"exemption {called} ends on {exemption.until:%Y-%m-%d} ({exemption.reason})"
-    return f"{ends}; in this run it matched {shown}{more}"
+    return f"{ends}; in this run it matched {shown}"
 
 
 def _matched(

@@ -1,16 +1,18 @@
-"""What Security Hub is told of a run, in its finding format (ASFF): who has no MFA, and who no longer has none. Pure.
+"""Security Hub findings of a run (ASFF): active for users without MFA, archived for users who enrolled or left. Pure.
 
 A finding belongs to the account that imports it (Security Hub user guide, BatchImportFindings: with the default product
-AwsAccountId must be the caller's); the member account stands in the ARN of the user. Each run states its findings anew
-under the same IDs, so one that is imported twice is one.
+AwsAccountId must be the caller's); the member account is named in the ARN of the user. A user's finding has the same ID
+in every run, so that importing it again updates it.
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from orchestrator.domain.model import Mode, Outcome, Product, Verdict
 from orchestrator.domain.outcomes import ENFORCED
+from orchestrator.output.words import format_iso
 from orchestrator.reports.history import History
 from orchestrator.reports.report import AccountReport, RunReport, UserReport
 from orchestrator.reports.stored_run import was_read
@@ -64,12 +66,12 @@ def _open_before(account_id: str, history: History) -> dict[str, datetime | None
     return {name: since.get(name) for name in sorted({*since, *history.open_in_base(account_id)})}
 
 
+@dataclass(frozen=True, slots=True)
 class _Writer:
     """Writes findings of one run for one product."""
 
-    def __init__(self, report: RunReport, product: Product) -> None:
-        self._report = report
-        self._product = product
+    report: RunReport
+    product: Product
 
     def failed(self, account: AccountReport, user: UserReport) -> Finding:
         """Return the active finding of a user without MFA."""
@@ -91,7 +93,7 @@ class _Writer:
     def passed(self, account_id: str, user_name: str, *, arn: str | None, since: datetime | None) -> Finding:
         """Return the archived finding of a user who has MFA by now, or is gone (then the ARN is not known)."""
         said = "is gone" if arn is None else "has an MFA device"
-        arn = arn or f"arn:{self._product.partition}:iam::{account_id}:user/{user_name}"
+        arn = arn or f"arn:{self.product.partition}:iam::{account_id}:user/{user_name}"
         return self._finding(account_id, user_name, arn=arn, since=since) | {
             "Title": f"IAM user {user_name} {said}",
             "Description": f"The IAM user {user_name} of account {account_id} had no MFA device, and {said} now.",
@@ -102,15 +104,15 @@ class _Writer:
 
     def _finding(self, account_id: str, user_name: str, *, arn: str, since: datetime | None) -> dict[str, Any]:
         """Return what an active and an archived finding of a user have in common."""
-        report, product = self._report, self._product
+        report, product = self.report, self.product
         return {
             "SchemaVersion": _SCHEMA_VERSION,
             "Id": f"orgmfa/{report.organization_id}/{account_id}/{user_name}",
             "ProductArn": product.arn,
             "GeneratorId": "orgmfa",
             "AwsAccountId": product.account_id,
-            "CreatedAt": _timestamp(since or report.started_at),
-            "UpdatedAt": _timestamp(report.finished_at),
+            "CreatedAt": format_iso(since or report.started_at),
+            "UpdatedAt": format_iso(report.finished_at),
             "Resources": [{"Type": "AwsIamUser", "Id": arn, "Partition": product.partition}],
         }
 
@@ -136,7 +138,3 @@ def _remedy(user: UserReport) -> str:
     if user.outcome in ENFORCED:
         return f"{_ENROL} EnforceMFA is in force."
     return f"{_ENROL} orgmfa apply attaches EnforceMFA." if user.outcome is Outcome.PLANNED else _ENROL
-
-
-def _timestamp(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

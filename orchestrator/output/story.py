@@ -15,7 +15,10 @@ from orchestrator.reports.compressed import CompressedList
 from orchestrator.reports.report import AccountReport, RunReport, Totals
 
 _RUN_LIMIT = re.compile(r"(?P<planned>\d+) changes planned, limits\.max_changes_per_run is (?P<limit>\d+)")
+INCOMPLETE = "The accounts could not be listed to the end: some are missing here."
 _NOTHING = {Mode.PLAN: "nothing to enforce", Mode.APPLY: "nothing to enforce", Mode.RELEASE: "nobody to release"}
+_Counted = tuple[int, str, str]
+"""A number, its noun, and what is said of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,6 @@ def tell_story(report: RunReport, *, keys_stop: bool, notes: Iterable[str] = ())
 def _sentence(report: RunReport, causes: Sequence[Cause]) -> Iterator[str]:
     """Yield the parts of: 214 accounts, 41 users without MFA, 17 enforced today, 3 accounts failed."""
     totals = report.totals
-    to_fix = _users_to_fix(causes)
     yield count(totals.accounts, "account")
     if totals.users and totals.compliant == totals.users and report.complete and not totals.failed + totals.not_reached:
         yield "every user has MFA"
@@ -108,9 +110,7 @@ def _sentence(report: RunReport, causes: Sequence[Cause]) -> Iterator[str]:
         if number := totals.of(outcome):
             today = "" if outcome is Outcome.PLANNED else " today"
             yield f"{number:,} {label_of(outcome, report.mode)}{today}"
-    if to_fix:
-        yield f"{count(to_fix, 'user')} to fix"
-    yield from _unfinished(totals)
+    yield from _counted((_users_to_fix(causes), "user", "to fix"), *_unfinished(totals))
 
 
 def _news(report: RunReport, causes: Sequence[Cause]) -> Iterator[str]:
@@ -120,8 +120,7 @@ def _news(report: RunReport, causes: Sequence[Cause]) -> Iterator[str]:
     roots = sum(len(cause.members) for cause in causes if cause.subject is Subject.ROOT_USER)
     numbers = [
         (len(report.errors), "error", ""),
-        (totals.failed, "account", "failed"),
-        (totals.not_reached, "account", "not reached"),
+        *_unfinished(totals),
         (_users_to_fix(causes), "user", "to fix"),
         (roots, "root user", "without MFA"),
         (len(changes.enforcement_undone) if changes else 0, "enforcement", "undone by others"),
@@ -132,7 +131,7 @@ def _news(report: RunReport, causes: Sequence[Cause]) -> Iterator[str]:
         numbers.append((totals.already_enforced, "user", label_of(Outcome.ALREADY_ENFORCED, mode)))
     if not report.complete:
         yield "incomplete"
-    yield from (f"{count(number, noun)} {words}".rstrip() for number, noun, words in numbers if number)
+    yield from _counted(*numbers)
 
 
 def _users_to_fix(causes: Iterable[Cause]) -> int:
@@ -145,8 +144,9 @@ def _find_gate(causes: Iterable[Cause]) -> Gate | None:
     return Gate(int(found["planned"]), int(found["limit"])) if found else None
 
 
-def _unfinished(totals: Totals) -> Iterator[str]:
-    if totals.failed:
-        yield f"{count(totals.failed, 'account')} failed"
-    if totals.not_reached:
-        yield f"{count(totals.not_reached, 'account')} not reached"
+def _unfinished(totals: Totals) -> tuple[_Counted, ...]:
+    return (totals.failed, "account", "failed"), (totals.not_reached, "account", "not reached")
+
+
+def _counted(*numbers: _Counted) -> Iterator[str]:
+    return (f"{count(number, noun)} {words}".rstrip() for number, noun, words in numbers if number)

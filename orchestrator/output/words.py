@@ -1,4 +1,4 @@
-"""The words that all views of a report share: counts, names, dates, ages, names of statuses and stages. Pure.
+"""Words that all views of a report share: counts, names, dates, ages, labels of statuses and stages. Pure.
 
 Plain text throughout: each view makes it safe for its own medium.
 """
@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from orchestrator.domain.model import DeviceKind, Mode, Outcome, Stage, Status, Verdict, Via
 from orchestrator.domain.outcomes import OUTCOMES, Tone, label_of
-from orchestrator.reports.report import AccountReport, UserReport
+from orchestrator.reports.report import AccountReport, RunReport, UserReport
 
 
 class Named(Protocol):
@@ -79,11 +79,11 @@ def list_counts(counted: Iterable[tuple[int, str]]) -> str:
     return ", ".join(f"{number:,} {words}" for number, words in counted if number)
 
 
-def some_of(names: Sequence[str], most: int, noun: str = "") -> str:
-    """Return the first names, and how many more there are."""
-    hidden = len(names) - most
+def some_of(names: Sequence[str], most: int, noun: str = "", *, total: int | None = None, separator: str = ", ") -> str:
+    """Return the first names, and how many more of all there are: `total`, where not all names are given."""
+    hidden = (len(names) if total is None else total) - most
     more = f" and {count(hidden, f'more {noun}') if noun else f'{hidden:,} more'}" if hidden > 0 else ""
-    return ", ".join(names[:most]) + more
+    return separator.join(names[:most]) + more
 
 
 def capitalized(words: str) -> str:
@@ -97,7 +97,7 @@ def visible(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return text from outside on one line, as `visible` does, with single blanks."""
+    """Return text from outside on one line with single spaces, made harmless as by `visible`."""
     return " ".join(visible(text).split())
 
 
@@ -112,14 +112,9 @@ def title_and_id(account: Named) -> str:
     return title if title == account_id else f"{title} ({account_id})"
 
 
-def word_of(outcome: Outcome, mode: Mode) -> Word:
-    """Return what an outcome is called in a run of this mode, and how grave it is."""
-    return Word(label_of(outcome, mode), OUTCOMES[outcome].tone)
-
-
 def words_of_outcomes(mode: Mode) -> dict[Outcome, Word]:
     """Return what the outcomes are called in a run of this mode, worst first."""
-    return {outcome: word_of(outcome, mode) for outcome in OUTCOMES}
+    return {outcome: Word(label_of(outcome, mode), row.tone) for outcome, row in OUTCOMES.items()}
 
 
 def state_of(user: UserReport, mode: Mode) -> str:
@@ -156,21 +151,33 @@ def format_minute(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
+def format_iso(moment: datetime) -> str:
+    """Return date and time in UTC for programs: 2026-03-02T12:03:00Z."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def seconds_taken(report: RunReport) -> int:
+    """Return how many seconds a run took."""
+    return max(0, round((report.finished_at - report.started_at).total_seconds()))
+
+
 def days_between(since: datetime | None, until: datetime) -> int | None:
     """Return the whole days between two moments, none below zero; None where the first is unknown."""
     return None if since is None else max(0, (until - since) // timedelta(days=1))
 
 
-def days_left(user: UserReport, now: datetime) -> int | None:
-    """Return how many days of grace a user has left, a begun one counted whole, or None without grace."""
-    return None if user.grace_ends is None else max(0, -((now - user.grace_ends) // timedelta(days=1)))
+def longest_open(users: Iterable[UserReport], now: datetime) -> int | None:
+    """Return the days of the user who has been without MFA for longest, or None where no date is known."""
+    days = (days_between(user.open_since, now) for user in users)
+    return max((number for number in days if number is not None), default=None)
 
 
 def age(user: UserReport, now: datetime) -> str:
-    """Return how long a user has been without MFA, or how long it is still left alone; nothing on the first day."""
-    left, days = days_left(user, now), days_between(user.open_since, now)
-    if left is not None:
+    """Return how long a user has been without MFA, or how many days of grace are left; nothing on the first day."""
+    if user.grace_ends is not None:
+        left = max(0, -((now - user.grace_ends) // timedelta(days=1)))  # a begun day counts as a whole one
         return f"{count(left, 'day')} left"
+    days = days_between(user.open_since, now)
     return f"open {count(days, 'day')}" if days else ""
 
 

@@ -1,6 +1,6 @@
-"""The rows of the account list that stands in the page without any script. Pure.
+"""Rows of the account list for viewers that run no script. Pure.
 
-The script replaces this list by its own, made from `data`, with all accounts; this one is for viewers that run none.
+The script of the page replaces this list by its own, made from `data`, with all accounts.
 """
 
 from collections import Counter
@@ -16,6 +16,7 @@ from orchestrator.output.words import (
     Word,
     count,
     days_between,
+    longest_open,
     reason_of,
     words_of_outcomes,
 )
@@ -28,14 +29,14 @@ MAX_USERS = 50
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """An account of a report as the list shows it: its row, and what stands below."""
+    """An account of a report as the list shows it: its row, and the details below."""
 
     report: RunReport
     account: AccountReport
 
     @property
     def tags(self) -> Iterator[tuple[Word, str]]:
-        """What there is to know at a glance, each with a number before it where it counts users."""
+        """The tags of an account, each with a number before it where it counts users."""
         account = self.account
         if account.error:
             yield Word(account.error.code, STATUSES[account.status].tone), ""
@@ -49,8 +50,7 @@ class AccountRow:
     @property
     def longest_open(self) -> int | None:
         """For how many days the user has been without MFA who has been so for longest."""
-        days = (days_between(user.open_since, self.report.finished_at) for user in self.account.users)
-        return max((number for number in days if number is not None), default=None)
+        return longest_open(self.account.users, self.report.finished_at)
 
     @property
     def unread(self) -> str:

@@ -1,4 +1,4 @@
-"""What stands above the accounts: what to notice, how much of all is covered, who enrolled what. Pure."""
+"""The part of the page above the accounts: notices, tiles of coverage, devices that users enrolled. Pure."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -6,8 +6,8 @@ from typing import NamedTuple
 from orchestrator.domain.model import Outcome, Trigger, Verdict
 from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, Tone, label_of
 from orchestrator.output.causes import Subject
-from orchestrator.output.story import Story
-from orchestrator.output.words import DEVICES, STAGES, count, format_date, list_counts, some_of, title_of
+from orchestrator.output.story import INCOMPLETE, Story
+from orchestrator.output.words import DEVICES, STAGES, count, format_date, list_counts, seconds_taken, some_of, title_of
 from orchestrator.reports.report import ChangedAccount, ChangedUser, EnrolledUser, RunReport
 
 MAX_ERRORS = 20
@@ -42,18 +42,17 @@ class Tile(NamedTuple):
 
 def format_duration(report: RunReport) -> str:
     """Return how long a run took."""
-    seconds = max(0, round((report.finished_at - report.started_at).total_seconds()))
-    minutes, rest = divmod(seconds, 60)
+    minutes, rest = divmod(seconds_taken(report), 60)
     return f"{count(minutes, 'minute')} {rest} s" if minutes else f"{rest} s"
 
 
 def list_notices(story: Story) -> Iterator[Notice]:
-    """Yield what somebody should know before reading on."""
+    """Yield the gate of the run, its errors, root users without MFA, and access keys that stop working."""
     report = story.report
     if story.gate:
         yield Notice(Tone.BAD, story.gate.sentence)
     if not report.complete:
-        yield Notice(Tone.BAD, "The accounts could not be listed to the end: some are missing here.")
+        yield Notice(Tone.BAD, INCOMPLETE)
     for error in report.errors[:MAX_ERRORS]:
         said = (f": {error.message}" if error.message else "") + (f" Try: {error.remedy}" if error.remedy else "")
         yield Notice(Tone.BAD, said, f"Error {STAGES[error.stage]} ({error.code})")

@@ -18,13 +18,13 @@ from orchestrator.output.slack.text import (
     MAX_MESSAGE,
     MAX_NAMES,
     format_message,
-    format_name,
     format_remedy,
     label,
+    name_user,
     name_users,
 )
 from orchestrator.output.story import Story
-from orchestrator.output.words import VERDICTS, count
+from orchestrator.output.words import VERDICTS, count, list_policy_changes, some_of
 from orchestrator.reports.report import AccountReport, ChangedAccount, ChangedUser
 
 MAX_CAUSES = {Subject.ACCOUNT: 4, Subject.USER: 6, Subject.ROOT_USER: 1}
@@ -109,9 +109,8 @@ class SectionMaker:
     def _name_changed(self, users: Sequence[ChangedUser]) -> str:
         if not self.names:
             return count(len(users), "user")
-        notes = [(format_name(user.name), describe_changed_user(user)) for user in users[:MAX_NAMES]]
-        more = f" and {len(users) - MAX_NAMES:,} more" if len(users) > MAX_NAMES else ""
-        return ", ".join(f"{name} ({note})" if note else name for name, note in notes) + more
+        shown = [name_user(user.name, describe_changed_user(user)) for user in users[:MAX_NAMES]]
+        return some_of(shown, MAX_NAMES, total=len(users))
 
     def _findings(self) -> Iterator[Group]:
         """Yield the accounts with changes or with users still without MFA, most changes first."""
@@ -131,9 +130,7 @@ class SectionMaker:
             parts.append(f"{state}: {name_users(users, room, self.now)}")
             room = max(0, room - len(users))
         if account.policy_changes:
-            parts.append(
-                f"policy and group: {', '.join(change.replace('_', ' ') for change in account.policy_changes)}"
-            )
+            parts.append(f"policy and group: {list_policy_changes(account)}")
         return f"• {label(account)}: {'; '.join(parts)}"
 
 

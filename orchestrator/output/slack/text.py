@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from orchestrator.output.slack.mrkdwn import code, literal, prose
-from orchestrator.output.words import STAGES, Named, age, count
+from orchestrator.output.words import STAGES, Named, age, count, some_of
 from orchestrator.reports.report import ProblemReport, UserReport
 
 MAX_NAMES = 8
@@ -28,16 +28,14 @@ def label(account: Named) -> str:
 def name_users(users: Iterable[UserReport], room: int, now: datetime) -> str:
     """Return the names of users, at most `room` of them, each with its age, and how many more there are."""
     ordered = sorted(users, key=lambda user: (user.name.casefold(), user.name))
-    shown = [_name(user, now) for user in ordered[:room]]
-    if not shown:
+    if not room:
         return count(len(ordered), "user")
-    more = f" and {len(ordered) - room:,} more" if len(ordered) > room else ""
-    return ", ".join(shown) + more
+    return some_of([name_user(user.name, age(user, now)) for user in ordered[:room]], room, total=len(ordered))
 
 
-def format_name(name: str) -> str:
-    """Return the name of a user."""
-    return code(name, MAX_NAME) or "(no name)"
+def name_user(name: str, remark: str) -> str:
+    """Return the name of a user, with a remark where there is one."""
+    return (code(name, MAX_NAME) or "(no name)") + (f" ({remark})" if remark else "")
 
 
 def format_message(text: str, limit: int, *, names: bool) -> str:
@@ -57,8 +55,3 @@ def format_problem(problem: ProblemReport, *, names: bool) -> str:
     what = f"*Error {STAGES[problem.stage]}* ({literal(problem.code, MAX_CODE)})"
     said = f"{what}: {message}" if message else what
     return "\n".join(filter(None, (said, format_remedy(problem.remedy, names=names))))
-
-
-def _name(user: UserReport, now: datetime) -> str:
-    time = age(user, now)
-    return format_name(user.name) + (f" ({time})" if time else "")

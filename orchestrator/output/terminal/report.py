@@ -1,5 +1,6 @@
 """A report on a screen: what is to fix, the accounts in a table, what all of it comes to, what to do next."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -14,7 +15,17 @@ from orchestrator.output.change_summary import ChangeGroup, account_of, describe
 from orchestrator.output.story import Story, tell_story
 from orchestrator.output.terminal.layout import make_lines, make_theme, print_lines, tidy
 from orchestrator.output.terminal.table import View, make_table
-from orchestrator.output.words import STAGES, count, format_minute, list_counts, plain, some_of, title_and_id, title_of
+from orchestrator.output.words import (
+    STAGES,
+    count,
+    format_minute,
+    list_counts,
+    plain,
+    seconds_taken,
+    some_of,
+    title_and_id,
+    title_of,
+)
 from orchestrator.reports.report import ChangedAccount, ChangedUser, RunReport
 
 MAX_LINES = 100
@@ -26,15 +37,13 @@ MAX_NAMED = 3
 MAX_CHANGED = 10
 MAX_TEXT = 200
 
-_TOO_MUCH = 10**9
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """How much of a report is shown, and the commands that it names.
 
-    `every_row` lists all accounts, causes and names; `whole_texts` shows AWS's messages as they came. `options` are
-    those that a command of the same organization needs; `show_commands` is whether commands are named at all.
+    `every_row` lists all accounts, causes and names; `whole_texts` shows AWS's messages as they came. `address` is
+    where the report is archived: without one no command is named. `options` are those that such a command needs.
     """
 
     every_row: bool = False
@@ -44,7 +53,7 @@ class Shown:
 
     def most(self, number: int) -> int:
         """Return how many of something are shown."""
-        return _TOO_MUCH if self.every_row else number
+        return sys.maxsize if self.every_row else number
 
 
 def print_report(
@@ -69,9 +78,8 @@ def print_report(
 
 def _head(story: Story, width: int) -> Iterator[Text]:
     report = story.report
-    seconds = max(0, round((report.finished_at - report.started_at).total_seconds()))
     title = f"{report.mode.capitalize()} run {report.run_id} of {report.organization_id}"
-    yield from make_lines(f"{title}, {format_minute(report.started_at)}, {seconds:,} s", width)
+    yield from make_lines(f"{title}, {format_minute(report.started_at)}, {seconds_taken(report):,} s", width)
     yield from make_lines(", ".join(story.sentence), width)
     yield Text()
     if story.gate:
@@ -127,9 +135,8 @@ def _members(members: Sequence[Member], shown: Shown) -> str:
         runs = f" for {member.failing_runs:,} runs" if member.failing_runs > 1 and not member.users else ""
         users = f": {some_of([plain(user.name) for user in member.users], most)}" if member.users else ""
         named.append(f"{title_of(member) if users else title_and_id(member)}{runs}{users}")
-    hidden = len(members) - most
-    joined = ("; " if any(member.users for member in members) else ", ").join(named)
-    return joined + (f" and {count(hidden, 'more account')}" if hidden > 0 else "")
+    separator = "; " if any(member.users for member in members) else ", "
+    return some_of(named, most, "account", total=len(members), separator=separator)
 
 
 def _changes(story: Story, shown: Shown, width: int) -> Iterator[Text]:

@@ -24,8 +24,8 @@ from orchestrator.output.words import (
     VERDICTS,
     age,
     count,
-    days_between,
     list_policy_changes,
+    longest_open,
     plain,
     some_of,
     state_of,
@@ -103,8 +103,7 @@ def _table(accounts: Sequence[AccountReport], view: View) -> Table:
 
 def _cells(account: AccountReport, view: View) -> Iterator[Text]:
     numbers = (f"{len(account.users):,}", f"{count_without_mfa(account):,}") if is_read(account) else ("", "")
-    days = (days_between(user.open_since, view.story.report.finished_at) for user in account.users)
-    longest = max((number for number in days if number is not None), default=0)
+    longest = longest_open(account.users, view.story.report.finished_at)
     yield Text("\n".join(_names(account, view)))
     if view.is_wide:
         yield Text(plain(account.id))
