@@ -1,39 +1,46 @@
 """A RunReport as a table for spreadsheets: one row a user, as CSV. Pure but for the file it is given.
 
 Names and messages come from outside, and a spreadsheet takes a cell that begins like a formula for one: such cells get
-an apostrophe in front. Programs read the JSON of a report, where everything stands as it is.
+an apostrophe in front. Programs read the JSON of a report, which has the values unchanged.
 """
 
 import csv
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import TextIO
 
 from orchestrator.output.words import format_iso
 from orchestrator.reports.report import AccountReport, ProblemReport, RunReport, UserReport
 
-COLUMNS = (
-    "account_id",
-    "account_name",
-    "account_alias",
-    "account_ou",
-    "account_status",
-    "account_error",
-    "user",
-    "arn",
-    "verdict",
-    "mfa_device",
-    "mfa_enrolled_at",
-    "outcome",
-    "via",
-    "reason",
-    "console_password",
-    "active_access_keys",
-    "keys_last_used",
-    "open_since",
-)
+_Value = str | int | datetime | None
+
+_ACCOUNT_COLUMNS: Mapping[str, Callable[[AccountReport], _Value]] = {
+    "account_id": lambda account: account.id,
+    "account_name": lambda account: account.name,
+    "account_alias": lambda account: account.alias,
+    "account_ou": lambda account: account.ou,
+    "account_status": lambda account: account.status,
+    "account_error": lambda account: _describe_problem(account.error),
+}
+_USER_COLUMNS: Mapping[str, Callable[[UserReport], _Value]] = {
+    "user": lambda user: user.name,
+    "arn": lambda user: user.arn,
+    "verdict": lambda user: user.verdict,
+    "mfa_device": lambda user: user.mfa_device,
+    "mfa_enrolled_at": lambda user: user.mfa_enrolled_at,
+    "outcome": lambda user: user.outcome,
+    "via": lambda user: user.via,
+    "reason": lambda user: f"{user.error.code}: {user.error.message}" if user.error else user.reason,
+    "console_password": lambda user: (
+        None if user.console_password is None else "yes" if user.console_password else "no"
+    ),
+    "active_access_keys": lambda user: user.active_access_keys,
+    "keys_last_used": lambda user: user.keys_last_used,
+    "open_since": lambda user: user.open_since,
+}
+COLUMNS = (*_ACCOUNT_COLUMNS, *_USER_COLUMNS)
 
 BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 """Excel reads a CSV file without it in the code page of the computer, and names with accents come out wrong."""
@@ -53,35 +60,18 @@ def write_csv(report: RunReport, file: TextIO) -> None:
 
 
 def _rows(account: AccountReport) -> Iterator[list[str]]:
-    names = (account.id, account.name, account.alias, account.ou, account.status, _problem(account.error))
+    cells = [_cell(read(account)) for read in _ACCOUNT_COLUMNS.values()]
     for user in account.users:
-        yield [_cell(value) for value in (*names, *_user(user))]
+        yield [*cells, *(_cell(read(user)) for read in _USER_COLUMNS.values())]
     if not account.users:
-        yield [*map(_cell, names), *[""] * (len(COLUMNS) - len(names))]
+        yield cells + [""] * len(_USER_COLUMNS)
 
 
-def _user(user: UserReport) -> tuple[str | int | datetime | None, ...]:
-    return (
-        user.name,
-        user.arn,
-        user.verdict,
-        user.mfa_device,
-        user.mfa_enrolled_at,
-        user.outcome,
-        user.via,
-        f"{user.error.code}: {user.error.message}" if user.error else user.reason,
-        None if user.console_password is None else "yes" if user.console_password else "no",
-        user.active_access_keys,
-        user.keys_last_used,
-        user.open_since,
-    )
-
-
-def _problem(problem: ProblemReport | None) -> str | None:
+def _describe_problem(problem: ProblemReport | None) -> str | None:
     return None if problem is None else f"{problem.code} ({problem.stage}): {problem.message}"
 
 
-def _cell(value: str | int | datetime | None) -> str:
+def _cell(value: _Value) -> str:
     """Return a cell; nothing where the value is unknown."""
     match value:
         case None:
@@ -90,9 +80,6 @@ def _cell(value: str | int | datetime | None) -> str:
             return format_iso(value)
         case int():
             return str(value)
-    return _FORMULA.sub(r"\1\2'", _on_one_line(value))
-
-
-def _on_one_line(text: str) -> str:
-    """Return a text without control characters: a tab begins a formula too, and NUL ends a cell in some programs."""
-    return "".join(" " if unicodedata.category(sign) in {"Cc", "Cs", "Zl", "Zp"} else sign for sign in text)
+    # Without control characters: a tab begins a formula too, and NUL ends a cell in some programs.
+    text = "".join(" " if unicodedata.category(sign) in {"Cc", "Cs", "Zl", "Zp"} else sign for sign in value)
+    return _FORMULA.sub(r"\1\2'", text)
