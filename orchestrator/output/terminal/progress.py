@@ -2,16 +2,24 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from orchestrator.domain.model import Mode
 
 _CHANGED = {Mode.PLAN: "planned", Mode.APPLY: "enforced", Mode.RELEASE: "released"}
+
+
+class _AccountsColumn(TextColumn):
+    """How many accounts are done, and of how many where that is known."""
+
+    def render(self, task: Task) -> Text:
+        of = "" if task.total is None else f"/{task.total:,.0f}"
+        return Text(f"{task.completed:,.0f}{of} accounts")
 
 
 class ProgressView:
@@ -23,11 +31,11 @@ class ProgressView:
     def __init__(self, console: Console, mode: Mode | None = None, *, wanted: bool = True) -> None:
         """Take the console of standard error, and the mode of the run for the word of what is done to users."""
         self._changed = "changed" if mode is None else _CHANGED[mode]
-        self._phases: dict[str, _Phase] = {}
+        self._phases: dict[str, TaskID] = {}
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=12),
-            TextColumn("{task.fields[accounts]}"),
+            _AccountsColumn(""),
             TextColumn("{task.fields[changes]:,} {task.fields[word]}"),
             TextColumn("{task.fields[failures]:,} failed"),
             TimeElapsedColumn(),
@@ -59,39 +67,16 @@ class ProgressView:
     def phase(self, name: str, total: int | None) -> None:
         """Begin a phase of so many accounts, or of a number not known yet; the phase before it stays in sight."""
         word = "planned" if name == "inspecting" else self._changed
-        phase = _Phase(total)
-        phase.task = self._progress.add_task(name, total=total, word=word, **phase.fields())
-        self._phases[name] = phase
+        self._phases[name] = self._progress.add_task(name, total=total, changes=0, failures=0, word=word)
 
     def found(self, name: str, count: int) -> None:
         """Take note of how many accounts of a phase are known so far."""
-        if phase := self._phases.get(name):
-            phase.total = count
-            self._show(name)
+        if name in self._phases:
+            self._progress.update(self._phases[name], total=count)
 
     def done(self, name: str, *, changes: int, failed: bool) -> None:
         """Count one account as finished, with the number of users planned, enforced or released in it."""
-        if phase := self._phases.get(name):
-            phase.done += 1
-            phase.changes += changes
-            phase.failures += failed
-            self._show(name)
-
-    def _show(self, name: str) -> None:
-        phase = self._phases[name]
-        self._progress.update(phase.task, total=phase.total, completed=phase.done, **phase.fields())
-
-
-@dataclass(slots=True)
-class _Phase:
-    """One line of the bar."""
-
-    total: int | None
-    task: TaskID = field(init=False)
-    done: int = 0
-    changes: int = 0
-    failures: int = 0
-
-    def fields(self) -> dict[str, Any]:
-        of = "" if self.total is None else f"/{self.total:,}"
-        return {"accounts": f"{self.done:,}{of} accounts", "changes": self.changes, "failures": self.failures}
+        if name in self._phases:
+            task = self._progress.tasks[self._phases[name]]
+            changes, failures = task.fields["changes"] + changes, task.fields["failures"] + failed
+            self._progress.update(task.id, advance=1, changes=changes, failures=failures)
