@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.error import HTTPError, URLError
@@ -26,9 +27,6 @@ FIRST_WAIT_SECONDS = 0.5
 MAX_WAIT_SECONDS = 60.0
 """The longest `Retry-After` that is waited for; a run does not stand still for more."""
 
-_OK = 200
-_TOO_MANY_REQUESTS = 429
-_SERVER_ERROR = 500
 _NOT_ACCEPTED = frozenset({500, 502, 503})
 """Not 504: a gateway that waited in vain knows no more about the message than a read time-out does."""
 _EMPTY_REFUSED = frozenset({"invalid_payload", "missing_text_or_fallback_or_attachments", "no_text"})
@@ -77,7 +75,7 @@ class _Answer(NamedTuple):
     word: str
 
 
-_TAKEN = _Answer(_OK, "ok")
+_TAKEN = _Answer(HTTPStatus.OK, "ok")
 
 
 class SlackClient:
@@ -160,7 +158,7 @@ class SlackClient:
         message: dict[str, Any] = {"text": text, "blocks": blocks, "unfurl_links": False, "unfurl_media": False}
         if self._webhook_url:
             answer = self._send_to_webhook(message)
-            return answer if answer.status != _OK or answer.word == "ok" else _Answer(_OK, "")
+            return answer if answer.status != HTTPStatus.OK or answer.word == "ok" else _Answer(HTTPStatus.OK, "")
         posted = self._web_client().chat_postMessage(channel=self._channel, **message)
         if posted.get("ts"):
             # The ID of the channel: an upload takes no name, which slack.channel can be.
@@ -171,7 +169,7 @@ class SlackClient:
         from slack_sdk.errors import SlackRequestError  # noqa: PLC0415 - as in _web_client
 
         if self._thread is None:
-            return _Answer(_OK, "")
+            return _Answer(HTTPStatus.OK, "")
         channel, thread = self._thread
         try:
             self._web_client().files_upload_v2(
@@ -183,7 +181,7 @@ class SlackClient:
                 initial_comment=comment,
             )
         except SlackRequestError:  # the place where the file is put: not the Web API, and its answer is in no format
-            return _Answer(_OK, "")
+            return _Answer(HTTPStatus.OK, "")
         except HTTPError as error:
             return _Answer(error.code, "")
         return _TAKEN
@@ -200,7 +198,7 @@ class SlackClient:
         scopes = next((value for name, value in headers.items() if name.lower() == "x-oauth-scopes"), "")
         given = scopes.replace(" ", "").split(",")
         may_post = not _POSTING_SCOPES.isdisjoint(given) and (not self._attaches or _UPLOADING_SCOPE in given)
-        return _TAKEN if may_post or not scopes else _Answer(_OK, "missing_scope")
+        return _TAKEN if may_post or not scopes else _Answer(HTTPStatus.OK, "missing_scope")
 
     def _send_to_webhook(self, message: dict[str, Any]) -> _Answer:
         from slack_sdk import WebhookClient  # noqa: PLC0415 - as in _web_client
@@ -238,7 +236,7 @@ def seconds_to_wait(tries: int, response: "HttpResponse | None", error: Exceptio
     if response is None:
         is_unsent = isinstance(error, URLError) and not isinstance(error.reason, TimeoutError)
         return backoff if is_unsent else None
-    if response.status_code == _TOO_MANY_REQUESTS:
+    if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
         asked = [value[0] for name, value in response.headers.items() if name.lower() == "retry-after"]
         wait = float(asked[0]) if asked and asked[0].isdecimal() else backoff
         return wait if wait <= MAX_WAIT_SECONDS else None
@@ -290,10 +288,10 @@ def _explain(answer: _Answer, what: _What) -> str:
     status, word = answer
     if answer == _TAKEN:
         return ""
-    if status >= _SERVER_ERROR:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         doubt = "" if status in _NOT_ACCEPTED or what == "credentials" else f"; the {what} may have arrived"
         return f"Slack answered with an error of its own (HTTP {status}){doubt}: run again later"
-    if status == _TOO_MANY_REQUESTS:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         word = "ratelimited"
     if _SLACKS_WORD.fullmatch(word) is None or word == "ok":
         suspects = "the proxy" if what == "page" else "the webhook URL and the proxy"

@@ -89,8 +89,7 @@ class SectionWriter:
         # Kept free for the line that counts what does not fit.
         self._reserve = size(self._more(max(2, group.total))) + 2 if group.total else 0
         self._texts = [group.title]
-        self._last_size = size(group.title)
-        self._cost = SECTION_COST + self._last_size
+        self._sizes = [size(group.title)]
 
     def wanted(self) -> int:
         """Return what the whole group costs, or a little more."""
@@ -103,7 +102,8 @@ class SectionWriter:
         for position, detail in enumerate((*self._group.details, *self._group.entries)):
             is_entry = position >= len(self._group.details)
             joiner = self._group.joiner if is_entry and left < self._group.total else "\n"
-            if self._cost + SECTION_COST + size(joiner) + size(detail) + self._reserve > share:
+            cost = sum(self._sizes) + SECTION_COST * (len(self._sizes) + 1)
+            if cost + size(joiner + detail) + self._reserve > share:
                 break
             self._add(joiner, detail)
             left -= is_entry
@@ -112,15 +112,13 @@ class SectionWriter:
         return self._texts
 
     def _add(self, joiner: str, text: str) -> None:
-        added = size(joiner) + size(text)
-        if self._last_size + added + self._reserve > MAX_SECTION:
+        added = size(joiner + text)
+        if self._sizes[-1] + added + self._reserve > MAX_SECTION:
             self._texts.append(text)
-            self._last_size = size(text)
-            self._cost += SECTION_COST + self._last_size
-            return
-        self._texts[-1] += joiner + text
-        self._last_size += added
-        self._cost += added
+            self._sizes.append(size(text))
+        else:
+            self._texts[-1] += joiner + text
+            self._sizes[-1] += added
 
     def _more(self, number: int) -> str:
         return f"and {number:,} more {self._group.noun}{'s' if number > 1 else ''}{self._link}"

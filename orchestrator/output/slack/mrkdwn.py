@@ -4,6 +4,7 @@ Every text that is not ours goes through `literal`, `prose` or `code`, so that i
 format, nor forge what stands around it. Nothing here knows what a digest says.
 """
 
+import html
 import json
 import re
 import unicodedata
@@ -89,7 +90,7 @@ def mention(who: str) -> str:
 
 def plain(text: str) -> str:
     """Return mrkdwn as Slack shows it: without formatting signs and escapes, links and mentions in words."""
-    return _unescape(_MARKUP.sub(_show, text))
+    return html.unescape(_MARKUP.sub(_show, text))
 
 
 def _show(match: re.Match[str]) -> str:
@@ -98,12 +99,6 @@ def _show(match: re.Match[str]) -> str:
     if match["who"]:
         return f"@{match['who']}"
     return match["code"] or _MARKUP.sub(_show, match["bold"])
-
-
-def _unescape(text: str) -> str:
-    for sign, entity in reversed(_ENTITIES.items()):  # `&amp;` last: `&amp;lt;` is the text `&lt;`
-        text = text.replace(entity, sign)
-    return text
 
 
 def _prose(text: str) -> str:
