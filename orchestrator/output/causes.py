@@ -27,13 +27,12 @@ class Subject(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An account that a cause holds for, with the users whom it holds for; none where it is the account's own."""
+    """An account that a cause holds for, and the users of it: none where the cause is the account's own.
 
-    id: str
-    name: str
-    alias: str | None
-    ou: str | None
-    failing_runs: int
+    `account` has no users, which would be kept for each cause.
+    """
+
+    account: AccountReport
     users: tuple[UserReport, ...] = ()
 
 
@@ -94,12 +93,13 @@ def group_causes(accounts: Iterable[AccountReport]) -> tuple[Cause, ...]:
     unresolved: defaultdict[_Reason, list[Member]] = defaultdict(list)
     roots: list[Member] = []
     for account in accounts:
+        bare = account.model_copy(update={"users": ()})
         if account.status in {Status.FAILED, Status.NOT_REACHED}:
-            failed[_failure(account)].append(account.model_copy(update={"users": ()}))
+            failed[_failure(account)].append(bare)
         for reason, users in users_by_reason(account.users).items():
-            unresolved[reason].append(_member(account, users))
+            unresolved[reason].append(Member(bare, tuple(users)))
         if is_root_open(account):
-            roots.append(_member(account))
+            roots.append(Member(bare))
     failures = sorted(failed.items(), key=lambda item: (item[0][0] != Status.FAILED, -len(item[1]), item[0]))
     reasons = sorted(unresolved.items(), key=lambda item: (_RANKS[item[0][0]], -_users_in(item[1]), item[0][1]))
     of_roots = Cause(subject=Subject.ROOT_USER, label="without MFA", remedy=_ROOT_REMEDY, members=tuple(roots))
@@ -170,7 +170,7 @@ def _cause_of_accounts(accounts: Sequence[AccountReport]) -> Cause:
         is_example=is_example,
         texts=said,
         remedy=share_text([error.remedy for error in errors])[0],
-        members=tuple(map(_member, accounts)),
+        members=tuple(map(Member, accounts)),
     )
 
 
@@ -188,10 +188,6 @@ def _cause_of_users(reason: _Reason, members: Sequence[Member]) -> Cause:
         remedy=_REMEDIES.get(code, ""),
         members=tuple(sorted(members, key=lambda member: -len(member.users))),
     )
-
-
-def _member(account: AccountReport, users: Iterable[UserReport] = ()) -> Member:
-    return Member(account.id, account.name, account.alias, account.ou, account.failing_runs, tuple(users))
 
 
 def _users_in(members: Iterable[Member]) -> int:

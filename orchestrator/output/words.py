@@ -6,30 +6,14 @@ Plain text throughout: each view makes it safe for its own medium.
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from orchestrator.domain.model import DeviceKind, Mode, Outcome, Stage, Status, Verdict, Via
 from orchestrator.domain.outcomes import OUTCOMES, Tone, label_of
-from orchestrator.reports.report import AccountReport, RunReport, UserReport
+from orchestrator.reports.report import AccountReport, ChangedAccount, RunReport, UserReport
 
-
-class Named(Protocol):
-    """An account with its ID, name and alias."""
-
-    @property
-    def id(self) -> str:
-        """Its ID."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """Its name in Organizations."""
-        ...
-
-    @property
-    def alias(self) -> str | None:
-        """Its sign-in alias in IAM."""
-        ...
+Named = AccountReport | ChangedAccount
+"""An account with its ID, name and alias."""
 
 
 class Word(NamedTuple):

@@ -32,7 +32,7 @@ def test_accounts_whose_errors_differ_in_ids_and_arns_alone_are_one_cause() -> N
 
     [cause] = group_causes(accounts)
 
-    assert [member.alias for member in cause.members] == [f"acme-{n}" for n in range(40)]
+    assert [member.account.alias for member in cause.members] == [f"acme-{n}" for n in range(40)]
     assert cause.text.endswith(
         "is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::ID:role/orgmfa-member"
     )
@@ -94,7 +94,9 @@ def test_cause_of_users_names_its_users_by_account_the_account_with_most_of_them
 
     [cause] = group_causes(accounts)
 
-    assert [(member.id, member.ou, [user.name for user in member.users]) for member in cause.members] == [
+    assert [
+        (member.account.id, member.account.ou, [user.name for user in member.users]) for member in cause.members
+    ] == [
         ("2", None, ["b", "c"]),
         ("1", "Root/Dev", ["a"]),
     ]

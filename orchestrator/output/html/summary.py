@@ -60,7 +60,7 @@ def list_notices(story: Story) -> Iterator[Notice]:
         yield Notice(Tone.BAD, f"{count(len(report.errors) - MAX_ERRORS, 'more error')} of the run.")
     for cause in story.causes:
         if cause.subject is Subject.ROOT_USER:
-            roots = some_of([title_of(member) for member in cause.members], MAX_ROOTS)
+            roots = some_of([title_of(member.account) for member in cause.members], MAX_ROOTS)
             yield Notice(Tone.WARN, f"Root user without MFA, but with a password or keys: {roots}")
     if story.keys:
         yield Notice(Tone.WARN, story.keys)

@@ -85,10 +85,12 @@ class SectionMaker:
 
     def _members(self, title: str, details: tuple[str, ...], members: Sequence[Member]) -> Group:
         if not any(member.users for member in members):
-            entries = tuple(label(member) + _for_long(member) for member in members[:MAX_ENTRIES])
+            entries = tuple(label(member.account) + _for_long(member.account) for member in members[:MAX_ENTRIES])
             return Group(title, details, entries, len(members), joiner=", ")
         room = MAX_NAMES if self.names else 0
-        entries = tuple(f"• {label(each)}: {name_users(each.users, room, self.now)}" for each in members[:MAX_ENTRIES])
+        entries = tuple(
+            f"• {label(each.account)}: {name_users(each.users, room, self.now)}" for each in members[:MAX_ENTRIES]
+        )
         return Group(title, details, entries, len(members))
 
     def _notes(self) -> Iterator[Group]:
@@ -143,13 +145,13 @@ def _merge(causes: Iterable[Cause]) -> list[Member]:
     """Return the accounts of several causes, each once with all its users, the account with most users first."""
     merged: dict[str, Member] = {}
     for member in (member for cause in causes for member in cause.members):
-        known = merged.setdefault(member.id, replace(member, users=()))
-        merged[member.id] = replace(known, users=(*known.users, *member.users))
+        known = merged.setdefault(member.account.id, replace(member, users=()))
+        merged[member.account.id] = replace(known, users=(*known.users, *member.users))
     return sorted(merged.values(), key=lambda member: -len(member.users))
 
 
-def _for_long(member: Member) -> str:
-    return f" (failing for {member.failing_runs:,} runs)" if member.failing_runs > 1 else ""
+def _for_long(account: AccountReport) -> str:
+    return f" (failing for {account.failing_runs:,} runs)" if account.failing_runs > 1 else ""
 
 
 def _weight(account: AccountReport) -> tuple[int, int]:

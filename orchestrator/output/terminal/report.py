@@ -132,9 +132,11 @@ def _members(members: Sequence[Member], shown: Shown) -> str:
     most = shown.most(MAX_NAMED)
     named = []
     for member in members[:most]:
-        runs = f" for {member.failing_runs:,} runs" if member.failing_runs > 1 and not member.users else ""
+        runs = (
+            f" for {member.account.failing_runs:,} runs" if member.account.failing_runs > 1 and not member.users else ""
+        )
         users = f": {some_of([plain(user.name) for user in member.users], most)}" if member.users else ""
-        named.append(f"{title_of(member) if users else title_and_id(member)}{runs}{users}")
+        named.append(f"{title_of(member.account) if users else title_and_id(member.account)}{runs}{users}")
     separator = "; " if any(member.users for member in members) else ", "
     return some_of(named, most, "account", total=len(members), separator=separator)
 
