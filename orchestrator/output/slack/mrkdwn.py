@@ -53,8 +53,9 @@ def size(text: str) -> int:
 
 def clean(text: str) -> str:
     """Return a text on one line, without characters that cannot be seen or turn the order of reading."""
-    kept = (_BY_CATEGORY.get(unicodedata.category(sign), sign) for sign in text)
-    return " ".join("".join(kept).split())
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(_BY_CATEGORY.get(unicodedata.category(sign), sign) for sign in text)
+    return " ".join(text.split())
 
 
 def literal(text: str, limit: int) -> str:

@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator.domain.model import Mode, Outcome, PolicyChange, Stage, Status, Verdict, Via
@@ -349,7 +349,6 @@ def test_axis_has_round_steps_and_starts_at_zero_unless_little_changes(
 @given(st.lists(st.integers(0, 300_000), min_size=2, max_size=100), st.booleans())
 @example([0, 0], False)
 @example([7, 7], True)
-@settings(deadline=None)
 def test_axis_of_a_trend_holds_every_value(values: list[int], at_once: bool) -> None:
     step = timedelta(0) if at_once else timedelta(hours=7)
     trend = [TrendPoint(f"r{i}", NOW - step * (len(values) - i), value, 0, 0, 0) for i, value in enumerate(values)]
@@ -539,7 +538,6 @@ ACCOUNTS = st.builds(
 
 
 @given(st.lists(ACCOUNTS.flatmap(lambda account: st.lists(USERS, max_size=4).map(lambda users: (account, users)))))
-@settings(deadline=None, max_examples=60)
 def test_script_reads_every_account_and_user_as_reported(drawn: list[tuple[AccountReport, list[UserReport]]]) -> None:
     accounts = [account.model_copy(update={"users": tuple(users)}) for account, users in drawn]
 
@@ -657,7 +655,6 @@ def test_what_cannot_be_seen_is_made_visible(text: str, shown: str) -> None:
 
 
 @given(text=st.text(), place=st.sampled_from(["run_id", "organization_id"]))
-@settings(deadline=None, max_examples=30)
 def test_text_that_is_put_in_is_shown_and_nothing_else(text: str, place: str) -> None:
     page = page_of(make_run_report(**{place: text}))
 
@@ -673,7 +670,6 @@ def test_text_is_not_escaped_twice() -> None:
 
 
 @given(st.text(alphabet=st.sampled_from('<>/!-script\N{LINE SEPARATOR}\\"&'), max_size=30))
-@settings(deadline=None)
 def test_no_name_ends_the_data_early(name: str) -> None:
     page = page_of(make_run_report(make_account_report("1", make_user_report(name), name=name)))
 

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.model import Mode, Outcome, Status
@@ -229,7 +229,6 @@ def test_foreign_text_in_changes_is_harmless(text: str) -> None:
 NUMBERS = st.sampled_from([0, 1, 3, 40, 2_000])
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     counts=st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS), name=TEXT, per_account=st.sampled_from([1, 9, 500])
 )

@@ -3,6 +3,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from io import BytesIO, StringIO, TextIOWrapper
 from itertools import count
 from typing import Any
@@ -450,6 +451,7 @@ def test_names_of_one_outcome_are_capped_and_the_rest_is_counted() -> None:
     assert "more" not in whole
 
 
+@cache
 def make_large() -> RunReport:
     """Return a run over 2,000 accounts: some failed, each with a message of its own, some held, many to enforce."""
     accounts = [make_failed(f"broken-{n:04}", message=REFUSED.format(f"{n:012}")) for n in range(40)]
