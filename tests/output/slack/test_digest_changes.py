@@ -13,7 +13,7 @@ from orchestrator.output.slack.text import MAX_NAMES
 from orchestrator.reports.report import ChangedAccount, ChangedUser, Changes, EnrolledUser
 from tests.builders import NOW, days_ago
 from tests.fake_slack import find_fault
-from tests.output.slack.test_digest import (
+from tests.output.slack.digest_samples import (
     HOSTILE,
     LINK,
     TEXT,

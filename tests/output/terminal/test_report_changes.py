@@ -9,7 +9,7 @@ import pytest
 from orchestrator.domain.model import Outcome, Stage, Status
 from orchestrator.output.words import days_between
 from orchestrator.reports.report import ChangedAccount, ChangedUser, Changes, EnrolledUser, RunReport
-from tests.output.terminal.test_report import (
+from tests.output.terminal.report_samples import (
     HOSTILE_NAMES,
     NOON,
     assert_in_order,
