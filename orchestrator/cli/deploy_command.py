@@ -1,4 +1,4 @@
-"""What `orgmfa deploy` does between its options and its exit code."""
+"""The `orgmfa deploy` command: deploys the stacks or takes them down, and returns the exit code."""
 
 import os
 import sys
@@ -9,34 +9,28 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from orchestrator.cli.deploy_adapters import Place, as_operator, find_place, make_tools
+from orchestrator.cli.deploy_adapters import as_operator, make_deploy_context
 from orchestrator.cli.deploy_view import DeploymentView
-from orchestrator.cli.enforced_users import explain_census, take_census
+from orchestrator.cli.enforced_users import count_enforced_users, format_enforced_users
 from orchestrator.cli.run_command import CONFIG_FILE, configure_command_logs, read_config
 from orchestrator.cli.signals import Interrupts
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.deploy.change_sets import PreparedChange, changes_of
-from orchestrator.deploy.function_code import Code, build_code, read_code, read_packed_config
-from orchestrator.deploy.messages import DeploymentFailed, explain_refusal
-from orchestrator.deploy.next_steps import tell_next_steps, tell_removed
+from orchestrator.deploy.change_sets import PreparedChange
+from orchestrator.deploy.context import DeployContext
+from orchestrator.deploy.function_code import Artifact, build_code, read_code, read_packed_config
+from orchestrator.deploy.messages import DeploymentFailed, Interrupted, explain_refusal
+from orchestrator.deploy.next_steps import format_leftovers, format_next_steps
 from orchestrator.deploy.parameters import configured_values, parse_given
-from orchestrator.deploy.rollout import Order, roll_out
+from orchestrator.deploy.rollout import Rollout
 from orchestrator.deploy.teardown import Inventory, take_down
-from orchestrator.deploy.templates import (
-    CENTRAL,
-    MANAGEMENT,
-    MEMBER_TEMPLATE,
-    STACKS,
-    read_template,
-)
-from orchestrator.deploy.waiters import Interrupted
-from orchestrator.domain.bundled_files import read_shipped
+from orchestrator.deploy.templates import CENTRAL, STACKS, read_template
 from orchestrator.domain.cloudformation import Stack
 from orchestrator.domain.config import Config
 from orchestrator.domain.config_file import find_config, load_file
 from orchestrator.domain.errors import AwsError
 from orchestrator.domain.model import Mode
 from orchestrator.output.terminal import ProgressView
+from orchestrator.output.words import count
 from orchestrator.wiring import Hub, make_hub
 
 FAILED = 1
@@ -49,7 +43,7 @@ class DeployOptions:
     config_path: Path | None
     parameters: tuple[str, ...]
     package_path: Path | None
-    deletes: bool
+    delete: bool
     yes: bool
     verbose: bool
 
@@ -61,14 +55,14 @@ def deploy_command(options: DeployOptions) -> int:
     """
     if not options.yes and not sys.stdin.isatty():
         raise click.UsageError("deploy asks before it changes anything, and there is no terminal to ask on: add --yes")
-    if options.deletes and (options.parameters or options.package_path):
+    if options.delete and (options.parameters or options.package_path):
         raise click.UsageError("--delete takes neither --parameter nor --package")
     configure_command_logs(verbose=options.verbose)
     cancellation = Cancellation()
     with Interrupts(cancellation) as interrupts:
-        desk = _Desk(options, cancellation, interrupts)
+        command = DeployCommand(options, cancellation, interrupts)
         try:
-            return desk.delete() if options.deletes else desk.deploy()
+            return command.delete() if options.delete else command.deploy()
         except (DeploymentFailed, Interrupted) as error:
             click.echo(str(error), err=True)
         except AwsError as error:
@@ -76,79 +70,69 @@ def deploy_command(options: DeployOptions) -> int:
         return FAILED
 
 
-class _Desk:
-    """One call of the command."""
+class DeployCommand:
+    """One call of `orgmfa deploy`."""
 
     def __init__(self, options: DeployOptions, cancellation: Cancellation, interrupts: Interrupts) -> None:
+        """Read the configuration. Raises ConfigError."""
         self._options = options
         self._cancellation = cancellation
         self._interrupts = interrupts
         self._errors = Console(stderr=True)
         self._view = DeploymentView(Console(), self._errors)
-        self._templates = {name: read_template(name) for name in STACKS}
         self._config = read_config(options.config_path)
 
     def deploy(self) -> int:
-        """Deploy."""
+        """Deploy the stacks, and return the exit code."""
         source = find_config(self._options.config_path, os.environ, fallback=CONFIG_FILE)
         packed = _packed_config(source, self._options.package_path)
-        given = parse_given(self._options.parameters, list(self._templates.values()), packed)
-        hub, place = self._open("Deploying")
-        order = Order(
-            templates=self._templates,
-            member_template=read_shipped(MEMBER_TEMPLATE),
+        given = parse_given(self._options.parameters, [read_template(name) for name in STACKS], packed)
+        _, context = self._open("Deploying")
+        rollout = Rollout(
+            context=context,
             given=given,
-            known=place.known().with_values(**configured_values(packed)),
+            known=context.place.known().with_values(**configured_values(packed)),
             make_code=lambda architecture, python: self._make_code(architecture, python, source),
-            address=place.address,
             confirm=self._confirm_changes,
         )
-        deployed = roll_out(order, make_tools(hub, place, view=self._view, cancellation=self._cancellation))
-        if deployed is None:
+        if not rollout.run():
             return self._declined()
-        self._view.say("\nDeployed." if deployed.has_changed else "\nNothing to change.")
-        steps = tell_next_steps(
-            deployed,
-            read_template(MANAGEMENT),
-            config=self._config,
-            organization=place.organization,
-            region=place.region,
-        )
-        self._view.say(f"\n{steps}")
+        self._view.say("\nDeployed." if rollout.has_changed else "\nNothing to change.")
+        self._view.say(f"\n{format_next_steps(rollout.deployed, context.place, self._config)}")
         return 0
 
     def delete(self) -> int:
-        """Take down."""
-        hub, place = self._open("Taking down")
+        """Take the stacks down, and return the exit code."""
+        hub, context = self._open("Taking down")
         found = take_down(
-            self._templates,
-            make_tools(hub, place, view=self._view, cancellation=self._cancellation),
+            context,
             check=lambda stacks, reached: self._refuse_enforced(hub, stacks, reached),
             confirm=self._confirm_removal,
         )
         if found is None:
             return self._declined()
         self._view.say("\nTaken down." if found.doomed else "\nNothing to take down.")
-        self._view.say(f"\n{tell_removed(found, place.organization)}")
+        self._view.say(f"\n{format_leftovers(found, context.place)}")
         return 0
 
-    def _open(self, verb: str) -> tuple[Hub, Place]:
-        """Return the way to AWS, and where it leads, which is told."""
+    def _open(self, verb: str) -> tuple[Hub, DeployContext]:
+        """Connect to AWS, and print in which account, Region and organization."""
         hub = make_hub(self._config, os.environ)
-        place = find_place(hub, self._cancellation)
+        context = make_deploy_context(hub, view=self._view, cancellation=self._cancellation)
+        place = context.place
         who = f"account {place.caller.account_id}, Region {place.region}, organization {place.organization.id}"
         click.echo(f"{verb}: {who}", err=True)
-        return hub, place
+        return hub, context
 
-    def _make_code(self, architecture: str, python: str, source: Path | None) -> Code:
+    def _make_code(self, architecture: str, python: str, source: Path | None) -> Artifact:
         if self._options.package_path is not None:
             return read_code(self._options.package_path, architecture=architecture, python=python)
         return build_code(architecture=architecture, python=python, config=source, progress=self._view.begin)
 
     def _confirm_changes(self, prepared: Sequence[PreparedChange]) -> bool:
         self._view.show_changes(prepared)
-        number = len(changes_of(prepared))
-        return self._ask(f"Change {number} stack{'' if number == 1 else 's'}?")
+        number = sum(change.change_set is not None for change in prepared)
+        return self._ask(f"Change {count(number, 'stack')}?")
 
     def _confirm_removal(self, found: Inventory) -> bool:
         self._view.show_inventory(found)
@@ -166,11 +150,11 @@ class _Desk:
     def _refuse_enforced(self, hub: Hub, stacks: Mapping[str, Stack], reached: Collection[str]) -> None:
         """Raise DeploymentFailed while somebody is under EnforceMFA: IAM deletes no policy that is attached."""
         role = stacks[CENTRAL].outputs.get("OperatorRoleArn") if CENTRAL in stacks else None
-        speaker = hub if role is None else as_operator(hub, role, self._cancellation)
+        operator = hub if role is None else as_operator(hub, role, self._cancellation)
         with ProgressView(self._errors, Mode.RELEASE) as progress:
-            census = take_census(speaker, reached, cancellation=self._cancellation, observer=progress)
-        if not census.is_clear:
-            raise DeploymentFailed(explain_census(census))
+            found = count_enforced_users(operator, reached, cancellation=self._cancellation, observer=progress)
+        if not found.is_clear:
+            raise DeploymentFailed(format_enforced_users(found))
 
     def _declined(self) -> int:
         click.echo("Nothing more was changed.", err=True)
@@ -178,7 +162,7 @@ class _Desk:
 
 
 def _packed_config(source: Path | None, package_path: Path | None) -> Config:
-    """Return the configuration that the functions will have: without the variables of this machine."""
+    """Return the configuration that the functions will have, without environment variables of this machine."""
     if package_path is not None:
         return read_packed_config(package_path)
     return Config() if source is None else load_file(source)

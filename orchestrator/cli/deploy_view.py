@@ -1,6 +1,6 @@
-"""How a deployment reads in a terminal or a CI log: what would change, stack by stack, and how the work goes on.
+"""Prints a deployment in a terminal or a CI log: the changes of each stack, and progress.
 
-Rich renders; nothing is decided here. What would change and what was done goes to standard output; progress does not.
+Changes and results go to standard output, progress to standard error. Nothing is decided here.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,14 +14,14 @@ from rich.text import Text
 from orchestrator.deploy.change_sets import PreparedChange
 from orchestrator.deploy.teardown import Inventory
 from orchestrator.domain.cloudformation import STACK_TYPE, ChangeSet, StackEvent
-from orchestrator.output.terminal import plain, tidy
+from orchestrator.output.terminal import tidy
+from orchestrator.output.words import count, plain, visible
 
 _REPLACED = {"True": "yes", "False": "no", "Conditional": "maybe", "": ""}
-_KEPT = "(as it is)"
 
 
 class DeploymentView:
-    """Writes to two consoles: what was found and done to one, what is going on to the other."""
+    """Prints changes and results on one console, and progress on another."""
 
     def __init__(self, output: Console, progress: Console) -> None:
         """Take the consoles of standard output and standard error."""
@@ -29,63 +29,57 @@ class DeploymentView:
         self._progress = progress
 
     def say(self, text: str) -> None:
-        """Tell one thing that was found or done."""
+        """Print a result; its line breaks are kept."""
         with tidy(self._output):
-            self._output.print(Text(_printable(text)), soft_wrap=True)
+            self._output.print(Text("\n".join(map(visible, text.split("\n")))), soft_wrap=True)
 
     def begin(self, text: str) -> None:
-        """Tell what is being done now, and may take a while."""
+        """Print the name of a step that starts now and may take a while."""
         self._progress.print(Text(f"{plain(text)} ..."), soft_wrap=True)
 
     @contextmanager
     def follow(self, stack_name: str, resources: int | None) -> Iterator[Callable[[StackEvent], None]]:
-        """Show the work on a stack: on a terminal on one line, else a line for each resource that is done."""
+        """Show the progress of a stack: on a terminal in one line, else a line for each resource that is done."""
         done: set[str] = set()
         of = "" if resources is None else f"/{resources}"
-        with self._bar() as bar:
-            task = bar.add_task(stack_name, count=f"0{of}", last="")
-
-            def tell(event: StackEvent) -> None:
-                if event.type == STACK_TYPE and event.logical_id == stack_name:
-                    return
-                if not event.is_under_way and not event.is_given_up:
-                    done.add(event.logical_id)
-                    if not self._progress.is_interactive:
-                        self._progress.print(Text(f"{stack_name}: {event.status} {event.logical_id}"), soft_wrap=True)
-                bar.update(task, count=f"{len(done)}{of}", last=f"{event.status} {event.logical_id}")
-
-            yield tell
-
-    def _bar(self) -> Progress:
-        return Progress(
+        columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
             TextColumn("{task.fields[count]} resources"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[last]}"),
-            console=self._progress,
-            transient=True,
-            redirect_stdout=False,
-            disable=not self._progress.is_interactive,
         )
+        is_shown = self._progress.is_interactive
+        with Progress(
+            *columns, console=self._progress, transient=True, redirect_stdout=False, disable=not is_shown
+        ) as bar:
+            task = bar.add_task(stack_name, count=f"0{of}", last="")
+
+            def show(event: StackEvent) -> None:
+                if event.type == STACK_TYPE and event.logical_id == stack_name:
+                    return
+                if not event.is_under_way and not event.is_given_up:
+                    done.add(event.logical_id)
+                    if not is_shown:
+                        self._progress.print(Text(f"{stack_name}: {event.status} {event.logical_id}"), soft_wrap=True)
+                bar.update(task, count=f"{len(done)}{of}", last=f"{event.status} {event.logical_id}")
+
+            yield show
 
     def show_changes(self, prepared: Sequence[PreparedChange]) -> None:
-        """Show what would change, stack by stack."""
+        """Print the changes of each stack."""
         with tidy(self._output):
             for change in prepared:
                 self._output.print(Text(f"\n{_heading(change)}"))
                 if change.change_set is not None:
-                    self._show_differences(change)
+                    for name, before, after in change.differences:
+                        was = f"{_value(before)} -> " if change.before is not None else ""
+                        self._output.print(Text(f"  {name}: {was}{_value(after)}"), soft_wrap=True)
                     self._output.print(_changes_table(change.change_set))
             self._output.print()
 
-    def _show_differences(self, change: PreparedChange) -> None:
-        for name, before, after in change.differences:
-            was = f"{_value(before)} -> " if change.before is not None else ""
-            self._output.print(Text(f"  {name}: {was}{_value(after)}"), soft_wrap=True)
-
     def show_inventory(self, found: Inventory) -> None:
-        """Show what would be taken down, in this order, and what stays."""
+        """Print what would be deleted, in this order, and whether the bucket stays."""
         self.say("\nTo be deleted, in this order:")
         if found.instances:
             self.say(f"  the StackSet's stacks in {len(found.instances):,} accounts, with the roles and EnforceMFA")
@@ -96,17 +90,11 @@ class DeploymentView:
             self.say(f"The bucket {found.bucket.name} is {word}.")
 
 
-def _printable(text: str) -> str:
-    """Return a text whose lines and indents are ours, with control characters from elsewhere spelled out."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1] for sign in text)
-
-
 def _heading(change: PreparedChange) -> str:
     name = change.template.stack_name
     if change.change_set is None:
         return f"{name}: nothing to change"
-    number = len(change.change_set.changes)
-    resources = f"{number} resource{'' if number == 1 else 's'}"
+    resources = count(len(change.change_set.changes), "resource")
     return f"{name}: a new stack, {resources}" if change.before is None else f"{name}: {resources} to change"
 
 
@@ -124,4 +112,4 @@ def _changes_table(change_set: ChangeSet) -> Table:
 
 
 def _value(value: str) -> str:
-    return plain(value) if value else "(empty)"
+    return plain(value) or "(empty)"

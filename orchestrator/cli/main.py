@@ -217,9 +217,7 @@ def policy(*, partition: str, config_path: Path | None) -> int:
     short_help="Deploy roles, functions and StackSet.",
     epilog="Example: orgmfa deploy --parameter TargetIds=r-ab12 --parameter AlarmEmail=security@example.com",
 )
-@click.option(
-    "--delete", "deletes", is_flag=True, help="Take down what was deployed; refused while anybody is enforced."
-)
+@click.option("--delete", is_flag=True, help="Take down what was deployed; refused while anybody is enforced.")
 @click.option(
     "--parameter",
     "parameters",

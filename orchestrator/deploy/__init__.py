@@ -1,5 +1,5 @@
-"""From a checkout to an organization with the roles in place, and the way back.
+"""Deploys the stacks of orgmfa into the caller's account, and takes them down again.
 
-`rollout` and `teardown` are the two sequences; `change_sets` takes one stack from change set to event, `waiters` waits
-for it. `templates`, `parameters`, `messages` and `next_steps` are pure. `cli` prints, and builds the adapters.
+`rollout` and `teardown` are the two sequences. `change_sets` changes one stack, `waiters` waits for it, `function_code`
+makes the zip. `parameters`, `messages` and `next_steps` are pure. `cli` builds the context and prints.
 """

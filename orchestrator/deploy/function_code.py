@@ -1,9 +1,10 @@
-"""The zip of the functions: built here, or given; known by its hash."""
+"""The zip of the Lambda functions, built here or before, and the other artifacts that a deployment uploads."""
 
 import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,40 +17,40 @@ from orchestrator.domain.config_file import parse_config
 from orchestrator.domain.errors import ConfigError
 
 ARTIFACTS = "artifacts/"
-"""What all artifacts are below, in the bucket."""
+"""Prefix of all artifacts in the bucket."""
 _CONFIG = "config.yaml"
 _HANDLER = "orchestrator/handler.py"
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
-    """A zip and its hash."""
+@dataclass(frozen=True)
+class Artifact:
+    """A file that CloudFormation reads from the bucket."""
 
+    name: str
+    suffix: str
     content: bytes
-    sha256: str
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of its content."""
+        return hashlib.sha256(self.content).hexdigest()
 
     @property
     def key(self) -> str:
-        """Its key in the bucket: CloudFormation compares the key, not what is behind it."""
-        return artifact_key("orgmfa", self.sha256, "zip")
+        """Its key in the bucket, which contains the hash: CloudFormation compares keys, not contents."""
+        return f"{ARTIFACTS}{self.name}-{self.sha256[:16]}.{self.suffix}"
 
 
-def artifact_key(name: str, sha256: str, suffix: str) -> str:
-    """Return the key of an artifact: another for another content."""
-    return f"{ARTIFACTS}{name}-{sha256[:16]}.{suffix}"
-
-
-def build_code(*, architecture: str, python: str, config: Path | None, progress: Callable[[str], None]) -> Code:
+def build_code(*, architecture: str, python: str, config: Path | None, progress: Callable[[str], None]) -> Artifact:
     """Return the zip for a processor and Python. Raises ConfigError or StartError where it cannot be built."""
     with TemporaryDirectory(prefix="orgmfa-") as folder:
-        made = build_package(
-            Path(folder) / "orgmfa.zip", architecture=architecture, python=python, config=config, progress=progress
-        )
-        return Code(made.path.read_bytes(), made.sha256)
+        path = Path(folder) / "orgmfa.zip"
+        build_package(path, architecture=architecture, python=python, config=config, progress=progress)
+        return Artifact("orgmfa", "zip", path.read_bytes())
 
 
-def read_code(path: Path, *, architecture: str, python: str) -> Code:
-    """Return a zip that was built before. Raises ConfigError where it is none, or for another processor or Python."""
+def read_code(path: Path, *, architecture: str, python: str) -> Artifact:
+    """Return a zip that was built before. Raises ConfigError for another file, processor or Python."""
     content, files = _read_zip(path, BILL)
     bill = json.loads(files.get(BILL, b"{}"))
     built = {one["name"]: one["value"] for one in bill.get("metadata", {}).get("properties", ())}
@@ -57,7 +58,7 @@ def read_code(path: Path, *, architecture: str, python: str) -> Code:
         if built.get(name, wanted) != wanted:
             message = f"--package: {path} was built for {built[name]}, but the functions run on {wanted}"
             raise ConfigError(message)
-    return Code(content, hashlib.sha256(content).hexdigest())
+    return Artifact("orgmfa", "zip", content)
 
 
 def read_packed_config(path: Path) -> Config:
@@ -67,7 +68,7 @@ def read_packed_config(path: Path) -> Config:
 
 
 def _read_zip(path: Path, *names: str) -> tuple[bytes, dict[str, bytes]]:
-    """Return a zip, and those files of these names that it has."""
+    """Return the content of a zip, and those of the named files that are in it."""
     try:
         content = path.read_bytes()
         with ZipFile(BytesIO(content)) as archive:

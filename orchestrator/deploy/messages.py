@@ -1,6 +1,6 @@
-"""What is said about stacks and calls that failed, and what to do about it. Pure."""
+"""Error texts about stacks and AWS calls that failed, with what to do next. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from orchestrator.domain.cloudformation import STACK_TYPE, Stack, StackEvent
 from orchestrator.domain.errors import AwsError, NoCredentials, OrgmfaError, Throttled, Unavailable
@@ -28,34 +28,39 @@ _DELETE_FIRST = (
 
 
 class DeploymentFailed(OrgmfaError):
-    """A deployment did not come to its end; the message says what stands, why, and what to do."""
+    """A deployment or removal failed; the message says what remains in AWS, why it failed, and what to do."""
+
+
+class Interrupted(OrgmfaError):
+    """The user interrupted a wait; the awaited work goes on in AWS."""
 
 
 def explain_failure(stack: Stack, events: Sequence[StackEvent], *, region: str) -> str:
-    """Return why the work on a stack failed, resource by resource, and what to do."""
-    return "\n".join([f"{stack.name}: {stack.status}", *_reasons(events), remedy(stack, region=region)])
+    """Return which resources of a stack failed and why, and what to do."""
+    failed = [event for event in events if event.has_failed]
+    # The stack's own event only repeats what its resources say.
+    own = [event for event in failed if event.type != STACK_TYPE] or failed
+    reasons = [f"{event.logical_id} ({event.type}): {event.reason or event.status}" for event in own]
+    return "\n".join([f"{stack.name}: {stack.status}", *first_reasons(reasons), remedy(stack, region=region)])
+
+
+def first_reasons(reasons: Sequence[str]) -> list[str]:
+    """Return the first reasons as indented lines, and how many more there are."""
+    hidden = len(reasons) - MAX_REASONS
+    shown = [*reasons[:MAX_REASONS], *([f"and {hidden} more"] if hidden > 0 else [])]
+    return [f"  {reason}" for reason in shown]
 
 
 def remedy(stack: Stack, *, region: str) -> str:
-    """Return what to do about a stack that stands as it does."""
+    """Return what to do about a stack with this status."""
     return _REMEDIES.get(stack.status, _DELETE_FIRST).format(name=stack.name, region=region)
 
 
 def explain_refusal(error: AwsError) -> str:
-    """Return what AWS answered to a call on the way, and what to do."""
+    """Return the error of an AWS call made during a deployment, and what to do."""
     is_passing = isinstance(error, NoCredentials | Throttled | Unavailable)
     advice = select_remedy(error) if is_passing else f"AWS refused {error.operation or 'the call'}: mend the cause."
     return (
         f"{error} ({error.code}). {advice}\n"
         "What CloudFormation had begun goes on. Run the same command again to go on from there."
     )
-
-
-def _reasons(events: Sequence[StackEvent]) -> Iterator[str]:
-    """Yield the reasons of the resources that failed by themselves, the first first."""
-    failed = [event for event in events if event.has_failed]
-    own = [event for event in failed if event.type != STACK_TYPE] or failed
-    for event in own[:MAX_REASONS]:
-        yield f"  {event.logical_id} ({event.type}): {event.reason or event.status}"
-    if len(own) > MAX_REASONS:
-        yield f"  and {len(own) - MAX_REASONS} more"

@@ -1,30 +1,28 @@
-"""What is said when a deployment has come to its end: what to do next, and what has to be done elsewhere. Pure."""
+"""The text shown after a deployment or removal: what to do next, and what to do in other accounts."""
 
 import shlex
 from collections.abc import Iterator, Mapping
 
-from orchestrator.deploy.rollout import Deployed
+from orchestrator.deploy.context import Place
 from orchestrator.deploy.teardown import Inventory
-from orchestrator.deploy.templates import BOOTSTRAP, CENTRAL, STACK_SET, Template
+from orchestrator.deploy.templates import BOOTSTRAP, CENTRAL, MANAGEMENT, STACK_SET, read_template
+from orchestrator.domain.cloudformation import Stack
 from orchestrator.domain.config import Config
-from orchestrator.domain.model import Organization
 
 MANAGEMENT_STACK = "orgmfa-management"
 
 
-def tell_next_steps(
-    deployed: Deployed, management: Template, *, config: Config, organization: Organization, region: str
-) -> str:
-    """Return what to do after a deployment."""
-    lines = list(_tell_operators(deployed, config))
+def format_next_steps(stacks: Mapping[str, Stack], place: Place, config: Config) -> str:
+    """Return what to do after a deployment of these stacks, which are named by template."""
+    lines = list(_operator_steps(stacks, config))
     if config.organization.include_management_account:
-        lines += ["", *_tell_management(deployed, management, organization=organization, region=region)]
+        lines += ["", *_management_steps(stacks, place)]
     return "\n".join(lines)
 
 
-def tell_removed(found: Inventory, organization: Organization) -> str:
-    """Return what stays after everything else was taken down, and how to remove that."""
-    account_id = organization.management_account_id
+def format_leftovers(found: Inventory, place: Place) -> str:
+    """Return what remains after a removal, and how to remove that."""
+    account_id = place.organization.management_account_id
     lines = [
         f"Not touched: the stack {MANAGEMENT_STACK} in the management account {account_id}, and the stacks of accounts",
         "that left the organization or the StackSet's OUs. Delete them there by hand.",
@@ -37,8 +35,8 @@ def tell_removed(found: Inventory, organization: Organization) -> str:
     return "\n".join(lines)
 
 
-def _tell_operators(deployed: Deployed, config: Config) -> Iterator[str]:
-    central = deployed.stacks[CENTRAL]
+def _operator_steps(stacks: Mapping[str, Stack], config: Config) -> Iterator[str]:
+    central = stacks[CENTRAL]
     role, location = central.outputs.get("OperatorRoleArn"), central.outputs.get("ArchiveLocation", "")
     if role is None:
         yield "Nobody may work with it yet. Name who becomes the operator, by the ARN of a role or user:"
@@ -57,30 +55,26 @@ def _tell_operators(deployed: Deployed, config: Config) -> Iterator[str]:
         yield "  orgmfa deploy --parameter Mode=apply     then the functions enforce too; until then they only plan"
 
 
-def _tell_management(
-    deployed: Deployed, management: Template, *, organization: Organization, region: str
-) -> Iterator[str]:
-    account_id = organization.management_account_id
+def _management_steps(stacks: Mapping[str, Stack], place: Place) -> Iterator[str]:
+    account_id = place.organization.management_account_id
     yield f"StackSets never reach the management account {account_id}. There, by hand:"
-    parameters = " ".join(
-        shlex.quote(f"{name}={value}") for name, value in _management_values(deployed, management).items()
-    )
-    yield f"  aws cloudformation deploy --stack-name {MANAGEMENT_STACK} --region {region} \\"
+    parameters = shlex.join(f"{name}={value}" for name, value in _management_values(stacks).items())
+    yield f"  aws cloudformation deploy --stack-name {MANAGEMENT_STACK} --region {place.region} \\"
     yield "    --template-file stackset/management.yaml --capabilities CAPABILITY_NAMED_IAM \\"
     yield f"    --parameter-overrides {parameters}"
-    if deployed.stacks[BOOTSTRAP].parameters.get("ManagementAccountId") != account_id:
+    if stacks[BOOTSTRAP].parameters.get("ManagementAccountId") != account_id:
         yield "It reads the member template from the bucket; to let it:"
         yield f"  orgmfa deploy --parameter ManagementAccountId={account_id}"
     yield "Or leave that account out: organization.include_management_account: false"
 
 
-def _management_values(deployed: Deployed, management: Template) -> Mapping[str, str]:
-    """Return the parameters of management.yaml that are not its defaults: as in the StackSet, and the event bus."""
-    bus = deployed.stacks[CENTRAL].outputs.get("EventBusArn")
+def _management_values(stacks: Mapping[str, Stack]) -> Mapping[str, str]:
+    """Return the parameters of management.yaml that differ from its defaults: as in the StackSet, and the event bus."""
+    bus = stacks[CENTRAL].outputs.get("EventBusArn")
     forwarder = {"Forwarder": "on", "EventBusArn": bus} if bus else {}
-    values = {**deployed.stacks[STACK_SET].parameters, "MemberRoles": "on", **forwarder}
+    values = {**stacks[STACK_SET].parameters, "MemberRoles": "on", **forwarder}
     return {
         name: values[name]
-        for name, parameter in management.parameters.items()
+        for name, parameter in read_template(MANAGEMENT).parameters.items()
         if name in values and values[name] != parameter.default
     }

@@ -1,8 +1,9 @@
-"""Which value each parameter of a stack gets: what was given, else what deploy knows, else what it has. Pure."""
+"""Chooses the value of each stack parameter: the given one, else what deploy knows, else the present one. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from orchestrator.deploy.templates import Parameter, Template
 from orchestrator.domain.cloudformation import ParameterValue
@@ -11,7 +12,7 @@ from orchestrator.domain.errors import ConfigError
 
 _GIVEN = re.compile(r"(?:(?P<stack>[a-z]+)\.)?(?P<name>[A-Za-z0-9]+)=(?P<value>.*)", re.DOTALL)
 
-# The two have to say the same, so the configuration says it once.
+# Stacks and functions must agree on these, so the configuration alone decides.
 _FROM_CONFIGURATION = {
     "RoleName": "member_role.name",
     "ReleaseRoleName": "member_role.release_name",
@@ -25,21 +26,21 @@ _FROM_CONFIGURATION = {
 _FROM_DEPLOY = frozenset({"CodeBucket", "CodeKey", "OrganizationId", "SecurityAccountId", "TemplateUrl"})
 
 GivenValues = Mapping[str, Mapping[str, str]]
-"""The values that were given on the command line, by the name of a stack's template and of the parameter."""
+"""The values of `--parameter`, by the name of the template and of the parameter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What deploy knows by itself.
+    """Parameter values that deploy finds by itself.
 
-    `always` are values that a stack gets at each deployment, `at_first` those that it gets where it has none yet.
+    `always` are set at each deployment, `at_first` only where a stack has no value yet.
     """
 
     always: Mapping[str, str]
     at_first: Mapping[str, str]
 
     def with_values(self, **values: str) -> "Known":
-        """Return what is known now that these values are."""
+        """Return a copy with more values that are always set."""
         return Known({**self.always, **values}, self.at_first)
 
 
@@ -62,7 +63,7 @@ def parse_given(texts: Iterable[str], templates: Sequence[Template], config: Con
         if not owners:
             raise ConfigError(_explain_unknown(text, stack, by_name))
         for template in owners:
-            _check_value(template.parameters[name], value)
+            _check_value(name, value, template)
             (plain if stack is None else named)[template.name][name] = value
     given = {name: plain[name] | named[name] for name in by_name}
     _check_ownership(given, config)
@@ -70,17 +71,9 @@ def parse_given(texts: Iterable[str], templates: Sequence[Template], config: Con
 
 
 def configured_values(config: Config) -> dict[str, str]:
-    """Return the values of the parameters that stand in the configuration."""
-    return {
-        "RoleName": config.member_role.name,
-        "ReleaseRoleName": config.member_role.release_name,
-        "RolePath": config.member_role.path,
-        "PolicyName": config.policy.name,
-        "GroupName": config.policy.group,
-        "PolicyPath": config.policy.path,
-        "AccessKeys": config.policy.access_keys,
-        "AllowPolicyManagement": str(config.policy.managed_by == "orchestrator").lower(),
-    }
+    """Return the parameter values that the configuration decides."""
+    values: dict[str, str] = {name: attrgetter(key)(config) for name, key in _FROM_CONFIGURATION.items()}
+    return values | {"AllowPolicyManagement": str(config.policy.managed_by == "orchestrator").lower()}
 
 
 def choose_values(
@@ -88,42 +81,37 @@ def choose_values(
 ) -> tuple[ParameterValue, ...]:
     """Return the values of a stack's parameters; those left out have the template's default.
 
-    `current` are the values of the stack as it stands, which are kept, or None where it is to be created. Raises
-    ConfigError where one to be kept is refused by the template of today.
+    `current` are the parameters of an existing stack, whose values are kept, or None where the stack is new. Raises
+    ConfigError where today's template refuses a value that would be kept.
     """
-    wanted = {**(known.at_first if current is None else {}), **known.always, **given}
-    values: list[ParameterValue] = []
-    for name in template.parameters:
-        if name in wanted:
-            values.append(ParameterValue(name, wanted[name]))
-        elif current is not None and name in current:
-            _check_value(template.parameters[name], current[name])
-            values.append(ParameterValue(name, None))
-        elif current is not None and name in known.at_first:
-            values.append(ParameterValue(name, known.at_first[name]))
-    return tuple(values)
+    wanted = {**known.at_first, **dict.fromkeys(current or {}), **known.always, **given}
+    values = tuple(ParameterValue(name, wanted[name]) for name in template.parameters if name in wanted)
+    for value in values:
+        if value.value is None and current is not None:
+            _check_value(value.name, current[value.name], template)
+    return values
+
+
+def _check_value(name: str, value: str, template: Template) -> None:
+    """Raise ConfigError for a value that CloudFormation would refuse, before anything is made."""
+    parameter = template.parameters[name]
+    if not parameter.accepts(value):
+        raise ConfigError(f"--parameter {name}: {parameter.constraint_description}, not {value!r}")
 
 
 def find_missing(
     template: Template, *, given: Mapping[str, str], known: Known, current: Mapping[str, str] | None
 ) -> tuple[Parameter, ...]:
-    """Return the parameters of a stack that somebody has to give: without a default, and known from nowhere."""
+    """Return the parameters of a stack that have neither a default nor a value."""
     chosen = choose_values(template, given=given, known=known, current=current)
     have = {one.name for one in chosen} | _FROM_DEPLOY
     return tuple(one for name, one in template.parameters.items() if one.default is None and name not in have)
 
 
-def effective_value(
-    name: str, template: Template, *, given: Mapping[str, str], current: Mapping[str, str] | None
-) -> str:
-    """Return the value that a parameter will have, where it is given, kept or the default."""
-    return given.get(name) or (current or {}).get(name) or template.parameters[name].default or ""
-
-
 def list_differences(
     template: Template, values: Sequence[ParameterValue], current: Mapping[str, str] | None
 ) -> tuple[tuple[str, str, str], ...]:
-    """Return the parameters whose value is not what it was (of a new stack: not the default): name, before, after."""
+    """Return the parameters whose value changes (in a new stack: is not the default): name, before, after."""
     defaults = {name: parameter.default or "" for name, parameter in template.parameters.items()}
     before = defaults | dict(current or {})
     return tuple(
@@ -133,45 +121,18 @@ def list_differences(
     )
 
 
-def _check_value(parameter: Parameter, value: str) -> None:
-    """Raise ConfigError for a value that CloudFormation would refuse, before anything is made."""
-    parts = [part.strip() for part in value.split(",")] if parameter.is_list else [value]
-    if parameter.allowed and not set(parts) <= set(parameter.allowed):
-        _refuse(parameter, value)
-    if parameter.pattern and not all(re.search(parameter.pattern, part) for part in parts):
-        _refuse(parameter, value)
-    if parameter.least is not None or parameter.most is not None:
-        _check_number(parameter, value)
-
-
-def _check_number(parameter: Parameter, value: str) -> None:
-    try:
-        number = float(value)
-    except ValueError:
-        _refuse(parameter, value)
-        return
-    too_small = parameter.least is not None and number < parameter.least
-    if too_small or (parameter.most is not None and number > parameter.most):
-        _refuse(parameter, value)
-
-
-def _refuse(parameter: Parameter, value: str) -> None:
-    raise ConfigError(f"--parameter {parameter.name}: {parameter.constraint}, not {value!r}")
-
-
 def _check_ownership(given: GivenValues, config: Config) -> None:
-    """Raise ConfigError for a value that deploy finds by itself, or that the configuration says otherwise."""
+    """Raise ConfigError for a value that deploy finds by itself, or that contradicts the configuration."""
     configured = configured_values(config)
-    for values in given.values():
-        for name, value in values.items():
-            if name in _FROM_DEPLOY:
-                raise ConfigError(f"--parameter {name}: deploy finds this value by itself")
-            if value != configured.get(name, value):
-                message = (
-                    f"--parameter {name}: {_FROM_CONFIGURATION[name]} of the configuration decides, so that both agree;"
-                    f" it makes this {configured[name]!r}"
-                )
-                raise ConfigError(message)
+    for name, value in ((name, value) for values in given.values() for name, value in values.items()):
+        if name in _FROM_DEPLOY:
+            raise ConfigError(f"--parameter {name}: deploy finds this value by itself")
+        if value != configured.get(name, value):
+            message = (
+                f"--parameter {name}: {_FROM_CONFIGURATION[name]} of the configuration decides, so that both agree;"
+                f" it makes this {configured[name]!r}"
+            )
+            raise ConfigError(message)
 
 
 def _explain_unknown(text: str, stack: str | None, templates: Mapping[str, Template]) -> str:
@@ -179,6 +140,5 @@ def _explain_unknown(text: str, stack: str | None, templates: Mapping[str, Templ
         return f"--parameter {text!r}: there is no stack {stack!r}; there are {', '.join(templates)}"
     asked = list(templates.values()) if stack is None else [templates[stack]]
     names = sorted({name for one in asked for name in one.parameters} - _FROM_DEPLOY)
-    which = "no stack" if stack is None else f"the stack {stack}"
-    has = "has" if stack is None else "does not have"
-    return f"--parameter {text!r}: {which} {has} a parameter of this name; known: {', '.join(names)}"
+    which = "no stack has" if stack is None else f"the stack {stack} does not have"
+    return f"--parameter {text!r}: {which} a parameter of this name; known: {', '.join(names)}"

@@ -1,188 +1,149 @@
-"""The story of a deployment.
+"""The sequence of a deployment.
 
-look at the stacks -> build the code -> bootstrap -> upload -> central, stackset. Each stack changes by a change set,
-which is shown; the user is asked once for all that can be shown at that point: at first for the bootstrap stack alone,
-since the others need its bucket. Every step looks at what stands, so that the same command goes on where an earlier one
-ended.
+read the stacks -> build the code -> bootstrap -> upload -> central, stackset. Each stack changes by a change set, which
+is shown. The user is asked once for all changes that can be computed at that point: in a first deployment for bootstrap
+alone, since the others need its bucket. Every step starts from what exists, so the same command continues an earlier
+deployment that failed.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.deploy.change_sets import (
     PreparedChange,
-    carry_out,
-    changes_of,
-    drop_change,
+    discard_change,
+    execute_change,
+    make_updatable,
     prepare_change,
-    settle_stack,
 )
-from orchestrator.deploy.function_code import Code, artifact_key
+from orchestrator.deploy.context import DeployContext
+from orchestrator.deploy.function_code import Artifact
+from orchestrator.deploy.lambda_zip.build import TEMPLATE as MEMBER_TEMPLATE
 from orchestrator.deploy.messages import DeploymentFailed
-from orchestrator.deploy.parameters import (
-    GivenValues,
-    Known,
-    choose_values,
-    effective_value,
-    find_missing,
-)
-from orchestrator.deploy.ports import Tools
-from orchestrator.deploy.templates import BOOTSTRAP, CENTRAL, STACK_SET, STACKS, Template
+from orchestrator.deploy.parameters import GivenValues, Known, choose_values, find_missing
+from orchestrator.deploy.templates import BOOTSTRAP, CENTRAL, STACK_SET, STACKS, read_template
+from orchestrator.domain.bundled_files import read_shipped
 from orchestrator.domain.cloudformation import Stack, Standing
 from orchestrator.domain.errors import AwsError, ConfigError, StartError
 
 BUCKET_OUTPUT = "BucketName"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What is to be deployed.
+@dataclass(slots=True, kw_only=True)
+class Rollout:
+    """One deployment, with the stacks as they are so far, by the names of their templates.
 
-    `make_code` returns the zip for a processor and a Python, `address` the https address of a key in a bucket,
-    `confirm` shows changes and returns whether they are to be made.
+    `make_code` returns the zip for a processor and a Python; `confirm` shows changes and returns whether to make them.
     """
 
-    templates: Mapping[str, Template]
-    member_template: bytes
+    context: DeployContext
     given: GivenValues
     known: Known
-    make_code: Callable[[str, str], Code]
-    address: Callable[[str, str], str]
+    make_code: Callable[[str, str], Artifact]
     confirm: Callable[[Sequence[PreparedChange]], bool]
+    stacks: dict[str, Stack | None] = field(default_factory=dict, init=False)
+    has_changed: bool = field(default=False, init=False)
 
+    @property
+    def deployed(self) -> Mapping[str, Stack]:
+        """The stacks that exist."""
+        return {name: stack for name, stack in self.stacks.items() if stack is not None}
 
-@dataclass(frozen=True, slots=True)
-class Deployed:
-    """The stacks that stand after a deployment, by the names of their templates; and whether anything changed."""
+    def run(self) -> bool:
+        """Deploy, and return False where the user declined.
 
-    stacks: Mapping[str, Stack]
-    has_changed: bool
-
-
-def roll_out(order: Order, tools: Tools) -> Deployed | None:
-    """Deploy what was ordered and return what stands, or None where the user declined.
-
-    Raises StartError or ConfigError where it could not start; DeploymentFailed, AwsError, Interrupted after that.
-    """
-    return _Rollout(order, tools).run()
-
-
-class _Rollout:
-    """One deployment, with what is known of the stacks so far."""
-
-    def __init__(self, order: Order, tools: Tools) -> None:
-        self._order = order
-        self._tools = tools
-        self._given = {name: dict(values) for name, values in order.given.items()}
-        self._stacks: dict[str, Stack | None] = {}
-        self._has_changed = False
-
-    def run(self) -> Deployed | None:
-        """Tell the story."""
-        self._look()
+        Raises StartError or ConfigError where it could not start; DeploymentFailed, AwsError, Interrupted after that.
+        """
+        self._read_stacks()
+        self._check_missing()
         code = self._make_code()
         for name in STACKS:
-            self._stacks[name] = settle_stack(self._stacks[name], self._tools)
-        bootstrap = {BOOTSTRAP: self._order.templates[BOOTSTRAP].text}
-        if self._stacks[BOOTSTRAP] is None:
-            if not self._change(bootstrap, self._order.known):
-                return None
-            bootstrap = {}
-        known, sources = self._upload(code)
-        if not self._change(bootstrap | sources, known):
-            return None
-        return Deployed({name: stack for name, stack in self._stacks.items() if stack}, self._has_changed)
+            self.stacks[name] = make_updatable(self.stacks[name], self.context)
+        sources = {BOOTSTRAP: read_template(BOOTSTRAP).text}
+        if self.stacks[BOOTSTRAP] is None:
+            if not self._change(sources):
+                return False
+            sources = {}
+        return self._change(sources | self._upload(code))
 
-    def _look(self) -> None:
-        """Read how the stacks stand, and see that every parameter has a value, before anything is done."""
-        missing: list[str] = []
+    def _read_stacks(self) -> None:
+        """Read the stacks, and take over the parameters of those that may have to be created again."""
         for name in STACKS:
-            template = self._order.templates[name]
-            stack = self._stacks[name] = self._get_stack(template)
+            template = read_template(name)
+            try:
+                stack = self.stacks[name] = self.context.stacks.get_stack(template.stack_name)
+            except AwsError as error:
+                raise StartError(f"cannot read the stack {template.stack_name}: {error} ({error.code})") from error
             if stack is not None and stack.standing in {Standing.UNRECOVERABLE, Standing.BUSY}:
-                self._remember(name, stack)
-            missing += [
-                f"--parameter {one.name}=...: {one.description}"
-                for one in find_missing(
-                    template, given=self._given[name], known=self._order.known, current=self._current(name)
-                )
-            ]
+                names = template.parameters.keys() - self.known.always.keys()
+                kept = {key: value for key, value in stack.parameters.items() if key in names}
+                self.given = {**self.given, name: {**kept, **self.given[name]}}
+
+    def _check_missing(self) -> None:
+        """Raise ConfigError where a parameter has no value, before anything is done."""
+        missing = [
+            f"--parameter {one.name}=...: {one.description}"
+            for name in STACKS
+            for one in find_missing(
+                read_template(name), given=self.given[name], known=self.known, current=self._current(name)
+            )
+        ]
         if missing:
             raise ConfigError("\n".join(["these parameters have no default and were never given:", *missing]))
 
-    def _get_stack(self, template: Template) -> Stack | None:
-        try:
-            return self._tools.stacks.get_stack(template.stack_name)
-        except AwsError as error:
-            raise StartError(f"cannot read the stack {template.stack_name}: {error} ({error.code})") from error
-
-    def _remember(self, name: str, stack: Stack) -> None:
-        """Take the parameters of a stack that may have to be made anew for given: else they would go with it."""
-        known = self._order.known.always
-        names = self._order.templates[name].parameters.keys() - known.keys()
-        kept = {key: value for key, value in stack.parameters.items() if key in names}
-        self._given[name] = kept | self._given[name]
-
     def _current(self, name: str) -> Mapping[str, str] | None:
-        """Return the parameters of a stack that is to be updated."""
-        stack = self._stacks[name]
-        is_there = stack is not None and stack.standing not in {Standing.ABSENT, Standing.UNRECOVERABLE}
-        return stack.parameters if stack is not None and is_there else None
+        """Return the parameters of a stack that is to be updated, or None where it is to be created."""
+        stack = self.stacks[name]
+        if stack is None or stack.standing in {Standing.ABSENT, Standing.UNRECOVERABLE}:
+            return None
+        return stack.parameters
 
-    def _make_code(self) -> Code:
-        template = self._order.templates[CENTRAL]
-        architecture = effective_value(
-            "Architecture", template, given=self._given[CENTRAL], current=self._current(CENTRAL)
-        )
-        return self._order.make_code(architecture, template.python)
+    def _make_code(self) -> Artifact:
+        template, name = read_template(CENTRAL), "Architecture"
+        present = (self._current(CENTRAL) or {}).get(name) or template.parameters[name].default
+        return self.make_code(self.given[CENTRAL].get(name) or present or "", template.python)
 
-    def _upload(self, code: Code) -> tuple[Known, dict[str, str]]:
-        """Put the artifacts into the bucket; return what is known now, and the addresses of the other templates."""
-        stack = self._stacks[BOOTSTRAP]
+    def _upload(self, code: Artifact) -> dict[str, str]:
+        """Upload the artifacts, and return the addresses of the templates that are read from the bucket."""
+        stack = self.stacks[BOOTSTRAP]
         if stack is None or BUCKET_OUTPUT not in stack.outputs:
-            name = self._order.templates[BOOTSTRAP].stack_name
+            name = read_template(BOOTSTRAP).stack_name
             raise DeploymentFailed(f"the stack {name} has no output {BUCKET_OUTPUT}: was it made of another template?")
-        bucket = self._tools.open_bucket(stack.outputs[BUCKET_OUTPUT])
-        self._tools.view.begin(f"uploading to {bucket.name}")
-        member_hash = hashlib.sha256(self._order.member_template).hexdigest()
-        member_key = artifact_key("member", member_hash, "yaml")
-        bucket.put(code.key, code.content, sha256=code.sha256)
-        bucket.put(member_key, self._order.member_template, sha256=member_hash)
-        sources: dict[str, str] = {}
-        for name in (CENTRAL, STACK_SET):
-            template = self._order.templates[name]
-            key = artifact_key(name, template.sha256, "yaml")
-            bucket.put(key, template.text.encode(), sha256=template.sha256)
-            sources[name] = self._order.address(bucket.name, key)
-        address = self._order.address(bucket.name, member_key)
-        known = self._order.known.with_values(CodeBucket=bucket.name, CodeKey=code.key, TemplateUrl=address)
-        return known, sources
+        place, bucket = self.context.place, self.context.open_bucket(stack.outputs[BUCKET_OUTPUT])
+        self.context.view.begin(f"uploading to {bucket.name}")
+        member = Artifact("member", "yaml", read_shipped(MEMBER_TEMPLATE))
+        templates = {name: Artifact(name, "yaml", read_template(name).text.encode()) for name in (CENTRAL, STACK_SET)}
+        for artifact in (code, member, *templates.values()):
+            bucket.put(artifact.key, artifact.content, sha256=artifact.sha256)
+        address = place.address(bucket.name, member.key)
+        self.known = self.known.with_values(CodeBucket=bucket.name, CodeKey=code.key, TemplateUrl=address)
+        return {name: place.address(bucket.name, artifact.key) for name, artifact in templates.items()}
 
-    def _change(self, sources: Mapping[str, str], known: Known) -> bool:
-        """Work out the changes of these stacks, ask, and make them; return whether the user agreed."""
+    def _change(self, sources: Mapping[str, str]) -> bool:
+        """Prepare the changes of these stacks, ask, and make them; return whether the user agreed."""
         prepared: list[PreparedChange] = []
         try:
             for name, source in sources.items():
-                prepared.append(self._prepare(name, source, known))
-            if not changes_of(prepared):
+                prepared.append(self._prepare(name, source))
+            if not any(change.change_set for change in prepared):
                 return True
-            if not self._order.confirm(prepared):
+            if not self.confirm(prepared):
                 return False
             while prepared:
-                self._carry_out(prepared.pop(0))
+                self._execute(prepared.pop(0))
             return True
         finally:
             for change in prepared:
-                drop_change(change, self._tools)
+                if change.change_set is not None:
+                    discard_change(change.change_set, self.context)
 
-    def _prepare(self, name: str, source: str, known: Known) -> PreparedChange:
-        template, before = self._order.templates[name], self._stacks[name]
-        current = before.parameters if before else None
-        values = choose_values(template, given=self._given[name], known=known, current=current)
-        return prepare_change(template, source, values, before=before, tools=self._tools)
+    def _prepare(self, name: str, source: str) -> PreparedChange:
+        template = read_template(name)
+        values = choose_values(template, given=self.given[name], known=self.known, current=self._current(name))
+        return prepare_change(template, source, values, before=self.stacks[name], context=self.context)
 
-    def _carry_out(self, change: PreparedChange) -> None:
+    def _execute(self, change: PreparedChange) -> None:
         if change.change_set is not None:
-            self._stacks[change.template.name] = carry_out(change, change.change_set, self._tools)
-            self._has_changed = True
+            after = execute_change(change.template.stack_name, change.change_set, self.context)
+            self.stacks[change.template.name] = after
+            self.has_changed = True

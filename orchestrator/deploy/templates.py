@@ -1,73 +1,86 @@
-"""Reads the templates of stackset/: what their stacks are called, and the parameters that they take.
+"""Reads the CloudFormation templates of stackset/: the names of their stacks and the parameters that they take.
 
-What a template's functions stand for is not needed here, so it is not read.
+Intrinsic functions such as `!Ref` are not needed here and are read as None.
 """
 
-import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
+from math import inf
 from typing import Any
 
 import yaml
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_snake
 
 from orchestrator.domain.bundled_files import read_shipped
 
 BOOTSTRAP, CENTRAL, STACK_SET, MANAGEMENT = "bootstrap", "central", "stackset", "management"
 STACKS = (BOOTSTRAP, CENTRAL, STACK_SET)
-"""The stacks of the security account, in the order in which they are made."""
-MEMBER_TEMPLATE = "member_role/template.yaml"
+"""The stacks of the security account, in the order of their creation."""
 _FUNCTION = "AWS::Lambda::Function"
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter as a template declares it; `default` is None where it has to be given."""
+class Parameter(BaseModel):
+    """A parameter as a template declares it; `default` is None where a value has to be given."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True, frozen=True)
 
     name: str
-    default: str | None
-    description: str
-    is_list: bool
-    pattern: str | None
-    allowed: tuple[str, ...]
-    least: float | None
-    most: float | None
-    constraint: str
+    type: str
+    default: str | None = None
+    description: str = ""
+    allowed_pattern: str = ""
+    allowed_values: tuple[str, ...] = ()
+    min_value: float = -inf
+    max_value: float = inf
+    constraint_description: str = "is not allowed"
+
+    def accepts(self, value: str) -> bool:
+        """Return whether CloudFormation would accept a value."""
+        parts = [part.strip() for part in value.split(",")] if self.type == "CommaDelimitedList" else [value]
+        if self.allowed_values and not set(parts) <= set(self.allowed_values):
+            return False
+        if not all(re.search(self.allowed_pattern, part) for part in parts):
+            return False
+        if (self.min_value, self.max_value) == (-inf, inf):
+            return True
+        try:
+            return self.min_value <= float(value) <= self.max_value
+        except ValueError:
+            return False
 
 
 @dataclass(frozen=True)
 class Template:
-    """A template, by its name in stackset/."""
+    """A template and its name in stackset/."""
 
     name: str
     text: str
 
     @property
     def stack_name(self) -> str:
-        """What its stack is called."""
+        """The name of its stack."""
         return f"orgmfa-{self.name}"
-
-    @property
-    def sha256(self) -> str:
-        """The hash of its text."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
 
     @cached_property
     def parameters(self) -> Mapping[str, Parameter]:
         """Its parameters by name."""
-        return {name: _read_parameter(name, declared) for name, declared in self._read.get("Parameters", {}).items()}
+        declared = self._document.get("Parameters", {})
+        return {name: Parameter.model_validate({"name": name, **_snake_keys(one)}) for name, one in declared.items()}
 
     @property
     def python(self) -> str:
-        """The Python of its functions, such as 3.13."""
-        declared = self._read["Resources"].values()
+        """The Python version of its functions, such as 3.13."""
+        declared = self._document["Resources"].values()
         [runtime] = {one["Properties"]["Runtime"] for one in declared if one["Type"] == _FUNCTION}
         return str(runtime).removeprefix("python")
 
     @cached_property
-    def _read(self) -> dict[str, Any]:
-        read: dict[str, Any] = yaml.load(self.text, _Loader)  # noqa: S506 - a SafeLoader, and our own file
-        return read
+    def _document(self) -> dict[str, Any]:
+        document: dict[str, Any] = yaml.load(self.text, _Loader)  # noqa: S506 - a SafeLoader, and our own file
+        return document
 
 
 @cache
@@ -76,23 +89,13 @@ def read_template(name: str) -> Template:
     return Template(name, read_shipped(f"stackset/{name}.yaml").decode())
 
 
+def _snake_keys(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a declaration with the keys of our fields: `MinValue` as `min_value`."""
+    return {to_snake(key): value for key, value in declared.items()}
+
+
 class _Loader(yaml.SafeLoader):
-    """Takes every function for None."""
+    """YAML loader that reads every intrinsic function as None."""
 
 
 _Loader.add_multi_constructor("!", lambda _loader, _suffix, _node: None)
-
-
-def _read_parameter(name: str, declared: Mapping[str, Any]) -> Parameter:
-    default = declared.get("Default")
-    return Parameter(
-        name=name,
-        default=None if default is None else str(default),
-        description=declared.get("Description", ""),
-        is_list=declared["Type"] == "CommaDelimitedList",
-        pattern=declared.get("AllowedPattern"),
-        allowed=tuple(map(str, declared.get("AllowedValues", ()))),
-        least=declared.get("MinValue"),
-        most=declared.get("MaxValue"),
-        constraint=declared.get("ConstraintDescription", "is not allowed"),
-    )

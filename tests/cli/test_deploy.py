@@ -18,8 +18,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from orchestrator.cli.deploy_adapters import Place
-from orchestrator.cli.enforced_users import Census, _is_unseen, explain_census
+from orchestrator.cli.enforced_users import EnforcedUsers, _is_unseen, format_enforced_users
+from orchestrator.deploy.context import Place
 from orchestrator.deploy.function_code import read_code, read_packed_config
 from orchestrator.deploy.messages import explain_failure
 from orchestrator.deploy.parameters import (
@@ -766,7 +766,7 @@ def test_refusal_counts_very_many_users_and_says_that_a_listing_broke_off() -> N
     users = tuple(make_seen(f"user-{number:02}") for number in range(12))
     account = make_seen_account(*users, name="payments", alias=None)
 
-    told = explain_census(Census(enforced=(account,), unseen=(), is_complete=False)).splitlines()
+    told = format_enforced_users(EnforcedUsers(enforced=(account,), unseen=(), is_complete=False)).splitlines()
 
     assert told[0] == "12 users in 1 account still under EnforceMFA:"
     assert told[1].startswith("  payments (111122223333): user-00, user-01,")

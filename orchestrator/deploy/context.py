@@ -1,0 +1,74 @@
+"""Dependencies and settings shared by all steps of one deployment."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from orchestrator.aws.artifact_bucket import ArtifactBucket
+from orchestrator.aws.stack_sets import CallAs, StackSets
+from orchestrator.aws.stacks import Stacks
+from orchestrator.concurrency.cancellation import Cancellation
+from orchestrator.deploy.parameters import Known
+from orchestrator.domain.cloudformation import StackEvent
+from orchestrator.domain.model import Caller, Organization
+
+_STACK_SET_REGIONS = {"aws-us-gov": "us-gov-west-1", "aws-cn": "cn-north-1"}
+_SUFFIXES = {"aws-cn": "amazonaws.com.cn"}
+
+
+class View(Protocol):
+    """Shows the user the progress and the results of a deployment."""
+
+    def say(self, text: str) -> None:
+        """Print a result."""
+        ...
+
+    def begin(self, text: str) -> None:
+        """Print the name of a step that starts now and may take a while."""
+        ...
+
+    def follow(self, stack_name: str, resources: int | None) -> AbstractContextManager[Callable[[StackEvent], None]]:
+        """Show the progress of a stack event by event; `resources` is their number, where it is known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The account, organization and Region of a deployment."""
+
+    caller: Caller
+    organization: Organization
+    region: str
+
+    @property
+    def call_as(self) -> CallAs:
+        """The `CallAs` parameter of StackSets calls made from the caller's account."""
+        is_management = self.caller.account_id == self.organization.management_account_id
+        return "SELF" if is_management else "DELEGATED_ADMIN"
+
+    def known(self) -> Known:
+        """Return the parameter values that follow from account, organization and Region."""
+        at_first = {"CallAs": str(self.call_as)}
+        if region := _STACK_SET_REGIONS.get(self.caller.partition):
+            at_first["StackSetRegion"] = region
+        ours = {"OrganizationId": self.organization.id, "SecurityAccountId": self.caller.account_id}
+        return Known(ours, at_first)
+
+    def address(self, bucket: str, key: str) -> str:
+        """Return the https address of an object in S3."""
+        suffix = _SUFFIXES.get(self.caller.partition, "amazonaws.com")
+        return f"https://{bucket}.s3.{self.region}.{suffix}/{key}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployContext:
+    """Dependencies of one deployment. `token` is unique to it and makes its write calls safe to repeat."""
+
+    stacks: Stacks
+    stack_sets: StackSets
+    open_bucket: Callable[[str], ArtifactBucket]
+    view: View
+    cancellation: Cancellation
+    place: Place
+    token: str
