@@ -1,4 +1,4 @@
-"""What `orgmfa doctor` does between its options and its exit code. Standard output carries data alone."""
+"""The `orgmfa doctor` command: checks what a run needs with real clients, prints the result, returns the exit code."""
 
 import os
 from dataclasses import replace
@@ -6,19 +6,24 @@ from dataclasses import replace
 import click
 from rich.console import Console
 
-from orchestrator.cli.doctor_wiring import run_doctor
+from orchestrator.aws.doctor_reads import RUN_ACTIONS, HubChecks, MemberChecks
+from orchestrator.aws.enforcement import EnforcementPolicies, PolicySettings
+from orchestrator.aws.organizations import Directory
+from orchestrator.aws.retries import Retrier
 from orchestrator.cli.run_command import CONFIG_FILE, RunOptions, configure_command_logs, open_hub
 from orchestrator.cli.signals import Interrupts
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.doctor import DoctorRequest
+from orchestrator.doctor import DoctorContext, DoctorRequest, DoctorRun, run_checks
 from orchestrator.doctor.table import print_examination
 from orchestrator.domain.config_file import find_config
+from orchestrator.domain.environment import slack_credentials
 from orchestrator.output.terminal import ProgressView
-from orchestrator.wiring import make_run_id
+from orchestrator.pipeline.ports import Observer
+from orchestrator.wiring import Hub, make_run_id, make_sessions, make_slack_client, read_caller
 
 
 def doctor_command(options: RunOptions) -> int:
-    """Check what a run needs, show what was found on standard output, and return the exit code.
+    """Check what a run needs, print the result on standard output, and return the exit code.
 
     Raises ConfigError or StartError where nothing could be checked.
     """
@@ -41,11 +46,40 @@ def doctor_command(options: RunOptions) -> int:
         return int(not found.report.ok)
 
 
+def run_doctor(hub: Hub, request: DoctorRequest, *, cancellation: Cancellation, observer: Observer) -> DoctorRun:
+    """Run all checks and return their results.
+
+    Raises StartError where nothing could be checked, ConfigError where a named account or OU does not exist.
+    """
+    retrier, clients, config = Retrier(cancellation), hub.clients, hub.config
+    caller = read_caller(hub, retrier)
+    settings = PolicySettings.from_config(config.policy, caller.partition)
+    return run_checks(
+        DoctorContext(
+            request=request,
+            config=config,
+            caller=caller,
+            region=clients.region,
+            directory=Directory(clients.organizations, retrier),
+            sessions=make_sessions(hub, retrier, partition=caller.partition, run_id=request.run_id),
+            policies=EnforcementPolicies(clients.iam, retrier, settings),
+            member=MemberChecks(clients.iam, retrier),
+            hub=HubChecks(clients, retrier),
+            store=hub.store,
+            alias_by_account_id=hub.archive.alias_by_account_id,
+            environment_slack=slack_credentials(hub.environment),
+            probe_slack=lambda credentials: make_slack_client(credentials, config).probe(),
+            run_actions=RUN_ACTIONS,
+            now=hub.now,
+            cancellation=cancellation,
+            observer=observer,
+        )
+    )
+
+
 def _config_source(options: RunOptions) -> str:
-    """Return where the configuration comes from, in the order in which it is looked for."""
-    if options.config_path is not None:
-        return str(options.config_path.absolute())
-    if options.sandbox:
+    """Return where the configuration comes from: the named file, the sandbox, the file found, or the defaults."""
+    if options.sandbox and options.config_path is None:
         return "the sandbox"
-    found = find_config(None, os.environ, fallback=CONFIG_FILE)
+    found = find_config(options.config_path, os.environ, fallback=CONFIG_FILE)
     return "the defaults and the environment" if found is None else str(found.absolute())

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from moto.sts.models import sts_backends
 
-from orchestrator.cli.doctor_wiring import run_doctor
+from orchestrator.cli.doctor_command import run_doctor
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.doctor import DoctorRequest
 from orchestrator.domain.config import Config

@@ -15,7 +15,7 @@ import pytest
 
 from orchestrator.aws.clients import Clients
 from orchestrator.aws.file_store import make_store
-from orchestrator.cli.doctor_wiring import run_doctor
+from orchestrator.cli.doctor_command import run_doctor
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.doctor import DoctorRequest
 from orchestrator.domain.config_file import load_config
