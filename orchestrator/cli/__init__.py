@@ -1,1 +1,1 @@
-"""The command line: `main` has the options, a module each the commands."""
+"""The command line of orgmfa: `main` has commands and options, each `*_command` module runs one of them."""

@@ -1,4 +1,4 @@
-"""The demonstration behind `make demo`: the main job on the embedded organization, and what to do next."""
+"""The demonstration of `make demo`: `orgmfa apply` on the embedded organization, and what to do next."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ That was an embedded organization. For your own, once its member roles are deplo
 
 
 def main() -> int:
-    """Run `orgmfa apply --sandbox --yes`, say why it ends in 1, and return 0 where it did."""
+    """Run `orgmfa apply --sandbox --yes`, explain its exit code 1, and return 0 for that code, else 1."""
     print("$ orgmfa apply --sandbox --yes\n", flush=True)
     code = subprocess.run([sys.executable, "-m", "orchestrator", "apply", "--sandbox", "--yes"], check=False).returncode
     if code != EXPECTED:

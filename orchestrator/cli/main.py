@@ -1,7 +1,7 @@
-"""The command line: parse, call, exit code; nothing else.
+"""The command line of orgmfa: commands, options and exit codes.
 
-Data goes to standard output; logs, progress and questions to standard error. Exit code 0: all well; 1: something needs
-a hand; 2: the call or the configuration cannot be used, or nothing could start.
+Data goes to standard output; logs, progress and questions to standard error. Exit code 0: success; 1: something is to
+fix, or the user declined; 2: the call or the configuration cannot be used, or nothing could start.
 """
 
 import json
@@ -10,7 +10,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -30,39 +29,36 @@ from orchestrator.output.terminal import Shown, print_runs
 from orchestrator.wiring import make_hub
 
 MAX_LISTED = 30
-"""How many runs `report --list` tells of: each is a file to be read."""
+"""How many runs `report --list` shows: each costs reading a file."""
 DECLINED = 1
 UNUSABLE = 2
 
 Command = TypeVar("Command", bound=Callable[..., int])
 
 
-class MaxChangesType(click.ParamType[int | str]):
-    """A count, or `none` for no limit."""
+class ParsedType(click.ParamType[Any]):
+    """An option value that a function parses; its ValueError becomes the error message."""
 
-    name = "N|none"
+    def __init__(self, name: str, parse: Callable[[str], object]) -> None:
+        """Take the word shown in the help for the value, and the function."""
+        self.name = name
+        self._parse = parse
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:  # noqa: ANN401 - click's signature
-        """Return the count, or the word `none`."""
-        text = str(value)
-        if text == "none":
-            return text
-        if not text.isdecimal():
-            self.fail(f"{text!r} is neither a whole number nor 'none'", param, ctx)
-        return int(text)
-
-
-class DurationType(click.ParamType[timedelta]):
-    """A duration such as 7d, 12h or 30m."""
-
-    name = "DURATION"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:  # noqa: ANN401 - click's signature
-        """Return the duration."""
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        """Return the parsed value."""
         try:
-            return parse_duration(value)
+            return self._parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+def _parse_max_changes(text: str) -> int | str:
+    """Return a count, or the word `none` for no limit. Raises ValueError."""
+    if text == "none":
+        return text
+    if not text.isdecimal():
+        raise ValueError(f"{text!r} is neither a whole number nor 'none'")
+    return int(text)
 
 
 _OPTIONS = {
@@ -96,14 +92,14 @@ _OPTIONS = {
     "for": click.option(
         "--for",
         "release_for",
-        type=DurationType(),
+        type=ParsedType("DURATION", parse_duration),
         default="7d",
         show_default=True,
         help="How long later runs leave the released users alone.",
     ),
     "max-changes": click.option(
         "--max-changes",
-        type=MaxChangesType(),
+        type=ParsedType("N|none", _parse_max_changes),
         help="Replaces limits.max_changes_per_account and max_changes_per_run for this run.",
     ),
     "yes": click.option("--yes", is_flag=True, help="Do not ask before writing."),
@@ -122,7 +118,7 @@ _OPTIONS = {
 
 
 def _options(*names: str) -> Callable[[Command], Command]:
-    """Return a decorator that gives a command the options of these names, in this order."""
+    """Return a decorator that adds the named options to a command, in this order."""
 
     def decorate(command: Command) -> Command:
         for name in reversed(names):
@@ -272,12 +268,12 @@ def package(*, output_path: Path, architecture: str, python: str, config_path: P
 
 
 def main() -> NoReturn:
-    """Run the command line and end the process with its exit code."""
+    """Run the command line and exit the process with its exit code."""
     _leave(run())
 
 
 def run() -> int:
-    """Carry out the command that the arguments of the process name, and return the exit code."""
+    """Run the command that `sys.argv` names, and return the exit code."""
     try:
         code: int = cli.main(standalone_mode=False) or 0
     except click.exceptions.Exit as stop:
@@ -294,7 +290,7 @@ def run() -> int:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process, without waiting for a thread that is still stuck in a call when the run has given it up."""
+    """End the process, without waiting for a thread of an interrupted run that is still blocked in a call."""
     sys.stdout.flush()
     sys.stderr.flush()
     if threading.active_count() > 1:

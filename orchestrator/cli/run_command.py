@@ -1,4 +1,4 @@
-"""What a command does between its options and its exit code: run, ask, show. Standard output carries data alone."""
+"""The commands `plan`, `apply`, `release` and `report`: run, ask, print the report, return the exit code."""
 
 import logging
 import os
@@ -36,7 +36,7 @@ CONFIG_FILE = Path("config.yaml")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """The options of a run as given on the command line; `max_changes` is a count, `none`, or None where not given."""
+    """Command-line options of a run; `max_changes` is a count, `none`, or None where not given."""
 
     config_path: Path | None
     output: str
@@ -55,25 +55,25 @@ class RunOptions:
 def read_config(path: Path | None, *, needs_switch: bool = True) -> Config:
     """Return the configuration of a command. Raises ConfigError.
 
-    A command that heeds no stop switch (`needs_switch` false) is not held up by one that cannot be used.
+    With `needs_switch` false, a stop switch that cannot be used is no error: the command does not read it.
     """
     return load_config(path, os.environ, fallback=CONFIG_FILE, tolerates_switch=not needs_switch)
 
 
 def run_command(mode: Mode, options: RunOptions) -> int:
-    """Carry out one run as the options ask, show its report on standard output, and return the exit code.
+    """Run once as the options ask, print the report on standard output, and return the exit code.
 
     Raises ConfigError or StartError where it could not start.
     """
     ask = mode is not Mode.PLAN and not options.yes
     if ask and not sys.stdin.isatty():
         raise click.UsageError(f"{mode.value} asks before it writes, and there is no terminal to ask on: add --yes")
-    configure_command_logs(verbose=options.verbose, is_told=options.output == "table")
+    configure_command_logs(verbose=options.verbose, is_shown=options.output == "table")
     with open_hub(options, needs_switch=mode is not Mode.RELEASE) as hub:
         request = _make_request(mode, options, hub)
         structlog.contextvars.bind_contextvars(run_id=request.run_id)
         cancellation = Cancellation()
-        with Interrupts(cancellation) as interrupts:  # also while the report is written: it is to come out whole
+        with Interrupts(cancellation) as interrupts:  # also while the report is printed, so that it is not cut off
             with ProgressView(Console(stderr=True), mode) as progress:
 
                 def confirm(plan: RunReport) -> bool:
@@ -92,7 +92,7 @@ def run_command(mode: Mode, options: RunOptions) -> int:
 
 
 def _show(finished: Finished, options: RunOptions, config: Config, *, mode: Mode) -> int:
-    """Write what a run ended in to standard output, and return the exit code."""
+    """Print the result of a run on standard output, and return the exit code."""
     if finished.was_declined:
         click.echo("Nothing was written.", err=True)
         if options.output == "json":
@@ -105,7 +105,7 @@ def _show(finished: Finished, options: RunOptions, config: Config, *, mode: Mode
 
 
 def show_report(report: RunReport, config: Config, shown: Shown, *, output: str) -> None:
-    """Write a report to standard output, as a table or as JSON."""
+    """Print a report on standard output, as a table or as JSON."""
     if output == "json":
         for text in write_indented(report):
             click.echo(text, nl=False)
@@ -119,7 +119,7 @@ def _print_report(report: RunReport, config: Config, shown: Shown, *, console: C
 
 
 def _shown(options: RunOptions, *, address: str | None = None) -> Shown:
-    """Return how much of a report the options ask for."""
+    """Return which details of a report to print."""
     return Shown(
         every_row=options.every_row,
         whole_texts=options.verbose,
@@ -131,7 +131,7 @@ def _shown(options: RunOptions, *, address: str | None = None) -> Shown:
 def export_report(
     archive: RunArchive, run_id: str, config: Config, *, html_path: Path | None, csv_path: Path | None
 ) -> None:
-    """Write an archived run as a page, as CSV, or both; each file whole or not at all.
+    """Write an archived run as an HTML page, as CSV, or both; a file is never left half written.
 
     Raises ConfigError where a file cannot be written.
     """
@@ -148,7 +148,7 @@ def export_report(
 
 
 def _write_whole(path: Path, write: Callable[[TextIO], None]) -> None:
-    """Write a file under another name, then give it its own; say where it is."""
+    """Write a file under a temporary name, rename it, and print its path."""
     unfinished = path.with_name(f"{path.name}.partial")
     try:
         with unfinished.open("w", encoding="utf-8", newline="") as file:
@@ -160,9 +160,9 @@ def _write_whole(path: Path, write: Callable[[TextIO], None]) -> None:
     click.echo(f"{path}", err=True)
 
 
-def configure_command_logs(*, verbose: bool, is_told: bool = False) -> None:
-    """Log warnings to standard error; errors alone where a table tells the rest, or progress on a terminal does."""
-    quiet = logging.ERROR if is_told or sys.stderr.isatty() else logging.WARNING
+def configure_command_logs(*, verbose: bool, is_shown: bool = False) -> None:
+    """Log warnings to standard error; only errors where a table or the progress on a terminal shows the rest."""
+    quiet = logging.ERROR if is_shown or sys.stderr.isatty() else logging.WARNING
     configure_logs(as_json=False, level=logging.INFO if verbose else quiet)
 
 
@@ -182,7 +182,7 @@ def _make_request(mode: Mode, options: RunOptions, hub: Hub) -> RunRequest:
 
 @contextmanager
 def open_hub(options: RunOptions, *, needs_switch: bool = True) -> Iterator[Hub]:
-    """Give the hub that a command works with: that of the configuration, or of the embedded organization."""
+    """Context manager: yields the hub of a command, for the configured AWS or for the embedded organization."""
     if not options.sandbox:
         config = read_config(options.config_path, needs_switch=needs_switch)
         yield _limited(make_hub(config, os.environ), options)
@@ -195,7 +195,7 @@ def open_hub(options: RunOptions, *, needs_switch: bool = True) -> Iterator[Hub]
 
 
 def _sandboxed(config: Config, options: RunOptions) -> Config:
-    """Return the sandbox's configuration; of a file that was named, its rules apply to the embedded organization."""
+    """Return the sandbox's configuration, or the named file's with the sandbox's organization, archive and Slack."""
     if options.config_path is None:
         return config
     named = read_config(options.config_path)
@@ -210,7 +210,7 @@ def _limited(hub: Hub, options: RunOptions) -> Hub:
 
 
 def _ask(plan: RunReport, options: RunOptions, config: Config) -> bool:
-    """Show the plan and return whether the user agrees to it."""
+    """Print the plan and return whether the user agrees to it."""
     _print_report(plan, config, _shown(options), console=Console(stderr=options.output == "json"))
     accounts = sum(any(user.outcome is Outcome.PLANNED for user in account.users) for account in plan.accounts)
     verb = "Release" if plan.mode is Mode.RELEASE else "Enforce MFA on"
@@ -223,7 +223,7 @@ def _ask(plan: RunReport, options: RunOptions, config: Config) -> bool:
 
 
 def _show_digest(report: RunReport, config: Config) -> None:
-    """Write the digest as Slack would show it: the sandbox sends none."""
+    """Print the digest as Slack would show it: the sandbox sends none."""
     digest = render_digest(
         report,
         config.slack,

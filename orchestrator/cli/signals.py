@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first asks a run to end, the second ends the process at once."""
+"""Handles SIGINT and SIGTERM: the first signal cancels the run, the second ends the process at once."""
 
 import os
 import signal
@@ -14,10 +14,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """Turns signals into a cancellation, while it is entered. For the main thread of a command."""
+    """Context manager that turns signals into a cancellation. For the main thread of a command."""
 
     def __init__(self, cancellation: Cancellation) -> None:
-        """Take what a signal cancels."""
+        """Take the cancellation that a signal sets."""
         self._cancellation = cancellation
         self._is_prompting = False
         self._before: list[object] = []
@@ -32,7 +32,7 @@ class Interrupts:
 
     @contextmanager
     def prompting(self) -> Iterator[None]:
-        """Have a signal end a question to the user as a no."""
+        """Context manager: a signal inside also answers the question to the user with no."""
         self._is_prompting = True
         try:
             yield
