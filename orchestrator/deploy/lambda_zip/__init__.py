@@ -1,8 +1,7 @@
-"""Builds the zip that the Lambda functions run, from a checkout or an installed orgmfa, on any machine.
+"""Builds the zip of the Lambda functions, from a checkout or an installed orgmfa, on any machine. Calls no AWS.
 
-`build` tells the story: `dependencies` fetches what is locked for the Lambda's `runtime`, `file_selection` chooses
-what goes in, `sbom` lists it, `bytecode` compiles it, `reproducible_zip` writes it. AWS is not called, and nothing of
-this is in the zip itself.
+`build` runs the steps: `dependencies` downloads the locked packages for the `runtime`, `file_selection` selects files,
+`sbom` lists them, `bytecode` compiles them, `reproducible_zip` writes the zip. None of these modules is in the zip.
 """
 
 from orchestrator.deploy.lambda_zip.build import Package, build_package

@@ -1,4 +1,4 @@
-"""The story of a package: read the lock, fetch, choose, list, compile, zip; nothing is left behind where it fails."""
+"""Builds the package step by step: fetch, select, list, compile, zip. A failure leaves nothing behind."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -19,14 +19,14 @@ from orchestrator.domain.config_file import load_file
 LOCK = "requirements/lambda.txt"
 TEMPLATE = "member_role/template.yaml"
 BILL = "orgmfa.cdx.json"
-"""The bill of materials in the zip; the same stands next to it, under the zip's own name."""
+"""The bill of materials inside the zip; a copy is written beside the zip."""
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A finished zip: where it is, its size in bytes and its hash, its bill of materials, and what compiled it.
+    """A finished zip: path, size in bytes, hash, and the path of its bill of materials.
 
-    `bytecode` is the Python that compiled it, or None: then it works all the same, and starts more slowly.
+    `bytecode` is the Python that compiled it, or None for a zip without bytecode, whose functions start more slowly.
     """
 
     path: Path
@@ -39,14 +39,16 @@ class Package:
 def build_package(
     output: Path, *, architecture: str, python: str, config: Path | None, progress: Callable[[str], None]
 ) -> Package:
-    """Write the zip of the Lambda functions, and its bill of materials beside it; return where and what it is.
+    """Write the zip of the Lambda functions, and its bill of materials beside it; return the package.
 
-    The same sources, lock and configuration give the same bytes, with the same Python to compile them. `config` is the
-    configuration to pack, or None for the defaults. Raises ConfigError for what was asked, StartError where the
-    packages cannot be fetched; in either case nothing is written.
+    The same sources, lock, configuration and compiling Python give the same bytes. `config` is the configuration to
+    pack, or None for the defaults. Raises ConfigError for arguments that cannot be used, StartError where the packages
+    cannot be fetched; in either case nothing is written.
     """
     runtime = Runtime(architecture=architecture, python=python)
-    settings = _read_config(config)
+    if config is not None:
+        load_file(config)  # raises ConfigError
+    settings = None if config is None else config.read_bytes()
     bill = output.with_name(f"{output.name.removesuffix('.zip')}.cdx.json")
     lock = read_shipped(LOCK)
     with replacing(output, bill) as made, TemporaryDirectory(prefix="orgmfa-") as work:
@@ -63,16 +65,8 @@ def build_package(
     return Package(output, len(content), hashlib.sha256(content).hexdigest(), bill, interpreter)
 
 
-def _read_config(path: Path | None) -> bytes | None:
-    """Return the configuration to pack, once it is known to be usable."""
-    if path is None:
-        return None
-    load_file(path)
-    return path.read_bytes()
-
-
 def _lay_out(folder: Path, wheels: Iterable[Path], settings: bytes | None) -> None:
-    """Put all that goes into the zip into a folder."""
+    """Copy all files of the zip into a folder."""
     for wheel in wheels:
         unpack(wheel, folder)
     files = {name: path.read_bytes() for name, path in select_modules(Path(__file__).parents[2]).items()}

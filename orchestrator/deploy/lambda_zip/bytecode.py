@@ -1,8 +1,8 @@
-"""Compiles what is in the zip, for a shorter cold start.
+"""Compiles the modules in the zip to bytecode, for a shorter cold start.
 
-The Lambda's folder cannot be written to, so Python would compile every module anew at each start. Only a Python of the
-Lambda's own minor version can compile for it. Bytecode is tied to its source by a hash, not by a time, which does not
-survive the way into the Lambda: a source that somebody mends in the zip is what runs.
+The Lambda's folder is read-only, so without bytecode Python compiles every module at each cold start. Only the minor
+version of Python that the Lambda runs can compile for it. Bytecode is checked against the hash of its source, since
+times of files change on the way into the Lambda; so a source that is edited in the zip takes effect.
 """
 
 import shutil
@@ -15,16 +15,16 @@ from pathlib import Path
 from orchestrator.domain.errors import StartError
 
 LAMBDA_FOLDER = "/var/task"
-"""Where the zip is unpacked in the Lambda, and so the paths in its tracebacks."""
+"""The folder of the unpacked zip in the Lambda, which tracebacks show."""
 
 _PRINT_TAG = "import sys; print(sys.implementation.cache_tag)"
 _TIMEOUT_SECONDS = 10
 
 
 def find_interpreter(python: str) -> str | None:
-    """Return a CPython of this minor version on this machine, or None: the one that runs, else one on the PATH.
+    """Return a CPython of this minor version, or None: the running one, else one on the PATH.
 
-    What is on the PATH may not run, as a version manager's stub.
+    A file on the PATH may not run, such as a version manager's stub.
     """
     tag = f"cpython-{python.replace('.', '')}"
     for path in filter(None, (sys.executable, shutil.which(f"python{python}"))):
@@ -35,10 +35,10 @@ def find_interpreter(python: str) -> str | None:
 
 
 def compile_folder(folder: Path, python: str, progress: Callable[[str], None]) -> str | None:
-    """Compile every module below a folder where this machine has the Python for it, and return that.
+    """Compile every module below a folder, and return the interpreter, or None where this machine lacks the version.
 
-    A process of its own, in a fixed order, without hooks: the bytes depend on the sources and the Python alone. Raises
-    StartError where a module cannot be compiled.
+    A separate process with a fixed order and no hooks: the bytes depend on sources and Python alone. Raises StartError
+    where a module cannot be compiled.
     """
     interpreter = find_interpreter(python)
     if interpreter is None:

@@ -1,4 +1,4 @@
-"""Fetches what the lock pins for the Lambda's runtime, through pip, which checks every hash; and unpacks it."""
+"""Downloads the locked dependencies for the Lambda's runtime with pip, which checks every hash; unpacks wheels."""
 
 import re
 import subprocess
@@ -14,16 +14,16 @@ from orchestrator.domain.errors import StartError
 _PIP = (sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check")
 _STRICT = ("--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation=cp")
 _RETRIES = "--retries=2"
-"""Where the index does not answer, pip waits 15 s a try, unless told otherwise; more tries would pass a minute."""
+"""pip waits 15 s a try by default for an index that does not answer; more retries would take over a minute."""
 _CAUSES_SHOWN = 3
 _NO_ANSWER = "after connection broken by"
-"""What pip warns of before it tries again; its last word is that it found nothing."""
+"""Part of pip's warning before it retries; its final error only says that it found nothing."""
 
 
 def fetch_wheels(lock: bytes, runtime: Runtime, folder: Path) -> list[Path]:
-    """Return a wheel for each package of the lock. Raises StartError where pip is missing, or could not fetch them all.
+    """Return a wheel for each package of the lock. Raises StartError where pip is missing or cannot fetch them all.
 
-    Not `pip install --target`: where pip's configuration names a root for installations, that leaves the target empty.
+    Not `pip install --target`: with a root for installations in pip's configuration, that leaves the target empty.
     """
     if find_spec("pip") is None:
         raise StartError("pip is missing, which fetches the packages of the Lambda: install orgmfa[cli], or pip")
@@ -44,10 +44,10 @@ def fetch_wheels(lock: bytes, runtime: Runtime, folder: Path) -> list[Path]:
 
 
 def unpack(wheel: Path, folder: Path) -> None:
-    """Put what is needed of a wheel where its installation would put it.
+    """Extract the needed files of a wheel to the paths of an installation.
 
-    A wheel is a zip of the import path, but for what it says goes elsewhere, in NAME.data/ (Python packaging
-    specifications, 'Binary distribution format').
+    Paths in a wheel are import paths, except below NAME.data/ (Python packaging specifications, 'Binary distribution
+    format').
     """
     with ZipFile(wheel) as archive:
         for entry in archive.infolist():
@@ -57,7 +57,7 @@ def unpack(wheel: Path, folder: Path) -> None:
 
 
 def _explain(said: str, runtime: Runtime) -> str:
-    """Return why pip failed, in its own words, and what to look at."""
+    """Return the error messages of pip, and what to check."""
     causes = [line.removeprefix("ERROR: ") for line in said.splitlines() if line.startswith("ERROR: ")]
     if _NO_ANSWER in said:
         causes.insert(0, "the index did not answer")

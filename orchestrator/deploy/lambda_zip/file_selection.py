@@ -1,6 +1,6 @@
-"""Chooses what goes into the zip: of our own modules those that the functions import, of each package what it needs.
+"""Selects the files of the zip: our modules that the functions import, and the needed files of each dependency.
 
-Pure but for reading our own sources. What is left out of a package is here and nowhere else, with the reason.
+All exclusions are listed here, with the reason.
 """
 
 from fnmatch import fnmatchcase
@@ -14,29 +14,29 @@ ENTRY_POINTS = ("orchestrator.handler", "orchestrator.lambdas.step")
 """The modules that the Lambda functions name."""
 
 SERVICES = frozenset({"iam", "organizations", "s3", "secretsmanager", "securityhub", "ssm", "sts"})
-"""The AWS services that a run calls. botocore brings the data of all there are, most of what pip fetches."""
+"""The AWS services that a run calls. botocore contains the data of all services, most of the downloaded size."""
 
 _SLACK_APIS = ("audit_logs", "oauth", "rtm", "rtm_v2", "scim", "socket_mode")
 _NEEDLESS = (
-    # Commands and the like.
+    # Scripts and other files outside of the import path.
     "*.data/*",
     *("*/__pycache__/*", "*/test/*", "*/tests/*", "*/test_*.py"),
-    # Nobody checks types there.
+    # Types are not checked in the Lambda.
     *("*.pyi", "*/py.typed"),
-    # Examples for the documentation, and boto3's resources, which the program does not use.
+    # Documentation examples, and boto3's resources, which the program does not use.
     *("botocore/data/*/examples-1.json", "boto3/examples/*", "boto3/data/*"),
-    # C sources of what is in the wheel, compiled.
+    # C sources, which the wheel contains compiled.
     *("*.c", "*.h", "*.pyx"),
-    # The package's old name, and other ways to speak to Slack than to post a message.
+    # The old name of slack_sdk, and APIs of Slack other than posting messages.
     *("slack/*", *(f"slack_sdk/{name}/*" for name in _SLACK_APIS)),
-    # Everything but metrics, and the logging and tracing that importing them imports.
+    # Everything but metrics, and the logging and tracing modules that metrics imports.
     *(f"aws_lambda_powertools/{name}/*" for name in ("event_handler", "middleware_factory", "utilities/*")),
 )
 _NEEDED = "aws_lambda_powertools/utilities/jmespath_utils/*"
-"""Wins over what is needless."""
+"""An exception to the needless files."""
 
-_SAID_OF_A_PACKAGE = ("METADATA", "LICEN[CS]E*", "COPYING*", "NOTICE*", "AUTHORS*", "licenses/*", "sboms/*")
-"""Of a .dist-info folder: what its licence wants along, and its version. RECORD would be wrong after the cuts."""
+_PACKAGE_METADATA = ("METADATA", "LICEN[CS]E*", "COPYING*", "NOTICE*", "AUTHORS*", "licenses/*", "sboms/*")
+"""Files kept of a .dist-info folder: licences and version. RECORD is dropped, since it lists the excluded files too."""
 
 _DATA = frozenset({".css", ".html", ".js"})
 
@@ -45,7 +45,7 @@ def is_needed(path: PurePath) -> bool:
     """Return whether a file of a third-party package goes into the zip."""
     match path.parts:
         case [info, *rest] if info.endswith(".dist-info"):
-            return any(fnmatchcase("/".join(rest), pattern) for pattern in _SAID_OF_A_PACKAGE)
+            return any(fnmatchcase("/".join(rest), pattern) for pattern in _PACKAGE_METADATA)
         case ["botocore", "data", service, _, *_] if service not in SERVICES:
             return False
     name = path.as_posix()
@@ -53,11 +53,11 @@ def is_needed(path: PurePath) -> bool:
 
 
 def select_modules(package: Path) -> dict[str, Path]:
-    """Return the files of our package that the entry points import, at import or later, by their names in the zip.
+    """Return the files of our package that the entry points import, at any time, by their names in the zip.
 
-    The files that a package among them reads (a page, its style and its script) come along.
+    Data files beside an imported package (HTML, CSS, JavaScript) are included.
     """
-    with TemporaryDirectory(prefix="orgmfa-") as alone:  # other packages, installed beside ours, are not looked at
+    with TemporaryDirectory(prefix="orgmfa-") as alone:  # other installed packages are not searched
         Path(alone, PACKAGE).symlink_to(package)
         start = Path(alone, "start.py")
         start.write_text("".join(f"import {module}\n" for module in ENTRY_POINTS), encoding="utf-8")

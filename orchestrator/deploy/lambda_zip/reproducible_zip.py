@@ -1,4 +1,4 @@
-"""Writes a folder as a zip whose bytes depend on its files alone; and files that appear whole or not at all."""
+"""Writes a folder as a reproducible zip, whose bytes depend on its files alone; replaces output files atomically."""
 
 import errno
 import stat
@@ -14,7 +14,7 @@ _UNIX = 3
 
 
 def write_zip(folder: Path, path: Path) -> None:
-    """Write the files below a folder into a zip: sorted, with one time (1980) and two modes for all."""
+    """Write the files below a folder into a zip: sorted by name, all dated 1980, with one of two modes."""
     names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
     with ZipFile(path, "w") as archive:
         for name in names:
@@ -26,10 +26,10 @@ def write_zip(folder: Path, path: Path) -> None:
 
 @contextmanager
 def replacing(*paths: Path) -> Iterator[Path]:
-    """Give a folder for the new files of these names; they take their places at the end, or vanish after a failure.
+    """Context manager: yields a folder for new files of these names, which are moved to their paths at the end.
 
-    The folder is beside them and made at once, so that a place which cannot be written to is known before any work is
-    done. Raises ConfigError where that, or whatever else is written meanwhile, fails.
+    After a failure nothing is moved. The folder is created beside the paths first, so a path that cannot be written to
+    is found before any work is done. Raises ConfigError where a file inside cannot be written.
     """
     try:
         for path in paths:

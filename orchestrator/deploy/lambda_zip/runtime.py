@@ -1,4 +1,4 @@
-"""The Lambda runtime that the zip is built for: its processor and its Python."""
+"""The Lambda runtime that the zip is built for: processor and Python version."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from orchestrator.domain.errors import ConfigError
 
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
-"""The architectures as Lambda names them, and as wheels do."""
+"""Architecture names of Lambda, and of wheels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Runtime:
 
     @property
     def platforms(self) -> list[str]:
-        """The tags of the wheels that run there, the closest first: those for its glibc or an older one.
+        """The platform tags of wheels that run there, the newest glibc first.
 
         python3.11 runs on Amazon Linux 2 with glibc 2.26, later ones on Amazon Linux 2023 with 2.34 (Lambda Developer
         Guide, 'Lambda runtimes').

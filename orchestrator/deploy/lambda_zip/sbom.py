@@ -1,6 +1,6 @@
-"""Writes the bill of materials: what is in the zip, as CycloneDX 1.6 in JSON. Wheels in, text out.
+"""Renders the bill of materials (SBOM) of the zip from its wheels, as CycloneDX 1.6 in JSON.
 
-The few fields are written here; a test holds them against the format's own schema.
+A test validates it against the schema of the format.
 """
 
 import hashlib
@@ -15,11 +15,11 @@ from uuid import NAMESPACE_URL, uuid5
 from orchestrator.deploy.lambda_zip.runtime import Runtime
 
 _LONGEST_NAME = 100
-"""The field License may hold the whole text of a licence."""
+"""A longer License field contains the text of a licence, not its name."""
 
 
 def render_sbom(wheels: Iterable[Path], *, version: str, runtime: Runtime) -> str:
-    """Return the bill of a zip of this version of orgmfa; the same text for the same wheels, in whatever order."""
+    """Return the bill of materials; the same text for the same wheels in any order."""
     properties = {"orgmfa:architecture": runtime.architecture, "orgmfa:python": runtime.python}
     document = {
         "bomFormat": "CycloneDX",
@@ -50,7 +50,7 @@ def _named(kind: str, name: str, version: str) -> dict[str, Any]:
 
 
 def _licences(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a package's licence, by the surest of the three fields that may name it; nothing where none does.
+    """Return a package's licence from the most reliable of three metadata fields, or nothing without any.
 
     With several classifiers, License is a word such as "Dual License", which names none of them.
     """
