@@ -11,7 +11,7 @@ from typing import Any
 
 PACKAGE = "orchestrator"
 ENTRY_POINTS = ("orchestrator.handler", "orchestrator.lambdas.step")
-"""The modules that the Lambda functions name."""
+"""The modules of the handlers in stackset/central.yaml."""
 
 SERVICES = frozenset({"iam", "organizations", "s3", "secretsmanager", "securityhub", "ssm", "sts"})
 """The AWS services that a run calls. botocore contains the data of all services, most of the downloaded size."""
