@@ -1,0 +1,35 @@
+"""What follows from the account, organization and Region of a deployment."""
+
+import pytest
+
+from orchestrator.deploy.context import Place
+from orchestrator.domain.model import Caller, Organization
+
+
+@pytest.mark.parametrize(
+    ("partition", "region", "address", "at_first"),
+    [
+        ("aws", "eu-central-1", "https://b.s3.eu-central-1.amazonaws.com/k", {"CallAs": "DELEGATED_ADMIN"}),
+        (
+            "aws-us-gov",
+            "us-gov-east-1",
+            "https://b.s3.us-gov-east-1.amazonaws.com/k",
+            {"CallAs": "DELEGATED_ADMIN", "StackSetRegion": "us-gov-west-1"},
+        ),
+        (
+            "aws-cn",
+            "cn-north-1",
+            "https://b.s3.cn-north-1.amazonaws.com.cn/k",
+            {"CallAs": "DELEGATED_ADMIN", "StackSetRegion": "cn-north-1"},
+        ),
+    ],
+)
+def test_place_tells_addresses_and_what_a_new_stack_set_needs(
+    partition: str, region: str, address: str, at_first: dict[str, str]
+) -> None:
+    caller = Caller("999988887777", f"arn:{partition}:iam::999988887777:user/admin", partition)
+    place = Place(caller, Organization("o-a1b2c3d4e5", "222233334444", partition), region)
+
+    assert place.address("b", "k") == address
+    assert place.known().at_first == at_first
+    assert place.known().always == {"OrganizationId": "o-a1b2c3d4e5", "SecurityAccountId": "999988887777"}
