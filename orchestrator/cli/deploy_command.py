@@ -132,20 +132,11 @@ class DeployCommand:
     def _confirm_changes(self, prepared: Sequence[PreparedChange]) -> bool:
         self._view.show_changes(prepared)
         number = sum(change.change_set is not None for change in prepared)
-        return self._ask(f"Change {count(number, 'stack')}?")
+        return self._options.yes or self._interrupts.ask(f"Change {count(number, 'stack')}?")
 
     def _confirm_removal(self, found: Inventory) -> bool:
         self._view.show_inventory(found)
-        return self._ask("\nDelete all this?")
-
-    def _ask(self, question: str) -> bool:
-        if self._options.yes:
-            return True
-        with self._interrupts.prompting():
-            try:
-                return click.confirm(question, err=True)
-            except click.Abort:
-                return False
+        return self._options.yes or self._interrupts.ask("\nDelete all this?")
 
     def _refuse_enforced(self, hub: Hub, stacks: Mapping[str, Stack], reached: Collection[str]) -> None:
         """Raise DeploymentFailed while somebody is under EnforceMFA: IAM deletes no policy that is attached."""

@@ -268,8 +268,16 @@ def package(*, output_path: Path, architecture: str, python: str, config_path: P
 
 
 def main() -> NoReturn:
-    """Run the command line and exit the process with its exit code."""
-    _leave(run())
+    """Run the command line and end the process with its exit code.
+
+    A thread of an interrupted run that is still blocked in a call is not waited for.
+    """
+    code = run()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if threading.active_count() > 1:
+        os._exit(code)
+    sys.exit(code)
 
 
 def run() -> int:
@@ -287,12 +295,3 @@ def run() -> int:
         click.echo(f"orgmfa: {error}", err=True)
         code = UNUSABLE
     return code
-
-
-def _leave(code: int) -> NoReturn:
-    """End the process, without waiting for a thread of an interrupted run that is still blocked in a call."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if threading.active_count() > 1:
-        os._exit(code)
-    sys.exit(code)

@@ -77,8 +77,8 @@ def run_command(mode: Mode, options: RunOptions) -> int:
             with ProgressView(Console(stderr=True), mode) as progress:
 
                 def confirm(plan: RunReport) -> bool:
-                    with progress.paused(), interrupts.prompting():
-                        return _ask(plan, options, hub.config)
+                    with progress.paused():
+                        return interrupts.ask(_show_plan(plan, options, hub.config))
 
                 finished = run_once(
                     hub,
@@ -209,17 +209,14 @@ def _limited(hub: Hub, options: RunOptions) -> Hub:
     return hub.with_max_changes(options.max_changes if isinstance(options.max_changes, int) else None)
 
 
-def _ask(plan: RunReport, options: RunOptions, config: Config) -> bool:
-    """Print the plan and return whether the user agrees to it."""
+def _show_plan(plan: RunReport, options: RunOptions, config: Config) -> str:
+    """Print the plan and return the question whether to carry it out."""
     _print_report(plan, config, _shown(options), console=Console(stderr=options.output == "json"))
     accounts = sum(any(user.outcome is Outcome.PLANNED for user in account.users) for account in plan.accounts)
     verb = "Release" if plan.mode is Mode.RELEASE else "Enforce MFA on"
     plans_only = plan.mode is Mode.APPLY and config.enforcement.mode is Mode.PLAN
     note = " (enforcement.mode is plan, so the Lambda writes nothing)" if plans_only else ""
-    try:
-        return click.confirm(f"{verb} {plan.totals.planned} users in {accounts} accounts?{note}", err=True)
-    except click.Abort:
-        return False
+    return f"{verb} {plan.totals.planned} users in {accounts} accounts?{note}"
 
 
 def _show_digest(report: RunReport, config: Config) -> None:

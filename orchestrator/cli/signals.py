@@ -3,10 +3,10 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import Self
+
+import click
 
 from orchestrator.concurrency.cancellation import Cancellation
 
@@ -30,12 +30,16 @@ class Interrupts:
         for number, handler in zip(_SIGNALS, self._before, strict=True):
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned, it takes back
 
-    @contextmanager
-    def prompting(self) -> Iterator[None]:
-        """Context manager: a signal inside also answers the question to the user with no."""
+    def ask(self, question: str) -> bool:
+        """Return whether the user says yes; a signal, before or meanwhile, means no."""
+        if self._cancellation.event.is_set():
+            return False
         self._is_prompting = True
         try:
-            yield
+            # `input` swallows a KeyboardInterrupt that comes while it flushes its prompt: a yes alone is not enough.
+            return click.confirm(question, err=True) and not self._cancellation.event.is_set()
+        except click.Abort:
+            return False
         finally:
             self._is_prompting = False
 

@@ -1,5 +1,7 @@
 """SIGINT and SIGTERM, sent to a process of `orgmfa`."""
 
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -9,9 +11,12 @@ from typing import Any
 
 import pytest
 
+from orchestrator.cli.signals import Interrupts
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.reports.report import RunReport
 from tests.aws_server import Answer, AwsServer, Call
 from tests.cli.calling import ORGMFA, TIMEOUT_SECONDS, Cli, Sample, outcomes
+from tests.cli.deploying import Deployer
 
 
 @contextmanager
@@ -118,3 +123,43 @@ def test_second_signal_ends_at_once(aws: AwsServer, cli: Cli, sample: Sample) ->
 
     assert process.returncode == 128 + signal.SIGINT
     assert stdout == ""
+
+
+def test_question_after_a_signal_is_answered_with_no() -> None:
+    cancellation = Cancellation()
+    cancellation.event.set()
+
+    assert Interrupts(cancellation).ask("Enforce?") is False
+
+
+def test_yes_after_a_signal_at_the_question_means_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    cancellation = Cancellation()
+
+    class SignalledInput:
+        def readline(self, _size: int = -1) -> str:
+            cancellation.event.set()
+            return "y\n"
+
+    monkeypatch.setattr(sys, "stdin", SignalledInput())
+
+    assert Interrupts(cancellation).ask("Enforce?") is False
+
+
+def test_signal_at_the_question_means_no(deploy: Deployer) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        with deploy.started(deploy.first(), stdin=theirs) as process:
+            assert process.stderr is not None
+            told = ""
+            while "[y/N]" not in told:
+                told += process.stderr.read(1)
+            process.send_signal(signal.SIGINT)
+            os.write(ours, b"y\n")
+            _, rest = process.communicate(timeout=TIMEOUT_SECONDS)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+    assert process.returncode == 1
+    assert "Nothing more was changed." in rest
+    assert deploy.cloud.stacks == {}
