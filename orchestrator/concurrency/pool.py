@@ -56,7 +56,7 @@ def map_unordered(
 
 
 class _EndOfListing:
-    """Tells that there are no more items, so that the last result is not followed by a wait for another."""
+    """Arrives after the last item: all that was drawn has arrived, and nothing more is waited for."""
 
 
 class _Pool(Generic[T, R]):
@@ -67,6 +67,7 @@ class _Pool(Generic[T, R]):
         self._cancellation = cancellation
         self._inbox: SimpleQueue[T | Future[TaskResult[T, R]] | _EndOfListing] = SimpleQueue()
         self._under_way: dict[Future[TaskResult[T, R]], T] = {}
+        self._is_listing = True
         self._jobs: deque[Callable[[], object]] = deque()
         bind = one_core()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="account", initializer=bind)
@@ -77,15 +78,19 @@ class _Pool(Generic[T, R]):
         listing = self._lister.submit(copy_context().run, self._announce, items)
         listing.add_done_callback(lambda _: self._inbox.put(_EndOfListing()))
         give_up_at: float | None = None
-        while self._under_way or not self._inbox.empty() or (give_up_at is None and not listing.done()):
-            if give_up_at is not None:
-                if monotonic() > give_up_at:
-                    break
-            elif self._cancellation.reason:
+        while self._under_way or self._is_listing:
+            if give_up_at is None and self._cancellation.reason:
                 give_up_at = monotonic() + timeout_seconds
                 for future in tuple(self._under_way):
                     future.cancel()
-            yield from self._next_results(is_cancelled=give_up_at is not None)
+            is_late = give_up_at is not None and monotonic() > give_up_at
+            try:
+                arrival = self._inbox.get(timeout=0 if is_late else POLL_SECONDS)
+            except Empty:
+                if is_late or (give_up_at is not None and not self._under_way):
+                    break  # what the listing draws from here on is not told
+                continue
+            yield from self._receive(arrival, is_cancelled=give_up_at is not None)
         yield from map(TaskResult, self._under_way.values())
         if listing.done() and (error := listing.exception()):
             raise error
@@ -101,16 +106,14 @@ class _Pool(Generic[T, R]):
             if self._cancellation.reason:
                 return
 
-    def _next_results(self, *, is_cancelled: bool) -> Iterator[TaskResult[T, R]]:
-        """Yield the result that arrives next, if any; an item that arrives starts its work."""
-        try:
-            arrival = self._inbox.get(timeout=POLL_SECONDS)
-        except Empty:
-            return
+    def _receive(
+        self, arrival: T | Future[TaskResult[T, R]] | _EndOfListing, *, is_cancelled: bool
+    ) -> Iterator[TaskResult[T, R]]:
+        """Yield the result that has arrived; an item that has arrived starts its work, unless the run is cancelled."""
         if isinstance(arrival, Future):
             yield _worked(self._under_way.pop(arrival), arrival)
         elif isinstance(arrival, _EndOfListing):
-            return
+            self._is_listing = False
         elif is_cancelled:
             yield TaskResult(arrival)
         else:

@@ -175,7 +175,7 @@ def test_caller_may_stop_listening() -> None:
     done = map_unordered(range(3), started.append, workers=1, cancellation=Cancellation())
 
     next(done)
-    done.close()  # type: ignore[attr-defined]  # work_through is a generator, and says only that it is an iterator
+    done.close()  # type: ignore[attr-defined]  # map_unordered is a generator, and says only that it is an iterator
 
     assert next(done, None) is None
 
@@ -282,6 +282,37 @@ def test_cancellation_cancels_what_waits_and_lets_what_runs_finish() -> None:
     assert cancelled == TaskResult("waiting")
     assert list(done) == [TaskResult("under way", result="finished")]
     assert started == ["quick", "under way"]
+
+
+def test_item_drawn_while_a_cancelled_run_ends_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.concurrency.pool.POLL_SECONDS", LONG)
+    cancellation = Cancellation()
+    listed, runs, go_on, draw_last = Event(), Event(), Event(), Event()
+
+    def items() -> Iterator[str]:
+        yield from ("quick", "under way", "waiting")
+        listed.set()
+        wait_for(draw_last)
+        yield "drawn last"
+
+    def work(item: str) -> str:
+        wait_for(listed)
+        if item == "under way":
+            runs.set()
+            wait_for(go_on)
+        return "finished"
+
+    done = map_unordered(items(), work, workers=1, cancellation=cancellation)
+    told_first = [next(done)]
+    wait_for(runs)
+    cancellation.event.set()
+    told_first.append(next(done))
+    go_on.set()
+    told_first.append(next(done))
+    draw_last.set()
+
+    assert {one.item for one in told_first} == {"quick", "under way", "waiting"}
+    assert list(done) == [TaskResult("drawn last")]
 
 
 class WatchedCancellation(Cancellation):
