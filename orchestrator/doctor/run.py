@@ -25,10 +25,11 @@ from orchestrator.doctor.report import (
     problem,
     unknown,
 )
-from orchestrator.domain.errors import ArchiveError, AwsError, ConfigError, NotFound
+from orchestrator.domain.errors import ArchiveError, AwsError, ConfigError
 from orchestrator.domain.model import Account, Organization, Stage
 from orchestrator.domain.remedies import explain_defect, select_remedy
-from orchestrator.domain.selection import is_in_ous, resolve_targets, skip_account
+from orchestrator.domain.selection import skip_account
+from orchestrator.pipeline.listing import requested_accounts
 
 log = structlog.get_logger(__name__)
 
@@ -85,7 +86,7 @@ def _find_accounts(tools: DoctorContext) -> tuple[list[Account], Check]:
     """Return the accounts that were asked for, and the check whether the organization could be listed."""
     name = CheckName.ACCOUNTS
     try:
-        accounts = list({account.id: account for account in _select(tools)}.values())
+        accounts = list({account.id: account for account in _list_accounts(tools)}.values())
     except AwsError as error:
         if any(ou_id in str(error) for ou_id in tools.request.ou_ids):
             raise ConfigError(f"--ou: {error}") from error
@@ -97,27 +98,18 @@ def _find_accounts(tools: DoctorContext) -> tuple[list[Account], Check]:
     return accounts, fine(name, f"the organization can be listed; {count} to look at")
 
 
-def _select(tools: DoctorContext) -> Iterator[Account]:
-    """Yield the accounts that were asked for; where all are IDs, one page is listed to see whether that works."""
-    request, organization = tools.request, tools.config.organization
-    watched = (*organization.include_ous, *organization.exclude_ous, *request.ou_ids)
-    targets = request.targets
-    if targets and all(target.isdecimal() for target in targets):
+def _list_accounts(tools: DoctorContext) -> Iterator[Account]:
+    """Return the accounts asked for; where IDs name them, one page proves that the organization can be listed."""
+    request = tools.request
+    if request.targets and all(target.isdecimal() for target in request.targets):
         next(tools.directory.list_accounts(), None)
-        accounts = [_get_account(target, watched, tools) for target in targets]
-    else:
-        accounts = list(tools.directory.list_accounts(watched))
-        if targets:
-            wanted = resolve_targets(targets, accounts, _aliases(tools))
-            accounts = [account for account in accounts if account.id in wanted]
-    yield from (account for account in accounts if is_in_ous(account, request.ou_ids))
-
-
-def _get_account(account_id: str, watched: tuple[str, ...], tools: DoctorContext) -> Account:
-    try:
-        return tools.directory.get_account(account_id, watched)
-    except NotFound as error:
-        raise ConfigError(f"--account {account_id!r} matches no account of the organization") from error
+    return requested_accounts(
+        tools.directory,
+        tools.config.organization,
+        targets=request.targets,
+        ou_ids=request.ou_ids,
+        alias_by_account_id=lambda: _aliases(tools),
+    )
 
 
 def _aliases(tools: DoctorContext) -> Mapping[str, str]:

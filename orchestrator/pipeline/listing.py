@@ -1,24 +1,26 @@
-"""The accounts of a run as they are listed: those it was asked for, each once, the first page before the last.
+"""The accounts of a run as they are listed: those it was asked for, each once.
 
-Also what is known of the listing itself: whether it came to its end, and what broke it off.
+Also the state of the listing itself: whether it came to its end, and the error that ended it early.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 
 import structlog
 
+from orchestrator.domain.config import OrganizationConfig
 from orchestrator.domain.errors import AwsError, ConfigError, NotFound, NothingToDo, StartError
 from orchestrator.domain.model import Account, Problem, Trigger
 from orchestrator.domain.remedies import explain_select_error, select_remedy
 from orchestrator.domain.selection import is_in_ous, resolve_targets
 from orchestrator.pipeline.context import RunContext
+from orchestrator.pipeline.ports import Accounts
 
 log = structlog.get_logger(__name__)
 
 
 class Listing:
-    """The accounts as they are listed, each once, with what is known of the listing itself."""
+    """Iterable of accounts, each once, that records whether the listing came to its end."""
 
     def __init__(self, accounts: Iterator[Account]) -> None:
         """Take the accounts as they come; an AwsError among them ends the listing."""
@@ -46,7 +48,17 @@ def list_accounts(context: RunContext) -> Listing:
 
     Raises StartError or ConfigError where none does: then nothing can start.
     """
-    accounts = _requested_accounts(context)
+    request = context.request
+    is_onboarding = request.trigger is Trigger.ONBOARDING
+    accounts = requested_accounts(
+        context.directory,
+        context.config.organization,
+        targets=() if is_onboarding else request.targets,
+        ou_ids=request.ou_ids,
+        alias_by_account_id=context.archive.alias_by_account_id,
+    )
+    if is_onboarding:  # an account that has left the organization meanwhile is no error
+        accounts = (account for account in accounts if account.id in request.targets)
     try:
         first = next(accounts)
     except AwsError as error:
@@ -58,27 +70,32 @@ def list_accounts(context: RunContext) -> Listing:
     return Listing(chain([first], accounts))
 
 
-def _requested_accounts(context: RunContext) -> Iterator[Account]:
-    """Yield the accounts that the run was asked for."""
-    request, organization = context.request, context.config.organization
-    watched = (*organization.include_ous, *organization.exclude_ous, *request.ou_ids)
-    if request.trigger is Trigger.ONBOARDING:
-        wanted = frozenset(request.targets)  # one that has left the organization meanwhile is no error
-        accounts = (account for account in context.directory.list_accounts(watched) if account.id in wanted)
-    elif request.targets and all(target.isdecimal() for target in request.targets):
-        accounts = (_get_account(target, context, watched) for target in request.targets)
-    elif request.targets:
-        listed = list(context.directory.list_accounts(watched))
-        wanted = resolve_targets(request.targets, listed, context.archive.alias_by_account_id())
-        accounts = (account for account in listed if account.id in wanted)
+def requested_accounts(
+    directory: Accounts,
+    organization: OrganizationConfig,
+    *,
+    targets: tuple[str, ...],
+    ou_ids: tuple[str, ...],
+    alias_by_account_id: Callable[[], Mapping[str, str]],
+) -> Iterator[Account]:
+    """Yield the accounts that the targets name and that are in the OUs; without targets or OUs, all accounts.
+
+    Raises ConfigError where a target matches no account, or more than one.
+    """
+    watched_ou_ids = (*organization.include_ous, *organization.exclude_ous, *ou_ids)
+    if targets and all(target.isdecimal() for target in targets):
+        accounts = (_get_account(target, directory, watched_ou_ids) for target in targets)
     else:
-        accounts = (account for account in context.directory.list_accounts(watched))
-    yield from (account for account in accounts if is_in_ous(account, request.ou_ids))
+        accounts = (account for account in directory.list_accounts(watched_ou_ids))
+        if targets:
+            listed = list(accounts)
+            wanted = resolve_targets(targets, listed, alias_by_account_id())
+            accounts = (account for account in listed if account.id in wanted)
+    yield from (account for account in accounts if is_in_ous(account, ou_ids))
 
 
-def _get_account(account_id: str, context: RunContext, watched: tuple[str, ...]) -> Account:
+def _get_account(account_id: str, directory: Accounts, watched_ou_ids: tuple[str, ...]) -> Account:
     try:
-        return context.directory.get_account(account_id, watched)
+        return directory.get_account(account_id, watched_ou_ids)
     except NotFound as error:
-        message = f"--account {account_id!r} matches no account of the organization"
-        raise ConfigError(message) from error
+        raise ConfigError(f"--account {account_id!r} matches no account of the organization") from error

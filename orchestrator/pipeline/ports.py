@@ -1,4 +1,4 @@
-"""What a run needs from outside, each as a small protocol."""
+"""Ports of a run: the protocols that its adapters fit, and fakes in tests."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -26,18 +26,18 @@ INSPECTING = "inspecting"
 APPLYING = "applying"
 
 OuPath = Callable[[str], str | None]
-"""Tells the OUs above an account, by its ID, as a path of names; None: not known."""
+"""Returns the OUs above an account, by its ID, as a path of names; None: not known."""
 
 
 class Accounts(Protocol):
     """The accounts of the organization."""
 
     def list_accounts(self, watched_ou_ids: tuple[str, ...] = ()) -> Iterator[Account]:
-        """Yield the accounts as pages arrive."""
+        """Yield the accounts as pages arrive, each with those of the watched OUs that it is under."""
         ...
 
     def get_account(self, account_id: str, watched_ou_ids: tuple[str, ...] = ()) -> Account:
-        """Return one account."""
+        """Return one account, with those of the watched OUs that it is under."""
         ...
 
 
@@ -45,11 +45,11 @@ class Directory(Accounts, Protocol):
     """The accounts of the organization, and the OUs above them."""
 
     def find_ou_paths(self, account_ids: Sequence[str], cancellation: Cancellation) -> None:
-        """Find out under which OUs these accounts stand, or all where none is named, or raise AwsError."""
+        """Look up the OUs above these accounts, or above all where none is named. Raises AwsError."""
         ...
 
     def ou_path(self, account_id: str) -> str | None:
-        """Return the OUs above an account, as far as that is known by now."""
+        """Return the OUs above an account, or None while they are not known."""
         ...
 
 
@@ -65,11 +65,11 @@ class Iam(Protocol):
     """IAM of the entered account."""
 
     def inspect(self, account_id: str) -> AccountFacts:
-        """Return what the account holds."""
+        """Return the users, quotas and policy of the account, from bulk reads."""
         ...
 
     def read_user_live(self, user_name: str, *, password: bool, keys: bool) -> LiveUser:
-        """Return how a user stands right now."""
+        """Return the state of a user right now."""
         ...
 
     def apply_change(self, change: UserChange) -> None:
@@ -77,7 +77,7 @@ class Iam(Protocol):
         ...
 
     def is_applied(self, change: AttachPolicy | AddToGroup) -> bool:
-        """Return whether a change stands."""
+        """Return whether a change is in effect."""
         ...
 
 
@@ -85,7 +85,7 @@ class Policies(Protocol):
     """The EnforceMFA policy and group of the entered account."""
 
     def look(self, account_id: str, *, group: bool) -> Enforcement:
-        """Return how they stand right now."""
+        """Return their state right now."""
         ...
 
     def change(self, account_id: str, change: PolicyChange) -> None:
@@ -94,27 +94,27 @@ class Policies(Protocol):
 
 
 class Simulator(Protocol):
-    """Tells what EnforceMFA would mean for a user of the entered account."""
+    """The IAM policy simulator of the entered account."""
 
     def enrolment_blocker(self, user_name: str, user_arn: str) -> str | None:
-        """Return what would keep a user from enrolling, or None."""
+        """Return why a user could not enrol an MFA device under EnforceMFA, or None."""
         ...
 
 
 class Notifier(Protocol):
-    """A channel in which finished runs are told. When it tells, what, and what it attaches is its own affair."""
+    """A channel that posts finished runs; the channel decides which, and what it posts and attaches."""
 
     def notify(self, report: RunReport, *, render_page: Callable[[], Iterable[str]]) -> None:
-        """Tell of a run, or raise DigestError; `render_page` makes its page and can raise ArchiveError."""
+        """Post a run, or raise DigestError; `render_page` makes its page and can raise ArchiveError."""
         ...
 
 
 class SecurityHub(Protocol):
-    """Takes the findings of a run."""
+    """Imports the findings of a run."""
 
     @property
     def product(self) -> Product:
-        """What the findings belong to."""
+        """The product under which the findings are filed."""
         ...
 
     def import_findings(self, findings: Sequence[Mapping[str, Any]], cancellation: Cancellation) -> Imported:
@@ -123,23 +123,23 @@ class SecurityHub(Protocol):
 
 
 class Observer(Protocol):
-    """Is told how the run goes on, for a progress bar."""
+    """Receives the progress of a run, for a progress bar."""
 
     def phase(self, name: str, total: int | None) -> None:
-        """A phase begins, over so many accounts where that is known."""
+        """A phase begins, over `total` accounts if that is known."""
         ...
 
     def found(self, name: str, count: int) -> None:
-        """So many accounts of a phase are known by now."""
+        """`count` accounts of a phase are known so far."""
         ...
 
     def done(self, name: str, *, changes: int, failed: bool) -> None:
-        """One account of a phase is done; the phase before can go on for a while beside the latest."""
+        """One account of a phase is done; an earlier phase can go on beside the latest."""
         ...
 
 
 class Counter(Protocol):
-    """Counts the tries of calls to AWS, and those that AWS throttled."""
+    """Counts of calls to AWS, retries included, and of those that AWS throttled."""
 
     calls: int
     throttles: int
@@ -147,7 +147,7 @@ class Counter(Protocol):
 
 @dataclass(slots=True)
 class NotCounted:
-    """Counts nothing."""
+    """Counter that stays at zero."""
 
     calls: int = 0
     throttles: int = 0
