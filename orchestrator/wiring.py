@@ -1,10 +1,12 @@
-"""Builds a run from the configuration: real clients, archive and Slack. The only module that knows both sides."""
+"""Builds a run from the configuration, with real clients, archive and Slack. Only this module knows both sides."""
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Literal
 
 from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.enforcement import EnforcementPolicies, PolicySettings
@@ -28,13 +30,13 @@ from orchestrator.output.slack.channel import SlackChannel
 from orchestrator.output.slack.client import SlackClient
 from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.lease import Lease
-from orchestrator.pipeline.ports import Notifier, Observer
+from orchestrator.pipeline.ports import Notifier, Observer, Unobserved
 from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport
 
 ONBOARDING_TIMEOUT_SECONDS = 120.0
-"""How long the role of a new account is waited for; in no other run is a missing role anything but missing."""
+"""How long a run of new accounts waits for their roles to appear; no other run waits for a role."""
 SESSION_NAME_PREFIX = "orgmfa-"
 
 
@@ -43,23 +45,26 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def make_run_id(now: datetime) -> str:
-    """Return a run ID that sorts by time and fits into a role session name."""
-    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+def make_run_id(now: datetime, execution: str | None = None) -> str:
+    """Return a run ID that sorts by time and fits into a role session name; the same one for the same execution."""
+    unique = secrets.token_hex(4) if execution is None else sha256(execution.encode()).hexdigest()[:8]
+    return f"{now:%Y%m%dT%H%M%SZ}-{unique}"
 
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """What a process keeps between runs: its configuration and its clients."""
+    """Configuration and clients of a process, kept between runs."""
 
     config: Config
     environment: Mapping[str, str]
     clients: Clients
     now: Callable[[], datetime] = utc_now
 
-    def with_max_changes(self, most: int | None) -> "Hub":
-        """Return this hub with both limits on the number of changes replaced, for one run; None: no limit."""
-        limits = self.config.limits.with_max_changes(most)
+    def with_max_changes(self, max_changes: int | Literal["none"] | None) -> "Hub":
+        """Return this hub with both limits on the number of changes replaced; None: as it is, `none`: no limit."""
+        if max_changes is None:
+            return self
+        limits = self.config.limits.with_max_changes(None if max_changes == "none" else max_changes)
         return replace(self, config=self.config.model_copy(update={"limits": limits}))
 
     @property
@@ -95,13 +100,13 @@ def run_once(
     request: RunRequest,
     *,
     cancellation: Cancellation,
-    observer: Observer,
-    confirm: Callable[[RunReport], bool] | None,
     send_digest: bool,
+    observer: Observer | None = None,
+    confirm: Callable[[RunReport], bool] | None = None,
 ) -> Finished:
-    """Carry out one run against AWS and return what it ended in.
+    """Carry out one run against AWS and return its report. Raises StartError or ConfigError where it could not start.
 
-    Raises StartError or ConfigError where it could not start.
+    `confirm` asks a person whether the plan may be carried out; None: nobody is asked.
     """
     context = build_context(
         hub, request, cancellation=cancellation, observer=observer, confirm=confirm, send_digest=send_digest
@@ -115,9 +120,9 @@ def build_context(
     request: RunRequest,
     *,
     cancellation: Cancellation,
-    observer: Observer,
-    confirm: Callable[[RunReport], bool] | None,
     send_digest: bool,
+    observer: Observer | None = None,
+    confirm: Callable[[RunReport], bool] | None = None,
 ) -> RunContext:
     """Return the context of a run, or of one step of it. Raises StartError or ConfigError where it could not start."""
     config, clients, retrier = hub.config, hub.clients, Retrier(cancellation)
@@ -148,7 +153,7 @@ def build_context(
         archive=hub.archive,
         securityhub=_securityhub(hub, retrier, caller),
         notifiers=notifiers,
-        observer=observer,
+        observer=observer or Unobserved(),
         counter=retrier,
     )
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
 import click
 import structlog
@@ -45,7 +45,7 @@ class RunOptions:
     sandbox: bool
     verbose: bool
     every_row: bool = False
-    max_changes: int | str | None = None
+    max_changes: int | Literal["none"] | None = None
     yes: bool = False
     send_digest: bool = False
     user_names: tuple[str, ...] = ()
@@ -185,13 +185,13 @@ def open_hub(options: RunOptions, *, needs_switch: bool = True) -> Iterator[Hub]
     """Context manager: yields the hub of a command, for the configured AWS or for the embedded organization."""
     if not options.sandbox:
         config = read_config(options.config_path, needs_switch=needs_switch)
-        yield _limited(make_hub(config, os.environ), options)
+        yield make_hub(config, os.environ).with_max_changes(options.max_changes)
         return
     from orchestrator.sandbox import sandbox_organization  # noqa: PLC0415 - moto is an extra, and slow to import
 
     with sandbox_organization() as sandbox:
         config = _sandboxed(sandbox.config, options)
-        yield _limited(make_hub(config, os.environ, prepare=sandbox.prepare), options)
+        yield make_hub(config, os.environ, prepare=sandbox.prepare).with_max_changes(options.max_changes)
 
 
 def _sandboxed(config: Config, options: RunOptions) -> Config:
@@ -201,12 +201,6 @@ def _sandboxed(config: Config, options: RunOptions) -> Config:
     named = read_config(options.config_path)
     kept = {"organization": config.organization, "archive": config.archive, "slack": config.slack}
     return named.model_copy(update=kept)
-
-
-def _limited(hub: Hub, options: RunOptions) -> Hub:
-    if options.max_changes is None:
-        return hub
-    return hub.with_max_changes(options.max_changes if isinstance(options.max_changes, int) else None)
 
 
 def _show_plan(plan: RunReport, options: RunOptions, config: Config) -> str:

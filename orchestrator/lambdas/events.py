@@ -1,4 +1,4 @@
-"""The events that the Lambda understands, and what each asks for. Pure; an event that is not known is an error."""
+"""Events that start a run, each as a model, and their parsing. Pure; an event that is not known is an error."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,15 +8,16 @@ from orchestrator.domain.config import AccountId
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Mode
 
-SCHEDULED = "Scheduled Event"
-SCHEDULED_SOURCE = "aws.events"
+MaxChanges = Annotated[StrictInt, Field(ge=0)] | Literal["none"] | None
 
 
-class _Event(BaseModel):
+class StrictEvent(BaseModel):
+    """Base of the events: unknown keys are an error."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class EventBridgeRule(_Event):
+class EventBridgeRule(StrictEvent):
     """The envelope of an EventBridge scheduled rule."""
 
     version: str = "0"
@@ -30,23 +31,28 @@ class EventBridgeRule(_Event):
     detail: dict[str, Any] = Field(default_factory=dict)
 
 
-class EventBridgeSchedule(_Event):
-    """What EventBridge Scheduler sends; its `scheduled_time` is the same at each attempt."""
+class EventBridgeSchedule(StrictEvent):
+    """The event of EventBridge Scheduler; `scheduled_time` is the same at each attempt."""
 
     trigger: Literal["schedule"]
     scheduled_time: Annotated[str, Field(min_length=1, max_length=64)]
 
 
-class OnDemand(_Event):
-    """A run of some accounts, asked for by invoking the function."""
+class RunOptions(StrictEvent):
+    """Options of a run that a person starts; None: as the configuration says."""
+
+    mode: Literal[Mode.PLAN, Mode.APPLY] | None = None
+    max_changes: MaxChanges = None
+
+
+class OnDemand(RunOptions):
+    """A run of some accounts, started by invoking the function."""
 
     accounts: Annotated[tuple[AccountId, ...], Field(min_length=1)]
-    mode: Literal[Mode.PLAN, Mode.APPLY] | None = None
-    max_changes: Annotated[StrictInt, Field(ge=0)] | Literal["none"] | None = None
 
 
 class QueueMessage(BaseModel):
-    """One message of the onboarding queue; SQS tells more of it than is of use here."""
+    """One message of the onboarding queue; the other fields of SQS are ignored."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,31 +60,33 @@ class QueueMessage(BaseModel):
     event_source: Annotated[Literal["aws:sqs"], Field(alias="eventSource")]
 
 
-class Onboarding(_Event):
-    """A batch of the onboarding queue: what its messages say is read by `onboarding`."""
+class Onboarding(StrictEvent):
+    """A batch of messages of the onboarding queue; `onboarding_events` reads their bodies."""
 
     records: Annotated[tuple[QueueMessage, ...], Field(alias="Records", min_length=1)]
 
 
 Event = EventBridgeRule | EventBridgeSchedule | OnDemand | Onboarding
 
+_KIND_BY_KEY: dict[str, type[Event]] = {
+    "detail-type": EventBridgeRule,
+    "trigger": EventBridgeSchedule,
+    "accounts": OnDemand,
+    "Records": Onboarding,
+}
+"""The kinds of events by the key that each has and no other."""
+
 
 def parse_event(event: object, *, own_account_id: str) -> Event:
-    """Return what an event asks for.
+    """Return an event as the model of its kind.
 
-    Raises ConfigError for an event of no known shape, with unknown keys, or from another account: never a sweep.
+    Raises ConfigError for an event of no known kind, with unknown keys, or from another account: such an event must
+    never start a run of all accounts.
     """
     if not isinstance(event, dict):
         raise ConfigError(f"the event is a {type(event).__name__}; an object is expected")
-    if "detail-type" in event:
-        kind: type[Event] = EventBridgeRule
-    elif "trigger" in event:
-        kind = EventBridgeSchedule
-    elif "accounts" in event:
-        kind = OnDemand
-    elif "Records" in event:
-        kind = Onboarding
-    else:
+    kind = next((kind for key, kind in _KIND_BY_KEY.items() if key in event), None)
+    if kind is None:
         raise ConfigError(
             f"unknown event with the keys {sorted(map(str, event))}: docs/operating.md lists those that are known"
         )
@@ -92,12 +100,12 @@ def parse_event(event: object, *, own_account_id: str) -> Event:
 
 
 def list_problems(error: ValidationError) -> str:
-    """Return what is wrong with an event, key by key."""
+    """Return the validation errors of an event as one line, key by key."""
     return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
 
 
 def event_key(event: Event) -> str | None:
-    """Return what identifies an event that may be delivered twice, or None where each delivery is meant."""
+    """Return the key by which a repeated delivery is told, or None for an event whose every delivery starts a run."""
     match event:
         case EventBridgeRule():
             return f"rule-{event.id}"

@@ -1,8 +1,8 @@
-"""Events that tell of a new account: read from the messages of the onboarding queue. Pure.
+"""Events of new accounts, read from the messages of the onboarding queue. Pure.
 
-A message that cannot be ours (another source, an account that may not speak to us, no event at all) is refused: said
-and left out, so that it does not bring back the messages beside it. A message that is no news (another StackSet,
-another action, not successful) is passed over.
+A message that cannot be ours (another source, an account that is not trusted, no event at all) is refused: logged and
+left out, so that the queue does not deliver the messages beside it again. A message about something else (another
+StackSet, another action, not successful) is passed over.
 
 Sources: CloudFormation User Guide, 'EventBridge events for StackSets'; Control Tower User Guide, 'Lifecycle events'.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 STACK_INSTANCE = ("aws.cloudformation", "CloudFormation StackSet StackInstance Status Change")
 SERVICE_EVENT = "AWS Service Event via CloudTrail"
-# The event names of new accounts, where their outcome stands, and where in it the account does.
+# By source and event name: the key of the outcome, and the path to the account ID in it.
 _NEW_ACCOUNT_EVENTS = {
     ("aws.controltower", "CreateManagedAccount"): ("createManagedAccountStatus", ("account", "accountId")),
     ("aws.organizations", "CreateAccountResult"): ("createAccountStatus", ("accountId",)),
@@ -32,16 +32,16 @@ class Refused(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """What the messages of a batch say: new accounts by the ID of the event that told of them, and what was refused."""
+class OnboardingBatch:
+    """The new accounts in a batch of messages, by event ID; why messages were refused; how many were passed over."""
 
     account_id_by_event_id: dict[str, str] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
     passed_over: int = 0
 
 
-def read_news(bodies: Iterable[str], *, trusted_account_ids: frozenset[str], stack_set_name: str) -> News:
-    """Return the news in the bodies of a batch of messages.
+def read_batch(bodies: Iterable[str], *, trusted_account_ids: frozenset[str], stack_set_name: str) -> OnboardingBatch:
+    """Return the new accounts in the bodies of a batch of messages.
 
     `trusted_account_ids` are the accounts whose events count: the function's own and the management account.
     """
@@ -60,7 +60,7 @@ def read_news(bodies: Iterable[str], *, trusted_account_ids: frozenset[str], sta
             passed_over += 1
         else:
             accounts[envelope["id"]] = account_id
-    return News(accounts, tuple(refused), passed_over)
+    return OnboardingBatch(accounts, tuple(refused), passed_over)
 
 
 def _read_envelope(body: str, trusted_account_ids: frozenset[str]) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _check_id(event_id: str) -> None:
 
 
 def _new_account(envelope: Mapping[str, Any], stack_set_name: str) -> str | None:
-    """Return the account that an event tells is ready, or None where it tells nothing of the kind."""
+    """Return the account that is ready according to an event, or None where the event is about something else."""
     source, kind = envelope["source"], envelope.get("detail-type")
     detail = envelope.get("detail")
     detail = detail if isinstance(detail, dict) else {}

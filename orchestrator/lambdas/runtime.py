@@ -1,27 +1,29 @@
-"""What every Lambda entry point needs: what stays warm between invocations, their deadline, and what they end in."""
+"""What all Lambda entry points share: warm clients, the deadline, handling an event once, the result or failure."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import structlog
 
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config_file import load_config
-from orchestrator.domain.errors import OrgmfaError
-from orchestrator.domain.model import RunRequest, Stage
+from orchestrator.domain.errors import ConfigError, OrgmfaError, StartError
+from orchestrator.domain.model import Stage
 from orchestrator.lambdas.metrics import emit_metrics
 from orchestrator.logs import configure_logs
-from orchestrator.pipeline.context import Finished, RunContext
-from orchestrator.pipeline.ports import Unobserved
+from orchestrator.pipeline.context import Finished
 from orchestrator.reports.report import RunReport
-from orchestrator.wiring import Hub, build_context, make_hub
+from orchestrator.wiring import Hub, make_hub
 
 PACKAGED_CONFIG = Path(__file__).parents[2] / "config.yaml"
 RESERVE_SECONDS = 60.0
-"""How long before the function's time is up nothing more is started: to finish what is under way, and report."""
+"""How long before the function times out nothing more is started: time to finish what is under way, and to report."""
 RUN_FAILING_STAGES = frozenset({Stage.SELECT, Stage.ARCHIVE, Stage.FINDINGS, Stage.DIGEST})
+
+log = structlog.get_logger(__name__)
 
 
 class RunFailed(OrgmfaError):
@@ -29,33 +31,22 @@ class RunFailed(OrgmfaError):
 
 
 class LambdaContext(Protocol):
-    """What the run needs of the Lambda context."""
+    """The parts of the Lambda context that are used."""
 
     invoked_function_arn: str
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return how long the invocation may still last, in milliseconds."""
+        """Return the time left before the function times out, in milliseconds."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """One invocation: the hub, when to start nothing more, and the account of the function."""
+    """One invocation: configuration and clients, the cancellation at its deadline, and the function's account."""
 
     hub: Hub
     cancellation: Cancellation
     own_account_id: str
-
-    def build_context(self, request: RunRequest, hub: Hub, *, send_digest: bool) -> RunContext:
-        """Return the context of one step of a run. Raises StartError or ConfigError where it could not start."""
-        return build_context(
-            hub,
-            request,
-            cancellation=self.cancellation,
-            observer=Unobserved(),
-            confirm=None,
-            send_digest=send_digest,
-        )
 
 
 _warm: dict[str, Hub] = {}
@@ -76,11 +67,23 @@ def start_invocation(context: LambdaContext) -> Invocation:
     )
 
 
-def with_max_changes(hub: Hub, max_changes: int | Literal["none"] | None) -> Hub:
-    """Return a hub with the limits on changes that an event asks for, or as it is where it asks for none."""
-    if max_changes is None:
-        return hub
-    return hub.with_max_changes(None if max_changes == "none" else max_changes)
+def handle_once(
+    hub: Hub, key: str | None, work: Callable[[], dict[str, Any]], *, claimant: str | None = None
+) -> dict[str, Any]:
+    """Return the result of the work, or that its event is a repeated one; without a key nothing is repeated.
+
+    An event whose run could not start may be delivered again. Raises ArchiveError.
+    """
+    if key is None:
+        return work()
+    if not hub.archive.claim_event(key, claimant):
+        log.warning("event_repeated", key=key)
+        return {"repeated": True, "event": key}
+    try:
+        return work()
+    except (ConfigError, StartError):
+        hub.archive.forget_event(key)
+        raise
 
 
 def finish_invocation(finished: Finished) -> dict[str, Any]:
@@ -103,7 +106,7 @@ def finish_invocation(finished: Finished) -> dict[str, Any]:
 
 
 def _failure(report: RunReport) -> str | None:
-    """Return how the run as a whole failed, or None where it did not."""
+    """Return why the run as a whole failed, or None where it did not."""
     failures = [f"{error.stage}: {error.message}" for error in report.errors if error.stage in RUN_FAILING_STAGES]
     if not failures and report.complete:
         return None

@@ -1,63 +1,45 @@
-"""The Lambda entry point of the state machine in stackset/: one step of a run in an invocation.
+"""The Lambda entry point of the state machine in stackset/: each invocation is one step of a run.
 
-The state machine passes on what a step returns: names of files and flags. What is large stands in the archive.
+The state machine passes on what a step returns: names of files and flags. What is large is in the archive.
 """
 
 from contextlib import AbstractContextManager
-from datetime import datetime
-from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 import structlog
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, Field, StrictInt, TypeAdapter, ValidationError
 
 from orchestrator.domain.environment import batch_size
 from orchestrator.domain.errors import ArchiveError, ConfigError, RunUnderWay, StartError
-from orchestrator.domain.model import Mode, RunRequest, Trigger
-from orchestrator.lambdas.events import EventBridgeSchedule, event_key, list_problems
-from orchestrator.lambdas.runtime import (
-    Invocation,
-    LambdaContext,
-    finish_invocation,
-    start_invocation,
-    with_max_changes,
+from orchestrator.domain.model import RunRequest, Trigger
+from orchestrator.lambdas.events import (
+    EventBridgeSchedule,
+    MaxChanges,
+    RunOptions,
+    StrictEvent,
+    event_key,
+    list_problems,
 )
+from orchestrator.lambdas.runtime import Invocation, LambdaContext, finish_invocation, handle_once, start_invocation
 from orchestrator.pipeline.context import RunContext
-from orchestrator.pipeline.distributed import (
-    RunManifest,
-    RunState,
-    apply_batch,
-    gate_plans,
-    list_batches,
-    merge,
-    plan_batch,
-)
-from orchestrator.wiring import Hub, make_lease
+from orchestrator.pipeline.distributed.merge import merge
+from orchestrator.pipeline.distributed.state import APPLY_ITEMS, MANIFEST, PLAN_ITEMS, RunManifest, RunState
+from orchestrator.pipeline.distributed.steps import apply_batch, gate_plans, list_batches, plan_batch
+from orchestrator.wiring import build_context, make_lease, make_run_id
 
 log = structlog.get_logger(__name__)
 
 
-class _Event(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Asked(_Event):
-    """A run that a person asks for, by starting the state machine; all is as configured where nothing is said."""
-
-    mode: Literal[Mode.PLAN, Mode.APPLY] | None = None
-    max_changes: Annotated[StrictInt, Field(ge=0)] | Literal["none"] | None = None
-
-
-class Select(_Event):
+class Select(StrictEvent):
     """Begin a run. Name and start of the execution are the same when the step is tried again."""
 
     step: Literal["select"]
     execution: Annotated[str, Field(min_length=1)]
     started: AwareDatetime
-    input: EventBridgeSchedule | Asked
+    input: EventBridgeSchedule | RunOptions
 
 
-class Batch(_Event):
+class Batch(StrictEvent):
     """Plan, or apply, one batch."""
 
     step: Literal["plan", "apply"]
@@ -65,7 +47,7 @@ class Batch(_Event):
     batch: Annotated[StrictInt, Field(ge=0)]
 
 
-class Whole(_Event):
+class Whole(StrictEvent):
     """Let the plans of a run through the gate, or bring it to its end."""
 
     step: Literal["gate", "merge"]
@@ -84,107 +66,75 @@ def lambda_handler(event: object, context: LambdaContext) -> dict[str, Any]:
     the steps leave for each other cannot be read or written, RunFailed where the run as a whole failed.
     """
     invocation = start_invocation(context)
-    match asked := _parse(event):
-        case Select():
-            return _start_run(asked, invocation)
-        case Batch():
-            return _work(asked, invocation)
-        case Whole(step="gate"):
-            return _gate(asked.run_id, invocation)
-        case Whole():
-            return _merge(asked.run_id, invocation)
-
-
-def make_run_id(execution: str, started: datetime) -> str:
-    """Return the run ID of an execution: the same for each try of its first step, and sorted by time."""
-    return f"{started:%Y%m%dT%H%M%SZ}-{sha256(execution.encode()).hexdigest()[:8]}"
-
-
-def _parse(event: object) -> Select | Batch | Whole:
     try:
-        return _STEPS.validate_python(event)
+        asked = _STEPS.validate_python(event)
     except ValidationError as error:
         raise ConfigError(f"the event is no step of a run: {list_problems(error)}") from error
+    return _start_run(asked, invocation) if isinstance(asked, Select) else _go_on(asked, invocation)
 
 
 def _start_run(asked: Select, invocation: Invocation) -> dict[str, Any]:
-    hub, given = invocation.hub, asked.input
-    key = event_key(given) if isinstance(given, EventBridgeSchedule) else None
-    if key is not None and not hub.archive.claim_event(key, asked.execution):
-        log.warning("event_repeated", key=key)
-        return {"repeated": True, "event": key}
-    mode, max_changes = (given.mode, given.max_changes) if isinstance(given, Asked) else (None, None)
+    """Carry out the first step, unless the event of the run is a repeated one."""
+    if isinstance(asked.input, EventBridgeSchedule):
+        key, options = event_key(asked.input), RunOptions()
+    else:
+        key, options = None, asked.input
     request = RunRequest(
-        run_id=make_run_id(asked.execution, asked.started),
-        mode=mode or hub.config.enforcement.mode,
+        run_id=make_run_id(asked.started, asked.execution),
+        mode=options.mode or invocation.hub.config.enforcement.mode,
         trigger=Trigger.MAP,
         started_at=asked.started,
     )
-    try:
-        return _list_batches(request, with_max_changes(hub, max_changes), invocation, max_changes=max_changes)
-    except (ConfigError, StartError):
-        if key is not None:
-            hub.archive.forget_event(key)
-        raise
+    return handle_once(
+        invocation.hub, key, lambda: _list_batches(request, options.max_changes, invocation), claimant=asked.execution
+    )
 
 
-def _list_batches(
-    request: RunRequest, hub: Hub, invocation: Invocation, *, max_changes: int | Literal["none"] | None
-) -> dict[str, Any]:
-    """Select the accounts of a run, and leave its lease in place for the steps that follow."""
+def _list_batches(request: RunRequest, max_changes: MaxChanges, invocation: Invocation) -> dict[str, Any]:
+    """List the accounts of a run into batches, and keep its lease for the steps that follow."""
+    hub = invocation.hub
     if not hub.store.location.startswith("s3://"):
         raise StartError("archive.location must be s3://bucket/prefix: the steps of a run leave their work there")
     structlog.contextvars.bind_contextvars(run_id=request.run_id)
-    context = invocation.build_context(request, hub, send_digest=True)
-    room = RunState(hub.store, request.run_id)
+    context = build_context(hub, request, cancellation=invocation.cancellation, send_digest=True)
+    state = RunState(hub.store, request.run_id)
     with make_lease(hub, request, invocation.cancellation, keep=True):
-        list_batches(context, room, batch_size=batch_size(hub.environment), max_changes=max_changes)
-    bucket, batches = room.place("batches.json")
-    return {"repeated": False, "run_id": request.run_id, "bucket": bucket, "batches": batches}
+        list_batches(context, state, batch_size=batch_size(hub.environment), max_changes=max_changes)
+    return {"repeated": False, "run_id": request.run_id} | state.locate_items(PLAN_ITEMS)
 
 
-def _work(asked: Batch, invocation: Invocation) -> dict[str, Any]:
-    outline, context, room = _resume(asked.run_id, invocation)
-    with make_lease(invocation.hub, outline.request, invocation.cancellation, join=True, keep=True):
-        if asked.step == "plan":
-            plan_batch(asked.batch, context, room=room)
-        else:
-            apply_batch(asked.batch, context, room=room)
-    return {"batch": asked.batch}
+def _go_on(asked: Batch | Whole, invocation: Invocation) -> dict[str, Any]:
+    """Carry out a later step: plan or apply a batch, let the plans through the gate, or merge."""
+    structlog.contextvars.bind_contextvars(run_id=asked.run_id)
+    state = RunState(invocation.hub.store, asked.run_id)
+    manifest = state.read(MANIFEST)
+    hub = invocation.hub.with_max_changes(manifest.max_changes)
+    context = build_context(
+        hub, manifest.request, cancellation=invocation.cancellation, send_digest=asked.step == "merge"
+    )
+    if asked.step == "merge":
+        return _merge(
+            manifest, context, state, lease=make_lease(hub, manifest.request, invocation.cancellation, join=True)
+        )
+    with make_lease(hub, manifest.request, invocation.cancellation, join=True, keep=True):
+        if isinstance(asked, Whole):
+            numbers = gate_plans(manifest, context, state)
+            return {"run_id": asked.run_id, "go": bool(numbers)} | state.locate_items(APPLY_ITEMS)
+        work = plan_batch if asked.step == "plan" else apply_batch
+        work(asked.batch, context, state)
+        return {"batch": asked.batch}
 
 
-def _gate(run_id: str, invocation: Invocation) -> dict[str, Any]:
-    outline, context, room = _resume(run_id, invocation)
-    with make_lease(invocation.hub, outline.request, invocation.cancellation, join=True, keep=True):
-        numbers = gate_plans(outline, context, room)
-    bucket, batches = room.place("apply.json")
-    return {"run_id": run_id, "bucket": bucket, "batches": batches, "go": bool(numbers)}
-
-
-def _merge(run_id: str, invocation: Invocation) -> dict[str, Any]:
-    outline, context, room = _resume(run_id, invocation, send_digest=True)
+def _merge(
+    manifest: RunManifest, context: RunContext, state: RunState, *, lease: AbstractContextManager[object]
+) -> dict[str, Any]:
+    """Carry out the last step, and give the lease of the run back if it is still the run's."""
     try:
-        finished = merge(outline, context, room=room)
+        finished = merge(manifest, context, state)
     finally:
-        _give_back(make_lease(invocation.hub, outline.request, invocation.cancellation, join=True))
+        try:
+            with lease:
+                pass
+        except (RunUnderWay, ArchiveError) as error:
+            log.warning("lease_not_given_back", message=str(error))
     return finish_invocation(finished)
-
-
-def _give_back(lease: AbstractContextManager[object]) -> None:
-    """Give the lease of a run back, if it is still the run's."""
-    try:
-        with lease:
-            pass
-    except (RunUnderWay, ArchiveError) as error:
-        log.warning("lease_not_given_back", message=str(error))
-
-
-def _resume(
-    run_id: str, invocation: Invocation, *, send_digest: bool = False
-) -> tuple[RunManifest, RunContext, RunState]:
-    """Return what a later step of a run works with."""
-    structlog.contextvars.bind_contextvars(run_id=run_id)
-    room = RunState(invocation.hub.store, run_id)
-    outline = room.outline()
-    hub = with_max_changes(invocation.hub, outline.max_changes)
-    return outline, invocation.build_context(outline.request, hub, send_digest=send_digest), room

@@ -1,1 +1,1 @@
-"""The story of a run: select, inspect, plan, gate, apply, publish; in one process, or in steps (`distributed`)."""
+"""A run: select, inspect, plan, gate, apply, publish; in one process (`run`), or in steps (`distributed`)."""

@@ -1,11 +1,9 @@
-"""Carry out the plan of one account: a live look at policy and group, then at each user, then the write.
+"""Applies the plan of one account: a live look at policy and group, then at each user, then the write.
 
-A failure of AWS ends here as an outcome; an unexpected exception is left to `run`, which books it on the account.
+An error of AWS becomes an outcome here; an unexpected exception becomes a failed account in `executor`.
 """
 
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from enum import Enum, auto
 
 import structlog
 
@@ -34,9 +32,8 @@ from orchestrator.domain.model import (
     Via,
 )
 from orchestrator.domain.planning import hold_decision, policy_not_ours, quota_exceeded
-from orchestrator.domain.remedies import explain_account_error
-from orchestrator.pipeline.context import RUN_AGAIN, RunContext
-from orchestrator.pipeline.inspection import recheck_user
+from orchestrator.pipeline.context import RunContext, cut_short
+from orchestrator.pipeline.inspection import fail_account, recheck_user
 
 log = structlog.get_logger(__name__)
 
@@ -50,27 +47,27 @@ _LOG_EVENTS: dict[type[UserChange], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What has become of an account's plan so far: filled as it is carried out, by several threads in any order."""
+    """What was done of an account's plan so far; filled by several threads in any order. `gone` are deleted users."""
 
     decisions: list[Decision] = field(default_factory=list)
     policy_changes: list[PolicyChange] = field(default_factory=list)
+    gone: set[str] = field(default_factory=set)
 
 
 def apply_account(plan: AccountResult, context: RunContext, progress: Progress) -> AccountResult:
-    """Return an account's result after its plan was carried out: what was written, and what was not and why.
+    """Apply the plan of one account, and return its result: what was written, and what was not and why.
 
-    `progress` is filled meanwhile, so that what was written is known even where this function never returns.
+    `progress` is filled meanwhile, so that what was written is known even if this function never returns.
     """
     is_release = context.request.mode is Mode.RELEASE
     access = Access.RELEASE if is_release else Access.ENFORCE
-    gone: set[str] = set()
 
     def settle(decision: Decision) -> None:
-        outcome = _release(decision, context) if is_release else _enforce(decision, plan.account, context)
-        if outcome is _Unsettled.GONE:
-            gone.add(decision.user.name)
-        elif outcome is not _Unsettled.HALTED:
-            progress.decisions.append(outcome)
+        after = (
+            _release(decision, context) if is_release else _enforce(decision, plan.account, context, gone=progress.gone)
+        )
+        if after.outcome is not Outcome.PLANNED:
+            progress.decisions.append(after)
 
     with structlog.contextvars.bound_contextvars(account_id=plan.account.id):
         try:
@@ -78,56 +75,37 @@ def apply_account(plan: AccountResult, context: RunContext, progress: Progress) 
                 if not is_release:
                     looked_at = _settle_policy(plan, context, progress.policy_changes)
                     if looked_at is None:
-                        return as_not_reached(plan, progress, context.cancellation.reason or "interrupted")
+                        return as_not_reached(plan, progress, context.cancellation.reason)
                     plan = looked_at
                 progress.decisions.extend(one for one in plan.decisions if one.outcome is not Outcome.PLANNED)
                 map_shared(_planned(plan), settle, limit)
         except AwsError as error:
-            return failed(_without(plan, gone), progress, _explain(error, plan.account, context))
-        plan = _without(plan, gone)
-        if len(progress.decisions) < len(plan.decisions):
-            return as_not_reached(plan, progress, context.cancellation.reason or "interrupted")
+            return failed(plan, progress, fail_account(error, plan.account, context, stage=Stage.APPLY))
+        if len(progress.decisions) + len(progress.gone) < len(plan.decisions):
+            return as_not_reached(plan, progress, context.cancellation.reason)
         return _as_far_as_applied(plan, progress)
 
 
-def _explain(error: AwsError, account: Account, context: RunContext) -> Problem:
-    """Return the problem of an account that could not be entered, or whose policy could not be settled."""
-    roles, is_release = context.config.member_role, context.request.mode is Mode.RELEASE
-    role = roles.release_name if is_release else roles.name
-    problem = explain_account_error(error, Stage.APPLY, account, organization=context.organization, role_name=role)
-    log.warning("account_failed", stage=problem.stage.value, code=problem.code, message=problem.message)
-    return problem
-
-
 def failed(plan: AccountResult, progress: Progress, problem: Problem) -> AccountResult:
-    """Return the result of an account whose plan broke off where this was settled: what was still planned failed."""
+    """Return the result of an account whose plan ended with a problem: all that was still planned failed."""
     reason, result = Reason(problem.code, problem.message), _as_far_as_applied(plan, progress)
     decisions = tuple(
-        replace(decision, outcome=Outcome.FAILED, via=None, changes=(), reason=reason)
-        if decision.outcome is Outcome.PLANNED
-        else decision
+        _as_failed(decision, reason) if decision.outcome is Outcome.PLANNED else decision
         for decision in result.decisions
     )
     return replace(result, status=Status.FAILED, problem=problem, decisions=decisions)
 
 
-def as_not_reached(plan: AccountResult, progress: Progress, reason: str) -> AccountResult:
+def as_not_reached(plan: AccountResult, progress: Progress, reason: str | None) -> AccountResult:
     """Return the result of an account whose changes were not all made when the run had to end."""
-    problem = Problem(Stage.APPLY, reason, "the planned changes of this account were not all made", RUN_AGAIN[reason])
+    problem = cut_short(Stage.APPLY, reason, "the planned changes of this account were not all made")
     return replace(_as_far_as_applied(plan, progress), status=Status.NOT_REACHED, problem=problem)
 
 
-class _Unsettled(Enum):
-    """Why nothing is to be booked on a user: the user is gone, or the run was halted before the write."""
-
-    GONE = auto()
-    HALTED = auto()
-
-
 def _settle_policy(plan: AccountResult, context: RunContext, made: list[PolicyChange]) -> AccountResult | None:
-    """Return a plan after a live look at policy and group; where the program owns them, they are made or updated.
+    """Return a plan after a live look at policy and group, and after the planned changes to them.
 
-    `made` is filled with the changes as they are made. None where cancellation came before any planned one.
+    `made` is filled with these changes as they are made. None where the run was cancelled before the first.
     """
     account_id = plan.account.id
     needs_group = any(decision.via is Via.GROUP for decision in _planned(plan))
@@ -149,7 +127,7 @@ def _settle_policy(plan: AccountResult, context: RunContext, made: list[PolicyCh
 
 
 def _is_called_for(change: PolicyChange, now: Enforcement) -> bool:
-    """Return whether a planned change to policy or group still fits what stands there now."""
+    """Return whether a planned change to policy or group is still needed."""
     match change:
         case PolicyChange.CREATE_POLICY:
             return now.policy is PolicyState.MISSING
@@ -172,7 +150,7 @@ def _hold_unless_ours(decision: Decision, now: Enforcement) -> Decision:
 
 
 def _is_of(change: UserChange, now: Enforcement) -> bool:
-    """Return whether a change is about our policy and group: a plan that stood in the archive may have been touched."""
+    """Return whether a change names our policy and group: a plan in the archive may have been tampered with."""
     match change:
         case AttachPolicy(_, arn) | DetachPolicy(_, arn):
             return arn == now.policy_arn
@@ -180,8 +158,11 @@ def _is_of(change: UserChange, now: Enforcement) -> bool:
             return name == now.group_name
 
 
-def _enforce(decision: Decision, account: Account, context: RunContext) -> Decision | _Unsettled:
-    """Return the decision after the write, if it still holds after a live look and nothing forbids it meanwhile."""
+def _enforce(decision: Decision, account: Account, context: RunContext, *, gone: set[str]) -> Decision:
+    """Return the decision after a live look at its user and the write; still planned where there was none.
+
+    A user who no longer exists is added to `gone`.
+    """
     if forbidden := _forbid(decision, context):
         return forbidden
     try:
@@ -192,29 +173,30 @@ def _enforce(decision: Decision, account: Account, context: RunContext) -> Decis
     except NotFound as error:
         if _is_gone(decision.user, context):
             log.info("user_gone", user_name=decision.user.name)
-            return _Unsettled.GONE
+            gone.add(decision.user.name)
+            return decision
         return _fail(decision, error)
     except AwsError as error:
         return _fail(decision, error)
 
 
-def _forbid(decision: Decision, context: RunContext) -> Decision | _Unsettled | None:
-    """Return what becomes of a decision where cancellation or the stop switch forbids its write, else None."""
+def _forbid(decision: Decision, context: RunContext) -> Decision | None:
+    """Return the decision, planned or held, where cancellation or the stop switch forbids its write, else None."""
     if context.cancellation.reason:
-        return _Unsettled.HALTED
+        return decision
     if (why := context.stop_reason()) is not None:
         return hold_decision(decision, Reason("stopped", f"enforcement.stop was set during the run: {why}"))
     return None
 
 
-def _write(decision: Decision, account: Account, context: RunContext) -> Decision | _Unsettled:
-    """Return a decision after trying its ways one after the other, until one has room."""
+def _write(decision: Decision, account: Account, context: RunContext) -> Decision:
+    """Return the decision after trying its changes one after the other, until the quota of one has room."""
     for change in decision.changes:
         if isinstance(change, AddToGroup) and decision.via is Via.USER:
             now = context.policies.look(account.id, group=True)
             if now.group is not PolicyState.OURS:
                 return hold_decision(decision, policy_not_ours("group", now.group_name, now.group))
-        if forbidden := _forbid(decision, context):  # a look can take longer than a run that was told to end waits for
+        if forbidden := _forbid(decision, context):  # a look can take longer than a cancelled run waits
             return forbidden
         if isinstance(change, AttachPolicy | AddToGroup) and _is_made(change, context):
             via = Via.USER if isinstance(change, AttachPolicy) else Via.GROUP
@@ -223,7 +205,7 @@ def _write(decision: Decision, account: Account, context: RunContext) -> Decisio
 
 
 def _is_made(change: AttachPolicy | AddToGroup, context: RunContext) -> bool:
-    """Make a change, and return whether it stands; false where the user has no room for it."""
+    """Make a change, and return whether it is in effect; false where a quota of the user is full."""
     try:
         context.iam.apply_change(change)
     except QuotaExceeded:
@@ -235,10 +217,10 @@ def _is_made(change: AttachPolicy | AddToGroup, context: RunContext) -> bool:
     return True
 
 
-def _release(decision: Decision, context: RunContext) -> Decision | _Unsettled:
-    """Return the decision after all its changes; what is gone already is released too."""
+def _release(decision: Decision, context: RunContext) -> Decision:
+    """Return the decision after all its changes; what no longer exists counts as released."""
     if context.cancellation.reason:
-        return _Unsettled.HALTED
+        return decision
     for change in decision.changes:
         try:
             context.iam.apply_change(change)
@@ -251,7 +233,7 @@ def _release(decision: Decision, context: RunContext) -> Decision | _Unsettled:
 
 
 def _is_gone(user: IamUser, context: RunContext) -> bool:
-    """Return whether a user no longer exists, where NotFound leaves open what was not found."""
+    """Return whether a user no longer exists: NotFound does not say what was not found."""
     try:
         context.iam.read_user_live(user.name, password=False, keys=False)
     except NotFound:
@@ -262,27 +244,25 @@ def _is_gone(user: IamUser, context: RunContext) -> bool:
 
 
 def _fail(decision: Decision, error: AwsError) -> Decision:
-    """Return a decision that could not be carried out; any that was not planned stays as it is."""
-    if decision.outcome is not Outcome.PLANNED:
-        return decision
+    """Return a planned decision that could not be carried out."""
     log.warning("change_failed", user_name=decision.user.name, code=error.code, message=str(error))
-    reason = Reason(error.code, str(error))
+    return _as_failed(decision, Reason(error.code, str(error)))
+
+
+def _as_failed(decision: Decision, reason: Reason) -> Decision:
     return replace(decision, outcome=Outcome.FAILED, via=None, changes=(), reason=reason)
 
 
 def _as_far_as_applied(plan: AccountResult, progress: Progress) -> AccountResult:
-    """Return a plan with what was settled, its decisions in their order, and no change to policy that was not made.
+    """Return a plan with the decisions and policy changes that were made, and without the users who are gone.
 
-    What is settled is read once: threads that are not waited for any longer may still add to it.
+    `progress` is read once: threads that are no longer waited for may still add to it.
     """
-    by_name = {decision.user.name: decision for decision in tuple(progress.decisions)}
-    decisions = tuple(by_name.get(decision.user.name, decision) for decision in plan.decisions)
+    by_name, gone = {decision.user.name: decision for decision in tuple(progress.decisions)}, frozenset(progress.gone)
+    decisions = tuple(
+        by_name.get(decision.user.name, decision) for decision in plan.decisions if decision.user.name not in gone
+    )
     return replace(plan, decisions=decisions, policy_changes=tuple(progress.policy_changes))
-
-
-def _without(plan: AccountResult, gone: AbstractSet[str]) -> AccountResult:
-    """Return a plan without the users that turned out to be gone: they come in no list."""
-    return replace(plan, decisions=tuple(one for one in plan.decisions if one.user.name not in gone))
 
 
 def _planned(result: AccountResult) -> list[Decision]:

@@ -1,4 +1,4 @@
-"""What all parts of a run share: the request, the rules, the ways to the outside, and whether the run is cancelled."""
+"""Context shared by all parts of a run: the request, the rules, the ports, the cancellation."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from datetime import datetime
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.assessment import Rules
 from orchestrator.domain.config import Config
-from orchestrator.domain.model import Organization, RunRequest
+from orchestrator.domain.model import Organization, Problem, RunRequest, Stage
 from orchestrator.pipeline.ports import (
     Counter,
     Directory,
@@ -25,12 +25,18 @@ from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.history import History
 from orchestrator.reports.report import RunReport
 
-RUN_AGAIN = {
+_RUN_AGAIN = {
     "interrupted": "The run was interrupted: run again.",
     "deadline": "The run came near its deadline: run again, give it more time, or use the distributed scale.",
     "lost": "A part of the run did not come back: the execution of the state machine tells why. Run again.",
 }
-"""What to do about work that was left undone, by the reason for which the run ended."""
+"""The remedy for work that was not done, by the reason for which the run ended early."""
+
+
+def cut_short(stage: Stage, reason: str | None, message: str) -> Problem:
+    """Return the problem of work that was not done because the run ended early."""
+    reason = reason or "interrupted"
+    return Problem(stage, reason, message, _RUN_AGAIN[reason])
 
 
 def _know_no_ou(_: str) -> None:
@@ -50,7 +56,7 @@ class RunContext:
     cancellation: Cancellation
     stop_reason: Callable[[], str | None]
     confirm: Callable[[RunReport], bool] | None
-    """Asks a person whether a plan may be carried out; None where nobody is to be asked."""
+    """Asks a person whether a plan may be carried out; None: nobody is asked."""
     directory: Directory
     find_ous: Callable[[], OuPath] = lambda: _know_no_ou
     sessions: Sessions
@@ -66,9 +72,9 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A run that came to its end: its report, where that is archived, and whether a person said no.
+    """A finished run: its report, where that is archived, and whether a person declined the plan.
 
-    `api_calls` counts the calls made to AWS, tries included, and `api_throttles` those that AWS throttled.
+    `api_calls` counts calls to AWS, retries included; `api_throttles` counts those that AWS throttled.
     """
 
     report: RunReport

@@ -1,4 +1,4 @@
-"""What a run takes from the runs before it: read from the archive before the first account is inspected."""
+"""History of earlier runs for a run: read from the archive before the first account is inspected."""
 
 from dataclasses import replace
 
@@ -15,8 +15,8 @@ log = structlog.get_logger(__name__)
 def read_earlier_runs(context: RunContext) -> RunContext:
     """Return the context with the history of the organization; releases are not compared with earlier runs.
 
-    An archive that cannot be read is a problem of the run. Raises StartError where `enforcement.notice` depends on it:
-    a run that took the first sighting of a user from anywhere else would enforce too early.
+    An archive that cannot be read is a problem of the run. Raises StartError where `enforcement.notice` is set: without
+    the archive it is not known when users were first seen, and they would be enforced too early.
     """
     if context.request.mode is Mode.RELEASE:
         return context
@@ -35,10 +35,10 @@ def read_earlier_runs(context: RunContext) -> RunContext:
 
 
 def with_history(context: RunContext, history: History) -> RunContext:
-    """Return the context with this history, which the rules then heed too."""
+    """Return the context with this history, for its rules too."""
     return replace(context, history=history, rules=replace(context.rules, open_since=history.open_since))
 
 
 def history_problems(context: RunContext) -> list[Problem]:
-    """Return why nothing is known of earlier runs, where that is so."""
+    """Return the problem of a history that could not be read, if any."""
     return [context.history.problem] if context.history.problem else []

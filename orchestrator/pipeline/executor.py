@@ -1,4 +1,4 @@
-"""Plans and applies many accounts with the threads of one process: those of a whole run, or of one batch of it."""
+"""Plans and applies the accounts of a run, or of one batch of it, with the threads of one process."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -10,7 +10,7 @@ from orchestrator.domain.model import Account, AccountResult, Problem, Stage, St
 from orchestrator.domain.remedies import explain_defect
 from orchestrator.domain.selection import skip_account
 from orchestrator.pipeline.apply import Progress, apply_account, as_not_reached, failed
-from orchestrator.pipeline.context import RUN_AGAIN, RunContext
+from orchestrator.pipeline.context import RunContext, cut_short
 from orchestrator.pipeline.inspection import inspect_account
 from orchestrator.pipeline.ports import APPLYING, INSPECTING
 from orchestrator.pipeline.results import CompressedResult, Results, compress_result
@@ -21,15 +21,15 @@ log = structlog.get_logger(__name__)
 
 
 class AccountExecutor:
-    """What is done to the accounts of a run, with what becomes of each put into the results."""
+    """Plans and applies accounts, and puts the result of each into the results."""
 
     def __init__(self, context: RunContext, results: Results) -> None:
-        """Take the context of the run, and where the results go."""
+        """Take the context of the run, and the results to put into."""
         self._context = context
         self._results = results
 
     def plan_all(self, accounts: Iterable[Account]) -> None:
-        """Plan every account, while accounts are still being listed."""
+        """Plan every account while accounts are still being listed."""
         observer = self._context.observer
         observer.phase(INSPECTING, None)
         for done in self._work_through(accounts, self._plan):
@@ -39,12 +39,10 @@ class AccountExecutor:
             observer.done(INSPECTING, changes=result.planned, failed=result.status is Status.FAILED)
 
     def apply_all(self) -> None:
-        """Carry out the plan of every account that changes something; those not come to are marked as not reached."""
-        observer, progress = (
-            self._context.observer,
-            {account_id: Progress() for account_id in self._results.with_changes},
-        )
-        left = dict.fromkeys(progress)
+        """Carry out the plan of every account that changes something; accounts not come to are marked `not_reached`."""
+        observer = self._context.observer
+        progress = {account_id: Progress() for account_id in self._results.with_changes}
+        left = set(progress)
 
         def apply(account_id: str) -> CompressedResult:
             return compress_result(apply_account(self._results[account_id], self._context, progress[account_id]))
@@ -54,7 +52,7 @@ class AccountExecutor:
             account_id = done.item
             result = done.result or compress_result(self._unapplied(account_id, progress[account_id], done.error))
             self._results.put(result)
-            del left[account_id]
+            left.remove(account_id)
             observer.done(APPLYING, changes=result.written, failed=result.status is Status.FAILED)
         for account_id in left:
             self._results.put(self._unapplied(account_id, progress[account_id], None))
@@ -69,23 +67,23 @@ class AccountExecutor:
         return compress_result(skip(account, self._context) or inspect_account(account, self._context))
 
     def _uninspected(self, account: Account, error: BaseException | None) -> AccountResult:
-        """Return the result of an account whose inspection never returned one."""
+        """Return the result of an account whose inspection raised an error, or did not end."""
         if error is not None:
             _log_defect(error, account)
             return AccountResult(account, Status.FAILED, problem=explain_defect(error, Stage.INSPECT, account))
-        return leave_out(account, self._context.cancellation.reason or "interrupted")
+        return leave_out(account, self._context.cancellation.reason)
 
     def _unapplied(self, account_id: str, progress: Progress, error: BaseException | None) -> AccountResult:
-        """Return the result of an account whose changes never came to an end."""
+        """Return the result of an account whose application raised an error, or did not end."""
         plan = self._results[account_id]
         if error is None:
-            return as_not_reached(plan, progress, self._context.cancellation.reason or "interrupted")
+            return as_not_reached(plan, progress, self._context.cancellation.reason)
         _log_defect(error, plan.account)
         return failed(plan, progress, explain_defect(error, Stage.APPLY, plan.account))
 
 
 def skip(account: Account, context: RunContext) -> AccountResult | None:
-    """Return the result of an account that is not to be entered, or None for any other."""
+    """Return the result of an account that must not be entered, or None for any other."""
     problem = skip_account(account, context.organization, context.config.organization)
     return None if problem is None else AccountResult(account, Status.SKIPPED, problem=problem)
 
@@ -96,12 +94,12 @@ def explain_unreached(results: Results, reason: str | None) -> list[Problem]:
     if reason is None or not left:
         return []
     stage = Stage.APPLY if results.was_any_decided else Stage.INSPECT
-    return [Problem(stage, reason, f"the run ended early; {left} accounts were not reached", RUN_AGAIN[reason])]
+    return [cut_short(stage, reason, f"the run ended early; {left} accounts were not reached")]
 
 
-def leave_out(account: Account, reason: str) -> AccountResult:
-    """Return the result of an account that a run did not come to."""
-    problem = Problem(Stage.INSPECT, reason, "the run ended before the account was inspected", RUN_AGAIN[reason])
+def leave_out(account: Account, reason: str | None) -> AccountResult:
+    """Return the result of an account that a run did not reach."""
+    problem = cut_short(Stage.INSPECT, reason, "the run ended before the account was inspected")
     return AccountResult(account, Status.NOT_REACHED, problem=problem)
 
 

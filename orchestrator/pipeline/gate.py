@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 
 def gate(planned: int, context: RunContext, *, has_changes: bool) -> Reason | None:
-    """Return why a run must write nothing at all, or None where it may go on; a release passes."""
+    """Return why a run must write nothing at all, or None where it may go on; a release always may."""
     if context.request.mode is Mode.RELEASE or not has_changes:
         return None
     reason = hold_at_gate(planned, context.config.limits, stop_reason=context.stop_reason())
@@ -29,9 +29,9 @@ def hold_all(results: Results, reason: Reason) -> None:
 
 
 def approve(plan: RunReport, context: RunContext) -> bool:
-    """Return whether a plan may be carried out: asks the person, if any, and notes a release in the archive.
+    """Return whether a plan may be carried out: asks the person, if any, and records a release in the archive.
 
-    Raises StartError where the release cannot be noted: the next run would undo it unknowingly.
+    Raises StartError where the release cannot be recorded: the next run would undo it unknowingly.
     """
     if context.confirm is not None and not context.confirm(plan):
         return False

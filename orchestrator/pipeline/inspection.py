@@ -1,6 +1,6 @@
-"""Inspect one account to a plan, with a session that cannot write.
+"""Inspects one account and plans its changes, with a session that cannot write.
 
-A failure of AWS ends here as an outcome; an unexpected exception is left to `run`, which books it on the account.
+An error of AWS becomes an outcome here; an unexpected exception becomes a failed account in `executor`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +21,7 @@ from orchestrator.domain.model import (
     IamUser,
     Mode,
     Outcome,
+    Problem,
     Reason,
     Stage,
     Status,
@@ -41,7 +42,7 @@ from orchestrator.pipeline.context import RunContext
 T = TypeVar("T")
 
 MAX_DEVICE_LOOKS = 10
-"""Users of one account whose new MFA device is looked at in one run."""
+"""Users of one account whose new MFA device is looked up in one run."""
 
 log = structlog.get_logger(__name__)
 
@@ -53,17 +54,21 @@ def inspect_account(account: Account, context: RunContext) -> AccountResult:
             with context.sessions.enter(account.id, Access.INSPECT) as limit:
                 result = _plan(account, context, limit)
         except AwsError as error:
-            problem = explain_account_error(
-                error,
-                Stage.INSPECT,
-                account,
-                organization=context.organization,
-                role_name=context.config.member_role.name,
+            return AccountResult(
+                account, Status.FAILED, problem=fail_account(error, account, context, stage=Stage.INSPECT)
             )
-            log.warning("account_failed", stage=problem.stage.value, code=problem.code, message=problem.message)
-            return AccountResult(account, Status.FAILED, problem=problem)
         log.info("account_inspected", users=len(result.decisions), planned=count_planned(result))
         return result
+
+
+def fail_account(error: AwsError, account: Account, context: RunContext, *, stage: Stage) -> Problem:
+    """Log and return the problem of an account that could not be entered, read or prepared for the writes."""
+    roles = context.config.member_role
+    is_release = stage is Stage.APPLY and context.request.mode is Mode.RELEASE
+    role_name = roles.release_name if is_release else roles.name
+    problem = explain_account_error(error, stage, account, organization=context.organization, role_name=role_name)
+    log.warning("account_failed", stage=problem.stage.value, code=problem.code, message=problem.message)
+    return problem
 
 
 def _plan(account: Account, context: RunContext, limit: AdaptiveLimit) -> AccountResult:
@@ -89,7 +94,7 @@ def _plan(account: Account, context: RunContext, limit: AdaptiveLimit) -> Accoun
 def _share_where(
     needs: Callable[[T], bool], items: Sequence[T], work: Callable[[T], T | None], *, limit: AdaptiveLimit
 ) -> list[T]:
-    """Return the items in their order, those that need it as the work leaves them, and without those it finds gone."""
+    """Return the items in order, each that needs the work replaced by its result, or dropped where that is None."""
     done = iter(map_shared([item for item in items if needs(item)], work, limit))
     known = (next(done) if needs(item) else item for item in items)
     return [item for item in known if item is not None]
@@ -105,10 +110,10 @@ def _is_planned(decision: Decision) -> bool:
 
 
 def _identify_new_devices(users: Iterable[IamUser], account_id: str, context: RunContext) -> Iterator[IamUser]:
-    """Yield the users, with the device looked up of those who enrolled since the run that this one is compared with.
+    """Yield the users; of those who enrolled since the earlier run, with the MFA device looked up.
 
-    The bulk reads tell virtual devices alone. Of very many who enrolled at once the first few are looked at: what this
-    costs must not grow with the account.
+    The bulk reads show virtual devices only. At most MAX_DEVICE_LOOKS users are looked up: the cost must not grow with
+    the account.
     """
     were_open, looks = context.history.open_in_base(account_id), MAX_DEVICE_LOOKS
     for user in users:
@@ -125,7 +130,7 @@ def _identify_new_devices(users: Iterable[IamUser], account_id: str, context: Ru
 
 
 def _fill_in(user: IamUser, context: RunContext) -> IamUser | None:
-    """Return a user with what the credential report left open looked up live; None: it is gone."""
+    """Return a user with what the credential report left open looked up live; None: the user is gone."""
     password, keys = user.has_console_password is None, user.active_access_keys is None
     try:
         return update_user(user, context.iam.read_user_live(user.name, password=password, keys=keys))
@@ -138,9 +143,9 @@ def _fill_in(user: IamUser, context: RunContext) -> IamUser | None:
 def _check(
     decision: Decision, account: Account, facts: AccountFacts, *, context: RunContext, was_looked_at: bool
 ) -> Decision | None:
-    """Return a planned decision as a live look and the policy simulator leave it; None: the user is gone.
+    """Return a planned decision after a live look at its user and the policy simulator; None: the user is gone.
 
-    A report that this run had made is as good as a look; the one right before the write comes in any case.
+    A credential report that this run had made replaces the look; another look comes right before the write.
     """
     try:
         if not facts.is_report_ours and not was_looked_at:
@@ -170,7 +175,7 @@ def _hold_if_locked_out(decision: Decision, context: RunContext) -> Decision:
 
 
 def recheck_user(decision: Decision, account: Account, context: RunContext, *, keys: bool) -> Decision:
-    """Return a planned decision as a live look at its user leaves it. Raises AwsError where the look fails."""
+    """Return a planned decision after a live look at its user. Raises AwsError where the look fails."""
     seen = context.iam.read_user_live(
         decision.user.name,
         password=context.rules.needs_console_password,

@@ -1,10 +1,10 @@
-"""The lease on writing: of several runs that would write, one at a time does. It stands in the archive, as `locks/run`.
+"""Lease on writing: only the run that holds it may write. It is the file `locks/run` of the archive.
 
 A lease is made by a write that succeeds only where there is none, renewed by one that succeeds only where it is still
-ours, and taken over when it has run out: a run that was killed holds it for twenty minutes. Plans take none.
+ours, and taken over when it has expired: a run that was killed holds it for twenty minutes. Plans take none.
 
-A run in steps has one lease for all of them: the first takes it and leaves it in place, the others join it, and the
-last gives it back.
+A run in steps has one lease for all of them: the first step takes and keeps it, the others join it, the last gives it
+back.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from orchestrator.domain.errors import ArchiveError, RunUnderWay
+from orchestrator.reports.archive import Store
 from orchestrator.reports.report import UtcTime
 
 LEASE_FILE = "locks/run"
@@ -26,23 +27,11 @@ RENEW_SECONDS = 300.0
 log = structlog.get_logger(__name__)
 
 
-class LeaseStore(Protocol):
-    """The files of the archive, as far as a lease needs them; all raise ArchiveError where they fail."""
-
-    def create(self, name: str, content: bytes) -> bool:
-        """Write a file unless it exists, and return whether this call made it."""
-        ...
+class LeaseStore(Store, Protocol):
+    """The files of the archive, with a write that compares first; all raise ArchiveError where they fail."""
 
     def replace(self, name: str, expected: bytes, content: bytes) -> bool:
-        """Write a file in the place of one with the expected content, and return whether it had that content."""
-        ...
-
-    def read(self, name: str) -> bytes:
-        """Return the content of a file."""
-        ...
-
-    def delete(self, name: str) -> None:
-        """Delete a file."""
+        """Write a file in place of one with the expected content, and return whether it had that content."""
         ...
 
 
@@ -69,25 +58,25 @@ class Lease:
         keep: bool = False,
         renew_seconds: float = RENEW_SECONDS,
     ) -> None:
-        """Take the store; `on_loss` is called when another run has taken the lease over, which must end this one.
+        """Take the store; `on_loss` is called when another run has taken the lease over, and must end this one.
 
-        `join`: an earlier step of the run has taken the lease. `keep`: a later step will need it, unless this fails.
+        `join`: an earlier step of the run has taken the lease. `keep`: a later step needs it, unless this one fails.
         """
         self._store = store
         self._run_id = run_id
         self._now = now
         self._on_loss = on_loss
-        self._joins = join
-        self._leaves = keep
+        self._join = join
+        self._keep = keep
         self._renew_seconds = renew_seconds
         self._content = b""
         self._ended = Event()
-        self._renewer = Thread(target=self._keep, name="lease", daemon=True)
+        self._renewer = Thread(target=self._renew_until_the_end, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
         """Take or join the lease. Raises RunUnderWay where another run has it, ArchiveError where the archive fails."""
-        if self._joins:
-            self._join()
+        if self._join:
+            self._join_existing()
         else:
             self._take()
         self._renewer.start()
@@ -96,10 +85,10 @@ class Lease:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the lease back, if it is still ours; one that cannot be given back runs out by itself."""
+        """Give the lease back, if it is still ours; one that cannot be given back expires."""
         self._ended.set()
         self._renewer.join(timeout=self._renew_seconds)
-        if self._leaves and (self._joins or error is None):
+        if self._keep and (self._join or error is None):
             return
         try:
             if self._store.read(LEASE_FILE) == self._content:
@@ -121,7 +110,7 @@ class Lease:
         self._content = content
         return True
 
-    def _join(self) -> None:
+    def _join_existing(self) -> None:
         self._content = self._store.read(LEASE_FILE)
         holder = _read(self._content)
         if holder.run_id != self._run_id or not self.renew():
@@ -145,7 +134,7 @@ class Lease:
             raise RunUnderWay("another run took the lease over at this very moment: wait for it, then run again")
         log.warning("lease_taken_over", from_run_id=holder.run_id)
 
-    def _keep(self) -> None:
+    def _renew_until_the_end(self) -> None:
         while not self._ended.wait(self._renew_seconds):
             try:
                 is_ours = self.renew()

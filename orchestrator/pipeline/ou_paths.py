@@ -1,6 +1,6 @@
-"""Where the accounts of a run stand among the OUs, found out beside it: no inspection waits, and nothing fails by it.
+"""OU paths of the accounts of a run, looked up while it goes on: no inspection waits for them, and no run fails.
 
-What is not known in time is null in the report.
+A path that is not known in time is null in the report.
 """
 
 from contextvars import copy_context
@@ -16,16 +16,16 @@ from orchestrator.domain.remedies import select_remedy
 from orchestrator.pipeline.ports import Directory, OuPath
 
 CANCEL_TIMEOUT_SECONDS = 10.0
-"""How long a report waits for the OUs once all else is done: a large tree takes hundreds of calls in a row."""
+"""How long a report waits for the OU paths once all else is done: a large tree takes hundreds of calls in a row."""
 FEW_ACCOUNTS = 20
-"""Up to so many accounts it takes fewer calls to climb up from each than to walk down the whole tree."""
+"""Up to so many accounts, looking up the parents of each takes fewer calls than listing the whole tree."""
 POLL_SECONDS = 0.2
 
 log = structlog.get_logger(__name__)
 
 
 class OuPathLookup:
-    """Asks the directory for the OUs on a thread of its own."""
+    """Looks up OU paths in the directory, on a thread of its own."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class OuPathLookup:
         *,
         timeout_seconds: float = CANCEL_TIMEOUT_SECONDS,
     ) -> None:
-        """Begin; `timeout_seconds` is how long `finish` waits."""
+        """Start the lookup; `timeout_seconds` is how long `finish` waits."""
         self._directory = directory
         self._cancellation = cancellation
         self._no_longer_wanted = Cancellation()
@@ -49,7 +49,7 @@ class OuPathLookup:
         self._thread.start()
 
     def finish(self) -> OuPath:
-        """Return what tells the OUs, once these are known or not waited for; a run that is to end does not wait."""
+        """Return the lookup of a path, once all are known or the wait is over; a cancelled run does not wait."""
         if self._no_longer_wanted.reason:
             return self._directory.ou_path
         end = monotonic() + self._timeout_seconds

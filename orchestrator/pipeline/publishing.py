@@ -1,6 +1,6 @@
-"""How a run ends: its report is archived, its findings are imported, and the channels are told.
+"""The end of a run: archives the report, imports the findings, notifies the channels.
 
-A failure of any joins the errors of the run.
+A failure of any becomes one of the errors of the run.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 def close_run(results: Results, context: RunContext, *, errors: list[Problem], is_complete: bool) -> Finished:
-    """Return the finished run: archived, imported, told of. `errors` are those of the run, and grow."""
+    """Return the finished run: archived, findings imported, channels notified. Failures are added to `errors`."""
     report = report_run(results, context, errors, is_complete=is_complete)
     address = archive_report(report, context, errors=errors)
     import_findings(report, context, errors=errors)
@@ -33,7 +33,7 @@ def close_run(results: Results, context: RunContext, *, errors: list[Problem], i
 
 
 def report_run(results: Results, context: RunContext, errors: Iterable[Problem], *, is_complete: bool) -> RunReport:
-    """Return the report of a run as it stands, with what earlier runs have to do with it."""
+    """Return the report of a run so far, compared with earlier runs."""
     request, history, ou_path = context.request, context.history, context.find_ous()
     report = build_report(
         request,
@@ -47,11 +47,11 @@ def report_run(results: Results, context: RunContext, errors: Iterable[Problem],
 
 
 def archive_report(report: RunReport, context: RunContext, *, errors: list[Problem]) -> str | None:
-    """Return where the report was archived; a failure joins the errors of the run."""
+    """Archive the report and return its address, or None; a failure is added to `errors`."""
     try:
         address = context.archive.save(report)
         if report.trigger is not Trigger.CLI:
-            _save_page(report, context)
+            context.archive.save_page(report, _render_page(report, context))
         context.archive.prune(report.finished_at)
     except ArchiveError as error:
         log.error("archive_failed", message=str(error))  # noqa: TRY400 - a known failure, no traceback
@@ -61,23 +61,17 @@ def archive_report(report: RunReport, context: RunContext, *, errors: list[Probl
     return address
 
 
-def _save_page(report: RunReport, context: RunContext) -> None:
-    """Put the page of a run beside its report."""
-    context.archive.save_page(report, _render_page(report, context))
-
-
 def _render_page(report: RunReport, context: RunContext) -> Iterable[str]:
-    """Return the page of a run, with the trend of the runs before it. Raises ArchiveError."""
+    """Return the HTML page of a run, with the trend of earlier runs. Raises ArchiveError."""
     from orchestrator.output.html import MAX_RUNS, render_page, trend_point  # noqa: PLC0415 - draws a chart: not at cold start
 
     earlier = context.archive.trend(report.organization_id, most=MAX_RUNS)
     trend = [trend_point(run) for run in earlier if run.run_id != report.run_id]
-    keys_stop = context.config.policy.access_keys == "deny"
-    return render_page(report, trend=trend, keys_stop=keys_stop)
+    return render_page(report, trend=trend, keys_stop=context.config.policy.access_keys == "deny")
 
 
 def import_findings(report: RunReport, context: RunContext, *, errors: list[Problem]) -> None:
-    """Import the findings of a plan or apply run into Security Hub; a failure joins the errors of the run."""
+    """Import the findings of a plan or apply run into Security Hub; a failure is added to `errors`."""
     hub = context.securityhub
     if hub is None or report.mode is Mode.RELEASE:
         return
@@ -98,7 +92,7 @@ def import_findings(report: RunReport, context: RunContext, *, errors: list[Prob
 
 
 def notify_channels(report: RunReport, context: RunContext, *, errors: list[Problem]) -> None:
-    """Tell of a run in each channel; a failure joins the errors of the run."""
+    """Post a run in each channel; a failure is added to `errors`."""
     for notifier in context.notifiers:
         try:
             notifier.notify(report, render_page=lambda: _render_page(report, context))

@@ -1,7 +1,7 @@
-"""The results of a run's accounts, in little memory: a run over ten thousand accounts holds each packed. Pure."""
+"""Results of a run by account, compressed: a run over ten thousand accounts must fit into memory. Pure."""
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple, Self
 
 from orchestrator.domain.model import AccountResult, Outcome, Status
 from orchestrator.domain.planning import count_planned
@@ -13,7 +13,7 @@ _WRITTEN = frozenset({Outcome.ENFORCED, Outcome.RELEASED})
 
 
 class CompressedResult(NamedTuple):
-    """The result of an account, and what a run asks of all of them without unpacking any."""
+    """The compressed result of an account, with what a run asks of all accounts without unpacking them."""
 
     account_id: str
     packed: bytes
@@ -26,7 +26,7 @@ class CompressedResult(NamedTuple):
 
 
 def compress_result(result: AccountResult) -> CompressedResult:
-    """Return a result packed; for the thread that has it, so that none waits as objects for another thread."""
+    """Return a result compressed. Called by the worker that made it, so that no result waits as objects."""
     planned = count_planned(result)
     return CompressedResult(
         account_id=result.account.id,
@@ -40,15 +40,25 @@ def compress_result(result: AccountResult) -> CompressedResult:
 
 
 class Results:
-    """The results by account ID. One thread puts them in; any may read."""
+    """Results by account ID. One thread adds them; any thread may read."""
 
     def __init__(self, order: Mapping[str, int]) -> None:
-        """Take the order in which the accounts are listed; it may still grow."""
+        """Take the order in which accounts are listed, as a mapping that may still grow."""
         self._order = order
         self._entries: dict[str, CompressedResult] = {}
 
+    @classmethod
+    def of(cls, results: Iterable[AccountResult]) -> Self:
+        """Return these results, in their order."""
+        order: dict[str, int] = {}
+        made = cls(order)
+        for result in results:
+            order[result.account.id] = len(order)
+            made.put(result)
+        return made
+
     def put(self, result: AccountResult | CompressedResult) -> None:
-        """Add the result of an account, or put it in the place of an earlier one."""
+        """Add the result of an account, in place of an earlier one if there is any."""
         packed = compress_result(result) if isinstance(result, AccountResult) else result
         self._entries[packed.account_id] = packed
 
@@ -66,7 +76,7 @@ class Results:
 
     @property
     def listed(self) -> int:
-        """How many accounts are listed by now, with a result or not yet."""
+        """How many accounts are listed so far, with or without a result."""
         return len(self._order)
 
     @property
@@ -76,13 +86,13 @@ class Results:
 
     @property
     def with_changes(self) -> list[str]:
-        """The accounts whose plans change something, the largest plan first: it takes longest."""
+        """The accounts whose plans change something, the largest plan first, since it takes longest."""
         changed = [account_id for account_id, entry in self._entries.items() if entry.has_changes]
         return sorted(changed, key=lambda account_id: -self._entries[account_id].planned)
 
     @property
     def not_reached(self) -> int:
-        """How many accounts the run did not come to, or not to the end."""
+        """How many accounts the run did not reach, or did not finish."""
         return sum(entry.status is Status.NOT_REACHED for entry in self._entries.values())
 
     @property

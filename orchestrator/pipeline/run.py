@@ -1,12 +1,12 @@
-"""One run from beginning to end; the one place where the story is told.
+"""One run from beginning to end, in one process.
 
 select -> inspect -> assess -> plan -> gate -> apply -> report. Accounts are inspected while the next page of them is
 being listed. Everything is planned before anything is written: the gate counts the plans, a stop switch or a person may
-refuse, and only then is the same plan, account by account, carried out. Whatever happens to an account, it is in the
-report once; the report is archived, findings are imported, then the digest goes out. Failures become data: those of AWS
-in `inspection`, `apply` and `publishing`, unexpected ones in `executor`.
+refuse, and only then the same plans are carried out. Every account that was listed is in the report once; the report is
+archived, findings are imported, then the digest goes out. Failures become data: errors of AWS in `inspection`, `apply`
+and `publishing`, unexpected exceptions in `executor`.
 
-`distributed` tells the same story in steps, for organizations that one Lambda function cannot finish in its time.
+`distributed` does the same in steps, for organizations that one Lambda function cannot finish in its time.
 """
 
 from dataclasses import replace
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 def run(context: RunContext) -> Finished:
     """Carry out one run and return its report.
 
-    Raises StartError or ConfigError where nothing could start; after that every failure is in the report.
+    Raises StartError or ConfigError where nothing could start; later failures are in the report.
     """
     request, cancellation = context.request, context.cancellation
     log.info("run_started", mode=request.mode.value, trigger=request.trigger.value)
@@ -54,7 +54,7 @@ def run(context: RunContext) -> Finished:
 
 
 def _unmatched_users(request: RunRequest, results: Results) -> list[Problem]:
-    """Return a problem for each user whose release was asked for and who is in none of the accounts."""
+    """Return a problem for each user who is to be released and is in none of the accounts."""
     if request.user_names is None:
         return []
     missing = request.user_names - {decision.user.name for result in results for decision in result.decisions}

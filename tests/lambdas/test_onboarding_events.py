@@ -5,16 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.lambdas.onboarding_events import News, read_news
+from orchestrator.lambdas.onboarding_events import OnboardingBatch, read_batch
 from tests.onboarding_events import HUB, MANAGEMENT, control_tower_event, create_account_event, stack_set_event
 
 ACCOUNT_ID = "444455556666"
 TRUSTED = frozenset({HUB, MANAGEMENT})
 
 
-def read(*events: Any) -> News:
+def read(*events: Any) -> OnboardingBatch:
     bodies = [event if isinstance(event, str) else json.dumps(event) for event in events]
-    return read_news(bodies, trusted_account_ids=TRUSTED, stack_set_name="orgmfa")
+    return read_batch(bodies, trusted_account_ids=TRUSTED, stack_set_name="orgmfa")
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def read(*events: Any) -> News:
 def test_new_account_is_read_from_each_kind_of_event(event: dict[str, Any]) -> None:
     news = read(event)
 
-    assert news == News({event["id"]: ACCOUNT_ID})
+    assert news == OnboardingBatch({event["id"]: ACCOUNT_ID})
 
 
 def test_account_is_that_of_the_stack_and_not_that_of_the_stack_set() -> None:
@@ -52,7 +52,7 @@ def test_account_is_that_of_the_stack_and_not_that_of_the_stack_set() -> None:
     ],
 )
 def test_event_that_is_no_news_is_passed_over(event: dict[str, Any]) -> None:
-    assert read(event) == News(passed_over=1)
+    assert read(event) == OnboardingBatch(passed_over=1)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ EVENT_ID = "6a7e8feb-b491-4cf7-a9f1-bf3703467718"
     [EVENT_ID, EVENT_ID.upper(), "00000000-0000-0000-0000-000000000000", "f" * 8 + "-ffff" * 3 + "-" + "f" * 12],
 )
 def test_id_of_any_version_is_taken(event_id: str) -> None:
-    assert read(stack_set_event(ACCOUNT_ID) | {"id": event_id}) == News({event_id: ACCOUNT_ID})
+    assert read(stack_set_event(ACCOUNT_ID) | {"id": event_id}) == OnboardingBatch({event_id: ACCOUNT_ID})
 
 
 def all_but_ids() -> st.SearchStrategy[object]:

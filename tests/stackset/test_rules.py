@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 from moto.events.models import EventPattern
 
-from orchestrator.lambdas.onboarding_events import read_news
+from orchestrator.lambdas.onboarding_events import read_batch
 from tests.onboarding_events import HUB, MANAGEMENT, control_tower_event, create_account_event, stack_set_event
 from tests.stackset.rendering import EVERYTHING, resources
 
@@ -82,7 +82,7 @@ def test_rules_that_let_an_event_through(bus: str, event: dict[str, Any], expect
 
 @pytest.mark.parametrize("event", [FROM_HUB, FROM_MANAGEMENT, CONTROL_TOWER, CREATED])
 def test_the_program_takes_what_the_rules_let_through(event: dict[str, Any]) -> None:
-    news = read_news([json.dumps(event)], trusted_account_ids=frozenset({HUB, MANAGEMENT}), stack_set_name="orgmfa")
+    news = read_batch([json.dumps(event)], trusted_account_ids=frozenset({HUB, MANAGEMENT}), stack_set_name="orgmfa")
 
     assert list(news.account_id_by_event_id.values()) == [MEMBER]
 

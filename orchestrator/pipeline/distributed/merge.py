@@ -1,10 +1,10 @@
-"""The last step of a run: everything that the others left becomes one report, archived, imported and told of once.
+"""The merge step, the last of a run: combines batch results into one report, archives it, imports findings, notifies.
 
-A batch that did not come back is reported, never dropped. Where one was lost while it was applied, a look at its
-accounts tells what had been written by then.
+A batch that was lost is reported, never dropped. Where one was lost while it was applied, its accounts are inspected
+again to find out what had been written.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import structlog
 
@@ -12,7 +12,7 @@ from orchestrator.domain.errors import ArchiveError
 from orchestrator.domain.model import AccountResult, Mode, Outcome, Status
 from orchestrator.pipeline.apply import Progress, as_not_reached
 from orchestrator.pipeline.context import Finished, RunContext
-from orchestrator.pipeline.distributed.state import RunManifest, RunState, Usage
+from orchestrator.pipeline.distributed.state import HISTORY, RunManifest, RunState, Usage
 from orchestrator.pipeline.earlier_runs import history_problems, with_history
 from orchestrator.pipeline.executor import AccountExecutor, explain_unreached, leave_out, skip
 from orchestrator.pipeline.gate import hold_all
@@ -22,100 +22,81 @@ from orchestrator.pipeline.results import Results
 
 LOST = "lost"
 OU_TIMEOUT_SECONDS = 240.0
-"""How long the report of a run in steps waits for the OUs: its organization is large, and all else is done."""
+"""How long the report of a run in steps waits for the OU paths: its organization is large, and all else is done."""
+
+_LOST_BATCH = Usage(calls=0, throttles=0, ended=LOST)
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass
-class _Efforts:
-    """What the batches took, added up."""
-
-    calls: int = 0
-    throttles: int = 0
-    ended: set[str] = field(default_factory=set)
-
-    @property
-    def reason(self) -> str | None:
-        """Why the run ended early, if it did: that something was lost is told before all else."""
-        return LOST if LOST in self.ended else next(iter(self.ended), None)
-
-    def add(self, effort: Usage) -> None:
-        self.calls += effort.calls
-        self.throttles += effort.throttles
-        self.ended |= {effort.ended} if effort.ended else set()
-
-
-def merge(outline: RunManifest, context: RunContext, *, room: RunState) -> Finished:
-    """Return the finished run. Raises ArchiveError where what the steps left cannot be read."""
-    ous = OuPathLookup(context.directory, outline.request, context.cancellation, timeout_seconds=OU_TIMEOUT_SECONDS)
-    context = replace(with_history(context, room.history()), find_ous=ous.finish)
+def merge(manifest: RunManifest, context: RunContext, state: RunState) -> Finished:
+    """Return the finished run. Raises ArchiveError where the output of the steps cannot be read."""
+    ous = OuPathLookup(context.directory, manifest.request, context.cancellation, timeout_seconds=OU_TIMEOUT_SECONDS)
+    context = replace(with_history(context, state.read(HISTORY)), find_ous=ous.finish)
     order: dict[str, int] = {}
-    results, efforts = Results(order), _Efforts()
-    _gather_plans(room, context, len(outline.sizes), results=results, efforts=efforts, order=order)
-    verdict = room.verdict()
-    if verdict is not None and verdict.hold is not None:
-        hold_all(results, verdict.hold)
-    elif outline.request.mode is Mode.APPLY and results.with_changes:
-        unsettled = _gather_applied(room, results, efforts)
-        _settle(unsettled, context, results=results, was_let_go=verdict is not None)
-    errors = [
-        *outline.problems,
-        *history_problems(context),
-        *explain_unreached(results, efforts.reason),
-    ]
-    finished = close_run(results, context, errors=errors, is_complete=outline.is_complete)
+    results = Results(order)
+    usages = _gather_plans(manifest, context, state, results=results, order=order)
+    decision = state.gate_decision()
+    if decision is not None and decision.hold is not None:
+        hold_all(results, decision.hold)
+    elif manifest.request.mode is Mode.APPLY and results.with_changes:
+        usages += _gather_applied(state, context, results, was_let_go=decision is not None)
+    reasons = [usage.ended for usage in usages if usage.ended]
+    reason = LOST if LOST in reasons else next(iter(reasons), None)
+    errors = [*manifest.problems, *history_problems(context), *explain_unreached(results, reason)]
+    finished = close_run(results, context, errors=errors, is_complete=manifest.is_complete)
     if finished.address is not None:
-        _clear(room)
+        _clear(state)
     return replace(
         finished,
-        api_calls=efforts.calls + finished.api_calls,
-        api_throttles=efforts.throttles + finished.api_throttles,
+        api_calls=finished.api_calls + sum(usage.calls for usage in usages),
+        api_throttles=finished.api_throttles + sum(usage.throttles for usage in usages),
     )
 
 
 def _gather_plans(
-    room: RunState, context: RunContext, batches: int, *, results: Results, efforts: _Efforts, order: dict[str, int]
-) -> None:
-    """Put the plan of every account into the results; those of a batch that did not come back are not reached."""
-    kept = room.kept("plans")
-    for number in range(batches):
-        accounts = [entry.account for entry in room.batch(number)]
+    manifest: RunManifest, context: RunContext, state: RunState, *, results: Results, order: dict[str, int]
+) -> list[Usage]:
+    """Put the plan of every account into the results; accounts of lost batches are not reached."""
+    usages: dict[int, Usage] = {}
+    for number, output in state.read_outputs("plans"):
+        usages[number] = output.usage
+        for result in output.results:
+            results.put(result)
+    for number in range(len(manifest.sizes)):
+        accounts = [entry.account for entry in state.read_batch(number)]
         order.update({account.id: len(order) + index for index, account in enumerate(accounts)})
-        if number in kept:
-            part = room.part("plans", number)
-            efforts.add(part.effort)
-            found = part.results
-        else:
+        if number not in usages:
             log.error("batch_lost", batch=number, accounts=len(accounts))
-            efforts.ended.add(LOST)
-            found = [skip(account, context) or leave_out(account, LOST) for account in accounts]
-        for result in found:
-            results.put(result)
+            usages[number] = _LOST_BATCH
+            for account in accounts:
+                results.put(skip(account, context) or leave_out(account, LOST))
+    return list(usages.values())
 
 
-def _gather_applied(room: RunState, results: Results, efforts: _Efforts) -> list[str]:
-    """Put what became of the plans into the results, and return the accounts of which nothing is known."""
-    unsettled = dict.fromkeys(results.with_changes)
-    for number in sorted(room.kept("applied")):
-        part = room.part("applied", number)
-        efforts.add(part.effort)
-        for result in part.results:
+def _gather_applied(state: RunState, context: RunContext, results: Results, *, was_let_go: bool) -> list[Usage]:
+    """Put the results of applying into the results, also of the accounts whose batch was lost meanwhile."""
+    lost = dict.fromkeys(results.with_changes)
+    usages = []
+    for _, output in state.read_outputs("applied"):
+        usages.append(output.usage)
+        for result in output.results:
             results.put(result)
-            unsettled.pop(result.account.id, None)
-    if unsettled:
-        log.error("applied_batches_lost", accounts=len(unsettled))
-        efforts.ended.add(LOST)
-    return list(unsettled)
+            lost.pop(result.account.id, None)
+    if lost:
+        log.error("applied_batches_lost", accounts=len(lost))
+        usages.append(_LOST_BATCH)
+        _settle(list(lost), context, results=results, was_let_go=was_let_go)
+    return usages
 
 
 def _settle(account_ids: list[str], context: RunContext, *, results: Results, was_let_go: bool) -> None:
-    """Put into the results how accounts stand whose batch did not come back from being applied.
+    """Put the results of accounts into the results whose batch was lost while it was applied.
 
-    Without the word of the gate nothing was applied; else the accounts are inspected anew, as planning does.
+    Nothing was applied if the gate never decided; else the accounts are inspected again, as planning does.
     """
     seen = Results({account_id: index for index, account_id in enumerate(account_ids)})
-    if was_let_go and account_ids:
+    if was_let_go:
         AccountExecutor(context, seen).plan_all([results[account_id].account for account_id in account_ids])
     now = {result.account.id: result for result in seen}
     for account_id in account_ids:
@@ -125,7 +106,7 @@ def _settle(account_ids: list[str], context: RunContext, *, results: Results, wa
 
 
 def _written(plan: AccountResult, now: AccountResult) -> Progress:
-    """Return what was planned for an account and stands now."""
+    """Return the planned changes of an account that are in effect now."""
     via_by_name = {
         decision.user.name: decision.via for decision in now.decisions if decision.outcome is Outcome.ALREADY_ENFORCED
     }
@@ -138,9 +119,9 @@ def _written(plan: AccountResult, now: AccountResult) -> Progress:
     return Progress(enforced, [one for one in plan.policy_changes if is_known and one not in now.policy_changes])
 
 
-def _clear(room: RunState) -> None:
-    """Clear the work room; what is left there goes with the oldest runs."""
+def _clear(state: RunState) -> None:
+    """Delete the state of the run; what cannot be deleted is pruned with the oldest runs."""
     try:
-        room.clear()
+        state.clear()
     except ArchiveError as error:
         log.warning("workroom_not_cleared", message=str(error))

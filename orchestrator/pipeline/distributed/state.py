@@ -1,23 +1,23 @@
-"""What the steps of one run leave for each other, as files of the archive; the last step clears them away.
+"""State of a run that is carried out in steps, as files of the archive; the last step deletes them.
 
-    work/<run id>/outline.json             what select found: the request, the listing, the sizes of the batches
-    work/<run id>/history.json.gz          what is known of earlier runs, the same for all steps
+    work/<run id>/outline.json             the manifest: the request, the listing, the sizes of the batches
+    work/<run id>/history.json.gz          the history of earlier runs, the same for all steps
     work/<run id>/batches.json             the batches to plan, as the state machine reads them
-    work/<run id>/batches/<number>.json.gz the accounts of one batch, each with its own past
+    work/<run id>/batches/<number>.json.gz the accounts of one batch, each with its own history
     work/<run id>/plans/<number>.json.gz   the plans of one batch
-    work/<run id>/verdict.json             what the gate said
+    work/<run id>/verdict.json             the decision of the gate
     work/<run id>/apply.json               the batches to apply, as the state machine reads them
-    work/<run id>/applied/<number>.json.gz what became of the plans of one batch
+    work/<run id>/applied/<number>.json.gz the results of applying one batch
 
-Plans and what became of them are written once: a step that is carried out twice leaves what it left first, so what the
-gate has counted is what is applied.
+Plans and results are written once: a step that is carried out twice keeps its first output, so what the gate has
+counted is what is applied.
 """
 
 import gzip
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from orchestrator.domain.errors import ArchiveError
 from orchestrator.domain.model import Account, AccountResult, Problem, Reason, RunRequest
@@ -29,16 +29,16 @@ from orchestrator.reports.history import History
 from orchestrator.reports.report import UtcTime
 from orchestrator.reports.stored_run import PastAccount
 
-Stack = Literal["plans", "applied"]
+Stage = Literal["plans", "applied"]
+"""The two stages that are carried out batch by batch, by the folders of their output."""
+PLAN_ITEMS = "batches.json"
+APPLY_ITEMS = "apply.json"
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class RunManifest:
-    """What the other steps must know of the run; `max_changes` replaces the limits where it is given.
-
-    `sizes` are the numbers of accounts in the batches.
-    """
+    """What the first step found; `sizes` counts the accounts of each batch, `max_changes` replaces the limits."""
 
     request: RunRequest
     sizes: tuple[int, ...]
@@ -49,7 +49,7 @@ class RunManifest:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An account of a batch, with what earlier runs knew of it."""
+    """An account of a batch, with its history of earlier runs."""
 
     account: Account
     before: PastAccount | None
@@ -58,7 +58,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a batch took: tries of calls, those throttled, and why it ended early if it did."""
+    """Tries of calls of a batch, those throttled, and why it ended early if it did."""
 
     calls: int
     throttles: int
@@ -67,28 +67,37 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class BatchOutput:
-    """What a step did with one batch."""
+    """The output of a step for one batch."""
 
-    effort: Usage
+    usage: Usage
     results: Iterable[AccountResult]
 
 
 @dataclass(frozen=True, slots=True)
 class GateDecision:
-    """What the gate said: why nothing may be written, or None."""
+    """The decision of the gate: why nothing may be written, or None."""
 
     hold: Reason | None
 
 
-_OUTLINE: JsonCodec[RunManifest] = JsonCodec(RunManifest)
-_HISTORY: JsonCodec[History] = JsonCodec(History)
+@dataclass(frozen=True, slots=True)
+class StateFile(Generic[T]):
+    """A file of the state that holds one value."""
+
+    name: str
+    codec: JsonCodec[T]
+
+
+MANIFEST = StateFile("outline.json", JsonCodec(RunManifest))
+HISTORY = StateFile("history.json.gz", JsonCodec(History))
+GATE_DECISION = StateFile("verdict.json", JsonCodec(GateDecision))
+
 _ENTRY: JsonCodec[Entry] = JsonCodec(Entry)
-_EFFORT: JsonCodec[Usage] = JsonCodec(Usage)
-_VERDICT: JsonCodec[GateDecision] = JsonCodec(GateDecision)
+_USAGE: JsonCodec[Usage] = JsonCodec(Usage)
 
 
 class RunState:
-    """The work room of one run. Every method raises ArchiveError where the archive fails or holds something else."""
+    """The state of one run. Every method raises ArchiveError where the archive fails or holds something else."""
 
     def __init__(self, store: Store, run_id: str) -> None:
         """Take the store of the archive, and the run."""
@@ -96,78 +105,63 @@ class RunState:
         self._run_id = run_id
         self._folder = f"{WORK}{run_id}/"
 
-    def outline(self) -> RunManifest:
-        """Return what select found."""
-        return self._read("outline.json", _OUTLINE)
+    def read(self, file: StateFile[T]) -> T:
+        """Return the value of a file."""
+        return self._load(file.name, self._content(file.name), file.codec)
 
-    def put_outline(self, outline: RunManifest) -> None:
-        """Keep what select found."""
-        self._write("outline.json", _OUTLINE.dump(outline))
+    def write(self, file: StateFile[T], value: T) -> None:
+        """Write the value of a file."""
+        self._write(file.name, file.codec.dump(value))
 
-    def history(self) -> History:
-        """Return what is known of earlier runs."""
-        return self._read("history.json.gz", _HISTORY)
+    def gate_decision(self) -> GateDecision | None:
+        """Return the decision of the gate, or None where it never came to one."""
+        names = {file.name for file in self._store.list_files(self._folder)}
+        return self.read(GATE_DECISION) if self._folder + GATE_DECISION.name in names else None
 
-    def put_history(self, history: History) -> None:
-        """Keep what is known of earlier runs."""
-        self._write("history.json.gz", _HISTORY.dump(history))
-
-    def batch(self, number: int) -> list[Entry]:
+    def read_batch(self, number: int) -> list[Entry]:
         """Return the accounts of a batch."""
-        name = f"batches/{number:05}.json.gz"
+        name = _numbered("batches", number)
         return [self._load(name, line, _ENTRY) for line in self._content(name).splitlines()]
 
-    def put_batch(self, number: int, entries: Iterable[Entry]) -> None:
-        """Keep the accounts of a batch."""
-        self._write(f"batches/{number:05}.json.gz", b"\n".join(map(_ENTRY.dump, entries)))
+    def write_batch(self, number: int, entries: Iterable[Entry]) -> None:
+        """Write the accounts of a batch."""
+        self._write(_numbered("batches", number), b"\n".join(map(_ENTRY.dump, entries)))
 
-    def put_items(self, name: str, numbers: Iterable[int]) -> None:
-        """Keep batches as a JSON array that a Distributed Map reads."""
+    def write_items(self, name: str, numbers: Iterable[int]) -> None:
+        """Write batches as the JSON array that a Distributed Map reads."""
         items = [{"run_id": self._run_id, "batch": number} for number in numbers]
         self._write(name, json.dumps(items).encode())
 
-    def put_output(self, stack: Stack, number: int, part: BatchOutput) -> None:
-        """Keep what became of a batch, unless that was kept already."""
-        content = b"\n".join([_EFFORT.dump(part.effort), *map(RESULTS.dump, part.results)])
-        self._store.create(f"{self._folder}{stack}/{number:05}.json.gz", gzip.compress(content, mtime=0))
-
-    def kept(self, stack: Stack) -> frozenset[int]:
-        """Return the batches of which something was kept; the others did not come back."""
-        prefix = f"{self._folder}{stack}/"
-        names = (file.name.removeprefix(prefix) for file in self._store.list_files(prefix))
-        return frozenset(int(name.partition(".")[0]) for name in names)
-
-    def part(self, stack: Stack, number: int) -> BatchOutput:
-        """Return what became of a batch."""
-        name = f"{stack}/{number:05}.json.gz"
-        effort, *results = self._content(name).splitlines()
-        return BatchOutput(self._load(name, effort, _EFFORT), [self._load(name, line, RESULTS) for line in results])
-
-    def verdict(self) -> GateDecision | None:
-        """Return what the gate said, or None where it did not come to say anything."""
-        names = {file.name for file in self._store.list_files(self._folder)}
-        return self._read("verdict.json", _VERDICT) if f"{self._folder}verdict.json" in names else None
-
-    def put_verdict(self, verdict: GateDecision) -> None:
-        """Keep what the gate says."""
-        self._write("verdict.json", _VERDICT.dump(verdict))
-
-    def place(self, name: str) -> tuple[str, str]:
-        """Return the bucket and key of a file, for the state machine."""
+    def locate_items(self, name: str) -> dict[str, str]:
+        """Return the bucket and the key of such an array, as the state machine takes them."""
         bucket, _, key = self._store.address(f"{self._folder}{name}").removeprefix("s3://").partition("/")
-        return bucket, key
+        return {"bucket": bucket, "batches": key}
+
+    def write_output(self, stage: Stage, number: int, output: BatchOutput) -> None:
+        """Write the output of a stage for a batch, unless there is one already."""
+        content = b"\n".join([_USAGE.dump(output.usage), *map(RESULTS.dump, output.results)])
+        self._store.create(self._folder + _numbered(stage, number), gzip.compress(content, mtime=0))
+
+    def read_outputs(self, stage: Stage) -> Iterator[tuple[int, BatchOutput]]:
+        """Yield the batches of which a stage has left an output, by number; batches without one were lost."""
+        prefix = f"{self._folder}{stage}/"
+        names = [file.name.removeprefix(prefix) for file in self._store.list_files(prefix)]
+        for number in sorted(int(name.partition(".")[0]) for name in names):
+            yield number, self.read_output(stage, number)
+
+    def read_output(self, stage: Stage, number: int) -> BatchOutput:
+        """Return the output of a stage for a batch."""
+        name = _numbered(stage, number)
+        usage, *results = self._content(name).splitlines()
+        return BatchOutput(self._load(name, usage, _USAGE), [self._load(name, line, RESULTS) for line in results])
 
     def clear(self) -> None:
-        """Remove everything."""
+        """Delete all files."""
         for file in list(self._store.list_files(self._folder)):
             self._store.delete(file.name)
 
     def _write(self, name: str, content: bytes) -> None:
-        is_packed = name.endswith(".gz")
-        self._store.write(self._folder + name, gzip.compress(content, mtime=0) if is_packed else content)
-
-    def _read(self, name: str, packer: JsonCodec[T]) -> T:
-        return self._load(name, self._content(name), packer)
+        self._store.write(self._folder + name, gzip.compress(content, mtime=0) if name.endswith(".gz") else content)
 
     def _content(self, name: str) -> bytes:
         content = self._store.read(self._folder + name)
@@ -176,9 +170,9 @@ class RunState:
         except ValueError as error:
             raise self._broken(name) from error
 
-    def _load(self, name: str, text: bytes, packer: JsonCodec[T]) -> T:
+    def _load(self, name: str, text: bytes, codec: JsonCodec[T]) -> T:
         try:
-            return packer.load(text)
+            return codec.load(text)
         except ValueError as error:
             raise self._broken(name) from error
 
@@ -186,3 +180,7 @@ class RunState:
         return ArchiveError(
             f"the archive: {self._store.address(self._folder + name)} is broken, or not of this version"
         )
+
+
+def _numbered(folder: str, number: int) -> str:
+    return f"{folder}/{number:05}.json.gz"
