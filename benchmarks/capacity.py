@@ -41,7 +41,8 @@ PUT = 0.005 / 1_000  # Amazon S3 Standard: PUT, LIST
 GET = 0.0004 / 1_000  # Amazon S3 Standard: GET
 
 # What a run that applies asks of S3, lists counted as writes: lock, event, earlier reports, page and report; for a
-# batch its accounts, plan and results, and the lock. tests/lambdas/test_step.py holds it against what is asked.
+# batch its accounts, plan and results, and the lock. tests/lambdas/test_step_refusals.py
+# compares it with what is asked.
 FIXED_PUTS, FIXED_GETS = 40, 100
 BATCH_PUTS, BATCH_GETS = 6, 10
 STEPS = 3

@@ -1,0 +1,91 @@
+"""The deployed function with its organization, its archive and its configuration."""
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orchestrator.aws.file_store import make_store
+from orchestrator.lambdas import runtime as invocation
+from orchestrator.lambdas.run import lambda_handler
+from orchestrator.reports.archive import RunArchive
+from orchestrator.reports.report import RunReport
+from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, json_error
+from tests.organization import SampleOrganization
+
+SCHEDULE = {"trigger": "schedule", "scheduled_time": "2026-03-02T12:00:00Z"}
+RULE: dict[str, Any] = {
+    "version": "0",
+    "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
+    "detail-type": "Scheduled Event",
+    "source": "aws.events",
+    "account": MANAGEMENT,
+    "time": "2026-03-02T12:00:00Z",
+    "region": "eu-central-1",
+    "resources": [f"arn:aws:events:eu-central-1:{MANAGEMENT}:rule/orgmfa-daily"],
+    "detail": {},
+}
+
+
+@dataclass
+class FakeContext:
+    """The Lambda context of an invocation that may still last so long."""
+
+    remaining_seconds: int = 900
+    invoked_function_arn: str = f"arn:aws:lambda:eu-central-1:{MANAGEMENT}:function:orgmfa"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.remaining_seconds * 1000
+
+
+@dataclass(frozen=True)
+class Function:
+    """The deployed function: its configuration, its archive, and the organization it works on."""
+
+    organization: SampleOrganization
+    aws: AwsServer
+    folder: Path
+    payments: str
+    search: str
+
+    def configure(self, **sections: Any) -> None:
+        """Write the configuration, and let the next invocation start cold."""
+        invocation._warm.clear()
+        settings = {"archive": {"location": str(self.folder / "runs")}} | sections
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+
+    def invoke(self, event: object, *, remaining_seconds: int = 900) -> dict[str, Any]:
+        self.aws.forget_calls()
+        result = lambda_handler(event, FakeContext(remaining_seconds))
+        return json.loads(json.dumps(result))  # type: ignore[no-any-return]  # what Lambda makes of a result
+
+    def reports(self) -> list[RunReport]:
+        """Return the archived reports, the newest first."""
+        store = make_store(str(self.folder / "runs"), lambda: self.aws.client("s3"))
+        archive = RunArchive(store, timedelta(days=400))
+        return [archive.load(run.run_id) for run in archive.list_runs()]
+
+    def enforced(self, account_id: str, name: str) -> bool:
+        return "EnforceMFA" in self.organization.attached(account_id, name)
+
+
+def build_accounts(aws: AwsServer) -> tuple[SampleOrganization, str, str]:
+    organization = SampleOrganization(aws)
+    payments, search = organization.add_account("payments", alias="acme-payments"), organization.add_account("search")
+    organization.add_user(payments, "alice")
+    organization.add_user(payments, "bob", mfa="virtual")
+    organization.add_user(search, "carol")
+    return organization, payments, search
+
+
+def deny_second_page(call: Call) -> Answer | None:
+    """Give one account and the promise of more, and deny the rest."""
+    if call.action != "ListAccounts":
+        return None
+    if "NextToken" in call.parameters:
+        return json_error("AccessDeniedException", "no more for you")
+    accounts = [{"Id": MANAGEMENT, "Name": "management", "State": "ACTIVE"}]
+    return Answer(200, json.dumps({"Accounts": accounts, "NextToken": "2"}), "application/x-amz-json-1.1")

@@ -1,0 +1,21 @@
+"""Fixtures of the tests of the pipeline."""
+
+import pytest
+
+from tests.builders import make_user
+from tests.pipeline.days import Days
+from tests.pipeline.stage import Stage
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+@pytest.fixture
+def days() -> Days:
+    """Two accounts: `payments` with alice (no MFA) and bob (MFA), `search` with carol (no MFA)."""
+    days = Days()
+    days.aws.add(make_user("alice"), make_user("bob", has_mfa=True))
+    days.aws.add(make_user("carol"))
+    return days

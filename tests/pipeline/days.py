@@ -1,0 +1,113 @@
+"""Runs in a row against an organization in memory, and what is read from their reports."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from orchestrator.aws.file_store import StoredFile
+from orchestrator.concurrency.cancellation import Cancellation
+from orchestrator.domain.assessment import Rules
+from orchestrator.domain.config import Config
+from orchestrator.domain.errors import AssumeRoleDenied
+from orchestrator.domain.model import MfaDevice, Mode
+from orchestrator.output.slack.channel import SlackChannel
+from orchestrator.pipeline.run import run
+from orchestrator.reports.archive import RunArchive
+from orchestrator.reports.report import Changes, RunReport
+from tests.builders import NOW, days_ago, make_request
+from tests.fakes import FakeAws, FakeSlackClient, MemoryStore, fail, make_context
+from tests.pipeline.stage import user_of
+
+PAYMENTS, SEARCH, LAB = "000000000001", "000000000002", "000000000003"
+FIDO = MfaDevice("fido", days_ago(-1.5))
+
+
+@dataclass
+class DatedStore(MemoryStore):
+    """A store that knows when each of its files was written."""
+
+    dates: dict[str, datetime] = field(default_factory=dict)
+
+    def write(self, name: str, content: bytes) -> None:
+        super().write(name, content)
+        self.dates[name] = self.written_at
+
+    def list_files(self, prefix: str) -> Iterator[StoredFile]:
+        for file in super().list_files(prefix):
+            yield replace(file, written_at=self.dates.get(file.name, NOW))
+
+
+@dataclass
+class Days:
+    """An organization from day to day: `play` carries out a run on a day, `aws` changes in between."""
+
+    aws: FakeAws = field(default_factory=FakeAws)
+    store: DatedStore = field(default_factory=DatedStore)
+    slack: FakeSlackClient = field(default_factory=FakeSlackClient)
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    answers: bool = True
+    runs: int = 0
+
+    def play(
+        self, day: float, mode: str = "apply", config: Config | None = None, *, stop: bool = False, **request: Any
+    ) -> RunReport:
+        self.runs += 1
+        now = self.store.written_at = NOW + timedelta(days=day)
+        config = config or Config()
+        archive = RunArchive(self.store, config.archive.keep)
+        self.aws.asked_at = now
+        context = make_context(
+            self.aws,
+            request=make_request(mode=Mode(mode), run_id=f"run-{self.runs:02}", started_at=now, **request),
+            config=config,
+            rules=Rules(config, archive.released_until(now)),
+            now=lambda: now,
+            stop_reason=lambda: "because" if stop else None,
+            cancellation=self.cancellation,
+            archive=archive,
+            notifiers=(SlackChannel(self.slack, config),),
+            confirm=lambda _: self.answers,
+        )
+        return run(context).report
+
+    def change(self, account_id: str, name: str, **changes: Any) -> None:
+        """Have a user be otherwise from now on."""
+        users = self.aws.accounts[account_id].users
+        users[name] = replace(users[name], **changes)
+
+    def refuse(self, *account_ids: str) -> None:
+        """Have the role be refused in these accounts from now on, and in no other."""
+
+        def before(action: str, account_id: str, subject: str) -> None:
+            if action == "enter" and account_id in account_ids:
+                raise fail(AssumeRoleDenied, "AccessDenied", "AssumeRole")
+
+        self.aws.before = before
+
+    def archived(self) -> RunReport:
+        """Return the report of the last run as the archive has it."""
+        return RunArchive(self.store, timedelta(days=400)).load(f"run-{self.runs:02}")
+
+
+def told(report: RunReport) -> dict[str, list[str]]:
+    """Return who changed, by kind of change; kinds without any are left out."""
+    changes = changes_of(report)
+    users = {
+        kind: [user.name for user in getattr(changes, kind)]
+        for kind in ("newly_without_mfa", "enrolled", "newly_enforced", "enforcement_undone")
+    }
+    accounts = {kind: [each.id for each in getattr(changes, kind)] for kind in ("new_accounts", "gone_accounts")}
+    return {kind: names for kind, names in (users | accounts).items() if names}
+
+
+def changes_of(report: RunReport) -> Changes:
+    assert report.changes is not None
+    return report.changes
+
+
+def opened_on(report: RunReport, name: str = "alice") -> float:
+    """Return on which day a user was first seen without MFA."""
+    since = user_of(report, name).open_since
+    assert since is not None
+    return (since - NOW) / timedelta(days=1)

@@ -1,0 +1,70 @@
+"""Limits, stop switch and question of whole runs against an organization in memory."""
+
+from orchestrator.reports.report import exit_code
+from tests.builders import make_config, make_user
+from tests.pipeline.stage import Stage, outcomes, user_of
+
+
+def test_run_over_its_limit_writes_nothing_anywhere(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), make_user("bob"))
+    stage.aws.add(make_user("carol"))
+
+    report = stage.play(config=make_config(limits={"max_changes_per_run": 2}))
+
+    assert set(outcomes(report).values()) == {"held"}
+    assert stage.aws.writes() == []
+    assert stage.asked == []
+    assert exit_code(report) == 1
+
+
+def test_account_over_its_limit_is_held_and_the_others_are_not(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), make_user("bob"))
+    stage.aws.add(make_user("carol"))
+
+    report = stage.play(config=make_config(limits={"max_changes_per_account": 1}))
+
+    assert outcomes(report) == {"alice": "held", "bob": "held", "carol": "enforced"}
+
+
+def test_stop_switch_holds_a_run_at_the_gate(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+    stage.is_stopped = lambda: True
+
+    report = stage.play()
+
+    assert user_of(report).error is not None
+    assert (user_of(report).outcome, user_of(report).error.code) == ("held", "stopped")  # type: ignore[union-attr]
+    assert user_of(report).error.message == "enforcement.stop: because"  # type: ignore[union-attr]
+    assert stage.aws.writes() == []
+
+
+def test_stop_switch_thrown_in_a_running_sweep_stops_the_next_write(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), make_user("bob"), make_user("carol"))
+    stage.is_stopped = lambda: bool(stage.aws.writes())
+
+    report = stage.play()
+
+    assert outcomes(report) == {"alice": "enforced", "bob": "held", "carol": "held"}
+    assert len(stage.aws.writes()) == 1
+
+
+def test_person_who_says_no_has_nothing_written_and_nothing_archived(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+    stage.answers = False
+
+    finished = stage.finish()
+
+    assert finished.was_declined
+    assert outcomes(finished.report) == {"alice": "planned"}
+    assert stage.aws.writes() == []
+    assert stage.store.files == {}
+    assert stage.slack.messages == []
+
+
+def test_person_is_shown_the_very_plan_and_not_asked_where_there_is_none(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+
+    stage.play()
+    stage.play()
+
+    assert [outcomes(plan) for plan in stage.asked] == [{"alice": "planned"}]

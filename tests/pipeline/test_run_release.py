@@ -1,0 +1,90 @@
+"""Releases against an organization in memory."""
+
+from datetime import timedelta
+
+import pytest
+
+from orchestrator.domain.errors import AccessDenied, ArchiveError, NotFound, StartError
+from orchestrator.reports.report import exit_code
+from tests.builders import make_config, make_user
+from tests.fakes import fail
+from tests.pipeline.stage import Stage, outcomes, user_of
+
+ENFORCED = frozenset({"arn:aws:iam::000000000001:policy/EnforceMFA"})
+
+
+def test_release_undoes_and_the_next_run_leaves_the_user_alone_until_it_ends(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", attached_policy_arns=ENFORCED, group_names=frozenset({"EnforceMFA", "dev"})))
+
+    released = stage.play("release", release_for=timedelta(days=7))
+    after = stage.play(run_id="run-2")
+
+    assert outcomes(released) == {"alice": "released"}
+    assert [write[0] for write in stage.aws.writes()] == ["detach", "leave"]
+    assert outcomes(after) == {"alice": "in_grace"}
+    assert "released" in (user_of(after).reason or "")
+    assert exit_code(released) == exit_code(after) == 0
+
+
+def test_release_uses_the_release_role_for_writing_alone(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", attached_policy_arns=ENFORCED))
+
+    stage.play("release")
+
+    assert [call[2] for call in stage.aws.calls if call[0] == "enter"] == ["inspect", "release"]
+
+
+def test_release_of_what_is_gone_already_is_done(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", attached_policy_arns=ENFORCED))
+
+    def gone(action: str, account_id: str, subject: str) -> None:
+        if action == "detach":
+            raise fail(NotFound, "NoSuchEntity", "DetachUserPolicy")
+
+    stage.aws.before = gone
+
+    assert outcomes(stage.play("release")) == {"alice": "released"}
+
+
+def test_release_that_fails_is_told(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", attached_policy_arns=ENFORCED))
+
+    def refuse(action: str, account_id: str, subject: str) -> None:
+        if action == "detach":
+            raise fail(AccessDenied, "AccessDenied", "DetachUserPolicy")
+
+    stage.aws.before = refuse
+
+    report = stage.play("release")
+
+    assert outcomes(report) == {"alice": "failed"}
+    assert exit_code(report) == 1
+
+
+def test_release_of_a_user_whom_nobody_knows_is_an_error_of_the_run(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", attached_policy_arns=ENFORCED))
+
+    report = stage.play("release", user_names=frozenset({"alcie"}))
+
+    assert [error.code for error in report.errors] == ["user_not_found"]
+    assert outcomes(report) == {"alice": "already_enforced"}
+    assert exit_code(report) == 1
+
+
+def test_release_that_cannot_be_remembered_releases_nobody(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", attached_policy_arns=ENFORCED))
+    stage.store.broken["write"] = ArchiveError("the archive: read-only")
+
+    with pytest.raises(StartError, match="Nobody was released"):
+        stage.play("release")
+
+    assert stage.aws.writes() == []
+
+
+def test_limits_and_stop_switch_do_not_stand_in_the_way_of_a_release(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", attached_policy_arns=ENFORCED))
+    stage.is_stopped = lambda: True
+
+    report = stage.play("release", make_config(limits={"max_changes_per_run": 0, "max_changes_per_account": 0}))
+
+    assert outcomes(report) == {"alice": "released"}
