@@ -1,6 +1,6 @@
-"""How the program logs: structlog, JSON lines in the Lambda, readable lines on a terminal. Nothing else configures it.
+"""Configures logging: structlog, JSON lines in the Lambda, readable lines on a terminal. Only this module does.
 
-Events are constants and facts are keys. `run_id` and `account_id` are bound to the context and stand on every line.
+Events are constants and facts are keys. `run_id` and `account_id` are bound to the context and are on every line.
 """
 
 import logging

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from orchestrator.aws.file_store import StoredFile
+from orchestrator.aws.retries import Retrier
 from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
 from orchestrator.concurrency.cancellation import Cancellation, CancelReason
 from orchestrator.domain.assessment import Rules
@@ -353,6 +354,7 @@ def make_context(aws: FakeAws, **changes: Any) -> RunContext:
         "archive": RunArchive(MemoryStore(), timedelta(days=400)),
         "notifiers": (),
         "observer": FakeObserver(),
+        "counter": Retrier(Cancellation()),
     }
     return RunContext(**(values | changes))
 

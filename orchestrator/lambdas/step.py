@@ -30,8 +30,8 @@ from orchestrator.wiring import build_context, make_lease, make_run_id
 log = structlog.get_logger(__name__)
 
 
-class Select(StrictEvent):
-    """Begin a run. Name and start of the execution are the same when the step is tried again."""
+class FirstStep(StrictEvent):
+    """Select the accounts of a new run. Name and start of the execution are the same when the step is tried again."""
 
     step: Literal["select"]
     execution: Annotated[str, Field(min_length=1)]
@@ -39,23 +39,23 @@ class Select(StrictEvent):
     input: EventBridgeSchedule | RunOptions
 
 
-class Batch(StrictEvent):
-    """Plan, or apply, one batch."""
+class BatchStep(StrictEvent):
+    """Plan or apply one batch."""
 
     step: Literal["plan", "apply"]
     run_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
     batch: Annotated[StrictInt, Field(ge=0)]
 
 
-class Whole(StrictEvent):
-    """Let the plans of a run through the gate, or bring it to its end."""
+class RunStep(StrictEvent):
+    """Let the plans of a run through the gate, or merge its results."""
 
     step: Literal["gate", "merge"]
     run_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
-_STEPS: TypeAdapter[Select | Batch | Whole] = TypeAdapter(
-    Annotated[Select | Batch | Whole, Field(discriminator="step")]
+_STEPS: TypeAdapter[FirstStep | BatchStep | RunStep] = TypeAdapter(
+    Annotated[FirstStep | BatchStep | RunStep, Field(discriminator="step")]
 )
 
 
@@ -70,10 +70,10 @@ def lambda_handler(event: object, context: LambdaContext) -> dict[str, Any]:
         asked = _STEPS.validate_python(event)
     except ValidationError as error:
         raise ConfigError(f"the event is no step of a run: {list_problems(error)}") from error
-    return _start_run(asked, invocation) if isinstance(asked, Select) else _go_on(asked, invocation)
+    return _start_run(asked, invocation) if isinstance(asked, FirstStep) else _go_on(asked, invocation)
 
 
-def _start_run(asked: Select, invocation: Invocation) -> dict[str, Any]:
+def _start_run(asked: FirstStep, invocation: Invocation) -> dict[str, Any]:
     """Carry out the first step, unless the event of the run is a repeated one."""
     if isinstance(asked.input, EventBridgeSchedule):
         key, options = event_key(asked.input), RunOptions()
@@ -103,7 +103,7 @@ def _list_batches(request: RunRequest, max_changes: MaxChanges, invocation: Invo
     return {"repeated": False, "run_id": request.run_id} | state.locate_items(PLAN_ITEMS)
 
 
-def _go_on(asked: Batch | Whole, invocation: Invocation) -> dict[str, Any]:
+def _go_on(asked: BatchStep | RunStep, invocation: Invocation) -> dict[str, Any]:
     """Carry out a later step: plan or apply a batch, let the plans through the gate, or merge."""
     structlog.contextvars.bind_contextvars(run_id=asked.run_id)
     state = RunState(invocation.hub.store, asked.run_id)
@@ -117,7 +117,7 @@ def _go_on(asked: Batch | Whole, invocation: Invocation) -> dict[str, Any]:
             manifest, context, state, lease=make_lease(hub, manifest.request, invocation.cancellation, join=True)
         )
     with make_lease(hub, manifest.request, invocation.cancellation, join=True, keep=True):
-        if isinstance(asked, Whole):
+        if isinstance(asked, RunStep):
             numbers = gate_plans(manifest, context, state)
             return {"run_id": asked.run_id, "go": bool(numbers)} | state.locate_items(APPLY_ITEMS)
         work = plan_batch if asked.step == "plan" else apply_batch

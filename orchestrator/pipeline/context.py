@@ -12,7 +12,6 @@ from orchestrator.pipeline.ports import (
     Counter,
     Directory,
     Iam,
-    NotCounted,
     Notifier,
     Observer,
     OuPath,
@@ -67,7 +66,7 @@ class RunContext:
     securityhub: SecurityHub | None = None
     notifiers: Sequence[Notifier]
     observer: Observer
-    counter: Counter = field(default_factory=NotCounted)
+    counter: Counter
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
@@ -143,14 +142,6 @@ class Counter(Protocol):
 
     calls: int
     throttles: int
-
-
-@dataclass(slots=True)
-class NotCounted:
-    """Counter that stays at zero."""
-
-    calls: int = 0
-    throttles: int = 0
 
 
 class Unobserved:

@@ -284,6 +284,15 @@ def test_users_gone_meanwhile_come_in_no_list(office: Office, ends: str) -> None
     assert list(outcomes(result)) == NAMES[AT_ONCE:]
 
 
+def test_user_who_is_gone_is_in_no_list_also_where_the_work_on_the_account_never_ended(office: Office) -> None:
+    plan = office.plan()
+    office.progress.gone.add(NAMES[0])
+
+    results = [as_not_reached(plan, office.progress, "deadline"), failed(plan, office.progress, PROBLEM)]
+
+    assert [[decision.user.name for decision in result.decisions] for result in results] == [NAMES[1:], NAMES[1:]]
+
+
 def test_release_is_made_at_once_and_stops_at_cancellation(office: Office) -> None:
     office.apply(office.plan())
     office.progress.decisions.clear()

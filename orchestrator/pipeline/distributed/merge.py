@@ -86,11 +86,11 @@ def _gather_applied(state: RunState, context: RunContext, results: Results, *, w
     if lost:
         log.error("applied_batches_lost", accounts=len(lost))
         usages.append(_LOST_BATCH)
-        _settle(list(lost), context, results=results, was_let_go=was_let_go)
+        _inspect_lost(list(lost), context, results=results, was_let_go=was_let_go)
     return usages
 
 
-def _settle(account_ids: list[str], context: RunContext, *, results: Results, was_let_go: bool) -> None:
+def _inspect_lost(account_ids: list[str], context: RunContext, *, results: Results, was_let_go: bool) -> None:
     """Put the results of accounts into the results whose batch was lost while it was applied.
 
     Nothing was applied if the gate never decided; else the accounts are inspected again, as planning does.

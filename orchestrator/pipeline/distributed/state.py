@@ -29,7 +29,7 @@ from orchestrator.reports.history import History
 from orchestrator.reports.report import UtcTime
 from orchestrator.reports.stored_run import PastAccount
 
-Stage = Literal["plans", "applied"]
+BatchStage = Literal["plans", "applied"]
 """The two stages that are carried out batch by batch, by the folders of their output."""
 PLAN_ITEMS = "batches.json"
 APPLY_ITEMS = "apply.json"
@@ -137,19 +137,19 @@ class RunState:
         bucket, _, key = self._store.address(f"{self._folder}{name}").removeprefix("s3://").partition("/")
         return {"bucket": bucket, "batches": key}
 
-    def write_output(self, stage: Stage, number: int, output: BatchOutput) -> None:
+    def write_output(self, stage: BatchStage, number: int, output: BatchOutput) -> None:
         """Write the output of a stage for a batch, unless there is one already."""
         content = b"\n".join([_USAGE.dump(output.usage), *map(RESULTS.dump, output.results)])
         self._store.create(self._folder + _numbered(stage, number), gzip.compress(content, mtime=0))
 
-    def read_outputs(self, stage: Stage) -> Iterator[tuple[int, BatchOutput]]:
+    def read_outputs(self, stage: BatchStage) -> Iterator[tuple[int, BatchOutput]]:
         """Yield the batches of which a stage has left an output, by number; batches without one were lost."""
         prefix = f"{self._folder}{stage}/"
         names = [file.name.removeprefix(prefix) for file in self._store.list_files(prefix)]
         for number in sorted(int(name.partition(".")[0]) for name in names):
             yield number, self.read_output(stage, number)
 
-    def read_output(self, stage: Stage, number: int) -> BatchOutput:
+    def read_output(self, stage: BatchStage, number: int) -> BatchOutput:
         """Return the output of a stage for a batch."""
         name = _numbered(stage, number)
         usage, *results = self._content(name).splitlines()
