@@ -70,6 +70,24 @@ def test_what_earlier_runs_knew_reaches_every_batch(machine: Machine) -> None:
     assert seen["alice"] == first.started_at
 
 
+def test_users_whose_notice_is_over_are_enforced_and_the_others_are_not(machine: Machine) -> None:
+    machine.configure(enforcement={"mode": "apply", "notice": "30d"})
+    machine.run(**SCHEDULE)
+    machine.organization.add_user(machine.accounts[0], "frank")
+
+    machine.run("daily-2", **SCHEDULE | {"scheduled_time": "2026-03-03T12:00:00Z"})
+
+    assert machine.enforced() == ["alice", "bob", "carol", "dave"]
+    assert outcomes(machine.report()) == {
+        "alice": "enforced",
+        "bob": "enforced",
+        "carol": "enforced",
+        "dave": "enforced",
+        "erin": "none",
+        "frank": "in_grace",
+    }
+
+
 # -- what is lost
 
 

@@ -1,5 +1,6 @@
 """The steps of a run before the last: list accounts, plan a batch, let the plans through the gate, apply a batch."""
 
+from collections.abc import Sequence
 from itertools import islice
 from typing import Literal
 
@@ -52,11 +53,7 @@ def list_batches(
 def plan_batch(number: int, context: RunContext, state: RunState) -> None:
     """Plan the accounts of one batch and keep the plans."""
     entries = state.read_batch(number)
-    base = StoredRun(
-        "", context.request.started_at, {entry.before.id: entry.before for entry in entries if entry.before}
-    )
-    open_since = {entry.account.id: entry.open_since for entry in entries}
-    context = with_history(context, History(base=base, open_since=open_since))  # as far as planning asks for it
+    context = _with_history_of(entries, context)
     results = Results({entry.account.id: index for index, entry in enumerate(entries)})
     AccountExecutor(context, results).plan_all(entry.account for entry in entries)
     for entry in entries:  # a cancelled run leaves accounts undrawn
@@ -88,10 +85,22 @@ def apply_batch(number: int, context: RunContext, state: RunState) -> None:
     decision = state.gate_decision()
     if decision is None or decision.hold is not None or context.request.mode is not Mode.APPLY:
         raise StartError(f"batch {number} may not be applied: the gate has not let this run go")
+    context = _with_history_of(state.read_batch(number), context)
     results = Results.of(state.read_output("plans", number).results)
     changed = results.with_changes
     AccountExecutor(context, results).apply_all()
     state.write_output("applied", number, BatchOutput(_usage(context), (results[one] for one in changed)))
+
+
+def _with_history_of(entries: Sequence[Entry], context: RunContext) -> RunContext:
+    """Return the context with what earlier runs knew of the accounts of a batch, as far as planning and applying ask.
+
+    Both need it: without it the look before a write would take each user for first seen now, and in grace.
+    """
+    before = {entry.before.id: entry.before for entry in entries if entry.before}
+    open_since = {entry.account.id: entry.open_since for entry in entries}
+    base = StoredRun("", context.request.started_at, before)
+    return with_history(context, History(base=base, open_since=open_since))
 
 
 def _usage(context: RunContext) -> Usage:
