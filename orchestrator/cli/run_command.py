@@ -115,7 +115,7 @@ def show_report(report: RunReport, config: Config, shown: Shown, *, output: str)
 
 def _print_report(report: RunReport, config: Config, shown: Shown, *, console: Console) -> None:
     notes = exemption_notes(config.exemptions, report, report.finished_at)
-    print_report(report, console, shown, keys_stop=config.policy.access_keys == "deny", notes=notes)
+    print_report(report, console, shown, blocks_access_keys=config.policy.blocks_access_keys, notes=notes)
 
 
 def _shown(options: RunOptions, *, address: str | None = None) -> Shown:
@@ -141,7 +141,7 @@ def export_report(
     if html_path is not None:
         trend = [trend_point(run) for run in archive.trend(report.organization_id, most=MAX_RUNS)]
         earlier = [point for point in trend if point.run_id != report.run_id]
-        page = render_page(report, trend=earlier, keys_stop=config.policy.access_keys == "deny")
+        page = render_page(report, trend=earlier, blocks_access_keys=config.policy.blocks_access_keys)
         _write_whole(html_path, lambda file: file.writelines(page))
     if csv_path is not None:
         _write_whole(csv_path, lambda file: write_csv(report, file))
@@ -219,7 +219,7 @@ def _show_digest(report: RunReport, config: Config) -> None:
         report,
         config.slack,
         notes=exemption_notes(config.exemptions, report, report.finished_at),
-        keys_stop=config.policy.access_keys == "deny",
+        blocks_access_keys=config.policy.blocks_access_keys,
     )
     click.echo("\nThe Slack digest of this run (the sandbox sends none):\n")
     click.echo(render_text(digest))

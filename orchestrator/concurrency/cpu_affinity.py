@@ -1,9 +1,9 @@
 """CPU affinity: all threads of a run are bound to one core.
 
-Python runs one thread at a time. On several cores the interpreter lock moves from core to core, and its data from cache
-to cache: a quarter more CPU for a run (DECISIONS 36). One core is enough: what threads do without the lock, mostly TLS,
-takes microseconds. Other programs disturb only briefly, since the system moves threads that are not bound away from a
-busy core. Only Linux tells the core of a thread and binds to it.
+Python runs one thread at a time. On several cores the interpreter lock moves from core to core, and its data from
+cache to cache, which takes more CPU (`python -m benchmarks.spread` measures it, DECISIONS 36). One core is enough:
+what threads do without the lock, mostly TLS, takes microseconds. Other programs disturb only briefly, since the
+system moves threads that are not bound away from a busy core. Only Linux tells the core of a thread and binds to it.
 """
 
 import os

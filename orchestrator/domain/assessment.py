@@ -31,7 +31,7 @@ class Rules:
     @property
     def needs_key_use(self) -> bool:
         """Whether the use of an access key can make a change wait."""
-        return self.config.policy.access_keys == "deny" and self.config.limits.hold_keys_used_within > timedelta()
+        return self.config.policy.blocks_access_keys and self.config.limits.hold_keys_used_within > timedelta()
 
 
 def assess_user(user: IamUser) -> Verdict:

@@ -146,6 +146,11 @@ class PolicyConfig(_Section):
     managed_by: Literal["stackset", "orchestrator"] = "stackset"
     access_keys: Literal["deny", "allow"] = "deny"
 
+    @property
+    def blocks_access_keys(self) -> bool:
+        """Whether long-term access keys stop working once their user is enforced."""
+        return self.access_keys == "deny"
+
 
 class Exemption(_Section):
     """Users that are never enforced: a glob on the user name, in named accounts or `*`, for a reason, up to a date.

@@ -74,8 +74,8 @@ class Story:
         return bool(self.causes or self.notes or self.findings or changed or self.is_incident or is_empty)
 
 
-def tell_story(report: RunReport, *, keys_stop: bool, notes: Iterable[str] = ()) -> Story:
-    """Return the story of a report; `keys_stop` is whether EnforceMFA stops access keys, `notes` are remarks on it."""
+def tell_story(report: RunReport, *, blocks_access_keys: bool, notes: Iterable[str] = ()) -> Story:
+    """Return the story of a report; `blocks_access_keys` is that of `policy`, `notes` are remarks on the run."""
     accounts = report.accounts.sorted(account_order)
     causes = group_causes(accounts)
     clean, findings = count_clean(accounts, report.mode)
@@ -89,7 +89,7 @@ def tell_story(report: RunReport, *, keys_stop: bool, notes: Iterable[str] = ())
         changes=summarize_changes(report.changes) if report.changes else None,
         totals=tuple(count_totals(report.totals, report.mode)),
         written=tell_written(report),
-        keys=count_keys(report) if keys_stop else "",
+        keys=count_keys(report) if blocks_access_keys else "",
         open_for=count_open(report),
         clean=clean,
         skipped=count_skipped(accounts),

@@ -67,7 +67,7 @@ def _render_page(report: RunReport, context: RunContext) -> Iterable[str]:
 
     earlier = context.archive.trend(report.organization_id, most=MAX_RUNS)
     trend = [trend_point(run) for run in earlier if run.run_id != report.run_id]
-    return render_page(report, trend=trend, keys_stop=context.config.policy.access_keys == "deny")
+    return render_page(report, trend=trend, blocks_access_keys=context.config.policy.blocks_access_keys)
 
 
 def import_findings(report: RunReport, context: RunContext, *, errors: list[Problem]) -> None:

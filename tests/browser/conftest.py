@@ -27,7 +27,7 @@ def open_page(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     contexts, complaints = [], []
 
     def open_it(report: RunReport, *, runs: int = 30, **options: Any) -> Page:
-        pieces = render_page(report, trend=make_trend(runs), keys_stop=True)
+        pieces = render_page(report, trend=make_trend(runs), blocks_access_keys=True)
         url = write_page(tmp_path / "page.html", pieces)
         context = browser.new_context(offline=True, **({"viewport": DESKTOP} | options))
         contexts.append(context)

@@ -47,7 +47,9 @@ def main(accounts: int, users: int) -> None:
     before = peak_megabytes()
     began = perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        url = write_page(path := Path(folder) / "page.html", render_page(report, trend=make_trend(89), keys_stop=True))
+        url = write_page(
+            path := Path(folder) / "page.html", render_page(report, trend=make_trend(89), blocks_access_keys=True)
+        )
         rows["made in"] = f"{perf_counter() - began:.2f} s, {peak_megabytes() - before:.0f} MB of memory more"
         rows["size"] = f"{path.stat().st_size / 1e6:.1f} MB"
         with chromium() as browser:

@@ -35,13 +35,15 @@ def main() -> None:
     report = with_a_past(run_sandbox())
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
-        url = write_page(Path(folder) / "page.html", render_page(report, trend=make_past(report), keys_stop=True))
+        url = write_page(
+            Path(folder) / "page.html", render_page(report, trend=make_past(report), blocks_access_keys=True)
+        )
         for scheme in ("light", "dark"):
             page = browser.new_page(viewport=VIEW, color_scheme=scheme)
             page.goto(url)
             page.get_by_role("button", name=OPENED, exact=True).click()
             save(page.screenshot(), f"page-{scheme}.png")
-        digest = render_digest(report, SlackConfig(), keys_stop=True, link=LINK)
+        digest = render_digest(report, SlackConfig(), blocks_access_keys=True, link=LINK)
         message = draw_message(digest.blocks, sender="orgmfa", time=f"{report.finished_at:%H:%M}")
         page = browser.new_page(viewport=DIGEST_VIEW)
         page.goto(write_page(Path(folder) / "digest.html", message))

@@ -309,7 +309,9 @@ def test_hostile_text_is_found(open_page: Open, text: str) -> None:
 
 def test_opening_file_asks_for_nothing_else(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "page.html"
-    path.write_text("".join(render_page(make_hostile_report(), trend=make_trend(9), keys_stop=True)), encoding="utf-8")
+    path.write_text(
+        "".join(render_page(make_hostile_report(), trend=make_trend(9), blocks_access_keys=True)), encoding="utf-8"
+    )
     page = browser.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -324,7 +326,7 @@ def test_opening_file_asks_for_nothing_else(browser: Browser, tmp_path: Path) ->
 
 
 def test_served_page_asks_its_server_for_nothing_else(browser: Browser) -> None:
-    with served("".join(render_page(make_hostile_report(), trend=[], keys_stop=True))) as (url, asked):
+    with served("".join(render_page(make_hostile_report(), trend=[], blocks_access_keys=True))) as (url, asked):
         page = browser.new_page()
         page.goto(url)
         page.locator(".toggle").first.click()
@@ -362,7 +364,7 @@ def served(text: str) -> Iterator[tuple[str, list[str]]]:
 
 def test_policy_stops_what_gets_into_the_page_all_the_same(browser: Browser, tmp_path: Path) -> None:
     """What escaping should have kept out, put in on purpose after the policy: nothing of it runs or is asked for."""
-    text = "".join(render_page(SMALL, trend=[], keys_stop=True))
+    text = "".join(render_page(SMALL, trend=[], blocks_access_keys=True))
     smuggled = (
         "<script>window.hit = 1</script><img src=http://127.0.0.1:9/x onerror='window.hit = 1'><form action=/x></form>"
     )

@@ -29,11 +29,11 @@ def show_in_terminal(report: RunReport) -> str:
 
 def show_in_digest(report: RunReport) -> str:
     # An account with a change is listed with all of its users.
-    return render_text(render_digest(report, SlackConfig(), keys_stop=True)).replace("\n  ", " ")
+    return render_text(render_digest(report, SlackConfig(), blocks_access_keys=True)).replace("\n  ", " ")
 
 
 def show_in_page(report: RunReport) -> str:
-    return "".join(render_page(report, trend=[], keys_stop=True))
+    return "".join(render_page(report, trend=[], blocks_access_keys=True))
 
 
 def show_in_csv(report: RunReport) -> str:

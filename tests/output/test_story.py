@@ -12,7 +12,7 @@ OF_ACCOUNT = "214 changes planned, limits.max_changes_per_account is 100: the ac
 
 
 def tell(*accounts: AccountReport, **changes: Any) -> Story:
-    return tell_story(make_run_report(*accounts, **changes), keys_stop=True)
+    return tell_story(make_run_report(*accounts, **changes), blocks_access_keys=True)
 
 
 def make_held(message: str) -> UserReport:

@@ -35,13 +35,13 @@ _DATA = "<!--data-->"
 """Where the data goes; nothing that is put into the template can hold it, since that is escaped."""
 
 
-def render_page(report: RunReport, *, trend: Iterable[TrendPoint], keys_stop: bool) -> Iterator[str]:
+def render_page(report: RunReport, *, trend: Iterable[TrendPoint], blocks_access_keys: bool) -> Iterator[str]:
     """Yield the page of a run piece by piece, so that a huge one need not be in memory twice.
 
     `trend` holds runs over the whole organization in any order: those before this one are shown, and this one joins
-    them if it was one. `keys_stop` is whether EnforceMFA stops access keys (`policy.access_keys: deny`).
+    them if it was one. `blocks_access_keys` is whether EnforceMFA stops access keys (`policy.access_keys: deny`).
     """
-    story = tell_story(report, keys_stop=keys_stop)
+    story = tell_story(report, blocks_access_keys=blocks_access_keys)
     tells_ous = any(account.ou for account in story.accounts)
     style, script = _read("page.css"), _read("page.js")
     page = (

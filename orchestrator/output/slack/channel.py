@@ -42,7 +42,7 @@ class SlackChannel:
             config.slack,
             link=archive_link(config.archive.link, report),
             notes=exemption_notes(config.exemptions, report, report.finished_at, names=names),
-            keys_stop=config.policy.access_keys == "deny",
+            blocks_access_keys=config.policy.blocks_access_keys,
         )
         wants_findings = config.slack.when == "findings" or report.trigger is Trigger.ONBOARDING
         if wants_findings and not digest.has_findings:

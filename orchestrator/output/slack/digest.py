@@ -51,16 +51,16 @@ def render_digest(
     report: RunReport,
     settings: SlackConfig,
     *,
-    keys_stop: bool,
+    blocks_access_keys: bool,
     link: str | None = None,
     notes: Sequence[str] = (),
 ) -> Digest:
     """Return the digest of a run.
 
-    `keys_stop` is whether EnforceMFA stops access keys (`policy.access_keys: deny`); `link` is where the whole report
-    lies. `notes` are plain lines to show under what is to fix; with `slack.users: counts` they must name no users.
+    `blocks_access_keys` is that of `policy`; `link` is where the whole report lies. `notes` are plain lines to show
+    under what is to fix; with `slack.users: counts` they must name no users.
     """
-    story, names = tell_story(report, keys_stop=keys_stop, notes=notes), settings.users == "names"
+    story, names = tell_story(report, blocks_access_keys=blocks_access_keys, notes=notes), settings.users == "names"
     has_findings = story.has_findings
     title = _headline(story)
     lines = [*_problems(story, names=names), *_counts(story)]

@@ -57,14 +57,19 @@ class Shown:
 
 
 def print_report(
-    report: RunReport, console: Console, shown: Shown = Shown(), *, keys_stop: bool = True, notes: Iterable[str] = ()
+    report: RunReport,
+    console: Console,
+    shown: Shown = Shown(),
+    *,
+    blocks_access_keys: bool = True,
+    notes: Iterable[str] = (),
 ) -> None:
-    """Print a report; `keys_stop` is whether EnforceMFA stops access keys, `notes` are remarks on the run."""
-    story = tell_story(report, keys_stop=keys_stop, notes=notes)
+    """Print a report; `blocks_access_keys` is whether EnforceMFA stops access keys, `notes` are remarks on the run."""
+    story = tell_story(report, blocks_access_keys=blocks_access_keys, notes=notes)
     width = console.width
     top = [*_head(story, width), *_to_fix(story, shown, width)]
     bottom = [*_changes(story, shown, width), *_summary(story, width)]
-    view = View(story, console, keys_stop, shown.every_row)
+    view = View(story, console, blocks_access_keys, shown.every_row)
     with console.use_theme(make_theme(console)), tidy(console):
         table, listed, total = make_table(view, max(MIN_TABLE_LINES, MAX_LINES - len(top) - len(bottom) - 6))
         print_lines(top, console)

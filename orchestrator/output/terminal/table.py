@@ -41,11 +41,11 @@ WIDE = 120
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How the table is to be shown; `keys_stop` is whether EnforceMFA stops access keys."""
+    """How the table is to be shown; `blocks_access_keys` is whether EnforceMFA stops access keys."""
 
     story: Story
     console: Console
-    keys_stop: bool
+    blocks_access_keys: bool
     show_all: bool
 
     @property
@@ -153,7 +153,7 @@ def _name(user: UserReport, view: View) -> str:
     """Return the name of a user, with the keys that stop and the days; with all else only where all is wanted."""
     row, now, remarks = OUTCOMES[user.outcome], view.story.report.finished_at, []
     keys = user.active_access_keys
-    if view.keys_stop and view.mode is not Mode.RELEASE and row.group is OutcomeGroup.CHANGED and keys != 0:
+    if view.blocks_access_keys and view.mode is not Mode.RELEASE and row.group is OutcomeGroup.CHANGED and keys != 0:
         remarks.append("keys unknown" if keys is None else count(keys, "key"))
     if view.show_all or user.grace_ends is not None:
         remarks += filter(None, [age(user, now)])

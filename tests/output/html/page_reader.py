@@ -64,8 +64,8 @@ class Page(HTMLParser):
         return json.loads(self.texts["script"][0])
 
 
-def page_of(report: RunReport, trend: Sequence[TrendPoint] = (), *, keys_stop: bool = True) -> Page:
-    return Page("".join(render_page(report, trend=trend, keys_stop=keys_stop)))
+def page_of(report: RunReport, trend: Sequence[TrendPoint] = (), *, blocks_access_keys: bool = True) -> Page:
+    return Page("".join(render_page(report, trend=trend, blocks_access_keys=blocks_access_keys)))
 
 
 SMALL = make_small_report()

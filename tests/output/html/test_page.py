@@ -57,7 +57,7 @@ from tests.output.html.page_reader import ROOT_OPEN, SMALL, SMALL_PAGE, page_of,
 def test_sentence_says_what_a_run_came_to(report: RunReport, sentence: str) -> None:
     page = page_of(report)
 
-    assert ", ".join(tell_story(report, keys_stop=True).sentence) == sentence
+    assert ", ".join(tell_story(report, blocks_access_keys=True).sentence) == sentence
     assert page.texts["h1"] == [sentence]
     assert page.texts["title"][0].startswith(sentence)
 
@@ -118,7 +118,7 @@ def test_notice_is_given(report: RunReport, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("report", "keys_stop"),
+    ("report", "blocks_access_keys"),
     [
         (make_run_report(make_account_report("1", *users_of(Outcome.ENFORCED, 2, active_access_keys=2))), False),
         (make_run_report(make_account_report("1", *users_of(Outcome.EXEMPT, 2, active_access_keys=2))), True),
@@ -131,8 +131,8 @@ def test_notice_is_given(report: RunReport, words: str) -> None:
         ),
     ],
 )
-def test_no_notice_where_there_is_nothing_to_notice(report: RunReport, keys_stop: bool) -> None:
-    page = page_of(report, keys_stop=keys_stop)
+def test_no_notice_where_there_is_nothing_to_notice(report: RunReport, blocks_access_keys: bool) -> None:
+    page = page_of(report, blocks_access_keys=blocks_access_keys)
 
     assert "notices" not in {attributes.get("class") for attributes in page.all("ul")}
 

@@ -154,7 +154,7 @@ def test_user_takes_few_bytes() -> None:
 def test_page_is_made_piece_by_piece() -> None:
     accounts = [make_account_report(str(index), *users_of(Outcome.EXEMPT, 20)) for index in range(300)]
 
-    pieces = list(render_page(make_run_report(*accounts), trend=[], keys_stop=True))
+    pieces = list(render_page(make_run_report(*accounts), trend=[], blocks_access_keys=True))
 
     assert len(pieces) > len(accounts)
     assert max(map(len, pieces[1:-1])) < 2_000

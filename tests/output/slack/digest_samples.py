@@ -98,10 +98,10 @@ def render(
     *,
     link: str | None = None,
     notes: tuple[str, ...] = (),
-    keys_stop: bool = True,
+    blocks_access_keys: bool = True,
     **slack: Any,
 ) -> Digest:
-    return render_digest(report, SlackConfig(**slack), keys_stop=keys_stop, link=link, notes=notes)
+    return render_digest(report, SlackConfig(**slack), blocks_access_keys=blocks_access_keys, link=link, notes=notes)
 
 
 def show(report: RunReport, **arguments: Any) -> str:

@@ -188,7 +188,7 @@ def test_an_apply_that_was_broken_off_tells_planned_from_enforced() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "keys_stop", "words"),
+    ("keys", "blocks_access_keys", "words"),
     [
         ([1, 2, 0], True, "Access keys that stop working without an MFA session: 3."),
         ([1, None], True, "Access keys that stop working without an MFA session: 1, and those of 1 user that could"),
@@ -196,10 +196,12 @@ def test_an_apply_that_was_broken_off_tells_planned_from_enforced() -> None:
         ([1, 2], False, None),
     ],
 )
-def test_the_keys_that_stop_working_are_counted(keys: list[int | None], keys_stop: bool, words: str | None) -> None:
+def test_the_keys_that_stop_working_are_counted(
+    keys: list[int | None], blocks_access_keys: bool, words: str | None
+) -> None:
     users = [user for number in keys for user in enforced("ana", active_access_keys=number)]
 
-    shown = show(make_run(make_account_report(1, *users)), keys_stop=keys_stop)
+    shown = show(make_run(make_account_report(1, *users)), blocks_access_keys=blocks_access_keys)
 
     assert ("Access keys" in shown) == (words is not None)
     assert (words or "") in shown

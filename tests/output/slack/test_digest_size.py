@@ -188,12 +188,12 @@ RUNS = st.builds(
     link=st.none() | st.sampled_from(["", LINK, "https://x.example/" + "&" * 300, "https://x.example/" + "y" * 600]),
     notes=st.lists(TEXT, max_size=30).map(tuple),
     users=st.sampled_from(["names", "counts"]),
-    keys_stop=st.booleans(),
+    blocks_access_keys=st.booleans(),
 )
 def test_every_report_renders_within_slacks_limits(
-    report: RunReport, link: str | None, notes: tuple[str, ...], users: str, *, keys_stop: bool
+    report: RunReport, link: str | None, notes: tuple[str, ...], users: str, *, blocks_access_keys: bool
 ) -> None:
-    digest = render(report, link=link, notes=notes, users=users, keys_stop=keys_stop, mention="here")
+    digest = render(report, link=link, notes=notes, users=users, blocks_access_keys=blocks_access_keys, mention="here")
 
     assert_safe(digest)
     assert render_text(digest).startswith("orgmfa ")

@@ -126,9 +126,11 @@ def make_report(
     )
 
 
-def show(report: RunReport, *, width: int = 80, keys_stop: bool = True, notes: Iterable[str] = (), **shown: Any) -> str:
+def show(
+    report: RunReport, *, width: int = 80, blocks_access_keys: bool = True, notes: Iterable[str] = (), **shown: Any
+) -> str:
     console = Console(file=StringIO(), width=width, force_terminal=False)
-    print_report(report, console, Shown(**shown), keys_stop=keys_stop, notes=notes)
+    print_report(report, console, Shown(**shown), blocks_access_keys=blocks_access_keys, notes=notes)
     return written(console)
 
 

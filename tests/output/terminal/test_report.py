@@ -226,11 +226,11 @@ def test_access_keys_that_stop_are_counted_and_shown_with_their_users() -> None:
     )
 
 
-@pytest.mark.parametrize(("mode", "keys_stop"), [(Mode.PLAN, False), (Mode.RELEASE, True)])
-def test_no_word_about_keys_where_none_stops(mode: Mode, *, keys_stop: bool) -> None:
+@pytest.mark.parametrize(("mode", "blocks_access_keys"), [(Mode.PLAN, False), (Mode.RELEASE, True)])
+def test_no_word_about_keys_where_none_stops(mode: Mode, *, blocks_access_keys: bool) -> None:
     account = make_account("shop", [make_user("bo", Outcome.PLANNED, keys=2)])
 
-    text = show(make_report(account, mode=mode), keys_stop=keys_stop)
+    text = show(make_report(account, mode=mode), blocks_access_keys=blocks_access_keys)
 
     assert "key" not in text
 
