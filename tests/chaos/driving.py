@@ -93,10 +93,10 @@ class Stage:
         """Carry out one run as `orgmfa apply --yes` does, and return what it left."""
         logs = io.StringIO()
         with _logging(logs, as_json=False):
-            evidence = self.apply_change(mode, cancellation or Cancellation())
+            evidence = self.carry_out(mode, cancellation or Cancellation())
         return replace(evidence, said=f"{evidence.said}\n{logs.getvalue()}")
 
-    def apply_change(self, mode: Mode, cancellation: Cancellation) -> Evidence:
+    def carry_out(self, mode: Mode, cancellation: Cancellation) -> Evidence:
         """Carry out one run; the log goes where it goes, since several runs can be under way."""
         since, messages, now = len(self.server.book.entries), self._count_messages(), utc_now()
         request = RunRequest(run_id=make_run_id(now), mode=mode, trigger=Trigger.CLI, started_at=now)

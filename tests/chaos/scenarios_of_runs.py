@@ -88,8 +88,9 @@ def _two_at_once(stage: Stage, rng: Random) -> list[Evidence]:
     """Start a second run at a random call of the first."""
     if rng.random() < 0.5:
         use_bucket(stage)
+    stage.server.troubles.append(troubles.slow_writes(0.2))  # else the first is over before the second writes
     others: list[Evidence] = []
-    second = Thread(target=lambda: others.append(stage.apply_change(Mode.APPLY, Cancellation())))
+    second = Thread(target=lambda: others.append(stage.carry_out(Mode.APPLY, Cancellation())))
     stage.server.happenings.append(at_call(rng.randint(1, 80), second.start))
     first = stage.run()
     if second.ident is not None:

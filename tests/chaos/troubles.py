@@ -5,6 +5,7 @@ from collections.abc import Callable
 from random import Random
 
 from tests.aws_server import Answer, Call, error_for, json_error, xml_error
+from tests.chaos.book import WRITES
 from tests.chaos.tempo import TOO_SLOW_SECONDS
 from tests.chaos.wire import Cut, Disturbance, Instead, Reset, Slow, Spoiled, Trouble
 
@@ -171,6 +172,11 @@ def lost_writes(times: int) -> Trouble:
 def throttled_writes(times: int) -> Trouble:
     """Throttle each write so many times."""
     return _each_write(times, Instead(xml_error("Throttling", "Rate exceeded")))
+
+
+def slow_writes(seconds: float) -> Trouble:
+    """Return what has every write to a user answered late."""
+    return lambda call, _: Slow(seconds) if call.action in WRITES else None
 
 
 def failing_writes(user_name: str, disturbance: Disturbance) -> Trouble:
