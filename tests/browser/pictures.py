@@ -18,7 +18,7 @@ from orchestrator.domain.config import SlackConfig
 from orchestrator.domain.model import Outcome, Status
 from orchestrator.output.html import TrendPoint, render_page, trend_point
 from orchestrator.output.slack import render_digest
-from orchestrator.reports.report import ChangedUser, Changes, EnrolledUser, RunReport
+from orchestrator.reports.report import ChangedUser, Changes, EnrolledUser, RunReport, pack_accounts
 from tests.browser.block_kit import draw_message
 from tests.browser.driver import chromium, write_page
 
@@ -68,7 +68,7 @@ def run_sandbox() -> RunReport:
 def with_a_past(report: RunReport) -> RunReport:
     """Return the report as if there had been runs before it."""
     finished_at = report.finished_at
-    accounts = tuple(
+    accounts = pack_accounts(
         account.model_copy(
             update={
                 "failing_runs": 3 if account.status is Status.FAILED else 0,
