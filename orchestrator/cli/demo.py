@@ -19,7 +19,7 @@ def main() -> int:
     if code != EXPECTED:
         print(f"\nThe demonstration ended with exit code {code}; {EXPECTED} was expected.", file=sys.stderr)
         return 1
-    print(f"\nExit code {code}, as it should be: an account could not be entered, and some users need a person.")
+    print(f"\nExit code {code}, as it should be: an account could not be entered, and some users are to fix.")
     print(NEXT_STEPS)
     return 0
 
