@@ -8,7 +8,7 @@ chose: somebody in the account can enrol a device, or take a password away, for 
 import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from io import StringIO
@@ -23,12 +23,21 @@ _REQUIRED = ("user", "mfa_active", "password_enabled", "access_key_1_active", "a
 
 @dataclass(frozen=True, slots=True)
 class ReportRow:
-    """MFA, password and access keys of one user in the credential report; None: the cell is empty or not known."""
+    """MFA, password and access keys of one user in the credential report; None: the cell is empty or not known.
+
+    `arn` and `created_at` tell whose row it is: a name may have been given to somebody else since.
+    """
 
     has_mfa: bool | None
     has_console_password: bool | None
     active_access_keys: int | None
     keys_last_used: datetime | None
+    arn: str = field(default="", compare=False)
+    created_at: datetime | None = field(default=None, compare=False)
+
+    def belongs_to(self, arn: str, created_at: datetime) -> bool:
+        """Return whether the row is that of a user; times in the report are whole seconds."""
+        return self.arn == arn and self.created_at == created_at.replace(microsecond=0)
 
 
 UNKNOWN = ReportRow(None, None, None, None)
@@ -103,6 +112,8 @@ def _read_row(row: Mapping[str, str]) -> ReportRow:
         has_console_password=_read_flag(row["password_enabled"]),
         active_access_keys=None if None in flags.values() else len(active),
         keys_last_used=max(_last_uses(row, active), default=None),
+        arn=row.get("arn") or "",
+        created_at=_read_time(row.get("user_creation_time")),
     )
 
 
@@ -112,9 +123,15 @@ def _read_flag(text: str | None) -> bool | None:
 
 def _last_uses(row: Mapping[str, str], keys: list[str]) -> Iterator[datetime]:
     for number in keys:
-        text = row.get(f"access_key_{number}_last_used_date") or ""
-        if text[:1].isdigit():  # else N/A or no_information
-            used_at = datetime.fromisoformat(text)
-            if used_at.tzinfo is None:
-                raise ValueError(f"{text} has no time zone")
+        if used_at := _read_time(row.get(f"access_key_{number}_last_used_date")):
             yield used_at
+
+
+def _read_time(text: str | None) -> datetime | None:
+    """Return the time of a cell, or None for N/A and no_information. Raises ValueError for any other text."""
+    if not text or not text[0].isdigit():
+        return None
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return time

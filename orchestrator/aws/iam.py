@@ -31,7 +31,7 @@ from orchestrator.aws.enforcement import EnforcementPolicies
 from orchestrator.aws.errors import confirmed, reads_answers
 from orchestrator.aws.mfa_devices import pick_newest, read_device
 from orchestrator.aws.retries import Retrier
-from orchestrator.domain.errors import NotFound, NotReady, QuotaExceeded
+from orchestrator.domain.errors import Malformed, NotFound, NotReady, QuotaExceeded
 from orchestrator.domain.model import (
     AccountFacts,
     AddToGroup,
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 1000
 REPORT_WAIT_SECONDS = 20.0
+_DEAD_KEYS = frozenset({"Inactive", "Expired"})
+"""States of access keys that cannot sign; a key in any other counts as active."""
 
 
 class MemberIam:
@@ -107,10 +109,14 @@ class MemberIam:
     def read_user_live(self, user_name: str, *, password: bool, keys: bool) -> LiveUser:
         """Return the live state of a user: MFA devices, and on demand console password and access keys.
 
-        Raises NotFound where the user is gone.
+        Raises NotFound where the user is gone, Malformed where all MFA devices are of kinds that are not known.
         """
         pages = self._pages(self._client.list_mfa_devices, UserName=user_name)
-        device = pick_newest([read_device(entry) for page in pages for entry in page["MFADevices"]])
+        devices = [read_device(entry) for page in pages for entry in page["MFADevices"]]
+        device = pick_newest(filter(None, devices))
+        if devices and device is None:
+            message = f"{user_name} has an MFA device of a kind that this version of orgmfa does not know"
+            raise Malformed(message, code="UnknownDeviceKind", operation="ListMFADevices")
         has_password = self._has_console_password(user_name) if password else None
         if not keys:
             return LiveUser(device is not None, has_password, mfa_device=device)
@@ -178,8 +184,8 @@ class MemberIam:
         by_arn: dict[str, list[MfaDevice]] = {}
         for page in self._pages(self._client.list_virtual_mfa_devices, AssignmentStatus="Assigned"):
             for entry in page["VirtualMFADevices"]:
-                if user := entry.get("User"):
-                    by_arn.setdefault(user["Arn"], []).append(read_device(entry))
+                if (user := entry.get("User")) and (device := read_device(entry)):
+                    by_arn.setdefault(user["Arn"], []).append(device)
         return {arn: newest for arn, devices in by_arn.items() if (newest := pick_newest(devices)) is not None}
 
     def _has_console_password(self, user_name: str) -> bool:
@@ -191,7 +197,7 @@ class MemberIam:
     def _active_keys(self, user_name: str) -> list[str]:
         pages = self._pages(self._client.list_access_keys, UserName=user_name)
         keys = (key for page in pages for key in page["AccessKeyMetadata"])
-        return [key["AccessKeyId"] for key in keys if key["Status"] == "Active"]
+        return [key["AccessKeyId"] for key in keys if key["Status"] not in _DEAD_KEYS]
 
     def _key_last_used(self, key_id: str) -> datetime | None:
         answer = self._call(self._client.get_access_key_last_used, AccessKeyId=key_id)
@@ -199,9 +205,12 @@ class MemberIam:
 
 
 def _read_user(detail: "UserDetailTypeDef", row: ReportRow | None, devices: Mapping[str, MfaDevice]) -> IamUser:
-    """Return a user from the bulk reads; a virtual device that was read live outweighs an older credential report."""
+    """Return a user from the bulk reads; a virtual device that was read live outweighs an older credential report.
+
+    The row of somebody else of that name, deleted since the report was made, says nothing about this user.
+    """
     arn = detail["Arn"]
-    known = row or UNKNOWN
+    known = row if row is not None and row.belongs_to(arn, detail["CreateDate"]) else UNKNOWN
     return IamUser(
         name=detail["UserName"],
         arn=arn,

@@ -9,8 +9,8 @@ from orchestrator.domain.model import DeviceKind, MfaDevice
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-def read_device(entry: Mapping[str, Any]) -> MfaDevice:
-    """Return the MFA device of an entry of ListMFADevices or ListVirtualMFADevices.
+def read_device(entry: Mapping[str, Any]) -> MfaDevice | None:
+    """Return the MFA device of an entry of ListMFADevices or ListVirtualMFADevices; None: of a kind not known.
 
     The serial number tells the kind: `arn:...:mfa/name` is a virtual device, `arn:...:u2f/...` a passkey or security
     key; a hardware token has the number printed on it (IAM User Guide, 'MFA in IAM').
@@ -21,6 +21,8 @@ def read_device(entry: Mapping[str, Any]) -> MfaDevice:
         kind = "virtual"
     elif ":u2f/" in serial or "fido" in serial.casefold():
         kind = "fido"
+    elif serial.startswith("arn:") and ":sms-mfa/" not in serial:
+        return None
     return MfaDevice(kind, entry.get("EnableDate"))
 
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from orchestrator.aws.errors import reads_answers, require
 from orchestrator.aws.ou_tree import UnitTree, ids_in, list_pages
 from orchestrator.aws.retries import Retrier, retry_budget
@@ -18,6 +20,8 @@ from orchestrator.domain.model import Account, AccountState, Organization
 
 if TYPE_CHECKING:
     from mypy_boto3_organizations import OrganizationsClient
+
+log = structlog.get_logger(__name__)
 
 
 class Directory:
@@ -45,11 +49,20 @@ class Directory:
         """Yield the accounts of the organization as the pages arrive.
 
         With `watched_ou_ids`, each account has the OUs above it: from `Account.Paths` where AWS fills it, else those of
-        the watched OUs under which listing their accounts finds it.
+        the watched OUs under which listing their accounts finds it. Raises Malformed after all others where an entry is
+        no account.
         """
+        odd: Malformed | None = None
         for page in self._pages(self._client.list_accounts, "Accounts"):
             for entry in page:
-                yield self._place(self._read(entry), watched_ou_ids)
+                try:
+                    account = self._read(entry)
+                except Malformed as error:
+                    odd = error
+                    continue
+                yield self._place(account, watched_ou_ids)
+        if odd is not None:
+            raise odd
 
     @reads_answers
     def get_account(self, account_id: str, watched_ou_ids: Sequence[str] = ()) -> Account:
@@ -107,19 +120,17 @@ class Directory:
 def read_account(entry: Mapping[str, Any]) -> Account:
     """Return the account of an entry of ListAccounts or DescribeAccount; its state is `State`, else the older `Status`.
 
-    Raises Malformed where the ID or the state is missing, or the state is not known.
+    A state that is missing or new is None: that account is not entered. Raises Malformed where the ID is missing.
     """
     account_id = require(entry.get("Id"), "Account.Id", "ListAccounts")
     state = entry.get("State") or entry.get("Status")
-    try:
-        known = AccountState(require(state, f"State and Status of account {account_id}", "ListAccounts"))
-    except ValueError as error:
-        message = f"account {account_id} is in the state {state!r}, which this version of orgmfa does not know"
-        raise Malformed(message, code="UnknownAccountState", operation="ListAccounts") from error
+    if state not in set(AccountState):
+        log.error("account_state_unknown", account_id=account_id, state=state)
+        state = None
     return Account(
         id=account_id,
         name=_encodable(entry.get("Name") or account_id),
-        state=known,
+        state=state and AccountState(state),
         ou_ids=_read_paths(entry.get("Paths") or ()),
     )
 

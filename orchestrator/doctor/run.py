@@ -128,6 +128,8 @@ def _examine_accounts(
         skipped = skip_account(account, organization, tools.config.organization)
         if skipped is None:
             return check_account(account, organization, tools)
+        if skipped.remedy:
+            return CheckedAccount((unknown(CheckName.MEMBER_ROLE, skipped.message, skipped.remedy).of(account.id),))
         return CheckedAccount((fine(CheckName.MEMBER_ROLE, f"not to be entered: {skipped.message}").of(account.id),))
 
     found: dict[str, CheckedAccount] = {}

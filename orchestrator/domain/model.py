@@ -161,12 +161,13 @@ class Imported:
 class Account:
     """An account as Organizations lists it.
 
-    `ou_ids` holds the root and every OU above the account, or is None where the listing does not tell.
+    `state` is None where this version does not know what AWS says. `ou_ids` holds the root and every OU above the
+    account, or is None where the listing does not tell.
     """
 
     id: str
     name: str
-    state: AccountState
+    state: AccountState | None
     ou_ids: frozenset[str] | None = None
 
 

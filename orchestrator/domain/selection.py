@@ -13,6 +13,14 @@ _UNENTERABLE = {
     AccountState.CLOSED: "the account is closed",
 }
 
+_STATE_UNKNOWN = Problem(
+    Stage.SELECT,
+    "unknown_state",
+    "AWS Organizations gives a state of the account that this version does not know",
+    "Look at it with `aws organizations describe-account`, and update orgmfa. To leave it out: "
+    "organization.exclude_accounts.",
+)
+
 
 def is_in_ous(account: Account, ou_ids: Sequence[str]) -> bool:
     """Return whether an account is under one of these OUs, at any depth; true for no OUs."""
@@ -20,7 +28,7 @@ def is_in_ous(account: Account, ou_ids: Sequence[str]) -> bool:
 
 
 def skip_account(account: Account, organization: Organization, config: OrganizationConfig) -> Problem | None:
-    """Return why a run must not enter an account, or None where it may."""
+    """Return why a run must not enter an account, or None where it may; a reason with a remedy is one to fix."""
     if account.state in _UNENTERABLE:
         return _skip(account.state.value.lower(), _UNENTERABLE[account.state])
     if account.id in config.exclude_accounts:
@@ -31,7 +39,7 @@ def skip_account(account: Account, organization: Organization, config: Organizat
         return _skip("excluded_ou", "it is in an OU that organization.exclude_ous names")
     if not is_in_ous(account, config.include_ous):
         return _skip("not_in_included_ou", "it is in no OU that organization.include_ous names")
-    return None
+    return _STATE_UNKNOWN if account.state is None else None
 
 
 def resolve_targets(

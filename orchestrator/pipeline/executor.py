@@ -85,7 +85,9 @@ class AccountExecutor:
 def skip(account: Account, context: RunContext) -> AccountResult | None:
     """Return the result of an account that must not be entered, or None for any other."""
     problem = skip_account(account, context.organization, context.config.organization)
-    return None if problem is None else AccountResult(account, Status.SKIPPED, problem=problem)
+    if problem is None:
+        return None
+    return AccountResult(account, Status.FAILED if problem.remedy else Status.SKIPPED, problem=problem)
 
 
 def explain_unreached(results: Results, reason: str | None) -> list[Problem]:

@@ -1,10 +1,12 @@
 """Reading a member account in bulk."""
 
+import base64
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from moto.iam.models import iam_backends
 
 from orchestrator.aws.credential_report import read_start
 from orchestrator.concurrency.cancellation import Cancellation
@@ -76,18 +78,38 @@ def test_account_without_alias_has_none(organization: SampleOrganization) -> Non
         assert member.iam.inspect(account_id).alias is None
 
 
-def rewrite_report(aws: AwsServer, text: str, made_at: datetime = datetime(2026, 3, 2, 8, tzinfo=UTC)) -> None:
-    """Have the credential report hold this text, and be made then: unless told otherwise, long before the call."""
-    import base64  # noqa: PLC0415 - for this fault alone
+def rewrite_report(
+    aws: AwsServer, text: str, made_at: datetime = datetime(2026, 3, 2, 8, tzinfo=UTC), *, is_whole: bool = False
+) -> None:
+    """Have the credential report hold this text, and be made then: unless told otherwise, long before the call.
 
-    content = base64.b64encode(text.encode()).decode()
-    body = (
-        "<GetCredentialReportResponse><GetCredentialReportResult>"
-        f"<Content>{content}</Content><ReportFormat>text/csv</ReportFormat>"
-        f"<GeneratedTime>{made_at:%Y-%m-%dT%H:%M:%SZ}</GeneratedTime>"
-        "</GetCredentialReportResult></GetCredentialReportResponse>"
-    )
-    aws.faults.append(lambda call: Answer(200, body) if call.action == "GetCredentialReport" else None)
+    Unless it is whole, ARN and creation are added to the row of each user who exists.
+    """
+
+    def replace(call: Call) -> Answer | None:
+        if call.action != "GetCredentialReport":
+            return None
+        users = iam_backends[call.account_id]["aws"].users
+        rows = (
+            f"{row},{identity(users[name])}" if not is_whole and (name := row.split(",")[0]) in users else row
+            for row in lines
+        )
+        content = base64.b64encode("\n".join(rows).encode()).decode()
+        return Answer(
+            200,
+            "<GetCredentialReportResponse><GetCredentialReportResult>"
+            f"<Content>{content}</Content><ReportFormat>text/csv</ReportFormat>"
+            f"<GeneratedTime>{made_at:%Y-%m-%dT%H:%M:%SZ}</GeneratedTime>"
+            "</GetCredentialReportResult></GetCredentialReportResponse>",
+        )
+
+    lines = text.splitlines()
+    aws.faults.append(replace)
+
+
+def identity(user: Any) -> str:
+    """Return the cells that tell whose row it is, of a user of moto."""
+    return f"{user.arn},{user.create_date:%Y-%m-%dT%H:%M:%S+00:00}"
 
 
 HEADER = ",".join(
@@ -95,6 +117,7 @@ HEADER = ",".join(
         *("user", "password_enabled", "mfa_active"),
         *("access_key_1_active", "access_key_1_last_used_date"),
         *("access_key_2_active", "access_key_2_last_used_date"),
+        *("arn", "user_creation_time"),
     )
 )
 
@@ -130,7 +153,7 @@ TIMED_ROWS = f"""{HEADER}
 alice,true,true,false,N/A,false,N/A
 bob,false,false,false,N/A,false,N/A
 carol,true,false,true,2026-01-02T03:04:05+00:00,false,N/A
-<root_account>,false,false,false,N/A,false,N/A
+<root_account>,false,false,false,N/A,false,N/A,N/A,N/A
 """
 """Alice has MFA that no list of virtual devices shows, bob no password, carol a password and no MFA."""
 LONG_AGO = datetime(2019, 5, 4, 3, 2, 1, tzinfo=UTC)
@@ -235,6 +258,42 @@ def test_user_created_since_the_report_is_found_with_what_is_not_known_left_open
     assert newcomer.has_mfa is None
     assert newcomer.has_console_password is None
     assert newcomer.active_access_keys is None
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "alice,true,true,false,N/A,false,N/A,arn:aws:iam::{account}:user/alice,2019-01-01T00:00:00+00:00",
+        "alice,true,true,false,N/A,false,N/A,arn:aws:iam::{account}:user/alice,N/A",
+        "alice,true,true,false,N/A,false,N/A,arn:aws:iam::{account}:user/alice,",
+        "alice,true,true,false,N/A,false,N/A,arn:aws:iam::{account}:user/teams/alice,{created}",
+        "alice,true,true,false,N/A,false,N/A,N/A,{created}",
+    ],
+)
+def test_row_of_an_earlier_user_of_that_name_says_nothing(
+    aws: AwsServer, organization: SampleOrganization, account_id: str, row: str
+) -> None:
+    organization.add_user(account_id, "alice")
+    created = identity(iam_backends[account_id]["aws"].users["alice"]).split(",")[1]
+    rewrite_report(aws, f"{HEADER}\n{row.format(account=account_id, created=created)}\n", is_whole=True)
+
+    with entered(account_id) as member:
+        (alice,) = member.iam.inspect(account_id).users
+
+    assert (alice.has_mfa, alice.has_console_password, alice.active_access_keys) == (None, None, None)
+
+
+def test_report_without_the_columns_that_tell_whose_a_row_is_says_nothing(
+    aws: AwsServer, organization: SampleOrganization, account_id: str
+) -> None:
+    organization.add_user(account_id, "alice")
+    header = HEADER.removesuffix(",arn,user_creation_time")
+    rewrite_report(aws, f"{header}\nalice,true,true,false,N/A,false,N/A\n", is_whole=True)
+
+    with entered(account_id) as member:
+        (alice,) = member.iam.inspect(account_id).users
+
+    assert (alice.has_mfa, alice.has_console_password, alice.active_access_keys) == (None, None, None)
 
 
 def test_empty_cells_of_the_report_are_unknown_and_never_no(
@@ -398,12 +457,12 @@ QUOTAS = {"AttachedPoliciesPerUserQuota": 12, "GroupsPerUserQuota": 7}
         ({"AccountMFAEnabled": 0, "AccountAccessKeysPresent": 0}, "", (True, False)),
         (
             {"AccountMFAEnabled": 0, "AccountAccessKeysPresent": 0},
-            "<root_account>,not_supported,false,false,N/A,false,N/A",
+            "<root_account>,not_supported,false,false,N/A,false,N/A,N/A,N/A",
             (True, False),
         ),
         (
             {"AccountMFAEnabled": 0, "AccountAccessKeysPresent": 0},
-            "<root_account>,false,false,false,N/A,false,N/A",
+            "<root_account>,false,false,false,N/A,false,N/A,N/A,N/A",
             (False, False),
         ),
     ],

@@ -65,6 +65,61 @@ def test_of_several_devices_the_one_enrolled_last_is_told(
     assert seen.mfa_device == MfaDevice("hardware", datetime(2026, 3, 1, 9, 12, tzinfo=UTC))
 
 
+def answer_devices(aws: AwsServer, *serials: str) -> None:
+    """Have the live list hold devices of these serial numbers."""
+    devices = "".join(
+        f"<member><UserName>alice</UserName><SerialNumber>{one}</SerialNumber></member>" for one in serials
+    )
+    body = (
+        "<ListMFADevicesResponse><ListMFADevicesResult><IsTruncated>false</IsTruncated>"
+        f"<MFADevices>{devices}</MFADevices></ListMFADevicesResult></ListMFADevicesResponse>"
+    )
+    aws.faults.append(lambda call: Answer(200, body) if call.action == "ListMFADevices" else None)
+
+
+def test_device_of_a_new_kind_makes_nobody_compliant_and_nobody_non_compliant(
+    aws: AwsServer, organization: SampleOrganization, account_id: str
+) -> None:
+    organization.add_user(account_id, "alice")
+    answer_devices(aws, "arn:aws:iam::111122223333:oath/alice")
+
+    with entered(account_id) as member, pytest.raises(Malformed, match="of a kind"):
+        member.iam.read_user_live("alice", password=False, keys=False)
+
+
+def test_device_of_a_known_kind_beside_one_of_a_new_kind_is_mfa(
+    aws: AwsServer, organization: SampleOrganization, account_id: str
+) -> None:
+    organization.add_user(account_id, "alice")
+    answer_devices(aws, "arn:aws:iam::111122223333:oath/alice", "GAHT12345678")
+
+    with entered(account_id) as member:
+        seen = member.iam.read_user_live("alice", password=False, keys=False)
+
+    assert seen.mfa_device == MfaDevice("hardware", None)
+
+
+@pytest.mark.parametrize(("status", "active"), [("Active", 1), ("Inactive", 0), ("Expired", 0), ("Dormant", 1)])
+def test_key_counts_as_active_unless_aws_says_that_it_cannot_sign(
+    aws: AwsServer, organization: SampleOrganization, account_id: str, status: str, active: int
+) -> None:
+    organization.add_user(account_id, "alice", keys=1)
+    key = "<member><AccessKeyId>AKIA0000000000000001</AccessKeyId>"
+    body = (
+        "<ListAccessKeysResponse><ListAccessKeysResult><IsTruncated>false</IsTruncated>"
+        f"<AccessKeyMetadata>{key}<Status>{status}</Status></member></AccessKeyMetadata>"
+        "</ListAccessKeysResult></ListAccessKeysResponse>"
+    )
+    used = "<GetAccessKeyLastUsedResponse><GetAccessKeyLastUsedResult><AccessKeyLastUsed/></GetAccessKeyLastUsedResult>"
+    answers = {"ListAccessKeys": body, "GetAccessKeyLastUsed": f"{used}</GetAccessKeyLastUsedResponse>"}
+    aws.faults.append(lambda call: Answer(200, answers[call.action]) if call.action in answers else None)
+
+    with entered(account_id) as member:
+        seen = member.iam.read_user_live("alice", password=False, keys=True)
+
+    assert seen.active_access_keys == active
+
+
 def test_live_look_costs_what_is_asked_for(aws: AwsServer, organization: SampleOrganization, account_id: str) -> None:
     organization.add_user(account_id, "alice", keys=1)
     with entered(account_id) as member:

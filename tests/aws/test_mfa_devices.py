@@ -25,6 +25,11 @@ def test_serial_number_tells_the_kind_of_device(serial: str, kind: str) -> None:
     assert read_device({"SerialNumber": serial}) == MfaDevice(kind, None)  # type: ignore[arg-type]  # one of the kinds
 
 
+@pytest.mark.parametrize("serial", ["arn:aws:iam::111122223333:oath/alice", "arn:aws:iam::111122223333:user/alice"])
+def test_device_of_a_new_kind_is_none_that_is_known(serial: str) -> None:
+    assert read_device({"SerialNumber": serial}) is None
+
+
 def test_device_without_a_date_is_older_than_any_with_one() -> None:
     dated, undated = MfaDevice("virtual", datetime(2026, 1, 1, tzinfo=UTC)), MfaDevice("fido", None)
 

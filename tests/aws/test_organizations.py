@@ -87,18 +87,30 @@ def test_thousand_accounts_are_listed_through_heavy_throttling(aws: AwsServer) -
         ({"Status": "PENDING_CLOSURE"}, AccountState.PENDING_CLOSURE),
         ({"State": "CLOSED"}, AccountState.CLOSED),
         ({"State": "PENDING_ACTIVATION"}, AccountState.PENDING_ACTIVATION),
+        ({"State": "SLEEPING"}, None),
+        ({"State": "SLEEPING", "Status": "ACTIVE"}, None),
+        ({"State": "active"}, None),
+        ({"State": ""}, None),
+        ({}, None),
     ],
 )
-def test_state_is_read_and_else_the_older_status(fields: dict[str, str], state: AccountState) -> None:
+def test_state_is_read_and_else_the_older_status(fields: dict[str, str], state: AccountState | None) -> None:
     assert read_account({"Id": "111122223333", "Name": "a", **fields}).state is state
 
 
-@pytest.mark.parametrize(
-    "fields", [{"Name": "a", "State": "ACTIVE"}, {"Id": "1", "Name": "a"}, {"Id": "1", "State": "SLEEPING"}]
-)
-def test_account_without_id_or_known_state_is_an_error(fields: dict[str, str]) -> None:
+@pytest.mark.parametrize("odd", [{}, {"Name": "a", "State": "ACTIVE"}, {"Id": None, "State": "ACTIVE"}])
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_entry_that_is_no_account_is_an_error_after_all_others_are_listed(
+    aws: AwsServer, odd: dict[str, Any], place: int
+) -> None:
+    entries = [entry(number) for number in (1, 2, 3)]
+    entries.insert(place, odd)
+    aws.faults.append(serve_pages({None: page(entries[:2], "b"), "b": page(entries[2:])}))
+    listed: list[str] = []
+
     with pytest.raises(Malformed):
-        read_account(fields)
+        listed.extend(account.id[-1] for account in make_directory().list_accounts())
+    assert listed == ["1", "2", "3"]
 
 
 def test_account_without_a_name_goes_by_its_id() -> None:

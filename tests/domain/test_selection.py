@@ -28,6 +28,8 @@ PROD, TEAM, SANDBOX = "ou-root-production", "ou-root-teampayments", "ou-root-san
         (make_account(ou_ids=frozenset({PROD, TEAM})), {"include_ous": [PROD], "exclude_ous": [TEAM]}, "excluded_ou"),
         (make_account(ou_ids=frozenset()), {"exclude_ous": [TEAM]}, None),
         (make_account(state=AccountState.SUSPENDED), {"exclude_accounts": ["111122223333"]}, "suspended"),
+        (make_account(state=None), {}, "unknown_state"),
+        (make_account(state=None), {"exclude_accounts": ["111122223333"]}, "excluded_account"),
     ],
 )
 def test_account_is_skipped_for_its_state_or_by_configuration(

@@ -30,6 +30,21 @@ def test_skipped_accounts_are_reported_with_the_reason_and_never_entered(stage: 
     assert exit_code(report) == 0
 
 
+def test_account_in_a_state_that_is_not_known_is_to_fix_never_entered_and_ends_no_list(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+    stage.aws.add(make_user("bob"), state=None)
+    stage.aws.add(make_user("carol"))
+
+    report = stage.play()
+
+    assert [account.status for account in report.accounts] == ["inspected", "failed", "inspected"]
+    error = report.accounts[1].error
+    assert (error and (error.stage, error.code)) == ("select", "unknown_state")
+    assert report.complete
+    assert {call[1] for call in stage.aws.calls if call[0] == "enter"} == {"000000000001", "000000000003"}
+    assert exit_code(report) == 1
+
+
 def test_account_repeated_by_the_listing_is_worked_on_once(stage: Stage) -> None:
     stage.aws.add(make_user("alice"))
     listed = stage.aws.list_accounts
