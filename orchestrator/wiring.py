@@ -111,6 +111,10 @@ def run_once(
     context = build_context(
         hub, request, cancellation=cancellation, observer=observer, confirm=confirm, send_digest=send_digest
     )
+    try:
+        hub.archive.probe(request.run_id)
+    except ArchiveError as error:
+        raise StartError(f"{error}. The report of the run would be lost, so it does not start.") from error
     with make_lease(hub, request, cancellation):
         return run(context)
 

@@ -7,12 +7,13 @@ methods raise ArchiveError where they fail. Nothing here knows of runs or report
 import fcntl
 import os
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -35,7 +36,7 @@ class StoredFile:
     written_at: datetime
 
 
-class _Store:
+class _Store(ABC):
     """What both stores share: addresses, reading, and errors that say what failed and where. Names use `/`."""
 
     def __init__(self, location: str) -> None:
@@ -51,24 +52,14 @@ class _Store:
 
         Raises ArchiveError where it is missing or cannot be read, FileTooLarge where it is larger than any of ours.
         """
-        with self._explained("read", name), self._open(self.address(name), "rb") as file:
-            content: bytes = file.read(MAX_FILE_BYTES + 1)
+        content = self.read_start(name, MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:
             raise FileTooLarge(f"the archive: {self.address(name)} is larger than any file that orgmfa writes")
         return content
 
+    @abstractmethod
     def read_start(self, name: str, size: int) -> bytes:
         """Return the first bytes of a file; all of a shorter one. Raises ArchiveError where it is missing."""
-        with self._explained("read", name), self._open(self.address(name), "rb") as file:
-            start: bytes = file.read(size)
-            return start
-
-    @contextmanager
-    def _open(self, address: str, mode: str, **parameters: object) -> Iterator[Any]:
-        import smart_open  # noqa: PLC0415 - 0.1 s to import, and a run that starts nothing needs no archive
-
-        with smart_open.open(address, mode, compression="disable", transport_params=parameters) as file:
-            yield file
 
     @contextmanager
     def _explained(self, verb: str, name: str) -> Iterator[None]:
@@ -85,6 +76,11 @@ class _Store:
 
 class FolderStore(_Store):
     """File store in a folder, which is created at the first write."""
+
+    def read_start(self, name: str, size: int) -> bytes:
+        """Return the first bytes of a file; all of a shorter one. Raises ArchiveError where it is missing."""
+        with self._explained("read", name), Path(self.location, name).open("rb") as file:
+            return file.read(size)
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file; an older one of this name is overwritten."""
@@ -162,7 +158,10 @@ class BucketStore(_Store):
         self._bucket, _, self._prefix = self.location.removeprefix("s3://").partition("/")
 
     def read_start(self, name: str, size: int) -> bytes:
-        """Return the first bytes of a file by a range request, so that the connection can be reused."""
+        """Return the first bytes of a file; all of a shorter one. Raises ArchiveError where it is missing.
+
+        By a range request, after which the connection can be reused.
+        """
         with self._explained("read", name):
             try:
                 with translated():
@@ -177,10 +176,10 @@ class BucketStore(_Store):
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file by one PutObject; an older one of this name is overwritten."""
-        kinds = {"S3.Client.put_object": {"ContentType": _content_type(name)}}
-        parameters: dict[str, Any] = {"multipart_upload": False, "client_kwargs": kinds}
-        with self._explained("write", name), self._open(self.address(name), "wb", **parameters) as file:
-            file.write(content)
+        with self._explained("write", name), translated():
+            self._client.put_object(
+                Bucket=self._bucket, Key=self._key(name), Body=content, ContentType=_content_type(name)
+            )
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file unless it exists, and return whether this call wrote it (S3 User Guide, 'conditional writes').
@@ -231,11 +230,6 @@ class BucketStore(_Store):
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}/{name}" if self._prefix else name
-
-    @contextmanager
-    def _open(self, address: str, mode: str, **parameters: object) -> Iterator[Any]:
-        with super()._open(address, mode, client=self._client, **parameters) as file:
-            yield file
 
 
 def _content_type(name: str) -> str:

@@ -88,7 +88,8 @@ def check_stop(value: str | None) -> str | None:
 
 def check_location(value: str) -> str:
     """Return the location of an archive, a folder or bucket. Raises ValueError for what is neither."""
-    if "://" in value and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#]*)?", value):
+    is_address = "://" in value or value.lower().startswith("s3:")
+    if is_address and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#]*)?", value):
         raise ValueError(f"{value!r} is neither a folder nor s3://bucket/prefix")
     return value
 

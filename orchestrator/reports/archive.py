@@ -6,6 +6,7 @@
     events/onboarding/<run id>.txt     the IDs of the events that an onboarding run has handled
     work/<run id>/                     files that the steps of a run exchange (`pipeline.distributed.state`)
     locks/run                          the lease on writing (`pipeline.lease`)
+    locks/probe-<run id>               written and deleted before a run, to see that the archive can be written
 
 `aws.file_store` reads and writes the files on disk or in S3.
 """
@@ -34,6 +35,7 @@ RELEASES = "releases/"
 EVENTS = "events/"
 ONBOARDED = "events/onboarding/"
 WORK = "work/"
+LOCKS = "locks/"
 LATEST = "latest"
 ALIASES_FROM_RUNS = 10
 """Number of runs in which aliases are looked for; a run of a single account knows one alias."""
@@ -85,6 +87,12 @@ class RunArchive:
         self._store = store
         self._keep = keep
         self._runs = Runs(store)
+
+    def probe(self, run_id: str) -> None:
+        """Write a file and delete it again. Raises ArchiveError where the report of a run could not be kept."""
+        name = f"{LOCKS}probe-{run_id}"
+        self._store.write(name, b"")
+        self._store.delete(name)
 
     def save(self, report: RunReport) -> str:
         """Write a report and return its address. Raises ArchiveError."""

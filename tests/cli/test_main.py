@@ -293,6 +293,48 @@ def test_switch_in_a_folder_that_is_missing_holds_up_no_release(aws: AwsServer, 
     assert cli("report").returncode == 0
 
 
+@pytest.mark.parametrize("location", ["audit:2026", "runs-12:30", "file:runs", "a b/ü", "./orgmfa-runs"])
+def test_archive_can_be_a_folder_of_any_name(cli: Cli, sample: Sample, location: str) -> None:
+    cli.configure(f"archive: {{location: '{location}'}}\n")
+
+    code, report = cli.report("plan")
+
+    assert code == 0
+    assert list((cli.folder / location / "runs").rglob("*.json.gz"))
+    assert json.loads(cli("report", "--json").stdout)["run_id"] == report.run_id
+    assert not list((cli.folder / location).rglob("*probe*"))
+
+
+@pytest.mark.parametrize("command", [("plan",), ("apply", "--yes"), ("release", "--yes")])
+def test_archive_that_cannot_be_written_is_told_before_any_account_is_entered(
+    aws: AwsServer, cli: Cli, sample: Sample, command: tuple[str, ...]
+) -> None:
+    (cli.folder / "orgmfa-runs").write_text("in the way", encoding="utf-8")
+
+    done = cli(*command)
+
+    assert done.returncode == 2
+    assert "orgmfa-runs" in done.stderr
+    assert done.stdout == ""
+    assert "AssumeRole" not in aws.actions()
+
+
+@pytest.mark.parametrize("command", [("plan",), ("apply", "--yes")])
+def test_bucket_that_may_be_read_alone_is_told_before_any_account_is_entered(
+    aws: AwsServer, cli: Cli, sample: Sample, command: tuple[str, ...]
+) -> None:
+    aws.client("s3").create_bucket(Bucket="reports")
+    cli.configure("archive: {location: s3://reports/orgmfa}\n")
+    denied = "<Error><Code>AccessDenied</Code><Message>not allowed to s3:PutObject</Message></Error>"
+    aws.faults.append(lambda call: Answer(403, denied) if call.action.startswith("PUT /reports/") else None)
+
+    done = cli(*command)
+
+    assert done.returncode == 2
+    assert "not allowed to s3:PutObject" in done.stderr
+    assert "AssumeRole" not in aws.actions()
+
+
 def test_archive_can_be_a_bucket(aws: AwsServer, cli: Cli, sample: Sample) -> None:
     aws.client("s3").create_bucket(Bucket="acme-archive")
     cli.configure("archive: {location: 's3://acme-archive/orgmfa'}\n")

@@ -157,6 +157,8 @@ def test_key_that_is_missing_is_named_without_its_section() -> None:
         ("archive: {location: 's3://my-bucket?versionId=1'}", "archive.location", "neither a folder nor s3://"),
         ("archive: {location: 's3://my-bucket/runs#a'}", "archive.location", "neither a folder nor s3://"),
         ("archive: {location: 'S3://bucket'}", "archive.location", "neither a folder nor s3://"),
+        ("archive: {location: 's3:/bucket'}", "archive.location", "neither a folder nor s3://"),
+        ("archive: {location: 's3:bucket'}", "archive.location", "neither a folder nor s3://"),
         ("archive: {location: 'https://bucket.s3.amazonaws.com'}", "archive.location", "neither a folder nor s3://"),
         ("archive: {link: 'runs/{run_id}'}", "archive.link", "match pattern"),
         ("archive: {keep: 1y}", "archive.keep", "'1y' is not a duration"),
@@ -223,7 +225,9 @@ def test_account_id_without_quotes_is_refused(key: str, written: str) -> None:
     assert ("must stand in quotes" in told) == (written != "0o11")  # YAML 1.1 reads 0o11 as a text
 
 
-@pytest.mark.parametrize("location", ["./runs", "/var/lib/orgmfa", "runs", "s3://my-bucket", "s3://my.bucket/a/b c/"])
+@pytest.mark.parametrize(
+    "location", ["./runs", "/var/lib/orgmfa", "audit:2026", "runs-12:30", "s3://my-bucket", "s3://my.bucket/a/b c/"]
+)
 def test_archive_is_a_folder_or_a_bucket(location: str) -> None:
     assert Config.model_validate({"archive": {"location": location}}).archive.location == location
 

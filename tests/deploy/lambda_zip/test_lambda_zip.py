@@ -176,7 +176,7 @@ print(json.dumps(sorted(sys.modules)))
 
     loaded = run_alone(unpacked, script)
 
-    assert {"slack_sdk", "smart_open", "aws_lambda_powertools", "orchestrator.handler"} <= set(loaded)
+    assert {"slack_sdk", "aws_lambda_powertools", "orchestrator.handler"} <= set(loaded)
 
 
 def imports_of(path: Path) -> Iterator[tuple[str, str]]:
@@ -197,7 +197,7 @@ def imports_of(path: Path) -> Iterator[tuple[str, str]]:
 @on_linux
 @pytest.mark.parametrize("entry_point", ENTRY_POINTS)
 def test_importing_an_entry_point_loads_these_packages_and_no_other(unpacked: Path, entry_point: str) -> None:
-    """Each costs time at every cold start; slack_sdk, smart_open and powertools wait until they are needed."""
+    """Each costs time at every cold start; slack_sdk and powertools wait until they are needed."""
     script = f"""
 import {entry_point}
 files = {{name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()}}
