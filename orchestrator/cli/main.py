@@ -4,6 +4,7 @@ Data goes to standard output; logs, progress and questions to standard error. Ex
 fix, or the user declined; 2: the call or the configuration cannot be used, or nothing could start.
 """
 
+import errno
 import json
 import logging
 import os
@@ -19,6 +20,7 @@ from rich.console import Console
 from orchestrator import __version__
 from orchestrator.cli.doctor_command import doctor_command
 from orchestrator.cli.run_command import CONFIG_FILE, RunOptions, export_report, read_config, run_command, show_report
+from orchestrator.cli.streams import guard_streams, output_error
 from orchestrator.domain.config import parse_duration
 from orchestrator.domain.config_file import find_config
 from orchestrator.domain.errors import OrgmfaError
@@ -31,6 +33,7 @@ from orchestrator.wiring import make_hub
 MAX_LISTED = 30
 """How many runs `report --list` shows: each costs reading a file."""
 DECLINED = 1
+FAILED = 1
 UNUSABLE = 2
 
 Command = TypeVar("Command", bound=Callable[..., int])
@@ -270,10 +273,16 @@ def package(*, output_path: Path, architecture: str, python: str, config_path: P
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code.
 
-    A thread of an interrupted run that is still blocked in a call is not waited for.
+    A thread of an interrupted run that is still blocked in a call is not waited for. Output that could not be written
+    is told, unless its reader has gone: then the code is that of the command.
     """
+    guard_streams()
     code = run()
     sys.stdout.flush()
+    error = output_error()
+    if error is not None and error.errno != errno.EPIPE:
+        click.echo(f"orgmfa: cannot write to standard output: {error.strerror}", err=True)
+        code = code or FAILED
     sys.stderr.flush()
     if threading.active_count() > 1:
         os._exit(code)

@@ -15,6 +15,7 @@ import structlog
 from rich.console import Console
 
 from orchestrator.cli.signals import Interrupts
+from orchestrator.cli.streams import output_error
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import Config
 from orchestrator.domain.config_file import load_config
@@ -78,7 +79,8 @@ def run_command(mode: Mode, options: RunOptions) -> int:
 
                 def confirm(plan: RunReport) -> bool:
                     with progress.paused():
-                        return interrupts.ask(_show_plan(plan, options, hub.config))
+                        question = _show_plan(plan, options, hub.config)
+                        return output_error() is None and interrupts.ask(question)  # nobody agrees to a plan unseen
 
                 finished = run_once(
                     hub,

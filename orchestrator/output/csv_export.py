@@ -6,12 +6,11 @@ an apostrophe in front. Programs read the JSON of a report, which has the values
 
 import csv
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import TextIO
 
-from orchestrator.output.words import format_iso
+from orchestrator.output.words import format_iso, visible
 from orchestrator.reports.report import AccountReport, ProblemReport, RunReport, UserReport
 
 _Value = str | int | datetime | None
@@ -80,6 +79,5 @@ def _cell(value: _Value) -> str:
             return format_iso(value)
         case int():
             return str(value)
-    # Without control characters: a tab begins a formula too, and NUL ends a cell in some programs.
-    text = "".join(" " if unicodedata.category(sign) in {"Cc", "Cs", "Zl", "Zp"} else sign for sign in value)
-    return _FORMULA.sub(r"\1\2'", text)
+    # A tab begins a formula too, NUL ends a cell in some programs, and U+202E turns the rest of a line around.
+    return _FORMULA.sub(r"\1\2'", visible(value))
