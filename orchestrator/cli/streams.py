@@ -29,13 +29,11 @@ class GuardedStream:
         self._try(self._stream.flush)
 
     def _try(self, act: Callable[[], object]) -> None:
-        if self.error is not None:
-            return
         try:
             act()
         except OSError as error:
-            self.error = error
-            nowhere = os.open(os.devnull, os.O_WRONLY)  # else the buffered rest fails again when the process ends
+            self.error = self.error or error
+            nowhere = os.open(os.devnull, os.O_WRONLY)  # all that follows, and what is buffered, goes there
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
 
