@@ -18,6 +18,7 @@ import click
 from rich.console import Console
 
 from orchestrator import __version__
+from orchestrator.cli.config_command import config_command
 from orchestrator.cli.doctor_command import doctor_command
 from orchestrator.cli.run_command import CONFIG_FILE, RunOptions, export_report, read_config, run_command, show_report
 from orchestrator.cli.streams import guard_streams, output_error
@@ -210,6 +211,14 @@ def policy(*, partition: str, config_path: Path | None) -> int:
     access_keys = read_config(config_path, needs_switch=False).policy.access_keys
     click.echo(json.dumps(render_enforcement_policy(partition=partition, access_keys=access_keys), indent=2))
     return 0
+
+
+@cli.command(epilog="Example: orgmfa config --check")
+@click.option("--check", "checks", is_flag=True, help="Only check that it can be used.")
+@_options("config", "output")
+def config(*, config_path: Path | None, checks: bool, output: str) -> int:
+    """Print the configuration in force, and where each value comes from. Needs no credentials."""
+    return config_command(config_path, checks=checks, output=output)
 
 
 @cli.command(

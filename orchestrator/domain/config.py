@@ -94,6 +94,15 @@ def check_location(value: str) -> str:
     return value
 
 
+def _check_secret(value: str) -> str:
+    """Return the name or ARN of a secret. Raises ValueError for a URL, which would be the secret itself."""
+    if "://" in value:
+        raise ValueError(
+            "the name or ARN of a secret is expected, never the webhook URL itself: put that into the secret"
+        )
+    return value
+
+
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 AccountId = Annotated[str, _NO_NUMBER, StringConstraints(pattern=r"^[0-9]{12}$")]
 AccountIdOrAll = Annotated[str, _NO_NUMBER, StringConstraints(pattern=r"^([0-9]{12}|\*)$")]
@@ -198,7 +207,7 @@ class SlackConfig(_Section):
     """Where the digest goes and what it shows."""
 
     channel: str | None = None
-    secret: str | None = None
+    secret: Annotated[str, AfterValidator(_check_secret)] | None = None
     when: Literal["always", "findings"] = "always"
     mention: Annotated[str, StringConstraints(pattern=r"^(here|channel|[USW][A-Z0-9]{5,20})$")] | None = None
     users: Literal["names", "counts"] = "names"

@@ -51,6 +51,24 @@ def load_config(
         return _replaced(config, "enforcement.stop", f"{UNUSABLE}{error}")
 
 
+def find_sources(path: Path | None, environment: Mapping[str, str], *, fallback: Path | None = None) -> dict[str, str]:
+    """Return where each key of the configuration comes from: the variable, the file, or `default`.
+
+    Keys are `section.key`, or the section where it is a list. Raises ConfigError where the file cannot be read.
+    """
+    found = find_config(path, environment, fallback=fallback)
+    document = _parse(_read(found), source=str(found)) if found else {}
+    sources: dict[str, str] = {}
+    for section, field_info in Config.model_fields.items():
+        written = document.get(section)
+        for key in getattr(field_info.annotation, "model_fields", {}) or ("",):
+            variable = _variable(section, key)
+            is_written = written is not None and (not key or key in written)
+            is_given = key and environment.get(variable, "").strip()
+            sources[f"{section}.{key}".rstrip(".")] = variable if is_given else str(found) if is_written else "default"
+    return sources
+
+
 def load_file(path: Path) -> Config:
     """Return the configuration of a file alone, with its paths as written, for another machine."""
     return parse_config(_read(path), source=str(path))

@@ -152,6 +152,7 @@ def test_key_that_is_missing_is_named_without_its_section() -> None:
         ("slack: {mention: everyone}", "slack.mention", "match pattern"),
         ("slack: {attach: 1}", "slack.attach", "valid boolean"),
         ("slack: {attach: true, users: counts}", "slack", "the page of the run, which names users"),
+        ("slack: {secret: 'https://hooks.slack.com/services/T/B/X'}", "slack.secret", "never the webhook URL itself"),
         ("archive: {location: ''}", "archive.location", "at least 1 character"),
         ("archive: {location: 's3://'}", "archive.location", "neither a folder nor s3://"),
         ("archive: {location: 's3://my-bucket?versionId=1'}", "archive.location", "neither a folder nor s3://"),
