@@ -72,9 +72,9 @@ coverage: $(STAMP)  ## the tests, with the lines and branches they leave out
 	@echo "check: tests and coverage"
 	@$(PYTEST) --cov=orchestrator --cov-branch --cov-fail-under=95 $(ARGS)
 
-zip: $(STAMP)  ## the Lambda's zip: build it, and carry out a scheduled run with it alone
+zip: $(STAMP)  ## build the zip and the wheel, and run each alone: a scheduled run, the command line
 	@echo "check: zip"
-	@$(BIN)/python -m pytest -m slow $(ARGS) tests/deploy/lambda_zip/test_zip.py
+	@$(BIN)/python -m pytest -m slow $(ARGS) tests/deploy/lambda_zip/test_zip.py tests/test_installation.py
 
 e2e: $(STAMP) .cache/e2e/.installed  ## the whole of it deployed in an emulator: roles, stacks, schedule, zip, digest
 	@echo "check: e2e"
@@ -135,8 +135,8 @@ fmt: $(STAMP)  ## format the code and mend what ruff can
 lock:  ## renew requirements/ after a change of pyproject.toml; UPGRADE=1 takes newer versions
 	@test -x $(BIN)/uv || $(MAKE) --no-print-directory setup
 	@$(COMPILE) pyproject.toml --all-extras -o requirements/dev.txt
-	@$(COMPILE) pyproject.toml --extra cli --extra sandbox -c requirements/dev.txt -o requirements/cli.txt
-	@$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/lambda.txt
+	@$(COMPILE) pyproject.toml --extra sandbox -c requirements/dev.txt -o requirements/cli.txt
+	@$(COMPILE) --group lambda -c requirements/dev.txt -o requirements/lambda.txt
 	@$(COMPILE) --group zip -o requirements/zip.txt
 	@$(COMPILE) --group e2e -o requirements/e2e.txt
 	@$(COMPILE) --group browser -c requirements/dev.txt -o requirements/browser.txt

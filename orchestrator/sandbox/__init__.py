@@ -11,8 +11,6 @@ try:
     from orchestrator.sandbox.sample_organization import LARKSPUR
     from orchestrator.sandbox.sandbox import Sandbox, sandbox_config, sandbox_organization
 except ModuleNotFoundError as error:
-    raise StartError(
-        f"--sandbox needs {error.name}, which is not installed: pip install 'orgmfa[cli,sandbox]'"
-    ) from error
+    raise StartError(f"--sandbox needs {error.name}, which is not installed: pip install 'orgmfa[sandbox]'") from error
 
 __all__ = ["LARKSPUR", "Sandbox", "sandbox_config", "sandbox_organization"]

@@ -475,4 +475,4 @@ def test_missing_moto_is_named_with_the_way_to_install_it() -> None:
 
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
 
-    assert "pip install 'orgmfa[cli,sandbox]'" in json.loads(ended.stdout)
+    assert "pip install 'orgmfa[sandbox]'" in json.loads(ended.stdout)

@@ -26,7 +26,7 @@ def fetch_wheels(lock: bytes, runtime: Runtime, folder: Path) -> list[Path]:
     Not `pip install --target`: with a root for installations in pip's configuration, that leaves the target empty.
     """
     if find_spec("pip") is None:
-        raise StartError("pip is missing, which fetches the packages of the Lambda: install orgmfa[cli], or pip")
+        raise StartError("pip is missing, which fetches the packages of the Lambda: python -m ensurepip")
     requirements = folder / "requirements.txt"
     requirements.write_bytes(lock)
     target = (f"--python-version={runtime.python}", *(f"--platform={tag}" for tag in runtime.platforms))
