@@ -75,10 +75,17 @@ _OPTIONS = {
     ),
     "output": click.option(
         "--output",
+        type=click.Choice(["table", "json", "jsonl"]),
+        default="table",
+        show_default=True,
+        help="json: one report on standard output and nothing else; jsonl: its accounts, one a line.",
+    ),
+    "output-of-checks": click.option(
+        "--output",
         type=click.Choice(["table", "json"]),
         default="table",
         show_default=True,
-        help="json: one report on standard output and nothing else.",
+        help="json: what is found, on standard output, and nothing else.",
     ),
     "account": click.option(
         "--account",
@@ -185,19 +192,19 @@ def report(*, run_id: str, list_runs: bool, config_path: Path | None, output: st
         export_report(archive, run_id, config, html_path=given["html_path"], csv_path=given["csv_path"])
     elif not list_runs:
         show_report(archive.load(run_id), config, shown, output=output)
-    elif output == "json":
+    elif output != "table":
         runs = [
             {"run_id": run.run_id, "finished_at": f"{run.finished_at:%Y-%m-%dT%H:%M:%SZ}"}
             for run in archive.list_runs()
         ]
-        click.echo(json.dumps(runs, indent=2))
+        click.echo(json.dumps(runs, indent=2) if output == "json" else "\n".join(map(json.dumps, runs)))
     else:
         print_runs(list(archive.heads(MAX_LISTED)), Console(), more=max(0, len(archive.list_runs()) - MAX_LISTED))
     return 0
 
 
 @cli.command(epilog="Example: orgmfa doctor --account 111122223333")
-@_options("config", "output", "account", "ou", "sandbox", "verbose")
+@_options("config", "output-of-checks", "account", "ou", "sandbox", "verbose")
 def doctor(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Check what a run needs, and say what to do about it. Changes nothing in any account."""
     return doctor_command(RunOptions(**given))
@@ -215,7 +222,7 @@ def policy(*, partition: str, config_path: Path | None) -> int:
 
 @cli.command(epilog="Example: orgmfa config --check")
 @click.option("--check", "checks", is_flag=True, help="Only check that it can be used.")
-@_options("config", "output")
+@_options("config", "output-of-checks")
 def config(*, config_path: Path | None, checks: bool, output: str) -> int:
     """Print the configuration in force, and where each value comes from. Needs no credentials."""
     return config_command(config_path, checks=checks, output=output)

@@ -29,7 +29,7 @@ from orchestrator.output.terminal import ProgressView, Shown, print_report
 from orchestrator.pipeline.context import Finished
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport, exit_code
-from orchestrator.reports.serialization import write_indented
+from orchestrator.reports.serialization import write_accounts, write_indented
 from orchestrator.wiring import Hub, make_hub, make_run_id, run_once
 
 CONFIG_FILE = Path("config.yaml")
@@ -97,7 +97,7 @@ def _show(finished: Finished, options: RunOptions, config: Config, *, mode: Mode
     """Print the result of a run on standard output, and return the exit code."""
     if finished.was_declined:
         click.echo("Nothing was written.", err=True)
-        if options.output == "json":
+        if options.output != "table":
             show_report(finished.report, config, Shown(), output=options.output)
         return 1
     show_report(finished.report, config, _shown(options, address=finished.address), output=options.output)
@@ -107,9 +107,9 @@ def _show(finished: Finished, options: RunOptions, config: Config, *, mode: Mode
 
 
 def show_report(report: RunReport, config: Config, shown: Shown, *, output: str) -> None:
-    """Print a report on standard output, as a table or as JSON."""
-    if output == "json":
-        for text in write_indented(report):
+    """Print a report on standard output, as a table, as JSON, or with one account a line."""
+    if output != "table":
+        for text in write_indented(report) if output == "json" else write_accounts(report):
             click.echo(text, nl=False)
         return
     _print_report(report, config, shown, console=Console())
@@ -207,7 +207,7 @@ def _sandboxed(config: Config, options: RunOptions) -> Config:
 
 def _show_plan(plan: RunReport, options: RunOptions, config: Config) -> str:
     """Print the plan and return the question whether to carry it out."""
-    _print_report(plan, config, _shown(options), console=Console(stderr=options.output == "json"))
+    _print_report(plan, config, _shown(options), console=Console(stderr=options.output != "table"))
     accounts = sum(any(user.outcome is Outcome.PLANNED for user in account.users) for account in plan.accounts)
     verb = "Release" if plan.mode is Mode.RELEASE else "Enforce MFA on"
     plans_only = plan.mode is Mode.APPLY and config.enforcement.mode is Mode.PLAN

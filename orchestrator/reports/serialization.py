@@ -1,5 +1,6 @@
 """Writes a report as JSON, one account at a time, so that its text is never whole in memory. Pure."""
 
+import json
 from collections.abc import Iterator
 
 from orchestrator.reports.report import RunReport, pack_accounts
@@ -29,6 +30,13 @@ def write_indented(report: RunReport) -> Iterator[str]:
         yield separator + account.model_dump_json(indent=2).replace("\n", "\n    ")
         separator = ",\n    "
     yield "\n  ]\n}\n"
+
+
+def write_accounts(report: RunReport) -> Iterator[str]:
+    """Yield the accounts of a report as JSON, one a line, each with the ID and the mode of the run in front."""
+    run = json.dumps({"run_id": report.run_id, "mode": report.mode.value}, separators=(",", ":")).removesuffix("}")
+    for text in report.accounts.texts():
+        yield f"{run},{text.decode().removeprefix('{')}\n"
 
 
 def _head(report: RunReport) -> RunReport:

@@ -193,6 +193,18 @@ def test_json_is_one_report_on_stdout_and_nothing_else(cli: Cli, sample: Sample)
     assert "account_inspected" in done.stderr
 
 
+def test_jsonl_is_one_account_a_line_with_its_run(cli: Cli, sample: Sample) -> None:
+    plan = [json.loads(line) for line in cli("plan", "--output", "jsonl").stdout.splitlines()]
+    archived = [json.loads(line) for line in cli("report", "--output", "jsonl").stdout.splitlines()]
+    report = json.loads(cli("report", "--json").stdout)
+
+    assert plan == archived == [{"run_id": report["run_id"], "mode": "plan", **each} for each in report["accounts"]]
+    assert len(plan) == 4
+    assert cli("report", "--list", "--output", "jsonl").stdout.splitlines() == [
+        json.dumps(each) for each in json.loads(cli("report", "--list", "--json").stdout)
+    ]
+
+
 def test_report_shows_the_newest_run_and_lists_them(cli: Cli, sample: Sample) -> None:
     _, run = cli.report("plan")
 
