@@ -3,7 +3,7 @@
 import pytest
 
 from tests.builders import make_user
-from tests.pipeline.days import Days
+from tests.pipeline.days import ENGINES, Days
 from tests.pipeline.stage import Stage
 
 
@@ -12,10 +12,10 @@ def stage() -> Stage:
     return Stage()
 
 
-@pytest.fixture
-def days() -> Days:
-    """Two accounts: `payments` with alice (no MFA) and bob (MFA), `search` with carol (no MFA)."""
-    days = Days()
+@pytest.fixture(params=ENGINES)
+def days(request: pytest.FixtureRequest) -> Days:
+    """Two accounts: `payments` with alice (no MFA) and bob (MFA), `search` with carol (no MFA); on either engine."""
+    days = Days(engine=request.param)
     days.aws.add(make_user("alice"), make_user("bob", has_mfa=True))
     days.aws.add(make_user("carol"))
     return days

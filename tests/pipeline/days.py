@@ -1,9 +1,9 @@
 """Runs in a row against an organization in memory, and what is read from their reports."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from orchestrator.aws.file_store import StoredFile
 from orchestrator.concurrency.cancellation import Cancellation
@@ -12,6 +12,10 @@ from orchestrator.domain.config import Config
 from orchestrator.domain.errors import AssumeRoleDenied
 from orchestrator.domain.model import MfaDevice, Mode
 from orchestrator.output.slack.channel import SlackChannel
+from orchestrator.pipeline.context import RunContext
+from orchestrator.pipeline.distributed.merge import merge
+from orchestrator.pipeline.distributed.state import MANIFEST, RunState
+from orchestrator.pipeline.distributed.steps import apply_batch, gate_plans, list_batches, plan_batch
 from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import Changes, RunReport
@@ -19,6 +23,8 @@ from tests.builders import NOW, days_ago, make_request
 from tests.fakes import FakeAws, FakeSlackClient, MemoryStore, fail, make_context
 from tests.pipeline.stage import user_of
 
+Engine = Literal["one", "steps"]
+ENGINES: tuple[Engine, ...] = ("one", "steps")
 PAYMENTS, SEARCH, LAB = "000000000001", "000000000002", "000000000003"
 FIDO = MfaDevice("fido", days_ago(-1.5))
 
@@ -48,28 +54,44 @@ class Days:
     cancellation: Cancellation = field(default_factory=Cancellation)
     answers: bool = True
     runs: int = 0
+    engine: Engine = "one"
 
     def play(
-        self, day: float, mode: str = "apply", config: Config | None = None, *, stop: bool = False, **request: Any
+        self,
+        day: float,
+        mode: str = "apply",
+        config: Config | None = None,
+        *,
+        stop: bool | Callable[[], bool] = False,
+        **request: Any,
     ) -> RunReport:
+        """Carry out a run; in steps unless it releases, is narrowed or asks, which no run in steps does."""
         self.runs += 1
         now = self.store.written_at = NOW + timedelta(days=day)
         config = config or Config()
-        archive = RunArchive(self.store, config.archive.keep)
         self.aws.asked_at = now
-        context = make_context(
-            self.aws,
-            request=make_request(mode=Mode(mode), run_id=f"run-{self.runs:02}", started_at=now, **request),
-            config=config,
-            rules=Rules(config, archive.released_until(now)),
-            now=lambda: now,
-            stop_reason=lambda: "because" if stop else None,
-            cancellation=self.cancellation,
-            archive=archive,
-            notifiers=(SlackChannel(self.slack, config),),
-            confirm=lambda _: self.answers,
-        )
-        return run(context).report
+        asked = make_request(mode=Mode(mode), run_id=f"run-{self.runs:02}", started_at=now, **request)
+        is_stopped = stop if callable(stop) else lambda: stop
+
+        def make() -> RunContext:
+            """Return a context with nothing in it from another step."""
+            archive = RunArchive(self.store, config.archive.keep)
+            return make_context(
+                self.aws,
+                request=asked,
+                config=config,
+                rules=Rules(config, archive.released_until(now)),
+                now=lambda: now,
+                stop_reason=lambda: "because" if is_stopped() else None,
+                cancellation=self.cancellation,
+                archive=archive,
+                notifiers=(SlackChannel(self.slack, config),),
+                confirm=lambda _: self.answers,
+            )
+
+        if self.engine == "one" or asked.mode is Mode.RELEASE or asked.is_narrowed or not self.answers:
+            return run(make()).report
+        return run_in_steps(make, RunState(self.store, asked.run_id))
 
     def change(self, account_id: str, name: str, **changes: Any) -> None:
         """Have a user be otherwise from now on."""
@@ -88,6 +110,17 @@ class Days:
     def archived(self) -> RunReport:
         """Return the report of the last run as the archive has it."""
         return RunArchive(self.store, timedelta(days=400)).load(f"run-{self.runs:02}")
+
+
+def run_in_steps(make: Callable[[], RunContext], state: RunState, *, batch_size: int = 1) -> RunReport:
+    """Return the report of a run in steps, each with a context of its own, as the state machine carries it out."""
+    list_batches(make(), state, batch_size=batch_size, max_changes=None)
+    manifest = state.read(MANIFEST)
+    for number in range(len(manifest.sizes)):
+        plan_batch(number, make(), state)
+    for number in gate_plans(manifest, make(), state):
+        apply_batch(number, make(), state)
+    return merge(manifest, make(), state).report
 
 
 def told(report: RunReport) -> dict[str, list[str]]:
