@@ -20,7 +20,16 @@ from rich.console import Console
 from orchestrator import __version__
 from orchestrator.cli.config_command import config_command
 from orchestrator.cli.doctor_command import doctor_command
-from orchestrator.cli.run_command import CONFIG_FILE, RunOptions, export_report, read_config, run_command, show_report
+from orchestrator.cli.run_command import (
+    CONFIG_FILE,
+    RunOptions,
+    export_report,
+    load_report,
+    open_archive,
+    read_config,
+    run_command,
+    show_report,
+)
 from orchestrator.cli.streams import guard_streams, output_error
 from orchestrator.domain.config import parse_duration
 from orchestrator.domain.config_file import find_config
@@ -29,7 +38,6 @@ from orchestrator.domain.model import Mode
 from orchestrator.domain.policy_document import render_enforcement_policy
 from orchestrator.logs import configure_logs
 from orchestrator.output.terminal import Shown, print_runs
-from orchestrator.wiring import make_hub
 
 MAX_LISTED = 30
 """How many runs `report --list` shows: each costs reading a file."""
@@ -122,6 +130,7 @@ _OPTIONS = {
         "--sandbox", is_flag=True, help="Use an embedded organization: no AWS account, no Slack, no network."
     ),
     "all": click.option("--all", "every_row", is_flag=True, help="Show every account, cause and user in the table."),
+    "quiet": click.option("-q", "--quiet", is_flag=True, help="Show what is to fix and what was done, a line each."),
     "verbose": click.option(
         "-v", "--verbose", is_flag=True, help="Log every account and every change; show AWS's messages whole."
     ),
@@ -149,7 +158,7 @@ def cli() -> None:
 
 
 @cli.command(epilog="Example: orgmfa plan --ou ou-abcd-11112222 --output json")
-@_options("config", "output", "account", "ou", "max-changes", "digest", "sandbox", "all", "verbose")
+@_options("config", "output", "account", "ou", "max-changes", "digest", "sandbox", "all", "quiet", "verbose")
 def plan(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Show what a run would do. Writes nothing in any account."""
     return run_command(Mode.PLAN, RunOptions(**given))
@@ -159,7 +168,7 @@ def plan(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     short_help="Show the plan, ask, and enforce MFA.",
     epilog="Example: orgmfa apply --account 111122223333 --max-changes 5",
 )
-@_options("config", "output", "account", "ou", "max-changes", "yes", "no-digest", "sandbox", "all", "verbose")
+@_options("config", "output", "account", "ou", "max-changes", "yes", "no-digest", "sandbox", "all", "quiet", "verbose")
 def apply(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Enforce MFA on the users whom the plan names, after showing it and asking."""
     return run_command(Mode.APPLY, RunOptions(**given))
@@ -169,29 +178,28 @@ def apply(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     short_help="Take EnforceMFA off users again.",
     epilog="Example: orgmfa release --account 111122223333 --user alice --for 2d",
 )
-@_options("config", "output", "account", "ou", "user", "for", "yes", "no-digest", "sandbox", "all", "verbose")
+@_options("config", "output", "account", "ou", "user", "for", "yes", "no-digest", "sandbox", "all", "quiet", "verbose")
 def release(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Take EnforceMFA off users again: detach the policy, remove from the group; nothing else."""
     return run_command(Mode.RELEASE, RunOptions(**given))
 
 
 @cli.command(epilog="Example: orgmfa report latest --output json")
-@click.argument("run_id", default="latest", metavar="[RUN_ID|latest]")
+@click.argument("run_id", default="latest", metavar="[RUN_ID|latest|FILE]")
 @click.option("--list", "list_runs", is_flag=True, help="List the runs in the archive instead.")
 @click.option("--html", "html_path", metavar="FILE", type=click.Path(path_type=Path), help="Write its page instead.")
 @click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write a row a user instead.")
 @click.option("--json", "output", flag_value="json", help="The same as --output json.")
-@_options("config", "output", "all", "verbose")
-def report(*, run_id: str, list_runs: bool, config_path: Path | None, output: str, **given: Any) -> int:  # noqa: ANN401 - the options above, by name
-    """Show an archived run, the newest finished one by default."""
+@_options("config", "output", "sandbox", "all", "quiet", "verbose")
+def report(*, run_id: str, list_runs: bool, output: str, **given: Any) -> int:  # noqa: ANN401 - the options above, by name
+    """Show an archived run, the newest finished one by default; or the report in a file."""
     configure_logs(as_json=False, level=logging.WARNING)
-    config = read_config(config_path, needs_switch=False)
-    archive = make_hub(config, os.environ).archive
-    shown = Shown(every_row=given["every_row"], whole_texts=given["verbose"])
+    config, archive = open_archive(given["config_path"], sandbox=given["sandbox"])
+    shown = Shown(every_row=given["every_row"], whole_texts=given["verbose"], brief=given["quiet"])
     if given["html_path"] or given["csv_path"]:
         export_report(archive, run_id, config, html_path=given["html_path"], csv_path=given["csv_path"])
     elif not list_runs:
-        show_report(archive.load(run_id), config, shown, output=output)
+        show_report(load_report(archive, run_id), config, shown, output=output)
     elif output != "table":
         runs = [
             {"run_id": run.run_id, "finished_at": f"{run.finished_at:%Y-%m-%dT%H:%M:%SZ}"}

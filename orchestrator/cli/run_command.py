@@ -20,7 +20,7 @@ from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import Config
 from orchestrator.domain.config_file import load_config
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.model import Mode, Outcome, RunRequest, Trigger
+from orchestrator.domain.model import Mode, Outcome, RunRequest, Trigger, Via
 from orchestrator.logs import configure_logs
 from orchestrator.output.csv_export import write_csv
 from orchestrator.output.exemption_notices import exemption_notes
@@ -29,8 +29,9 @@ from orchestrator.output.terminal import ProgressView, Shown, print_report
 from orchestrator.pipeline.context import Finished
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport, exit_code
+from orchestrator.reports.run_files import read_file
 from orchestrator.reports.serialization import write_accounts, write_indented
-from orchestrator.wiring import Hub, make_hub, make_run_id, run_once
+from orchestrator.wiring import Hub, make_hub, make_run_id, run_once, utc_now
 
 CONFIG_FILE = Path("config.yaml")
 
@@ -46,6 +47,7 @@ class RunOptions:
     sandbox: bool
     verbose: bool
     every_row: bool = False
+    quiet: bool = False
     max_changes: int | Literal["none"] | None = None
     yes: bool = False
     send_digest: bool = False
@@ -102,7 +104,7 @@ def _show(finished: Finished, options: RunOptions, config: Config, *, mode: Mode
         return 1
     show_report(finished.report, config, _shown(options, address=finished.address), output=options.output)
     if options.sandbox and options.output == "table" and mode is not Mode.PLAN:
-        _show_digest(finished.report, config)
+        _keep_digest(finished.report, config)
     return exit_code(finished.report)
 
 
@@ -125,9 +127,30 @@ def _shown(options: RunOptions, *, address: str | None = None) -> Shown:
     return Shown(
         every_row=options.every_row,
         whole_texts=options.verbose,
+        brief=options.quiet,
         address=address,
         options=" --sandbox" if options.sandbox else "",
     )
+
+
+def open_archive(config_path: Path | None, *, sandbox: bool) -> tuple[Config, RunArchive]:
+    """Return the configuration and the archive whose runs are shown; those of the sandbox need no AWS."""
+    if not sandbox:
+        config = read_config(config_path, needs_switch=False)
+        return config, make_hub(config, os.environ).archive
+    from orchestrator.sandbox import sandbox_config  # noqa: PLC0415 - as in open_hub
+
+    config = sandbox_config(utc_now())
+    return config, make_hub(config, os.environ).archive
+
+
+def load_report(archive: RunArchive, named: str) -> RunReport:
+    """Return the report of a run by its ID, `latest`, or the file or address that the run printed.
+
+    Raises ConfigError where there is none, ArchiveError where it cannot be read.
+    """
+    path = Path(named)
+    return read_file(path) if path.is_file() else archive.load(path.name.removesuffix(".json.gz"))
 
 
 def export_report(
@@ -139,7 +162,7 @@ def export_report(
     """
     from orchestrator.output.html import MAX_RUNS, render_page, trend_point  # noqa: PLC0415 - for this option alone
 
-    report = archive.load(run_id)
+    report = load_report(archive, run_id)
     if html_path is not None:
         trend = [trend_point(run) for run in archive.trend(report.organization_id, most=MAX_RUNS)]
         earlier = [point for point in trend if point.run_id != report.run_id]
@@ -192,8 +215,18 @@ def open_hub(options: RunOptions, *, needs_switch: bool = True) -> Iterator[Hub]
     from orchestrator.sandbox import sandbox_organization  # noqa: PLC0415 - moto is an extra, and slow to import
 
     with sandbox_organization() as sandbox:
-        config = _sandboxed(sandbox.config, options)
-        yield make_hub(config, os.environ, prepare=sandbox.prepare).with_max_changes(options.max_changes)
+        hub = make_hub(_sandboxed(sandbox.config, options), os.environ, prepare=sandbox.prepare)
+        sandbox.resume(_done_so_far(hub.archive))
+        yield hub.with_max_changes(options.max_changes)
+
+
+def _done_so_far(archive: RunArchive) -> Iterator[tuple[str, str, Via | None]]:
+    """Yield whom the runs in the archive enforced or released, the oldest run first."""
+    for run in reversed(archive.list_runs()):
+        for account in archive.load(run.run_id).accounts:
+            for user in account.users:
+                if user.outcome in {Outcome.ENFORCED, Outcome.RELEASED}:
+                    yield account.id, user.name, user.via if user.outcome is Outcome.ENFORCED else None
 
 
 def _sandboxed(config: Config, options: RunOptions) -> Config:
@@ -215,13 +248,14 @@ def _show_plan(plan: RunReport, options: RunOptions, config: Config) -> str:
     return f"{verb} {plan.totals.planned} users in {accounts} accounts?{note}"
 
 
-def _show_digest(report: RunReport, config: Config) -> None:
-    """Print the digest as Slack would show it: the sandbox sends none."""
+def _keep_digest(report: RunReport, config: Config) -> None:
+    """Write the digest as Slack would show it to a file beside the runs: the sandbox sends none."""
     digest = render_digest(
         report,
         config.slack,
         notes=exemption_notes(config.exemptions, report, report.finished_at),
         blocks_access_keys=config.policy.blocks_access_keys,
     )
-    click.echo("\nThe Slack digest of this run (the sandbox sends none):\n")
-    click.echo(render_text(digest))
+    path = Path(config.archive.location, "digest.txt")
+    path.write_text(f"{render_text(digest)}\n", encoding="utf-8")
+    click.echo(f"Digest: {path} (what Slack would show; the sandbox sends nothing)")

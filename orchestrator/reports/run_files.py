@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import structlog
 
-from orchestrator.domain.errors import ArchiveError, BrokenRun, FileTooLarge
+from orchestrator.domain.errors import ArchiveError, BrokenRun, ConfigError, FileTooLarge
 from orchestrator.reports.bounded import unpack_lines
 from orchestrator.reports.report import RunReport, pack_accounts
 from orchestrator.reports.stored_run import StoredRun, read_head, read_past, read_report
@@ -120,6 +121,19 @@ class Runs:
             return parse(unpack_lines(self._store.read(run.name)))
         except (ValueError, FileTooLarge) as error:
             raise BrokenRun(f"the archive: {self._store.address(run.name)} is broken or no run of orgmfa") from error
+
+
+def read_file(path: Path) -> RunReport:
+    """Return the report in a file, as the archive or `--output json` writes it. Raises ConfigError for any other."""
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            return read_report(unpack_lines(content))
+        return RunReport.model_validate_json(content)
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is no report of orgmfa: give the JSON that a run wrote") from error
 
 
 def _report(run: ArchivedRun, error: ArchiveError) -> None:

@@ -1,12 +1,13 @@
 """Opens the embedded organization: moto in this process, made-up credentials, a configuration that fits."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from moto import mock_aws
+from moto.iam.models import iam_backends
 
 from orchestrator.domain.config import (
     ArchiveConfig,
@@ -16,6 +17,8 @@ from orchestrator.domain.config import (
     Exemption,
     LimitsConfig,
 )
+from orchestrator.domain.model import Via
+from orchestrator.sandbox.iam_fixtures import PARTITION
 from orchestrator.sandbox.moto_patches import Sessions, inject
 from orchestrator.sandbox.organization_fixtures import build_organization
 from orchestrator.sandbox.sample_organization import LARKSPUR, MOBILE_DEVELOPMENT, SECURITY_TOOLING
@@ -46,6 +49,26 @@ class Sandbox:
         """Add to these sessions what moto lacks; clients made from them afterwards have it."""
         accounts = {account.id: account for account in self.organization.all_accounts()}
         inject(clients, accounts, self.now)
+
+    def resume(self, done: Iterable[tuple[str, str, Via | None]]) -> None:
+        """Bring users to where earlier runs left them: account ID, name, and how each was enforced, None for released.
+
+        The oldest comes first.
+        """
+        policy = self.config.policy
+        for account_id, name, via in done:
+            backend = iam_backends[account_id][PARTITION]
+            if name not in backend.users:
+                continue
+            arn = f"arn:{PARTITION}:iam::{account_id}:policy{policy.path}{policy.name}"
+            if arn in backend.users[name].managed_policies:
+                backend.detach_user_policy(arn, name)
+            if backend.users[name] in backend.groups[policy.group].users:
+                backend.remove_user_from_group(policy.group, name)
+            if via is Via.USER:
+                backend.attach_user_policy(arn, name)
+            elif via is Via.GROUP:
+                backend.add_user_to_group(policy.group, name)
 
 
 @contextmanager

@@ -456,4 +456,66 @@ def test_demonstration_ends_in_zero_and_says_what_is_next(cli: Cli) -> None:
     assert done.returncode == 0, done.stderr
     assert "as it should be" in done.stdout
     assert "orgmfa plan" in done.stdout
-    assert "The Slack digest" in done.stdout
+    assert len(done.stdout.splitlines()) <= 40
+    assert "Tidewater Legacy" in (cli.folder / "orgmfa-sandbox-runs" / "digest.txt").read_text(encoding="utf-8")
+
+
+def test_second_run_in_the_sandbox_finds_what_the_first_one_left(cli: Cli) -> None:
+    first = RunReport.model_validate_json(cli.process("apply", "--sandbox", "--yes", "--output", "json").stdout)
+    freed = cli.process("release", "--sandbox", "--yes", "--user", "tom.becker", "--for", "1d")
+    second = RunReport.model_validate_json(cli.process("apply", "--sandbox", "--yes", "--output", "json").stdout)
+
+    before, after = outcomes(first), outcomes(second)
+    enforced = {name for name, outcome in before.items() if outcome == "enforced"}
+    assert freed.returncode == 1, "two accounts cannot be entered"
+    assert {name: after[name] for name in enforced} == dict.fromkeys(enforced, "already_enforced") | {
+        "tom.becker": "in_grace"
+    }
+    assert second.totals.enforced == 0
+    assert second.changes is not None
+    assert second.changes.enforcement_undone == ()
+
+
+def test_report_takes_the_sandbox_and_the_file_that_a_run_printed(cli: Cli) -> None:
+    printed = cli.process("plan", "--sandbox").stdout
+    file = next(line for line in printed.splitlines() if line.startswith("Report:")).split()[1]
+
+    of_file, of_sandbox = cli("report", file, "--json"), cli("report", "--sandbox", "--json")
+    (cli.folder / "plan.json").write_text(of_file.stdout, encoding="utf-8")
+
+    assert of_file.returncode == of_sandbox.returncode == 0
+    assert of_file.stdout == of_sandbox.stdout == cli("report", "plan.json", "--json").stdout
+    assert json.loads(of_file.stdout)["run_id"] in file
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\x1f\x8b", b"[1, 2]", b"no json"])
+@pytest.mark.parametrize("name", ["report.json", "report.json.gz"])
+def test_file_that_is_no_report_is_refused(cli: Cli, name: str, content: bytes) -> None:
+    (cli.folder / name).write_bytes(content)
+
+    done = cli("report", name)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert name in done.stderr
+
+
+def test_report_is_found_by_the_address_in_a_bucket(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+    aws.client("s3").create_bucket(Bucket="reports")
+    cli.configure("archive: {location: s3://reports/orgmfa}\n")
+    printed = cli("plan").stdout
+    address = next(line for line in printed.splitlines() if line.startswith("Report:")).split()[1]
+
+    assert address.startswith("s3://reports/orgmfa/")
+    assert json.loads(cli("report", address, "--json").stdout)["run_id"] in address
+
+
+def test_quiet_is_a_line_for_each_cause_and_outcome(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+    aws.missing_roles.add((sample.search, "orgmfa-member"))
+
+    done = cli("plan", "--quiet", COLUMNS="160")
+
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line.startswith("to fix: 1 account failed")]
+    assert "would be enforced: alice (acme-payments)" in lines
+    assert "Remedy" not in done.stdout
+    assert len(lines) <= 12

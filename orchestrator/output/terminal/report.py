@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from orchestrator.domain.model import Mode
-from orchestrator.domain.outcomes import Tone
+from orchestrator.domain.outcomes import OutcomeGroup, Tone, label_of, outcomes_of
 from orchestrator.output.causes import Cause, Member, Subject, format_cause
 from orchestrator.output.change_summary import ChangeGroup, account_of, describe_changed_user
 from orchestrator.output.story import Story, tell_story
@@ -42,12 +42,14 @@ MAX_TEXT = 200
 class Shown:
     """How much of a report is shown, and the commands that it names.
 
-    `every_row` lists all accounts, causes and names; `whole_texts` shows AWS's messages as they came. `address` is
+    `every_row` lists all accounts, causes and names; `whole_texts` shows AWS's messages as they came; `brief` is a line
+    for each cause and for what was done. `address` is
     where the report is archived: without one no command is named. `options` are those that such a command needs.
     """
 
     every_row: bool = False
     whole_texts: bool = False
+    brief: bool = False
     address: str | None = None
     options: str = ""
 
@@ -71,6 +73,9 @@ def print_report(
     bottom = [*_changes(story, shown, width), *_summary(story, width)]
     view = View(story, console, blocks_access_keys, shown.every_row)
     with console.use_theme(make_theme(console)), tidy(console):
+        if shown.brief:
+            print_lines(chain(_head(story, width), _in_brief(story, shown, width), _last_lines(story, shown)), console)
+            return
         table, listed, total = make_table(view, max(MIN_TABLE_LINES, MAX_LINES - len(top) - len(bottom) - 6))
         print_lines(top, console)
         if listed:
@@ -121,6 +126,27 @@ def _to_fix(story: Story, shown: Shown, width: int) -> Iterator[Text]:
     if len(story.causes) > most:
         others = story.causes[most:]
         yield from make_lines(f"and {count(len(others), 'more cause')}: {_every_row(story, shown)}", width, by=2)
+    yield Text()
+
+
+def _in_brief(story: Story, shown: Shown, width: int) -> Iterator[Text]:
+    """Yield a line for each cause, and one for each outcome that changes something."""
+    most = shown.most(MAX_CAUSES)
+    for cause in story.causes[:most]:
+        yield from make_lines(
+            f"to fix: {format_cause(cause, plain(cause.code))}: {_members(cause.members, shown)}", width
+        )
+    if len(story.causes) > most:
+        yield from make_lines(f"to fix: {count(len(story.causes) - most, 'more cause')}", width)
+    for outcome in outcomes_of(OutcomeGroup.CHANGED):
+        names = [
+            f"{plain(user.name)} ({title_of(account)})"
+            for account in story.accounts
+            for user in account.users
+            if user.outcome is outcome
+        ]
+        if names:
+            yield from make_lines(f"{label_of(outcome, story.report.mode)}: {some_of(names, most)}", width)
     yield Text()
 
 
@@ -188,15 +214,15 @@ def _last_lines(story: Story, shown: Shown) -> Iterator[Text]:
     if shown.address is None:
         return
     yield Text(f"Report: {plain(shown.address)}")
-    if not shown.options:
-        yield Text(f"Page:   orgmfa report {plain(story.report.run_id)} --html orgmfa.html")
+    yield Text(f"Page:   orgmfa report {plain(story.report.run_id)}{shown.options} --html orgmfa.html")
     if next_step := _next_step(story, shown.options):
         yield Text(f"Next:   {next_step}")
 
 
 def _every_row(story: Story, shown: Shown) -> str:
-    is_archived = shown.address is not None and not shown.options
-    return f"orgmfa report {plain(story.report.run_id)} --all" if is_archived else "--all lists them"
+    if shown.address is None:
+        return "--all lists them"
+    return f"orgmfa report {plain(story.report.run_id)}{shown.options} --all"
 
 
 def _next_step(story: Story, options: str) -> str:

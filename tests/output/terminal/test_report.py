@@ -77,7 +77,7 @@ def test_next_step_is_named_where_there_is_one(report: RunReport, step: str | No
 
     assert ("Next:" in text) == (step is not None)
     assert (step or "") in text
-    assert "Page:" not in text
+    assert "--sandbox --html" in text
 
 
 def test_run_that_its_limit_held_says_first_that_nothing_was_written() -> None:
