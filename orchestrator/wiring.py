@@ -67,6 +67,10 @@ class Hub:
         limits = self.config.limits.with_max_changes(None if max_changes == "none" else max_changes)
         return replace(self, config=self.config.model_copy(update={"limits": limits}))
 
+    def narrowed(self, mode: Mode | None, max_changes: int | Literal["none"] | None) -> "Hub":
+        """Return this hub with the narrower of its configuration, and of mode and limit that a run was asked for."""
+        return replace(self, config=self.config.narrowed(mode, max_changes))
+
     @property
     def store(self) -> Store:
         """The files of the archive that the configuration names."""

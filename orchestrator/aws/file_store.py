@@ -11,7 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,6 +115,11 @@ class FolderStore(_Store):
                 self.write(name, content)
                 return True
 
+    def age(self, name: str) -> timedelta:
+        """Return how long ago a file was written, by the clock of the file system."""
+        with self._explained("read", name), self._finished(name, b"") as (new, path):
+            return timedelta(seconds=new.stat().st_mtime - path.stat().st_mtime)
+
     def list_files(self, prefix: str) -> Iterator[StoredFile]:
         """Yield the files under a prefix, a name that ends in `/`, without temporary ones."""
         with self._explained("list", prefix):
@@ -212,6 +218,13 @@ class BucketStore(_Store):
             except AlreadyExists:
                 return self.read(name) == content
             return True
+
+    def age(self, name: str) -> timedelta:
+        """Return how long ago a file was written, by the clock of S3: the date of the answer is the present moment."""
+        with self._explained("read", name), translated():
+            found = self._client.head_object(Bucket=self._bucket, Key=self._key(name))
+            headers = found["ResponseMetadata"]["HTTPHeaders"]
+            return parsedate_to_datetime(headers.get("date", "")) - found["LastModified"]
 
     def list_files(self, prefix: str) -> Iterator[StoredFile]:
         """Yield the files under a prefix, a name that ends in `/`."""

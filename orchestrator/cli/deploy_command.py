@@ -20,7 +20,7 @@ from orchestrator.deploy.context import DeployContext
 from orchestrator.deploy.function_code import Artifact, build_code, read_code, read_packed_config
 from orchestrator.deploy.messages import DeploymentFailed, Interrupted, explain_refusal
 from orchestrator.deploy.next_steps import format_leftovers, format_next_steps
-from orchestrator.deploy.parameters import configured_values, parse_given
+from orchestrator.deploy.parameters import configured_values, first_values, parse_given
 from orchestrator.deploy.rollout import Rollout
 from orchestrator.deploy.teardown import Inventory, take_down
 from orchestrator.deploy.templates import CENTRAL, STACKS, read_template
@@ -91,7 +91,7 @@ class DeployCommand:
         rollout = Rollout(
             context=context,
             given=given,
-            known=context.place.known().with_values(**configured_values(packed)),
+            known=context.place.known().with_values(**configured_values(packed)).or_at_first(first_values(packed)),
             make_code=lambda architecture, python: self._make_code(architecture, python, source),
             confirm=self._confirm_changes,
         )

@@ -43,6 +43,10 @@ class Known:
         """Return a copy with more values that are always set."""
         return Known({**self.always, **values}, self.at_first)
 
+    def or_at_first(self, values: Mapping[str, str]) -> "Known":
+        """Return a copy with more values for a stack that has none yet."""
+        return Known(self.always, {**self.at_first, **values})
+
 
 def parse_given(texts: Iterable[str], templates: Sequence[Template], config: Config) -> GivenValues:
     """Return the values of `--parameter`; a plain name means every stack that has such a parameter.
@@ -74,6 +78,12 @@ def configured_values(config: Config) -> dict[str, str]:
     """Return the parameter values that the configuration decides."""
     values: dict[str, str] = {name: attrgetter(key)(config) for name, key in _FROM_CONFIGURATION.items()}
     return values | {"AllowPolicyManagement": str(config.policy.managed_by == "orchestrator").lower()}
+
+
+def first_values(config: Config) -> dict[str, str]:
+    """Return the parameter values that begin as the configuration has them, so that a deployment widens nothing."""
+    limit = config.limits.max_changes_per_run
+    return {} if limit is None else {"MaxChanges": str(limit)}
 
 
 def choose_values(

@@ -193,8 +193,18 @@ class LimitsConfig(_Section):
     hold_keys_used_within: Duration = timedelta(days=90)
 
     def with_max_changes(self, max_changes: int | None) -> Self:
-        """Return these limits with both counts replaced, as `--max-changes` and an event ask for one run."""
+        """Return these limits with both counts replaced, as `--max-changes` asks for one run."""
         return self.model_copy(update={"max_changes_per_account": max_changes, "max_changes_per_run": max_changes})
+
+    def lowered(self, most: int) -> Self:
+        """Return these limits with both counts no larger than `most`, as an event asks for one run."""
+        counts = {
+            "max_changes_per_account": self.max_changes_per_account,
+            "max_changes_per_run": self.max_changes_per_run,
+        }
+        return self.model_copy(
+            update={name: most if count is None else min(count, most) for name, count in counts.items()}
+        )
 
 
 class ConcurrencyConfig(_Section):
@@ -249,3 +259,12 @@ class Config(_Section):
     slack: SlackConfig = SlackConfig()
     archive: ArchiveConfig = ArchiveConfig()
     securityhub: SecurityHubConfig = SecurityHubConfig()
+
+    def narrowed(self, mode: Mode | None, max_changes: int | Literal["none"] | None) -> Self:
+        """Return this configuration, with mode and limits of a run where those are narrower; never a wider one."""
+        changed: dict[str, _Section] = {}
+        if mode is Mode.PLAN:
+            changed["enforcement"] = self.enforcement.model_copy(update={"mode": mode})
+        if isinstance(max_changes, int):
+            changed["limits"] = self.limits.lowered(max_changes)
+        return self.model_copy(update=changed)

@@ -27,6 +27,7 @@ from orchestrator.domain.model import (
     Reason,
     RemoveFromGroup,
     Status,
+    Trigger,
     UserChange,
     Verdict,
     Via,
@@ -120,15 +121,20 @@ def count_planned(result: AccountResult) -> int:
     return sum(decision.outcome is Outcome.PLANNED for decision in result.decisions)
 
 
-def hold_at_gate(planned: int, limits: LimitsConfig, *, stop_reason: str | None) -> Reason | None:
+def hold_at_gate(
+    planned: int, limits: LimitsConfig, *, stop_reason: str | None, trigger: Trigger = Trigger.CLI
+) -> Reason | None:
     """Return why a run with this number of planned changes must write nothing, or None where it may write."""
     if stop_reason is not None:
         return Reason("stopped", f"enforcement.stop: {stop_reason}")
     if limits.max_changes_per_run is not None and planned > limits.max_changes_per_run:
+        by_person = f"--max-changes {planned}"
+        by_stack = f"have an operator run `orgmfa apply {by_person}`, or deploy with MaxChanges={planned}"
         return Reason(
             "over_limit",
             f"{planned} changes planned, limits.max_changes_per_run is {limits.max_changes_per_run}: nothing is "
-            f"written anywhere; read the plan, then allow this run with --max-changes {planned}",
+            f"written anywhere; read the plan, then "
+            + (f"allow this run with {by_person}" if trigger is Trigger.CLI else by_stack),
         )
     return None
 

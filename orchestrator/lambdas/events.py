@@ -1,14 +1,27 @@
 """Events that start a run, each as a model, and their parsing. Pure; an event that is not known is an error."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, ValidationError
 
-from orchestrator.domain.config import AccountId
+from orchestrator.domain.config import AccountId, Config
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Mode
 
 MaxChanges = Annotated[StrictInt, Field(ge=0)] | Literal["none"] | None
+MAX_AHEAD = timedelta(minutes=5)
+MAX_AGE = timedelta(hours=2, minutes=15)
+"""EventBridge Scheduler and Lambda keep an event for an hour each (stackset/central.yaml); the rest is for clocks."""
+
+
+def _check_text(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("a time in ISO 8601 is expected")  # noqa: TRY004 - pydantic takes no TypeError
+    return value
+
+
+EventTime = Annotated[AwareDatetime, BeforeValidator(_check_text)]
 
 
 class StrictEvent(BaseModel):
@@ -25,17 +38,27 @@ class EventBridgeRule(StrictEvent):
     detail_type: Annotated[Literal["Scheduled Event"], Field(alias="detail-type")]
     source: Literal["aws.events"]
     account: AccountId
-    time: str = ""
+    time: EventTime
     region: str = ""
     resources: tuple[str, ...] = ()
     detail: dict[str, Any] = Field(default_factory=dict)
 
+    @property
+    def key(self) -> str:
+        """What is the same at each delivery of the event, and at no other's."""
+        return f"rule-{self.id}"
+
 
 class EventBridgeSchedule(StrictEvent):
-    """The event of EventBridge Scheduler; `scheduled_time` is the same at each attempt."""
+    """The event of EventBridge Scheduler; its time is the same at each attempt."""
 
     trigger: Literal["schedule"]
-    scheduled_time: Annotated[str, Field(min_length=1, max_length=64)]
+    time: Annotated[EventTime, Field(alias="scheduled_time")]
+
+    @property
+    def key(self) -> str:
+        """What is the same at each delivery of the event, and at no other's."""
+        return f"schedule-{self.time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 class RunOptions(StrictEvent):
@@ -66,7 +89,8 @@ class Onboarding(StrictEvent):
     records: Annotated[tuple[QueueMessage, ...], Field(alias="Records", min_length=1)]
 
 
-Event = EventBridgeRule | EventBridgeSchedule | OnDemand | Onboarding
+ScheduledEvent = EventBridgeRule | EventBridgeSchedule
+Event = ScheduledEvent | OnDemand | Onboarding
 
 _KIND_BY_KEY: dict[str, type[Event]] = {
     "detail-type": EventBridgeRule,
@@ -104,12 +128,26 @@ def list_problems(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
 
 
-def event_key(event: Event) -> str | None:
-    """Return the key by which a repeated delivery is told, or None for an event whose every delivery starts a run."""
-    match event:
-        case EventBridgeRule():
-            return f"rule-{event.id}"
-        case EventBridgeSchedule():
-            return f"schedule-{event.scheduled_time}"
-        case OnDemand() | Onboarding():
-            return None
+def check_time(event: ScheduledEvent, now: datetime) -> None:
+    """Raise ConfigError for a scheduled event that cannot be of about now: it would be taken for one of another day."""
+    if not now - MAX_AGE <= event.time <= now + MAX_AHEAD:
+        raise ConfigError(
+            f"the scheduled event is of {event.time.isoformat()}, and came at {now.isoformat(timespec='seconds')}: it "
+            "counts from 5 minutes before that time to 2 h 15 min after it. For a run at once see docs/operating.md"
+        )
+
+
+def check_narrows(asked: RunOptions, config: Config) -> None:
+    """Raise ConfigError where an event asks for more than the configuration of the functions lets them do."""
+    if asked.mode is Mode.APPLY and config.enforcement.mode is not Mode.APPLY:
+        raise ConfigError(
+            "the event asks for mode apply, and the functions are deployed with enforcement.mode plan, which no event "
+            "can widen: have an operator run `orgmfa apply`, or deploy with Mode=apply"
+        )
+    most, limit = asked.max_changes, config.limits.max_changes_per_run
+    if limit is not None and most is not None and (most == "none" or most > limit):
+        raise ConfigError(
+            f"the event asks for max_changes {most}, and the functions are deployed with a limit of {limit} a run, "
+            "which an event can only lower: have an operator run `orgmfa apply --max-changes`, or deploy with a larger "
+            "MaxChanges"
+        )

@@ -10,13 +10,13 @@ NAMESPACE = "orgmfa"
 SERVICE = "orgmfa"
 
 
-def emit_metrics(finished: Finished, *, is_failed: bool) -> None:
+def emit_metrics(finished: Finished, *, is_failed: bool, is_scheduled: bool) -> None:
     """Write the metrics of one run to standard output."""
     from aws_lambda_powertools import Metrics  # noqa: PLC0415 - only a Lambda run writes metrics
     from aws_lambda_powertools.metrics import MetricUnit  # noqa: PLC0415 - the same
 
     metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
-    for name, value in count_metrics(finished, is_failed=is_failed).items():
+    for name, value in count_metrics(finished, is_failed=is_failed, is_scheduled=is_scheduled).items():
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
     report = finished.report
     duration = (report.finished_at - report.started_at).total_seconds()
@@ -24,11 +24,12 @@ def emit_metrics(finished: Finished, *, is_failed: bool) -> None:
     metrics.flush_metrics()
 
 
-def count_metrics(finished: Finished, *, is_failed: bool) -> dict[str, float]:
-    """Return the counts that are written, by the names of the metrics."""
+def count_metrics(finished: Finished, *, is_failed: bool, is_scheduled: bool) -> dict[str, float]:
+    """Return the counts that are written, by the names of the metrics; one is written by the schedule's runs alone."""
     totals = finished.report.totals
     return {
         "RunsFinished": 1,
+        **({"ScheduledRunsFinished": 1} if is_scheduled else {}),
         "RunsFailed": int(is_failed),
         "AccountsInspected": totals.inspected,
         "AccountsFailed": totals.failed,

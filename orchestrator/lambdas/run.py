@@ -4,6 +4,7 @@ Clients are made at the first invocation and stay warm; nothing is read or made 
 """
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +12,8 @@ import structlog
 
 from orchestrator.domain.environment import stack_set_name
 from orchestrator.domain.errors import NothingToDo
-from orchestrator.domain.model import Mode, RunRequest, Trigger
-from orchestrator.lambdas.events import MaxChanges, Onboarding, OnDemand, event_key, parse_event
+from orchestrator.domain.model import RunRequest, Trigger
+from orchestrator.lambdas.events import Onboarding, OnDemand, check_narrows, check_time, parse_event
 from orchestrator.lambdas.onboarding_events import OnboardingBatch, read_batch
 from orchestrator.lambdas.runtime import Invocation, LambdaContext, finish_invocation, handle_once, start_invocation
 from orchestrator.wiring import describe_organization, make_run_id, run_once
@@ -33,33 +34,32 @@ def lambda_handler(event: object, context: LambdaContext) -> dict[str, Any]:
     asked = parse_event(event, own_account_id=invocation.own_account_id)
     if isinstance(asked, Onboarding):
         return _onboard(asked, invocation)
+    hub = invocation.hub
     if isinstance(asked, OnDemand):
-        return _run(
-            Trigger.ON_DEMAND, invocation, targets=asked.accounts, mode=asked.mode, max_changes=asked.max_changes
-        )
-    return handle_once(invocation.hub, event_key(asked), lambda: _run(Trigger.SCHEDULE, invocation))
+        check_narrows(asked, hub.config)
+        narrowed = replace(invocation, hub=hub.narrowed(asked.mode, asked.max_changes))
+        return _run(Trigger.ON_DEMAND, narrowed, targets=asked.accounts)
+    check_time(asked, hub.now())
+    run_id = make_run_id(hub.now())
+    return handle_once(invocation, asked, lambda: _run(Trigger.SCHEDULE, invocation, run_id=run_id), run_id=run_id)
 
 
 def _run(
-    trigger: Trigger,
-    invocation: Invocation,
-    *,
-    targets: tuple[str, ...] = (),
-    mode: Mode | None = None,
-    max_changes: MaxChanges = None,
+    trigger: Trigger, invocation: Invocation, *, run_id: str | None = None, targets: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """Carry out one run and return its totals. Raises RunFailed where the run as a whole failed."""
-    hub = invocation.hub.with_max_changes(max_changes)
+    hub = invocation.hub
     now = hub.now()
     request = RunRequest(
-        run_id=make_run_id(now),
-        mode=mode or hub.config.enforcement.mode,
+        run_id=run_id or make_run_id(now),
+        mode=hub.config.enforcement.mode,
         trigger=trigger,
         started_at=now,
         targets=targets,
     )
     structlog.contextvars.bind_contextvars(run_id=request.run_id)
-    return finish_invocation(run_once(hub, request, cancellation=invocation.cancellation, send_digest=True))
+    finished = run_once(hub, request, cancellation=invocation.cancellation, send_digest=True)
+    return finish_invocation(finished, is_scheduled=trigger is Trigger.SCHEDULE)
 
 
 def _onboard(asked: Onboarding, invocation: Invocation) -> dict[str, Any]:

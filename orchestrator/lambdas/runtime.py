@@ -10,8 +10,10 @@ import structlog
 
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config_file import load_config
-from orchestrator.domain.errors import ConfigError, OrgmfaError, StartError
+from orchestrator.domain.errors import OrgmfaError
 from orchestrator.domain.model import Stage
+from orchestrator.lambdas.event_mark import EventMark
+from orchestrator.lambdas.events import ScheduledEvent
 from orchestrator.lambdas.metrics import emit_metrics
 from orchestrator.logs import configure_logs
 from orchestrator.pipeline.context import Finished
@@ -68,32 +70,29 @@ def start_invocation(context: LambdaContext) -> Invocation:
 
 
 def handle_once(
-    hub: Hub, key: str | None, work: Callable[[], dict[str, Any]], *, claimant: str | None = None
+    invocation: Invocation, event: ScheduledEvent, work: Callable[[], dict[str, Any]], *, run_id: str
 ) -> dict[str, Any]:
-    """Return the result of the work, or that its event is a repeated one; without a key nothing is repeated.
+    """Return the result of the work, which is the run of this ID, or that its event is a repeated one.
 
-    An event whose run could not start may be delivered again. Raises ArchiveError.
+    An event whose run could not start may be delivered again. Raises StartError where another delivery is at work for
+    longer than this one has time to wait, ArchiveError where the mark of the event cannot be read or written.
     """
-    if key is None:
+    mark = EventMark(invocation.hub.store, invocation.hub.archive, event, run_id=run_id)
+    if not mark.claim(invocation.cancellation):
+        log.warning("event_repeated", key=event.key)
+        return {"repeated": True, "event": event.key}
+    with mark:
         return work()
-    if not hub.archive.claim_event(key, claimant):
-        log.warning("event_repeated", key=key)
-        return {"repeated": True, "event": key}
-    try:
-        return work()
-    except (ConfigError, StartError):
-        hub.archive.forget_event(key)
-        raise
 
 
-def finish_invocation(finished: Finished) -> dict[str, Any]:
+def finish_invocation(finished: Finished, *, is_scheduled: bool) -> dict[str, Any]:
     """Write the metrics of a run, and return its totals and where it is archived.
 
     Raises RunFailed where the listing, the archive, the import of findings or the digest failed.
     """
     report = finished.report
     failure = _failure(report)
-    emit_metrics(finished, is_failed=failure is not None)
+    emit_metrics(finished, is_failed=failure is not None, is_scheduled=is_scheduled)
     if failure is not None:
         raise RunFailed(failure)
     return {

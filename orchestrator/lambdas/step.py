@@ -4,6 +4,7 @@ The state machine passes on what a step returns: names of files and flags. What 
 """
 
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import structlog
@@ -11,32 +12,42 @@ from pydantic import AwareDatetime, Field, StrictInt, TypeAdapter, ValidationErr
 
 from orchestrator.domain.environment import batch_size
 from orchestrator.domain.errors import ArchiveError, ConfigError, RunUnderWay, StartError
-from orchestrator.domain.model import RunRequest, Trigger
+from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.lambdas.events import (
     EventBridgeSchedule,
-    MaxChanges,
     RunOptions,
     StrictEvent,
-    event_key,
+    check_narrows,
+    check_time,
     list_problems,
 )
 from orchestrator.lambdas.runtime import Invocation, LambdaContext, finish_invocation, handle_once, start_invocation
-from orchestrator.pipeline.context import RunContext
+from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.distributed.merge import merge
 from orchestrator.pipeline.distributed.state import APPLY_ITEMS, MANIFEST, PLAN_ITEMS, RunManifest, RunState
 from orchestrator.pipeline.distributed.steps import apply_batch, gate_plans, list_batches, plan_batch
-from orchestrator.wiring import build_context, make_lease, make_run_id
+from orchestrator.wiring import Hub, build_context, make_lease, make_run_id
 
 log = structlog.get_logger(__name__)
 
 
-class FirstStep(StrictEvent):
+class _OfExecution(StrictEvent):
+    """A step that is told the input of its execution, by the state machine."""
+
+    input: EventBridgeSchedule | RunOptions
+
+    @property
+    def options(self) -> RunOptions:
+        """What the run was asked for; nothing by the schedule."""
+        return self.input if isinstance(self.input, RunOptions) else RunOptions()
+
+
+class FirstStep(_OfExecution):
     """Select the accounts of a new run. Name and start of the execution are the same when the step is tried again."""
 
     step: Literal["select"]
     execution: Annotated[str, Field(min_length=1)]
     started: AwareDatetime
-    input: EventBridgeSchedule | RunOptions
 
 
 class BatchStep(StrictEvent):
@@ -47,7 +58,7 @@ class BatchStep(StrictEvent):
     batch: Annotated[StrictInt, Field(ge=0)]
 
 
-class RunStep(StrictEvent):
+class RunStep(_OfExecution):
     """Let the plans of a run through the gate, or merge its results."""
 
     step: Literal["gate", "merge"]
@@ -75,31 +86,26 @@ def lambda_handler(event: object, context: LambdaContext) -> dict[str, Any]:
 
 def _start_run(asked: FirstStep, invocation: Invocation) -> dict[str, Any]:
     """Carry out the first step, unless the event of the run is a repeated one."""
-    if isinstance(asked.input, EventBridgeSchedule):
-        key, options = event_key(asked.input), RunOptions()
-    else:
-        key, options = None, asked.input
-    request = RunRequest(
-        run_id=make_run_id(asked.started, asked.execution),
-        mode=options.mode or invocation.hub.config.enforcement.mode,
-        trigger=Trigger.MAP,
-        started_at=asked.started,
-    )
-    return handle_once(
-        invocation.hub, key, lambda: _list_batches(request, options.max_changes, invocation), claimant=asked.execution
-    )
+    run_id = make_run_id(asked.started, asked.execution)
+    if isinstance(asked.input, RunOptions):
+        check_narrows(asked.input, invocation.hub.config)
+        return _list_batches(asked, run_id, invocation)
+    check_time(asked.input, asked.started)
+    return handle_once(invocation, asked.input, lambda: _list_batches(asked, run_id, invocation), run_id=run_id)
 
 
-def _list_batches(request: RunRequest, max_changes: MaxChanges, invocation: Invocation) -> dict[str, Any]:
+def _list_batches(asked: FirstStep, run_id: str, invocation: Invocation) -> dict[str, Any]:
     """List the accounts of a run into batches, and keep its lease for the steps that follow."""
-    hub = invocation.hub
+    hub = invocation.hub.narrowed(asked.options.mode, asked.options.max_changes)
+    mode = hub.config.enforcement.mode
+    request = RunRequest(run_id=run_id, mode=mode, trigger=Trigger.MAP, started_at=asked.started)
     if not hub.store.location.startswith("s3://"):
         raise StartError("archive.location must be s3://bucket/prefix: the steps of a run leave their work there")
     structlog.contextvars.bind_contextvars(run_id=request.run_id)
     context = build_context(hub, request, cancellation=invocation.cancellation, send_digest=True)
     state = RunState(hub.store, request.run_id)
     with make_lease(hub, request, invocation.cancellation, keep=True):
-        list_batches(context, state, batch_size=batch_size(hub.environment), max_changes=max_changes)
+        list_batches(context, state, batch_size=batch_size(hub.environment), max_changes=asked.options.max_changes)
     return {"repeated": False, "run_id": request.run_id} | state.locate_items(PLAN_ITEMS)
 
 
@@ -107,15 +113,16 @@ def _go_on(asked: BatchStep | RunStep, invocation: Invocation) -> dict[str, Any]
     """Carry out a later step: plan or apply a batch, let the plans through the gate, or merge."""
     structlog.contextvars.bind_contextvars(run_id=asked.run_id)
     state = RunState(invocation.hub.store, asked.run_id)
-    manifest = state.read(MANIFEST)
-    hub = invocation.hub.with_max_changes(manifest.max_changes)
+    manifest, hub = _narrowed(state.read(MANIFEST), asked, invocation.hub)
     context = build_context(
         hub, manifest.request, cancellation=invocation.cancellation, send_digest=asked.step == "merge"
     )
-    if asked.step == "merge":
-        return _merge(
-            manifest, context, state, lease=make_lease(hub, manifest.request, invocation.cancellation, join=True)
-        )
+    if manifest.request.mode is Mode.APPLY and hub.config.enforcement.mode is not Mode.APPLY:
+        context = replace(context, stop_reason=lambda: "the functions have been set to enforcement.mode plan meanwhile")
+    if isinstance(asked, RunStep) and asked.step == "merge":
+        lease = make_lease(hub, manifest.request, invocation.cancellation, join=True)
+        is_scheduled = isinstance(asked.input, EventBridgeSchedule)
+        return finish_invocation(_merge(manifest, context, state, lease=lease), is_scheduled=is_scheduled)
     with make_lease(hub, manifest.request, invocation.cancellation, join=True, keep=True):
         if isinstance(asked, RunStep):
             numbers = gate_plans(manifest, context, state)
@@ -125,16 +132,28 @@ def _go_on(asked: BatchStep | RunStep, invocation: Invocation) -> dict[str, Any]
         return {"batch": asked.batch}
 
 
+def _narrowed(manifest: RunManifest, asked: BatchStep | RunStep, hub: Hub) -> tuple[RunManifest, Hub]:
+    """Return manifest and hub, narrowed by each other and by the input of the execution, as far as a step has it.
+
+    Whoever can write the archive can write a manifest; the input comes from the state machine.
+    """
+    hub = hub.narrowed(manifest.request.mode, manifest.max_changes)
+    if isinstance(asked, RunStep):
+        hub = hub.narrowed(asked.options.mode, asked.options.max_changes)
+        if asked.options.mode is Mode.PLAN:
+            manifest = replace(manifest, request=replace(manifest.request, mode=Mode.PLAN))
+    return manifest, hub
+
+
 def _merge(
     manifest: RunManifest, context: RunContext, state: RunState, *, lease: AbstractContextManager[object]
-) -> dict[str, Any]:
+) -> Finished:
     """Carry out the last step, and give the lease of the run back if it is still the run's."""
     try:
-        finished = merge(manifest, context, state)
+        return merge(manifest, context, state)
     finally:
         try:
             with lease:
                 pass
         except (RunUnderWay, ArchiveError) as error:
             log.warning("lease_not_given_back", message=str(error))
-    return finish_invocation(finished)

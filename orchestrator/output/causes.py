@@ -72,7 +72,8 @@ _REMEDIES = {
     "active_key": "An access key in use would stop working: move its caller to a role, exempt the user, or set "
     "policy.access_keys: allow.",
     "cannot_enrol": "A permissions boundary or an SCP would keep the user from enrolling an MFA device.",
-    "over_limit": "A limit of the configuration is exceeded: read the plan, then allow one run with --max-changes.",
+    "over_limit": "A limit is exceeded: read the plan, then allow one run with --max-changes; what the functions may "
+    "change in a run is MaxChanges of central.yaml.",
     "policy_drifted": "Policy or group is missing, or not as orgmfa made it: compare with orgmfa policy.",
     "quota_exceeded": "No further policy and no further group fits: detach one, or have the quota raised.",
     "stopped": "enforcement.stop is set, or was not understood: nothing is written.",

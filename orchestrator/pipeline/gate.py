@@ -16,7 +16,9 @@ def gate(planned: int, context: RunContext, *, has_changes: bool) -> Reason | No
     """Return why a run must write nothing at all, or None where it may go on; a release always may."""
     if context.request.mode is Mode.RELEASE or not has_changes:
         return None
-    reason = hold_at_gate(planned, context.config.limits, stop_reason=context.stop_reason())
+    reason = hold_at_gate(
+        planned, context.config.limits, stop_reason=context.stop_reason(), trigger=context.request.trigger
+    )
     if reason is not None:
         log.warning("run_held", code=reason.code, message=reason.message, planned=planned)
     return reason

@@ -2,7 +2,7 @@
 
     runs/YYYY/MM/DD/<run id>.json.gz   one RunReport each, by the day the run started
     releases/<run id>.json             users that `release` freed, and until when later runs leave them alone
-    events/<key>                       an event that a run was started for
+    events/<key>                       the run that was started for an event (`lambdas.event_mark`)
     events/onboarding/<run id>.txt     the IDs of the events that an onboarding run has handled
     work/<run id>/                     files that the steps of a run exchange (`pipeline.distributed.state`)
     locks/run                          the lease on writing (`pipeline.lease`)
@@ -13,7 +13,6 @@
 
 import gzip
 import re
-import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -25,7 +24,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from orchestrator.domain.errors import ArchiveError, ConfigError
-from orchestrator.domain.model import Mode, Outcome
+from orchestrator.domain.model import Mode, Outcome, Trigger
 from orchestrator.reports.history import History, build_history, is_of, is_whole
 from orchestrator.reports.report import RunReport, UtcTime
 from orchestrator.reports.run_files import RUNS, ArchivedRun, Runs, RunStore
@@ -193,14 +192,10 @@ class RunArchive:
         """Record the onboarding events that a run has handled. Raises ArchiveError."""
         self._store.write(f"{ONBOARDED}{run_id}.txt", "\n".join(sorted(event_ids)).encode())
 
-    def claim_event(self, key: str, claimant: str | None = None) -> bool:
-        """Return whether this caller is the first claimant of an event, or the same again. Raises ArchiveError."""
-        mark = (claimant or secrets.token_hex(8)).encode()  # our own, so that a retried call is known as ours
-        return self._store.create(_event_name(key), mark)
-
-    def forget_event(self, key: str) -> None:
-        """Remove the claim on an event whose run did not start. Raises ArchiveError."""
-        self._store.delete(_event_name(key))
+    def is_reported(self, run_id: str, since: datetime) -> bool:
+        """Return whether a scheduled run, started since then, has left its report. Raises ArchiveError."""
+        heads = (head for _, head in self._runs.heads(None, run_id))
+        return any(head.started_at >= since and head.trigger in {Trigger.SCHEDULE, Trigger.MAP} for head in heads)
 
     def prune(self, now: datetime) -> int:
         """Delete files older than `archive.keep`, except releases in force, and return how many were deleted."""
@@ -223,5 +218,6 @@ class RunArchive:
             raise ArchiveError(message) from error
 
 
-def _event_name(key: str) -> str:
+def name_event(key: str) -> str:
+    """Return the name of the mark of an event; it never leaves its folder."""
     return EVENTS + re.sub(r"[^\w.-]", "_", key)

@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config as ClientConfig
+from botocore.stub import Stubber
 
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.file_store import BucketStore, FolderStore, Store, make_store
@@ -127,6 +128,35 @@ def test_files_are_listed_under_their_prefix_with_the_time_they_were_written(pla
     assert [file.name for file in found] == ["runs/2026/a", "runs/2026/b"]
     assert all(before <= file.written_at <= datetime.now(UTC) + timedelta(seconds=2) for file in found)
     assert all(file.written_at.tzinfo for file in found)
+
+
+def test_file_is_as_old_as_the_clock_of_its_store_says(place: Place) -> None:
+    place.store.write("marks/a", b"x")
+
+    assert timedelta(seconds=-1) <= place.store.age("marks/a") < timedelta(minutes=1)
+    assert place.files() == ["marks/a"]
+
+
+def test_age_in_a_bucket_lies_between_the_last_write_and_the_date_of_the_answer() -> None:
+    client = boto3.client("s3", region_name="eu-central-1")
+    metadata = {"HTTPStatusCode": 200, "HTTPHeaders": {"date": "Mon, 02 Mar 2026 12:02:05 GMT"}}
+    answer = {"LastModified": datetime(2026, 3, 2, 12, tzinfo=UTC), "ResponseMetadata": metadata}
+    with Stubber(client) as stubber:
+        stubber.add_response("head_object", answer, {"Bucket": "reports", "Key": "orgmfa/marks/a"})
+
+        assert make_store("s3://reports/orgmfa", lambda: client).age("marks/a") == timedelta(minutes=2, seconds=5)
+
+
+def test_answer_without_a_date_is_an_error() -> None:
+    client = boto3.client("s3", region_name="eu-central-1")
+    metadata = {"HTTPStatusCode": 200, "HTTPHeaders": {}}
+    answer = {"LastModified": datetime(2026, 3, 2, 12, tzinfo=UTC), "ResponseMetadata": metadata}
+    store = make_store("s3://reports/orgmfa", lambda: client)
+    with Stubber(client) as stubber:
+        stubber.add_response("head_object", answer)
+
+        with pytest.raises(ArchiveError, match="cannot read s3://reports/orgmfa/marks/a"):
+            store.age("marks/a")
 
 
 def test_place_where_nothing_is_yet_lists_nothing(place: Place) -> None:
@@ -256,6 +286,7 @@ OPERATIONS: dict[str, Callable[[Store], object]] = {
     "write": lambda store: store.write("runs/a", b"new"),
     "create": lambda store: store.create("runs/a/b", b"new"),
     "replace": lambda store: store.replace("runs/a", b"old", b"new"),
+    "age": lambda store: store.age("runs/a/b"),
     "list": lambda store: list(store.list_files("runs/")),
     "delete": lambda store: store.delete("runs/a"),
 }
@@ -274,6 +305,8 @@ OPERATIONS: dict[str, Callable[[Store], object]] = {
         ("s3", "write", "cannot write {}/runs/a: "),
         ("s3", "create", "cannot write {}/runs/a/b: refused for the test (AccessDenied)"),
         ("s3", "replace", "cannot write {}/runs/a: refused for the test (AccessDenied)"),
+        ("folder", "age", "cannot read {}/runs/a/b: "),
+        ("s3", "age", "cannot read {}/runs/a/b: "),
         ("s3", "list", "cannot list {}/runs/: refused for the test (AccessDenied)"),
         ("s3", "delete", "cannot delete {}/runs/a: refused for the test (AccessDenied)"),
     ],
@@ -306,7 +339,7 @@ def test_missing_file_is_told_with_its_address(place: Place) -> None:
 @pytest.mark.parametrize(
     "operation",
     [
-        *(name for name in OPERATIONS if name != "replace"),
+        *(name for name in OPERATIONS if name not in {"replace", "age"}),  # the answer to HEAD has no code
         "replace",
     ],
 )

@@ -12,7 +12,7 @@ from tests.chaos.scenarios_around import AROUND
 from tests.chaos.scenarios_of_calls import CALLS
 from tests.chaos.scenarios_of_commands import run_command
 from tests.chaos.scenarios_of_people import PEOPLE
-from tests.chaos.scenarios_of_runs import SCHEDULE
+from tests.chaos.scenarios_of_runs import schedule
 
 _WIRE: tuple[Arrange, ...] = (
     from_wire(lambda rng: troubles.throttling(rng.uniform(0.01, 0.3))),
@@ -44,7 +44,7 @@ def _run_somehow(stage: Stage, rng: Random) -> list[Evidence]:
         stage.server.happenings.append(at_call(rng.randint(1, 150), cancellation.event.set))
         return [stage.run(cancellation=cancellation)]
     seconds = rng.choice([900.0, 60 + rng.uniform(0.2, 2.0)])
-    return [stage.invoke(SCHEDULE, remaining_seconds=seconds)]
+    return [stage.invoke(schedule(), remaining_seconds=seconds)]
 
 
 MIXTURES: tuple[Scenario, ...] = (

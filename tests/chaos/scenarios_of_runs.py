@@ -1,6 +1,7 @@
 """Scenarios of runs that something else than AWS starts, ends or crosses: the Lambda, its deadline, two at once."""
 
 from dataclasses import replace
+from datetime import timedelta
 from random import Random
 from threading import Thread
 
@@ -8,6 +9,7 @@ from orchestrator.aws import retries
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.model import Mode
 from orchestrator.lambdas.run import lambda_handler
+from orchestrator.wiring import utc_now
 from tests.chaos import troubles
 from tests.chaos.driving import FakeContext, Outcome, Stage, take
 from tests.chaos.evidence import BucketArchive, Evidence
@@ -15,12 +17,16 @@ from tests.chaos.happenings import at_call
 from tests.chaos.scenarios import Scenario
 from tests.onboarding_events import batch, stack_set_event
 
-SCHEDULE = {"trigger": "schedule", "scheduled_time": "2026-03-02T12:00:00Z"}
+
+def schedule(*, minutes_ago: int = 0) -> dict[str, str]:
+    """Return the event of the schedule for the hour that has begun, or for so long before it."""
+    hour = utc_now().replace(minute=0, second=0) - timedelta(minutes=minutes_ago)
+    return {"trigger": "schedule", "scheduled_time": f"{hour:%Y-%m-%dT%H:%M:%SZ}"}
 
 
 def invoke(stage: Stage, _: Random) -> list[Evidence]:
     """Have the Lambda make a scheduled run, with all the time it may have."""
-    return [stage.invoke(SCHEDULE)]
+    return [stage.invoke(schedule())]
 
 
 def run_or_invoke(stage: Stage, rng: Random) -> list[Evidence]:
@@ -36,7 +42,7 @@ def use_bucket(stage: Stage) -> None:
 
 def _deadline(stage: Stage, rng: Random) -> list[Evidence]:
     stage.server.troubles.append(troubles.slow_answers(2))
-    return [stage.invoke(SCHEDULE, remaining_seconds=60 + rng.uniform(0.05, 0.9))]
+    return [stage.invoke(schedule(), remaining_seconds=60 + rng.uniform(0.05, 0.9))]
 
 
 def _deadline_while_writes_wait(stage: Stage, rng: Random) -> list[Evidence]:
@@ -44,12 +50,12 @@ def _deadline_while_writes_wait(stage: Stage, rng: Random) -> list[Evidence]:
     before, retries.MAX_WAIT_SECONDS = retries.MAX_WAIT_SECONDS, 1.5
     stage.undo.append(lambda: setattr(retries, "MAX_WAIT_SECONDS", before))
     stage.server.troubles.append(troubles.throttled_writes(9))
-    return [stage.invoke(SCHEDULE, remaining_seconds=60 + rng.uniform(0.5, 1.5))]
+    return [stage.invoke(schedule(), remaining_seconds=60 + rng.uniform(0.5, 1.5))]
 
 
 def _same_event(stage: Stage, rng: Random) -> list[Evidence]:
     """Deliver an event again after its run."""
-    event = SCHEDULE | {"scheduled_time": f"2026-03-{rng.randint(1, 28):02}T12:00:00Z"}
+    event = schedule(minutes_ago=rng.randint(0, 60))
     first = stage.invoke(event)
     second = stage.invoke(event)
     runs = stage.server.book.run_ids(0)
@@ -62,7 +68,7 @@ def _same_event_meanwhile(stage: Stage, rng: Random) -> list[Evidence]:
     """Deliver an event again while its run is under way, at the very moment of its first call included."""
     if rng.random() < 0.5:
         use_bucket(stage)
-    event = SCHEDULE | {"scheduled_time": f"2026-04-{rng.randint(1, 28):02}T12:00:00Z"}
+    event = schedule(minutes_ago=rng.randint(0, 60))
     others: list[Outcome] = []
     second = Thread(target=lambda: others.append(take(lambda: lambda_handler(event, FakeContext(900)))))
     stage.server.happenings.append(at_call(rng.randint(1, 80), second.start))

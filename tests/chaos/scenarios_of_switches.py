@@ -89,10 +89,10 @@ def run_calmly_or_not(stage: Stage, rng: Random, run: Callable[[], Evidence] | N
 
 
 def _ask_on_demand(stage: Stage, rng: Random) -> list[Evidence]:
-    """Have an event ask for a run over all accounts, with a limit of its own that the plan just keeps or breaks."""
+    """Have an event ask for a run over all accounts, with a lower limit, which the plan just keeps or breaks."""
     wanted = due(stage.world)
     most = sum(wanted.values()) + rng.choice([-1, 0, 1])
-    stage.configure(limits={"max_changes_per_account": 1, "max_changes_per_run": 1})
+    stage.configure(limits={"max_changes_per_account": most + 1, "max_changes_per_run": most + 1})
     stage.undo.append(stage.configure)
     stage.world.most_per_account = stage.world.most_per_run = most
     accounts = [place.id for place in stage.world.places.values() if place.is_entered]

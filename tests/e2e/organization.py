@@ -131,10 +131,17 @@ def deploy_hub(organization: Organization, folder: Path, **parameters: str) -> N
     )
 
 
+def scheduled(*, minutes_ago: int) -> dict[str, str]:
+    """Return the event of the schedule for a moment that has just been."""
+    moment = datetime.now(UTC) - timedelta(minutes=minutes_ago)
+    return {"trigger": "schedule", "scheduled_time": f"{moment:%Y-%m-%dT%H:%M:00Z}"}
+
+
 def fire_schedule(emulator: Emulator) -> None:
     """Have what the daily schedule starts be started in some seconds, by a schedule of the same group, target and role.
 
-    Not the schedule itself: ministack passes over a new moment of one whose old moment it has reckoned with.
+    Not the schedule itself: ministack passes over a new moment of one whose old moment it has reckoned with. It leaves
+    `<aws.scheduler.scheduled-time>` in the input as it is, where EventBridge Scheduler writes the time.
     """
     scheduler = emulator.client("scheduler")
     group = next(
@@ -144,10 +151,11 @@ def fire_schedule(emulator: Emulator) -> None:
     daily = scheduler.get_schedule(Name=schedule, GroupName=group)
     assert daily["ScheduleExpression"] == "cron(0 12 * * ? *)"
     soon = datetime.now(UTC) + timedelta(seconds=2)
+    filled = daily["Target"]["Input"].replace("<aws.scheduler.scheduled-time>", f"{soon:%Y-%m-%dT%H:%M:%SZ}")
     scheduler.create_schedule(
         Name="now",
         GroupName=group,
         ScheduleExpression=f"at({soon:%Y-%m-%dT%H:%M:%S})",
         FlexibleTimeWindow=daily["FlexibleTimeWindow"],
-        Target=daily["Target"],
+        Target=daily["Target"] | {"Input": filled},
     )

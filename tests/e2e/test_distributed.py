@@ -21,6 +21,7 @@ from tests.e2e.organization import (
     fire_schedule,
     found_organization,
     furnish,
+    scheduled,
 )
 from tests.fake_slack import FakeSlack
 
@@ -144,7 +145,7 @@ def plan_in_one_function(organization: Organization) -> dict[str, Any]:
     functions.update_function_configuration(
         FunctionName="orgmfa-schedule", Environment={"Variables": variables | {"ORGMFA_ENFORCEMENT_MODE": "plan"}}
     )
-    result = organization.invoke({"trigger": "schedule", "scheduled_time": "2026-03-01T12:00:00Z"})
+    result = organization.invoke(scheduled(minutes_ago=1))
     report = organization.report(result["report"])
     for one in s3.list_objects_v2(Bucket=BUCKET, Prefix="archive/runs/")["Contents"]:
         s3.delete_object(Bucket=BUCKET, Key=one["Key"])
@@ -208,7 +209,7 @@ def test_a_run_without_faults_reaches_everything_and_has_nothing_left_to_do(orga
 
 
 def test_the_same_scheduled_time_twice_is_one_distributed_run(organization: Organization) -> None:
-    event = {"trigger": "schedule", "scheduled_time": "2026-03-05T12:00:00Z"}
+    event = scheduled(minutes_ago=2)
     start(organization, **event)
     said = len(organization.slack.messages)
 

@@ -24,6 +24,7 @@ from tests.e2e.organization import (
     found_organization,
     furnish,
     move_to_unit,
+    scheduled,
 )
 from tests.fake_slack import FakeSlack
 
@@ -66,7 +67,7 @@ def test_schedule_fires_the_real_zip_and_users_are_enforced(organization: Organi
 
 def test_account_without_the_role_is_reported_and_a_second_run_changes_nothing(organization: Organization) -> None:
     single = organization.invoke({"accounts": [organization.account_ids["payments"]]})
-    result = organization.invoke({"trigger": "schedule", "scheduled_time": "2026-03-03T12:00:00Z"})
+    result = organization.invoke(scheduled(minutes_ago=1))
 
     totals = result["totals"]
     assert totals["accounts"] == len(MEMBERS) + 2
@@ -80,7 +81,7 @@ def test_account_without_the_role_is_reported_and_a_second_run_changes_nothing(o
 
 
 def test_same_scheduled_time_twice_is_one_run(organization: Organization) -> None:
-    event = {"trigger": "schedule", "scheduled_time": "2026-03-04T12:00:00Z"}
+    event = scheduled(minutes_ago=2)
     organization.invoke(event)
     messages = len(organization.slack.messages)
 

@@ -1,8 +1,11 @@
 """The deployed function with its organization, its archive and its configuration."""
 
+import gzip
 import json
+import os
+import time
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,9 @@ import yaml
 
 from orchestrator.aws.file_store import make_store
 from orchestrator.lambdas import runtime as invocation
+from orchestrator.lambdas.events import ScheduledEvent, parse_event
 from orchestrator.lambdas.run import lambda_handler
-from orchestrator.reports.archive import RunArchive
+from orchestrator.reports.archive import RunArchive, name_event
 from orchestrator.reports.report import RunReport
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, json_error
 from tests.organization import SampleOrganization
@@ -28,6 +32,21 @@ RULE: dict[str, Any] = {
     "resources": [f"arn:aws:events:eu-central-1:{MANAGEMENT}:rule/orgmfa-daily"],
     "detail": {},
 }
+
+
+def today(event: dict[str, Any], *, minutes_ago: int = 0) -> dict[str, Any]:
+    """Return a scheduled event as it would be delivered now, or so long ago; another time is another event."""
+    name = "time" if "time" in event else "scheduled_time"
+    moment = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=minutes_ago)
+    made = event | {name: f"{moment:%Y-%m-%dT%H:%M:%SZ}"}
+    return made | {"id": f"{minutes_ago:08}-cffa-4f76-80c9-8b7d4a4d2eaa"} if "id" in event else made
+
+
+def key_of(event: dict[str, Any]) -> str:
+    """Return the key by which the deliveries of a scheduled event are known."""
+    parsed = parse_event(event, own_account_id=MANAGEMENT)
+    assert isinstance(parsed, ScheduledEvent)
+    return parsed.key
 
 
 @dataclass
@@ -61,6 +80,21 @@ class Function:
         self.aws.forget_calls()
         result = lambda_handler(event, FakeContext(remaining_seconds))
         return json.loads(json.dumps(result))  # type: ignore[no-any-return]  # what Lambda makes of a result
+
+    def plant_mark(self, event: dict[str, Any], content: bytes, *, age: timedelta = timedelta(minutes=2)) -> None:
+        """Write the mark of an event as another run, or a stranger, would have so long ago."""
+        path = self.folder / "runs" / name_event(key_of(event))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        written = time.time() - age.total_seconds()
+        os.utime(path, (written, written))
+
+    def antedate(self, result: dict[str, Any]) -> None:
+        """Make the report of a run one of yesterday."""
+        path = Path(result["report"])
+        report = json.loads(gzip.decompress(path.read_bytes()))
+        started = datetime.fromisoformat(report["started_at"]) - timedelta(days=1)
+        path.write_bytes(gzip.compress(json.dumps(report | {"started_at": started.isoformat()}).encode()))
 
     def reports(self) -> list[RunReport]:
         """Return the archived reports, the newest first."""

@@ -48,7 +48,14 @@ class Machine:
         return json.loads(json.dumps(result))  # type: ignore[no-any-return] # what Lambda makes of a result
 
     def select(self, execution: str = "daily-1", **asked: Any) -> dict[str, Any]:
-        return self.step("select", execution=execution, started=STARTED, input=asked)
+        started = asked.get("scheduled_time", STARTED)
+        return self.step("select", execution=execution, started=started, input=asked)
+
+    def gate(self, selected: dict[str, Any], **asked: Any) -> dict[str, Any]:
+        return self.step("gate", run_id=selected["run_id"], input=asked)
+
+    def merge(self, selected: dict[str, Any], **asked: Any) -> dict[str, Any]:
+        return self.step("merge", run_id=selected["run_id"], input=asked)
 
     def map(self, name: str, selected: dict[str, Any]) -> None:
         """Do a step for every item, as a Distributed Map does that tolerates all failures."""
@@ -62,10 +69,10 @@ class Machine:
         if selected["repeated"]:
             return selected
         self.map("plan", selected)
-        gated = self.step("gate", run_id=selected["run_id"])
+        gated = self.gate(selected, **asked)
         if gated["go"]:
             self.map("apply", gated)
-        return self.step("merge", run_id=selected["run_id"])
+        return self.merge(selected, **asked)
 
     @property
     def store(self) -> Store:

@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from orchestrator.lambdas.events import (
     EventBridgeSchedule,
     Onboarding,
     OnDemand,
-    event_key,
+    check_time,
     parse_event,
 )
 from tests.onboarding_events import batch, stack_set_event
@@ -50,13 +52,33 @@ def test_known_event_is_known_and_has_the_key_of_its_delivery(event: object, kin
     asked = parsed(event)
 
     assert isinstance(asked, kind)
-    assert event_key(asked) == key
+    assert getattr(asked, "key", None) == key
 
 
 def test_batch_of_the_queue_keeps_the_bodies_of_its_messages_in_order() -> None:
     asked = parsed(batch("first", "second"))
 
     assert [message.body for message in asked.records] == ["first", "second"]
+
+
+@pytest.mark.parametrize("time", ["2026-03-02T12:00:00Z", "2026-03-02T13:00:00+01:00", "2026-03-02 12:00:00.4+00:00"])
+def test_one_moment_is_one_event_however_it_is_written(time: str) -> None:
+    assert parsed(SCHEDULE | {"scheduled_time": time}).key == "schedule-2026-03-02T12:00:00Z"
+
+
+@pytest.mark.parametrize("event", [SCHEDULE, SCHEDULED_RULE])
+@pytest.mark.parametrize(
+    ("seconds", "is_refused"),
+    [(-301, True), (-300, False), (0, False), (8100, False), (8101, True), (-400 * 86400, True), (86400, True)],
+)
+def test_scheduled_event_counts_from_5_minutes_before_its_time_until_it_cannot_be_underway_any_more(
+    event: dict[str, Any], seconds: int, is_refused: bool
+) -> None:
+    asked = parsed(event)
+    refusal = pytest.raises(ConfigError, match=r"is of 2026-03-02T12:00:00\+00:00, and came at") if is_refused else None
+
+    with refusal or nullcontext():
+        check_time(asked, asked.time + timedelta(seconds=seconds))
 
 
 @pytest.mark.parametrize(
@@ -118,6 +140,12 @@ def test_event_that_is_no_object_is_an_error(event: object) -> None:
         (SCHEDULE | {"scheduled_time": ""}, "scheduled_time"),
         (SCHEDULE | {"scheduled_time": "x" * 65}, "scheduled_time"),
         (SCHEDULE | {"scheduled_time": 0}, "scheduled_time"),
+        (SCHEDULE | {"scheduled_time": "2026-03-02T12:00:00"}, "scheduled_time"),
+        (SCHEDULE | {"scheduled_time": "today at noon"}, "scheduled_time"),
+        (SCHEDULE | {"time": "2026-03-02T12:00:00Z"}, "time"),
+        (SCHEDULED_RULE | {"time": ""}, "time"),
+        (SCHEDULED_RULE | {"time": 1772452800}, "time"),
+        ({key: value for key, value in SCHEDULED_RULE.items() if key != "time"}, "time"),
         ({"trigger": "schedule"}, "scheduled_time"),
         ({"accounts": []}, "accounts"),
         ({"accounts": None}, "accounts"),

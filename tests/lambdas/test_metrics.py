@@ -36,7 +36,7 @@ def make_finished() -> Finished:
 
 
 def test_metrics_are_one_line_of_the_embedded_format(capsys: pytest.CaptureFixture[str]) -> None:
-    emit_metrics(make_finished(), is_failed=False)
+    emit_metrics(make_finished(), is_failed=False, is_scheduled=True)
 
     (line,) = capsys.readouterr().out.splitlines()
     document = json.loads(line)
@@ -45,7 +45,7 @@ def test_metrics_are_one_line_of_the_embedded_format(capsys: pytest.CaptureFixtu
     assert declared["Dimensions"] == [["service"]]
     assert document["service"] == "orgmfa"
     assert {metric["Name"] for metric in declared["Metrics"]} == {
-        *count_metrics(make_finished(), is_failed=False),
+        *count_metrics(make_finished(), is_failed=False, is_scheduled=True),
         "DurationSeconds",
     }
     assert document["AccountsFailed"] == [1]
@@ -61,12 +61,12 @@ def test_every_metric_is_documented() -> None:
 
     documented = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
 
-    assert documented == [*count_metrics(make_finished(), is_failed=False), "DurationSeconds"]
+    assert documented == [*count_metrics(make_finished(), is_failed=False, is_scheduled=True), "DurationSeconds"]
 
 
 def test_second_run_in_a_warm_function_starts_from_zero(capsys: pytest.CaptureFixture[str]) -> None:
-    emit_metrics(make_finished(), is_failed=False)
-    emit_metrics(replace(make_finished(), api_calls=5), is_failed=True)
+    emit_metrics(make_finished(), is_failed=False, is_scheduled=True)
+    emit_metrics(replace(make_finished(), api_calls=5), is_failed=True, is_scheduled=False)
 
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
     assert (first["ApiCalls"], second["ApiCalls"]) == ([27], [5])
@@ -74,7 +74,7 @@ def test_second_run_in_a_warm_function_starts_from_zero(capsys: pytest.CaptureFi
 
 
 def test_no_metric_names_an_account_or_a_user(capsys: pytest.CaptureFixture[str]) -> None:
-    emit_metrics(make_finished(), is_failed=False)
+    emit_metrics(make_finished(), is_failed=False, is_scheduled=True)
 
     said = capsys.readouterr().out
     assert "444455556666" not in said

@@ -1,6 +1,7 @@
 """The Lambda from its event to its result, against a served AWS and a fake Slack."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ import pytest
 from orchestrator.domain.errors import ArchiveError, ConfigError, StartError
 from orchestrator.lambdas import runtime as invocation
 from orchestrator.lambdas.runtime import RunFailed
-from tests.aws_server import Answer, Call, json_error
+from tests.aws_server import MANAGEMENT, Answer, Call, json_error
 from tests.fake_slack import FakeSlack, Say
-from tests.lambdas.function import RULE, SCHEDULE, Function, deny_second_page
+from tests.lambdas.function import RULE, SCHEDULE, Function, deny_second_page, key_of, today
 
 # -- scheduled runs --------------------------------------------------------------------------------------------------
 
@@ -28,7 +29,7 @@ from tests.lambdas.function import RULE, SCHEDULE, Function, deny_second_page
 def test_stop_switch_that_cannot_be_used_holds_the_run_and_is_told(function: Function, switch: str, words: str) -> None:
     function.configure(enforcement={"mode": "apply", "stop": switch})
 
-    result = function.invoke(SCHEDULE)
+    result = function.invoke(today(SCHEDULE))
 
     assert result["totals"]["held"] == 2
     assert function.aws.writes() == []
@@ -41,11 +42,10 @@ def test_stop_switch_that_cannot_be_used_holds_the_run_and_is_told(function: Fun
 def test_scheduled_run_is_over_every_account_in_the_mode_of_the_configuration(
     function: Function, event: dict[str, Any]
 ) -> None:
-    plan = function.invoke(event)
+    plan = function.invoke(today(event))
     writes_of_plan = function.aws.writes()
     function.configure(enforcement={"mode": "apply"})
-    again = {"id": "another", "scheduled_time": "2026-03-03T12:00:00Z"}
-    apply = function.invoke({key: again.get(key, value) for key, value in event.items()})
+    apply = function.invoke(today(event, minutes_ago=1))
 
     assert (plan["mode"], apply["mode"]) == ("plan", "apply")
     assert writes_of_plan == []
@@ -55,7 +55,7 @@ def test_scheduled_run_is_over_every_account_in_the_mode_of_the_configuration(
 
 
 def test_result_is_the_totals_and_where_the_report_is(function: Function) -> None:
-    result = function.invoke(SCHEDULE)
+    result = function.invoke(today(SCHEDULE))
 
     (report,) = function.reports()
     assert result["run_id"] == report.run_id
@@ -72,22 +72,85 @@ def test_result_is_the_totals_and_where_the_report_is(function: Function) -> Non
     assert (report.trigger, report.mode) == ("schedule", "plan")
 
 
-@pytest.mark.parametrize(("event", "key"), [(RULE, f"rule-{RULE['id']}"), (SCHEDULE, "schedule-2026-03-02T12:00:00Z")])
+@pytest.mark.parametrize("event", [RULE, SCHEDULE])
 @pytest.mark.parametrize("is_warm", [True, False])
-def test_same_event_twice_gives_one_run(function: Function, event: dict[str, Any], key: str, is_warm: bool) -> None:
+def test_same_event_twice_gives_one_run(function: Function, event: dict[str, Any], is_warm: bool) -> None:
+    event = today(event)
     function.invoke(event)
     if not is_warm:
         invocation._warm.clear()
 
     second = function.invoke(event)
 
-    assert second == {"repeated": True, "event": key}
+    assert second == {"repeated": True, "event": key_of(event)}
     assert len(function.reports()) == 1
     assert function.aws.calls == []
 
 
+@pytest.mark.parametrize("event", [RULE, SCHEDULE])
+@pytest.mark.parametrize("minutes_ago", [-400 * 24 * 60, -60, -10, 140, 24 * 60])
+def test_scheduled_event_of_another_time_is_refused_and_leaves_no_mark(
+    function: Function, event: dict[str, Any], minutes_ago: int
+) -> None:
+    with pytest.raises(ConfigError, match="the scheduled event is of"):
+        function.invoke(today(event, minutes_ago=minutes_ago))
+
+    assert function.aws.calls == []
+    assert not (function.folder / "runs").exists()
+
+
+@pytest.mark.parametrize("event", [RULE, SCHEDULE])
+@pytest.mark.parametrize("minutes_ago", [-3, 5, 130])
+def test_scheduled_event_that_was_kept_for_as_long_as_may_be_is_run(
+    function: Function, event: dict[str, Any], minutes_ago: int
+) -> None:
+    assert function.invoke(today(event, minutes_ago=minutes_ago))["complete"] is True
+
+
+FORGED_MARKS = [b"", b"x", b"\xff\n", b"0" * 1000, b"../../runs/x", b"20260302T120000Z-0a1b2c3d"]
+
+
+@pytest.mark.parametrize("event", [RULE, SCHEDULE])
+@pytest.mark.parametrize("mark", FORGED_MARKS)
+def test_mark_without_a_live_run_does_not_keep_the_run_from_being_made(
+    function: Function, event: dict[str, Any], mark: bytes
+) -> None:
+    event = today(event)
+    function.plant_mark(event, mark)
+
+    assert function.invoke(event)["complete"] is True
+
+    assert function.invoke(event)["repeated"] is True
+    assert len(function.reports()) == 1
+
+
+@pytest.mark.parametrize("asked", [SCHEDULE, {"accounts": [MANAGEMENT]}])
+def test_mark_that_names_a_run_of_another_day_or_of_another_kind_is_passed_over(
+    function: Function, asked: dict[str, Any]
+) -> None:
+    other = function.invoke(today(asked) if asked is SCHEDULE else asked)
+    if asked is SCHEDULE:
+        function.antedate(other)
+    event = today(SCHEDULE, minutes_ago=-2)
+    function.plant_mark(event, other["run_id"].encode())
+
+    assert function.invoke(event)["complete"] is True
+    assert len(function.reports()) == 2
+
+
+def test_delivery_that_has_no_time_to_wait_fails_and_starts_nothing(function: Function) -> None:
+    event = today(SCHEDULE)
+    function.plant_mark(event, b"20260302T120000Z-0a1b2c3d", age=timedelta())
+
+    with pytest.raises(StartError, match="another delivery of this event keeps"):
+        function.invoke(event, remaining_seconds=30)
+
+    assert function.aws.calls == []
+    assert (function.folder / "runs" / "events").is_dir()
+
+
 def test_page_of_the_run_stands_beside_its_report(function: Function) -> None:
-    function.invoke(SCHEDULE)
+    function.invoke(today(SCHEDULE))
 
     (report,) = function.reports()
     folder = function.folder / "runs" / "runs" / f"{report.started_at:%Y/%m/%d}"
@@ -100,20 +163,20 @@ def test_event_whose_run_could_not_start_gives_a_run_when_it_comes_again(functio
         lambda call: json_error("AccessDeniedException") if call.action == "DescribeOrganization" else None
     )
     with pytest.raises(StartError):
-        function.invoke(SCHEDULE)
+        function.invoke(today(SCHEDULE))
     function.aws.faults.clear()
 
-    function.invoke(SCHEDULE)
+    function.invoke(today(SCHEDULE))
 
     assert len(function.reports()) == 1
 
 
 def test_warm_function_keeps_its_clients_and_its_configuration(function: Function) -> None:
-    function.invoke(SCHEDULE)
+    function.invoke(today(SCHEDULE))
     warm = invocation._warm["hub"]
     (function.folder / "config.yaml").write_text("not: usable", encoding="utf-8")
 
-    function.invoke(SCHEDULE | {"scheduled_time": "2026-03-03T12:00:00Z"})
+    function.invoke(today(SCHEDULE, minutes_ago=1))
 
     assert invocation._warm["hub"] is warm
     assert len(function.reports()) == 2
@@ -136,12 +199,13 @@ def test_run_on_demand_is_over_the_accounts_named_and_no_other(function: Functio
     ("configured", "asked", "mode", "is_enforced"),
     [
         ("plan", {}, "plan", False),
-        ("plan", {"mode": "apply"}, "apply", True),
+        ("plan", {"mode": "plan"}, "plan", False),
         ("apply", {}, "apply", True),
+        ("apply", {"mode": "apply"}, "apply", True),
         ("apply", {"mode": "plan"}, "plan", False),
     ],
 )
-def test_mode_of_the_event_wins_over_that_of_the_configuration(
+def test_narrower_of_the_modes_of_event_and_configuration_counts(
     function: Function, configured: str, asked: dict[str, str], mode: str, is_enforced: bool
 ) -> None:
     function.configure(enforcement={"mode": configured})
@@ -157,13 +221,15 @@ def test_mode_of_the_event_wins_over_that_of_the_configuration(
     [
         (100, 0, "held"),
         (100, 1, "enforced"),
+        (1, 1, "enforced"),
         (0, None, "held"),
-        (0, 1, "enforced"),
-        (0, "none", "enforced"),
+        (0, 0, "held"),
+        (None, 0, "held"),
+        (None, "none", "enforced"),
     ],
 )
-def test_limit_of_the_event_replaces_those_of_the_configuration_for_one_run(
-    function: Function, limit: int, max_changes: object, outcome: str
+def test_narrower_of_the_limits_of_event_and_configuration_counts_for_one_run(
+    function: Function, limit: int | None, max_changes: object, outcome: str
 ) -> None:
     limits = {"max_changes_per_account": limit, "max_changes_per_run": limit}
     function.configure(enforcement={"mode": "apply"}, limits=limits)
@@ -175,6 +241,48 @@ def test_limit_of_the_event_replaces_those_of_the_configuration_for_one_run(
     assert invocation._warm["hub"].config.limits.max_changes_per_run == limit
 
 
+@pytest.mark.parametrize("most_per_account", [0, 1, None])
+def test_event_cannot_lift_the_limit_of_an_account(function: Function, most_per_account: int | None) -> None:
+    limits = {"max_changes_per_account": most_per_account, "max_changes_per_run": 100}
+    function.configure(enforcement={"mode": "apply"}, limits=limits)
+
+    result = function.invoke({"accounts": [function.payments], "max_changes": 50})
+
+    assert result["totals"]["held"] == (most_per_account == 0)
+
+
+@pytest.mark.parametrize(
+    ("mode", "asked", "remedy"),
+    [
+        ("plan", {"mode": "apply"}, "or deploy with Mode=apply"),
+        ("plan", {"mode": "apply", "max_changes": "none"}, "or deploy with Mode=apply"),
+        ("apply", {"mode": "apply", "max_changes": "none"}, "or deploy with a larger MaxChanges"),
+        ("apply", {"max_changes": 2}, "or deploy with a larger MaxChanges"),
+        ("plan", {"max_changes": 2}, "or deploy with a larger MaxChanges"),
+    ],
+)
+def test_event_that_asks_for_more_than_the_functions_may_do_is_refused(
+    function: Function, mode: str, asked: dict[str, Any], remedy: str
+) -> None:
+    function.configure(enforcement={"mode": mode}, limits={"max_changes_per_run": 1})
+
+    with pytest.raises(ConfigError, match=f"have an operator run `orgmfa apply.*{remedy}"):
+        function.invoke({"accounts": [function.payments]} | asked)
+
+    assert function.aws.calls == []
+    assert function.reports() == []
+
+
+def test_gate_tells_who_looks_at_a_function_what_to_deploy(function: Function) -> None:
+    function.configure(enforcement={"mode": "apply"}, limits={"max_changes_per_run": 1})
+
+    function.invoke(today(SCHEDULE))
+
+    errors = [user.error for account in function.reports()[0].accounts for user in account.users if user.error]
+    assert all("--max-changes 2`, or deploy with MaxChanges=2" in error.message for error in errors)
+    assert len(errors) == 2
+
+
 def test_same_event_on_demand_is_meant_each_time(function: Function) -> None:
     function.invoke({"accounts": [function.payments]})
     function.invoke({"accounts": [function.payments]})
@@ -183,7 +291,8 @@ def test_same_event_on_demand_is_meant_each_time(function: Function) -> None:
 
 
 def test_second_apply_changes_nothing(function: Function) -> None:
-    event = {"accounts": [function.payments, function.search], "mode": "apply"}
+    function.configure(enforcement={"mode": "apply"})
+    event = {"accounts": [function.payments, function.search]}
     first = function.invoke(event)
     second = function.invoke(event)
 
@@ -194,7 +303,7 @@ def test_second_apply_changes_nothing(function: Function) -> None:
 
 def test_account_that_is_not_in_the_organization_is_an_error(function: Function) -> None:
     with pytest.raises(ConfigError, match="000000000000"):
-        function.invoke({"accounts": ["000000000000"], "mode": "apply"})
+        function.invoke({"accounts": ["000000000000"]})
 
     assert function.reports() == []
 
@@ -231,7 +340,7 @@ def test_unusable_configuration_is_an_error(function: Function) -> None:
     function.configure(enforcement={"mode": "aply"})
 
     with pytest.raises(ConfigError, match=r"config\.yaml: enforcement\.mode"):
-        function.invoke(SCHEDULE)
+        function.invoke(today(SCHEDULE))
 
 
 def test_configuration_of_the_package_is_the_file_at_its_root() -> None:
@@ -244,7 +353,7 @@ def test_configuration_of_the_package_is_the_file_at_its_root() -> None:
 def test_failed_account_alone_does_not_fail_the_invocation(function: Function) -> None:
     function.aws.missing_roles.add((function.search, "orgmfa-member"))
 
-    result = function.invoke(SCHEDULE)
+    result = function.invoke(today(SCHEDULE))
 
     assert (result["totals"]["failed"], result["totals"]["inspected"]) == (1, 2)
     assert result["complete"] is True
@@ -257,6 +366,7 @@ def test_failed_user_alone_does_not_fail_the_invocation(function: Function) -> N
             Answer(403, "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>") if is_write else None
         )
 
+    function.configure(enforcement={"mode": "apply"})
     function.aws.faults.append(refuse)
 
     result = function.invoke({"accounts": [function.payments], "mode": "apply"})
@@ -268,7 +378,7 @@ def test_listing_that_breaks_off_fails_the_invocation_after_the_report(function:
     function.aws.faults.append(deny_second_page)
 
     with pytest.raises(RunFailed, match="select: no more for you"):
-        function.invoke(SCHEDULE)
+        function.invoke(today(SCHEDULE))
 
     (report,) = function.reports()
     assert report.complete is False
@@ -282,7 +392,7 @@ def test_listing_that_never_begins_fails_the_invocation(function: Function) -> N
     )
 
     with pytest.raises(StartError, match="cannot list the accounts"):
-        function.invoke(SCHEDULE)
+        function.invoke(today(SCHEDULE))
 
     assert function.reports() == []
 
@@ -294,7 +404,7 @@ def test_report_that_cannot_be_archived_fails_the_invocation_after_the_digest(
     (function.folder / "runs" / "runs").write_text("a file where a folder should be", encoding="utf-8")
 
     with pytest.raises(RunFailed, match="archive: "):
-        function.invoke(SCHEDULE)
+        function.invoke(today(SCHEDULE))
 
     assert len(slack.messages) == 1
 
@@ -303,7 +413,7 @@ def test_archive_that_cannot_note_the_event_starts_no_run(function: Function) ->
     (function.folder / "runs").write_text("a file where a folder should be", encoding="utf-8")
 
     with pytest.raises(ArchiveError):
-        function.invoke(SCHEDULE)
+        function.invoke(today(SCHEDULE))
 
     assert function.aws.calls == []
 
@@ -312,7 +422,7 @@ def test_digest_that_is_refused_fails_the_invocation_after_the_report(function: 
     slack.next(Say("no_service", status=404))
 
     with pytest.raises(RunFailed, match="digest: ") as caught:
-        function.invoke(SCHEDULE)
+        function.invoke(today(SCHEDULE))
 
     assert len(function.reports()) == 1
     assert slack.messages == []
@@ -328,7 +438,7 @@ def test_findings_that_cannot_be_imported_fail_the_invocation_after_report_and_d
     )
 
     with pytest.raises(RunFailed, match="findings: Security Hub: not subscribed"):
-        function.invoke(SCHEDULE)
+        function.invoke(today(SCHEDULE))
 
     assert len(function.reports()) == 1
     assert len(slack.messages) == 1
@@ -338,7 +448,7 @@ def test_function_near_its_end_starts_nothing_and_fails(function: Function) -> N
     function.configure(enforcement={"mode": "apply"})
 
     with pytest.raises(RunFailed, match="could not be listed to the end"):
-        function.invoke(SCHEDULE, remaining_seconds=30)
+        function.invoke(today(SCHEDULE), remaining_seconds=30)
 
     assert "AssumeRole" not in function.aws.actions()
     assert all(report.totals.inspected == 0 for report in function.reports())
@@ -348,8 +458,9 @@ def test_function_near_its_end_starts_nothing_and_fails(function: Function) -> N
 
 
 def test_each_run_sends_one_digest(function: Function, slack: FakeSlack) -> None:
-    function.invoke(SCHEDULE)
-    function.invoke(SCHEDULE)
+    event = today(SCHEDULE)
+    function.invoke(event)
+    function.invoke(event)
     function.invoke({"accounts": [function.payments]})
 
     assert slack.requests == len(slack.messages) == 2
@@ -360,18 +471,30 @@ def test_each_run_writes_its_metrics_once(function: Function, capsys: pytest.Cap
     if fails:
         function.aws.faults.append(deny_second_page)
         with pytest.raises(RunFailed):
-            function.invoke(SCHEDULE)
+            function.invoke(today(SCHEDULE))
     else:
-        function.invoke(SCHEDULE)
+        function.invoke(today(SCHEDULE))
 
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["RunsFailed"] == [int(fails)]
+    assert json.loads(line)["ScheduledRunsFinished"] == [1]
+
+
+def test_only_a_scheduled_run_counts_as_one(function: Function, capsys: pytest.CaptureFixture[str]) -> None:
+    event = today(SCHEDULE)
+    function.invoke(event)
+    function.invoke(event)
+    function.invoke({"accounts": [function.payments]})
+
+    scheduled, on_demand = map(json.loads, capsys.readouterr().out.splitlines())
+    assert scheduled["ScheduledRunsFinished"] == [1]
+    assert (on_demand["RunsFinished"], "ScheduledRunsFinished" in on_demand) == ([1], False)
 
 
 def test_every_log_line_of_a_run_is_json_and_carries_its_run_id_alone(
     function: Function, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = function.invoke(SCHEDULE)
+    first = function.invoke(today(SCHEDULE))
     second = function.invoke({"accounts": [function.payments]})
 
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
@@ -383,10 +506,11 @@ def test_every_log_line_of_a_run_is_json_and_carries_its_run_id_alone(
 def test_line_of_a_later_invocation_does_not_carry_the_run_id_of_an_earlier_one(
     function: Function, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    function.invoke(SCHEDULE)
+    event = today(SCHEDULE)
+    function.invoke(event)
     capsys.readouterr()
 
-    function.invoke(SCHEDULE)
+    function.invoke(event)
 
     (line,) = map(json.loads, capsys.readouterr().err.splitlines())
     assert (line["event"], "run_id" in line) == ("event_repeated", False)

@@ -1,6 +1,7 @@
 """A run in steps, from the events of the state machine to its report, against a served AWS and a fake Slack."""
 
 import gzip
+import json
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from orchestrator.lambdas.run import lambda_handler as handle
 from orchestrator.lambdas.step import lambda_handler as step
 from orchestrator.pipeline.lease import LEASE_FILE
 from tests.fake_slack import FakeSlack
-from tests.lambdas.function import FakeContext
+from tests.lambdas.function import FakeContext, today
 from tests.lambdas.machine import SCHEDULE, Machine, comparable, outcomes
 
 # -- the same run
@@ -20,7 +21,7 @@ from tests.lambdas.machine import SCHEDULE, Machine, comparable, outcomes
 def test_run_in_steps_gives_the_report_of_a_run_in_one(machine: Machine, mode: str) -> None:
     machine.aws.missing_roles.add((machine.accounts[1], "orgmfa-member"))
     machine.configure(enforcement={"mode": mode})
-    handle(SCHEDULE, FakeContext())
+    handle(today(SCHEDULE), FakeContext())
     whole = machine.report()
     for account_id, name in zip(machine.accounts, ("alice", "bob", "carol", "dave"), strict=True):
         if "EnforceMFA" in machine.organization.attached(account_id, name):
@@ -111,7 +112,7 @@ def test_of_a_batch_lost_while_it_was_applied_what_was_written_is_told(machine: 
     machine.configure(enforcement={"mode": "apply"})
     selected = machine.select(**SCHEDULE)
     machine.map("plan", selected)
-    gated = machine.step("gate", run_id=selected["run_id"])
+    gated = machine.gate(selected, **SCHEDULE)
     machine.map("apply", gated)
     machine.store.delete(f"work/{selected['run_id']}/applied/00000.json.gz")
     if not was_written:
@@ -119,7 +120,7 @@ def test_of_a_batch_lost_while_it_was_applied_what_was_written_is_told(machine: 
             UserName="alice", PolicyArn=f"arn:aws:iam::{machine.accounts[0]}:policy/EnforceMFA"
         )
 
-    machine.step("merge", run_id=selected["run_id"])
+    machine.merge(selected, **SCHEDULE)
 
     report = machine.report()
     account = next(account for account in report.accounts if account.id == machine.accounts[0])
@@ -140,7 +141,7 @@ def test_of_a_batch_lost_while_it_was_applied_the_policy_that_was_made_is_told(
     machine.configure(enforcement={"mode": "apply"}, policy={"managed_by": "orchestrator"})
     selected = machine.select(**SCHEDULE)
     machine.map("plan", selected)
-    gated = machine.step("gate", run_id=selected["run_id"])
+    gated = machine.gate(selected, **SCHEDULE)
     machine.map("apply", gated)
     machine.store.delete(f"work/{selected['run_id']}/applied/00000.json.gz")
     if found == "no policy":
@@ -149,7 +150,7 @@ def test_of_a_batch_lost_while_it_was_applied_the_policy_that_was_made_is_told(
     elif found == "no way into the account":
         machine.aws.missing_roles.add((account_id, "orgmfa-member"))
 
-    machine.step("merge", run_id=selected["run_id"])
+    machine.merge(selected, **SCHEDULE)
 
     account = next(account for account in machine.report().accounts if account.id == account_id)
     assert account.status.value == "not_reached"
@@ -161,7 +162,7 @@ def test_run_whose_gate_was_lost_writes_nothing_and_says_so(machine: Machine) ->
     selected = machine.select(**SCHEDULE)
     machine.map("plan", selected)
 
-    machine.step("merge", run_id=selected["run_id"])
+    machine.merge(selected, **SCHEDULE)
 
     report = machine.report()
     assert (report.totals.planned, report.totals.not_reached, machine.aws.writes()[-1:]) != (0, 0, [])
@@ -173,9 +174,9 @@ def test_batch_that_ended_before_its_deadline_leaves_the_rest_not_reached(machin
     selected = machine.select(**SCHEDULE)
     for number in range(3):
         step({"step": "plan", "run_id": selected["run_id"], "batch": number}, FakeContext(900 if number else 30))
-    machine.step("gate", run_id=selected["run_id"])
+    machine.gate(selected, **SCHEDULE)
 
-    machine.step("merge", run_id=selected["run_id"])
+    machine.merge(selected, **SCHEDULE)
 
     report = machine.report()
     assert [account.status.value for account in report.accounts] == ["not_reached"] * 2 + ["inspected"] * 3
@@ -195,12 +196,107 @@ def test_limit_of_the_run_counts_all_batches(machine: Machine, limit: int, writt
     assert machine.report().totals.held == 4 - written
 
 
-def test_limit_that_a_person_asks_for_holds_in_every_step(machine: Machine) -> None:
-    machine.configure(limits={"max_changes_per_run": 1})
+@pytest.mark.parametrize(
+    ("limit", "asked", "written"),
+    [(100, {"max_changes": 3}, 0), (100, {"max_changes": 4}, 4), (None, {"max_changes": "none"}, 4), (3, {}, 0)],
+)
+def test_narrower_of_the_limits_of_input_and_configuration_holds_in_every_step(
+    machine: Machine, limit: int | None, asked: dict[str, Any], written: int
+) -> None:
+    machine.configure(enforcement={"mode": "apply"}, limits={"max_changes_per_run": limit})
 
-    result = machine.run(mode="apply", max_changes="none")
+    result = machine.run(mode="apply", **asked)
 
-    assert (result["mode"], result["totals"]["enforced"]) == ("apply", 4)
+    assert (result["mode"], result["totals"]["enforced"]) == ("apply", written)
+    assert machine.report().totals.held == 4 - written
+
+
+def forge_manifest(machine: Machine, selected: dict[str, Any], **changes: Any) -> None:
+    """Change what was asked for in the manifest, as somebody who can write the archive."""
+    name = f"work/{selected['run_id']}/outline.json"
+    manifest = json.loads(machine.store.read(name))
+    request = manifest["request"] | {key: value for key, value in changes.items() if key == "mode"}
+    changes = {key: value for key, value in changes.items() if key in manifest}
+    machine.store.write(name, json.dumps(manifest | changes | {"request": request}).encode())
+
+
+def test_run_that_was_asked_for_as_a_plan_is_never_applied(machine: Machine) -> None:
+    machine.configure(enforcement={"mode": "apply"})
+    selected = machine.select(mode="plan")
+    machine.map("plan", selected)
+    forge_manifest(machine, selected, mode="apply")
+    gated = machine.gate(selected, mode="plan")
+    machine.merge(selected, mode="plan")
+
+    assert (gated["go"], machine.enforced()) == (False, [])
+    assert (machine.report().mode, machine.report().totals.planned) == ("plan", 4)
+
+
+@pytest.mark.parametrize("forged", [None, "none", 1000])
+def test_limit_that_was_asked_for_is_not_lifted_by_a_file_of_the_run(machine: Machine, forged: object) -> None:
+    machine.configure(enforcement={"mode": "apply"})
+    selected = machine.select(max_changes=3)
+    forge_manifest(machine, selected, max_changes=forged)
+    machine.map("plan", selected)
+
+    assert machine.gate(selected, max_changes=3)["go"] is False
+
+
+@pytest.mark.parametrize("forged", [None, "none", 1000])
+def test_limit_of_the_configuration_is_not_lifted_by_a_file_of_the_run(machine: Machine, forged: object) -> None:
+    limits = {"max_changes_per_run": 3, "max_changes_per_account": 0}
+    machine.configure(enforcement={"mode": "apply"}, limits=limits)
+    selected = machine.select(**SCHEDULE)
+    forge_manifest(machine, selected, max_changes=forged)
+    machine.map("plan", selected)
+
+    assert machine.gate(selected, **SCHEDULE)["go"] is False
+    machine.merge(selected, **SCHEDULE)
+    assert machine.report().totals.held == 4
+
+
+def test_files_of_a_run_alone_make_no_step_write_where_the_functions_only_plan(machine: Machine) -> None:
+    machine.configure(enforcement={"mode": "apply"})
+    selected = machine.select(**SCHEDULE)
+    machine.configure(enforcement={"mode": "plan"})
+    machine.map("plan", selected)
+    assert machine.gate(selected, **SCHEDULE)["go"] is False
+    machine.store.write(f"work/{selected['run_id']}/verdict.json", b'{"hold": null}')
+
+    machine.step("apply", run_id=selected["run_id"], batch=0)
+
+    assert machine.enforced() == []
+
+
+def test_functions_that_are_set_to_plan_during_a_run_write_nothing_more_and_say_so(machine: Machine) -> None:
+    machine.configure(enforcement={"mode": "apply"})
+    selected = machine.select(**SCHEDULE)
+    machine.map("plan", selected)
+    gated = machine.gate(selected, **SCHEDULE)
+    machine.step("apply", run_id=selected["run_id"], batch=0)
+    machine.configure(enforcement={"mode": "plan"})
+    machine.step("apply", run_id=selected["run_id"], batch=1)
+    machine.step("apply", run_id=selected["run_id"], batch=2)
+
+    machine.merge(selected, **SCHEDULE)
+
+    assert gated["go"] is True
+    assert machine.enforced() == [name for name, outcome in outcomes(machine.report()).items() if outcome == "enforced"]
+    assert (machine.report().mode, machine.report().totals.enforced + machine.report().totals.held) == ("apply", 4)
+    held = [user.error for account in machine.report().accounts for user in account.users if user.error]
+    assert {(error.code, "set to enforcement.mode plan meanwhile" in error.message) for error in held} == {
+        ("stopped", True)
+    }
+
+
+@pytest.mark.parametrize("is_scheduled", [True, False])
+def test_only_an_execution_that_the_schedule_has_started_counts_as_scheduled(
+    machine: Machine, capsys: pytest.CaptureFixture[str], *, is_scheduled: bool
+) -> None:
+    machine.run(**(SCHEDULE if is_scheduled else {"mode": "plan"}))
+
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (line["RunsFinished"], line.get("ScheduledRunsFinished")) == ([1], [1] if is_scheduled else None)
 
 
 def test_batch_is_not_applied_without_the_word_of_the_gate(machine: Machine) -> None:
@@ -210,7 +306,7 @@ def test_batch_is_not_applied_without_the_word_of_the_gate(machine: Machine) -> 
 
     with pytest.raises(StartError, match="the gate has not let this run go"):
         machine.step("apply", run_id=selected["run_id"], batch=0)
-    machine.step("gate", run_id=selected["run_id"])
+    machine.gate(selected, **SCHEDULE)
     with pytest.raises(StartError, match="the gate has not let this run go"):
         machine.step("apply", run_id=selected["run_id"], batch=0)
 
@@ -221,7 +317,7 @@ def test_plan_made_twice_stays_as_it_was_counted(machine: Machine) -> None:
     machine.configure(enforcement={"mode": "apply"})
     selected = machine.select(**SCHEDULE)
     machine.map("plan", selected)
-    gated = machine.step("gate", run_id=selected["run_id"])
+    gated = machine.gate(selected, **SCHEDULE)
     machine.organization.add_user(machine.accounts[0], "mallory")
     machine.map("plan", selected)
 
@@ -245,10 +341,10 @@ def test_forged_plan_attaches_no_other_policy(machine: Machine, forged: bytes) -
     machine.map("plan", selected)
     arn = f"arn:aws:iam::{machine.accounts[0]}:policy/EnforceMFA".encode()
     forge(machine, selected, b'"policy_arn":"' + arn, b'"policy_arn":"' + forged)
-    gated = machine.step("gate", run_id=selected["run_id"])
+    gated = machine.gate(selected, **SCHEDULE)
 
     machine.map("apply", gated)
-    machine.step("merge", run_id=selected["run_id"])
+    machine.merge(selected, **SCHEDULE)
 
     assert machine.organization.attached(machine.accounts[0], "alice") == []
     assert outcomes(machine.report())["alice"] == "held"
@@ -260,7 +356,7 @@ def test_forged_plan_reaches_nobody_who_is_left_alone(machine: Machine) -> None:
     selected = machine.select(**SCHEDULE)
     machine.map("plan", selected)
     forge(machine, selected, b"alice", b"break-glass")
-    gated = machine.step("gate", run_id=selected["run_id"])
+    gated = machine.gate(selected, **SCHEDULE)
 
     machine.map("apply", gated)
 
@@ -271,11 +367,11 @@ def test_stop_switch_set_after_the_gate_stops_the_writing(machine: Machine) -> N
     machine.configure(enforcement={"mode": "apply", "stop": str(machine.folder / "stop")})
     selected = machine.select(**SCHEDULE)
     machine.map("plan", selected)
-    gated = machine.step("gate", run_id=selected["run_id"])
+    gated = machine.gate(selected, **SCHEDULE)
     (machine.folder / "stop").write_text("stop")
 
     machine.map("apply", gated)
-    machine.step("merge", run_id=selected["run_id"])
+    machine.merge(selected, **SCHEDULE)
 
     assert machine.enforced() == []
     assert machine.report().totals.held == 4
@@ -286,8 +382,8 @@ def test_stop_switch_that_cannot_be_used_holds_the_run(machine: Machine) -> None
     selected = machine.select(**SCHEDULE)
     machine.map("plan", selected)
 
-    gated = machine.step("gate", run_id=selected["run_id"])
-    machine.step("merge", run_id=selected["run_id"])
+    gated = machine.gate(selected, **SCHEDULE)
+    machine.merge(selected, **SCHEDULE)
 
     assert gated["go"] is False
     assert machine.enforced() == []

@@ -48,16 +48,61 @@ def test_steps_write_nothing_once_another_run_has_taken_the_lease_over(machine: 
     machine.configure(enforcement={"mode": "apply"})
     selected = machine.select(**SCHEDULE)
     machine.map("plan", selected)
-    gated = machine.step("gate", run_id=selected["run_id"])
+    gated = machine.gate(selected, **SCHEDULE)
     machine.store.write(LEASE_FILE, b'{"run_id": "other", "until": "2036-03-02T12:00:00Z"}')
 
     with pytest.raises(RunUnderWay, match="no longer that of run"):
         machine.map("apply", gated)
-    machine.step("merge", run_id=selected["run_id"])
+    machine.merge(selected, **SCHEDULE)
 
     assert machine.enforced() == []
     assert machine.report().totals.not_reached == 4
     assert b"other" in machine.store.read(LEASE_FILE)
+
+
+@pytest.mark.parametrize("started", ["2026-03-02T11:54:59Z", "2026-03-02T14:15:01Z", "2025-01-25T12:00:00Z"])
+def test_scheduled_time_is_compared_with_the_start_of_the_execution(machine: Machine, started: str) -> None:
+    with pytest.raises(ConfigError, match="the scheduled event is of"):
+        machine.step("select", execution="daily-1", started=started, input=SCHEDULE)
+
+    assert machine.files("") == []
+    assert machine.step("select", execution="daily-1", started=STARTED, input=SCHEDULE)["repeated"] is False
+
+
+def test_event_whose_execution_is_under_way_is_repeated(machine: Machine) -> None:
+    machine.select(**SCHEDULE)
+
+    assert machine.select("daily-1b", **SCHEDULE)["repeated"] is True
+
+
+def test_event_whose_execution_is_still_at_its_first_step_waits(machine: Machine) -> None:
+    selected = machine.select(**SCHEDULE)
+    machine.store.delete(f"work/{selected['run_id']}/outline.json")
+    again = {"step": "select", "execution": "daily-1b", "started": STARTED, "input": SCHEDULE}
+
+    with pytest.raises(StartError, match="another delivery of this event keeps"):
+        step(again, FakeContext(30))
+
+
+@pytest.mark.parametrize(
+    ("mode", "asked"),
+    [
+        ("plan", {"mode": "apply"}),
+        ("plan", {"mode": "apply", "max_changes": "none"}),
+        ("apply", {"mode": "apply", "max_changes": "none"}),
+        ("apply", {"max_changes": 4}),
+        ("plan", {"max_changes": 4}),
+    ],
+)
+def test_input_that_asks_for_more_than_the_functions_may_do_is_refused(
+    machine: Machine, mode: str, asked: dict[str, Any]
+) -> None:
+    machine.configure(enforcement={"mode": mode}, limits={"max_changes_per_run": 3})
+
+    with pytest.raises(ConfigError, match="have an operator run `orgmfa apply"):
+        machine.select(**asked)
+
+    assert machine.files("") == []
 
 
 def test_event_of_a_run_that_could_not_start_may_come_again(machine: Machine) -> None:
@@ -83,6 +128,9 @@ def test_event_of_a_run_that_could_not_start_may_come_again(machine: Machine) ->
         {"step": "plan", "run_id": "x"},
         {"step": "plan", "run_id": "../x", "batch": 0},
         {"step": "merge", "run_id": "x", "batch": 0},
+        {"step": "merge", "run_id": "x"},
+        {"step": "gate", "run_id": "x"},
+        {"step": "gate", "run_id": "x", "input": {"mode": "release"}},
         {"step": "select", "execution": "x", "started": STARTED, "input": {"mode": "release"}},
         {"step": "select", "execution": "x", "started": STARTED, "input": {"accounts": ["111122223333"]}},
     ],
@@ -109,17 +157,17 @@ def test_broken_work_room_is_an_error_that_names_the_file(machine: Machine, cont
     machine.store.write(f"work/{selected['run_id']}/outline.json", content)
 
     with pytest.raises(ArchiveError, match=r"outline\.json is broken"):
-        machine.step("gate", run_id=selected["run_id"])
+        machine.gate(selected, **SCHEDULE)
 
 
 def test_run_whose_digest_cannot_be_sent_fails_after_its_report_is_archived(machine: Machine, slack: FakeSlack) -> None:
     selected = machine.select(**SCHEDULE)
     machine.map("plan", selected)
-    machine.step("gate", run_id=selected["run_id"])
+    machine.gate(selected, **SCHEDULE)
     slack.next(*[Say("invalid_token", 403)] * 20)
 
     with pytest.raises(RunFailed, match="digest"):
-        machine.step("merge", run_id=selected["run_id"])
+        machine.merge(selected, **SCHEDULE)
 
     assert machine.report().run_id == selected["run_id"]
 
@@ -129,9 +177,10 @@ def test_run_asks_no_more_of_the_archive_than_capacity_reckons_with(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     monkeypatch.setenv("ORGMFA_BATCH_SIZE", str(size))
+    machine.configure(enforcement={"mode": "apply"})
     before = len(machine.aws.calls)
 
-    machine.run(mode="apply")
+    machine.run(**SCHEDULE)
 
     asked = [call.action for call in machine.aws.calls[before:] if call.service == "s3"]
     listed = asked.count(f"GET /{BUCKET}")
@@ -151,4 +200,4 @@ def test_plans_that_cannot_be_unpacked_are_an_error_that_names_the_file(machine:
     machine.store.write(f"work/{selected['run_id']}/plans/00000.json.gz", content)
 
     with pytest.raises(ArchiveError, match=r"plans/00000\.json\.gz is broken"):
-        machine.step("gate", run_id=selected["run_id"])
+        machine.gate(selected, **SCHEDULE)

@@ -2,12 +2,10 @@ import gzip
 import json
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
-from threading import Barrier
 from typing import Any
 
 import pytest
@@ -15,9 +13,9 @@ from moto.backends import get_backend
 
 from orchestrator.aws.file_store import make_store
 from orchestrator.domain.errors import ArchiveError, ConfigError
-from orchestrator.domain.model import AccountResult, Decision, Outcome, Status, Verdict, Via
+from orchestrator.domain.model import AccountResult, Decision, Outcome, Status, Trigger, Verdict, Via
 from orchestrator.logs import configure_logs
-from orchestrator.reports.archive import ALIASES_FROM_RUNS, MAX_HANDLED_BYTES, RunArchive
+from orchestrator.reports.archive import ALIASES_FROM_RUNS, MAX_HANDLED_BYTES, RunArchive, name_event
 from orchestrator.reports.build import build_report, report_account
 from orchestrator.reports.report import RunReport
 from tests.aws_server import MANAGEMENT, AwsServer
@@ -313,36 +311,28 @@ def test_broken_record_of_a_release_is_an_error_and_not_forgotten(shelf: Shelf, 
 # -- events ----------------------------------------------------------------------------------------------------------
 
 
-def test_event_is_claimed_once(shelf: Shelf) -> None:
-    assert shelf.archive.claim_event("schedule-2026-03-02T12:00:00Z")
-    assert not shelf.archive.claim_event("schedule-2026-03-02T12:00:00Z")
-    assert shelf.archive.claim_event("schedule-2026-03-03T12:00:00Z")
+@pytest.mark.parametrize("trigger", [Trigger.SCHEDULE, Trigger.MAP, Trigger.ON_DEMAND, Trigger.ONBOARDING, Trigger.CLI])
+def test_run_of_the_schedule_is_reported_from_its_start_on(shelf: Shelf, trigger: Trigger) -> None:
+    report = make_report().model_copy(update={"trigger": trigger})
+    shelf.archive.save(report)
+    is_of_schedule = trigger in {Trigger.SCHEDULE, Trigger.MAP}
+
+    assert shelf.archive.is_reported(report.run_id, report.started_at) is is_of_schedule
+    assert not shelf.archive.is_reported(report.run_id, report.started_at + timedelta(seconds=1))
+    assert not shelf.archive.is_reported("run-2", report.started_at)
+
+
+@pytest.mark.parametrize("content", BROKEN_RUNS.values(), ids=BROKEN_RUNS)
+def test_broken_report_is_no_report_of_a_run(shelf: Shelf, content: bytes) -> None:
+    shelf.put("runs/2026/03/02/run-1.json.gz", content)
+
+    assert not shelf.archive.is_reported("run-1", days_ago(400))
 
 
 @pytest.mark.parametrize("key", ["../../outside", "rule-a/b", "schedule-2026-03-02T12:00:00+01:00", "rule-é"])
-def test_key_of_an_event_never_leaves_its_folder(shelf: Shelf, key: str) -> None:
-    assert shelf.archive.claim_event(key)
-
-    (name,) = shelf.files()
-    assert name.startswith("events/")
-    assert name.count("/") == 1
-
-
-@pytest.mark.parametrize("kind", ["folder", "s3"])
-def test_one_of_many_callers_claims_an_event(request: pytest.FixtureRequest, kind: str) -> None:
-    """Against moto one after the other: it looks for the file, then writes it, where S3 does both at once."""
-    shelf = make_shelf(kind, request)
-    threads = CALLERS if kind == "folder" else 1
-    at_once = Barrier(threads)
-
-    def claim(_: int) -> bool:
-        at_once.wait(timeout=60)
-        return shelf.archive.claim_event("rule-1")
-
-    with ThreadPoolExecutor(threads) as pool:
-        claims = list(pool.map(claim, range(CALLERS)))
-
-    assert claims.count(True) == 1
+def test_key_of_an_event_never_leaves_its_folder(key: str) -> None:
+    assert name_event(key).startswith("events/")
+    assert name_event(key).count("/") == 1
 
 
 def test_of_a_note_of_handled_events_no_more_is_read_than_orgmfa_writes(shelf: Shelf) -> None:
@@ -357,7 +347,7 @@ def test_events_that_onboarding_runs_handled_are_remembered(shelf: Shelf) -> Non
     assert shelf.archive.handled_events(days_ago(14)) == frozenset()
     shelf.archive.note_handled("run-1", ["event-b", "event-a"])
     shelf.archive.note_handled("run-2", {"event-c": PAYMENTS})
-    shelf.archive.claim_event("rule-1")
+    shelf.put("events/rule-1", b"run-1")
     for run_id, moment in {"run-1": days_ago(14), "run-2": days_ago(1)}.items():
         shelf.date(f"events/onboarding/{run_id}.txt", moment)
 
@@ -379,7 +369,7 @@ def test_what_is_older_than_the_archive_keeps_goes(shelf: Shelf) -> None:
     old = NOW - KEEP - timedelta(seconds=1)
     save(shelf, "old", finished=old)
     save(shelf, "kept", finished=NOW - KEEP)
-    shelf.archive.claim_event("rule-old")
+    shelf.put("events/rule-old", b"run-1")
     shelf.date("events/rule-old", old)
     shelf.archive.note_handled("old", ["event-a"])
     shelf.date("events/onboarding/old.txt", old)

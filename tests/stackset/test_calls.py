@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from orchestrator.lambdas import runtime as invocation
 from orchestrator.lambdas.run import lambda_handler
 from orchestrator.lambdas.step import lambda_handler as step
 from orchestrator.pipeline.lease import Lease
-from orchestrator.wiring import Hub, make_hub, make_run_id, run_once
+from orchestrator.wiring import Hub, make_hub, make_run_id, run_once, utc_now
 from tests.aws_server import MANAGEMENT, AwsServer
 from tests.fake_slack import FakeSlack
 from tests.iam_evaluator import Decision, Request, decide
@@ -67,7 +68,7 @@ RESOURCE_BY_ACTION = {
     "ssm:GetParameter": "arn:aws:ssm:{here}:parameter{Name}",
     "sts:AssumeRole": "{RoleArn}",
 }
-ACTION_BY_OPERATION = {"s3:ListObjectsV2": "s3:ListBucket"}
+ACTION_BY_OPERATION = {"s3:ListObjectsV2": "s3:ListBucket", "s3:HeadObject": "s3:GetObject"}
 
 
 @dataclass
@@ -246,10 +247,15 @@ def run_in_steps(deployment: Deployment) -> None:
     selected = step({"step": "select"} | started, Context())
     for item in items(selected):
         step({"step": "plan"} | item, Context())
-    gated = step({"step": "gate", "run_id": selected["run_id"]}, Context())
+    gated = step({"step": "gate", "run_id": selected["run_id"], "input": {}}, Context())
     for item in items(gated):
         step({"step": "apply"} | item, Context())
-    step({"step": "merge", "run_id": selected["run_id"]}, Context())
+    step({"step": "merge", "run_id": selected["run_id"], "input": {}}, Context())
+
+
+def scheduled(minutes_ago: int) -> dict[str, str]:
+    moment = utc_now() - timedelta(minutes=minutes_ago)
+    return {"trigger": "schedule", "scheduled_time": f"{moment:%Y-%m-%dT%H:%M:00Z}"}
 
 
 def take_the_lease(hub: Hub) -> None:
@@ -263,12 +269,14 @@ def test_the_functions_may_call_what_they_call_and_nothing_else(deployment: Depl
     invocation._warm["hub"] = hub = deployment.hub(ORGMFA_ORGANIZATION_INCLUDE_OUS=f"[{deployment.root_id}]")
     take_the_lease(hub)
     with redirect_stdout(io.StringIO()):
-        lambda_handler({"trigger": "schedule", "scheduled_time": "2026-03-02T12:00:00Z"}, Context())
+        event = scheduled(1)
+        lambda_handler(event, Context())
+        lambda_handler(event, Context())
         lambda_handler({"accounts": [deployment.payments], "mode": "plan"}, Context())
         lambda_handler(batch(stack_set_event(deployment.payments, number="1")), Context())
         lambda_handler(batch(stack_set_event(deployment.payments, number="2")), Context())
         invocation._warm["hub"] = deployment.hub(ORGMFA_ARCHIVE_KEEP="0d")
-        lambda_handler({"trigger": "schedule", "scheduled_time": "2026-03-03T12:00:00Z"}, Context())
+        lambda_handler(scheduled(0), Context())
         deployment.organization.add_user(deployment.payments, "carol")
         run_in_steps(deployment)
 

@@ -140,9 +140,9 @@ def test_each_step_has_its_function_and_its_event() -> None:
             },
         ),
         "PlanBatch": (CHILD, {"step": "plan", "run_id.$": "$.run_id", "batch.$": "$.batch"}),
-        "Gate": (STEPS, {"step": "gate", "run_id.$": "$.run_id"}),
+        "Gate": (STEPS, {"step": "gate", "run_id.$": "$.run_id", "input.$": "$$.Execution.Input"}),
         "ApplyBatch": (CHILD, {"step": "apply", "run_id.$": "$.run_id", "batch.$": "$.batch"}),
-        "Merge": (STEPS, {"step": "merge", "run_id.$": "$.run_id"}),
+        "Merge": (STEPS, {"step": "merge", "run_id.$": "$.run_id", "input.$": "$$.Execution.Input"}),
     }
     assert {one["Resource"] for one in tasks().values()} == {"arn:aws:states:::lambda:invoke"}
 

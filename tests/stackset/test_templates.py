@@ -1,6 +1,7 @@
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import cfnlint.api
@@ -10,6 +11,7 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from orchestrator.domain.config import Config
 from orchestrator.domain.config_file import load_config
 from orchestrator.domain.model import Mode, RunRequest, Trigger
+from orchestrator.lambdas.events import MAX_AGE
 from orchestrator.lambdas.metrics import NAMESPACE, SERVICE, count_metrics
 from orchestrator.pipeline.context import Finished
 from orchestrator.reports.build import build_report
@@ -351,9 +353,15 @@ def test_a_function_runs_the_package_and_is_never_repeated(name: str) -> None:
     assert deployed[f"{name}Invocation"]["FunctionName"] == name
 
 
+def variables_of(name: str, **given: str) -> dict[str, str]:
+    """Return the variables of a function, which are texts, whatever the parameters are that they come from."""
+    variables = resources("central", **given)[name]["Environment"]["Variables"]
+    return {key: str(value) for key, value in variables.items()}
+
+
 def test_the_program_understands_the_variables_of_a_function() -> None:
     given = EVERYTHING | {"Mode": "apply", "RolePath": "/security/", "SlackChannel": "C0123456789"}
-    variables = resources("central", **given)["ScheduleFunction"]["Environment"]["Variables"]
+    variables = variables_of("ScheduleFunction", **given)
 
     config = load_config(None, variables)
 
@@ -372,8 +380,17 @@ def test_the_program_understands_the_variables_of_a_function() -> None:
     assert (config.slack.secret, config.slack.channel) == (EVERYTHING["SlackSecretArn"], "C0123456789")
 
 
+@pytest.mark.parametrize("name", ["ScheduleFunction", "OnboardingFunction", "MapStepsFunction", "MapChildFunction"])
+def test_every_function_changes_at_most_as_many_users_in_a_run_as_the_stack_says(name: str) -> None:
+    limits = [
+        load_config(None, variables_of(name, **EVERYTHING, **given)).limits for given in ({}, {"MaxChanges": "7"})
+    ]
+
+    assert [(one.max_changes_per_run, one.max_changes_per_account) for one in limits] == [(100, 100), (7, 100)]
+
+
 def test_without_slack_the_configuration_of_the_package_holds() -> None:
-    variables = resources("central")["ScheduleFunction"]["Environment"]["Variables"]
+    variables = variables_of("ScheduleFunction")
 
     assert load_config(None, variables).slack.secret is None
 
@@ -407,6 +424,8 @@ def test_the_schedule_is_daily_at_noon_of_a_time_zone_and_starts_once(scale: str
     assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
     assert target["Arn"] == started
     assert target["RetryPolicy"]["MaximumRetryAttempts"] == 0
+    kept = [target["RetryPolicy"], deployed["ScheduleFunctionInvocation"]]
+    assert timedelta(seconds=sum(one["MaximumEventAgeInSeconds"] for one in kept), minutes=15) == MAX_AGE
     assert json.loads(target["Input"]) == {"trigger": "schedule", "scheduled_time": "<aws.scheduler.scheduled-time>"}
 
 
@@ -480,30 +499,16 @@ def test_an_alarm_looks_no_further_than_cloudwatch_lets_it() -> None:
         assert seconds <= (7 if period >= 3600 else 1) * 86_400, name
 
 
-@pytest.mark.parametrize(
-    ("scale", "metric"),
-    [
-        ("lambda", ("AWS/Lambda", "Invocations", "FunctionName", "ScheduleFunction")),
-        (
-            "distributed",
-            (
-                "AWS/States",
-                "ExecutionsStarted",
-                "StateMachineArn",
-                f"arn:aws:states:{REGION}:{SECURITY}:stateMachine:orgmfa-run",
-            ),
-        ),
-    ],
-)
-def test_a_day_without_a_run_rings_and_a_day_with_one_does_not(scale: str, metric: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("scale", ["lambda", "distributed"])
+def test_a_day_without_a_finished_daily_run_rings_and_a_day_with_one_does_not(scale: str) -> None:
     alarm = alarms(Scale=scale)["NoRunAlarm"]
-    [dimension] = alarm["Dimensions"]
 
     assert alarm["Period"] * alarm["EvaluationPeriods"] == 26 * 3600
     assert alarm["DatapointsToAlarm"] == alarm["EvaluationPeriods"]
     assert alarm["TreatMissingData"] == "breaching"
     assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
-    assert (alarm["Namespace"], alarm["MetricName"], dimension["Name"], dimension["Value"]) == metric
+    assert (alarm["Namespace"], alarm["MetricName"]) == (NAMESPACE, "ScheduledRunsFinished")
+    assert alarm["Dimensions"] == [{"Name": "service", "Value": SERVICE}]
 
 
 @pytest.mark.parametrize(
@@ -533,7 +538,7 @@ def test_alarms_and_dashboard_know_the_metrics_that_are_written() -> None:
     deployed = resources("central", **EVERYTHING)
     request = RunRequest(run_id="1", mode=Mode.PLAN, trigger=Trigger.SCHEDULE, started_at=utc_now())
     report = build_report(request, ORGANIZATION, (), errors=(), is_complete=True, finished_at=utc_now())
-    written = {*count_metrics(Finished(report, None), is_failed=False), "DurationSeconds"}
+    written = {*count_metrics(Finished(report, None), is_failed=False, is_scheduled=True), "DurationSeconds"}
 
     widgets = json.loads(deployed["Dashboard"]["DashboardBody"])["widgets"]
     drawn = [metric for widget in widgets for metric in widget["properties"]["metrics"]]

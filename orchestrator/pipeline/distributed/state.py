@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RunManifest:
-    """What the first step found; `sizes` counts the accounts of each batch, `max_changes` replaces the limits."""
+    """What the first step found; `sizes` counts the accounts of each batch, `max_changes` can only lower the limits."""
 
     request: RunRequest
     sizes: tuple[int, ...]
@@ -113,10 +113,13 @@ class RunState:
         """Write the value of a file."""
         self._write(file.name, file.codec.dump(value))
 
+    def has(self, file: StateFile[T]) -> bool:
+        """Return whether a file has been written."""
+        return any(one.name == self._folder + file.name for one in self._store.list_files(self._folder))
+
     def gate_decision(self) -> GateDecision | None:
         """Return the decision of the gate, or None where it never came to one."""
-        names = {file.name for file in self._store.list_files(self._folder)}
-        return self.read(GATE_DECISION) if self._folder + GATE_DECISION.name in names else None
+        return self.read(GATE_DECISION) if self.has(GATE_DECISION) else None
 
     def read_batch(self, number: int) -> list[Entry]:
         """Return the accounts of a batch."""

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
@@ -20,9 +21,10 @@ from typing import Any, Self
 from zipfile import ZipFile
 
 import pytest
+from moto.backends import get_backend
 
 from orchestrator.deploy.lambda_zip import Package, build_package
-from tests.aws_server import AwsServer
+from tests.aws_server import MANAGEMENT, AwsServer
 from tests.fake_slack import FakeSlack
 from tests.organization import SampleOrganization
 
@@ -43,17 +45,23 @@ LAMBDA = {
     "PATH": os.defpath,
 }
 """What the service sets for a function."""
-SCHEDULED_EVENT = {
+SCHEDULED_EVENT: dict[str, object] = {
     "version": "0",
     "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
     "detail-type": "Scheduled Event",
     "source": "aws.events",
     "account": "123456789012",
-    "time": "2026-03-02T12:00:00Z",
+    "time": "2026-03-02T12:00:00Z",  # of the invocation, once it is delivered
     "region": "us-east-1",
     "resources": ["arn:aws:events:us-east-1:123456789012:rule/orgmfa"],
     "detail": {},
 }
+
+
+def delivered(*, days_ahead: int = 0) -> dict[str, object]:
+    """Return the scheduled event as EventBridge would deliver it now, or so long before its time."""
+    return SCHEDULED_EVENT | {"time": f"{datetime.now(UTC) + timedelta(days=days_ahead):%Y-%m-%dT%H:%M:%SZ}"}
+
 
 pytestmark = [
     pytest.mark.slow,
@@ -229,7 +237,7 @@ def test_scheduled_event_is_carried_out_by_the_zip_alone(function: Function, sla
     organization.add_user(payments, "dora", policies=10)
     organization.add_user(search, "carol")
 
-    kind, result = function.invoke(SCHEDULED_EVENT)
+    kind, result = function.invoke(delivered())
 
     assert kind == "response", result
     assert (result["mode"], result["complete"]) == ("apply", True)
@@ -251,6 +259,48 @@ def test_scheduled_event_is_carried_out_by_the_zip_alone(function: Function, sla
     assert len(slack.messages) == 1
     assert "GetParameter" in aws.actions()
     assert '"UsersEnforced":[3' in function.printed.replace(" ", "")
+
+
+def test_daily_run_is_not_switched_off_by_a_mark_or_an_event_of_another_day(
+    function: Function, slack: FakeSlack, aws: AwsServer
+) -> None:
+    organization = SampleOrganization(aws)
+    organization.add_user(organization.add_account("payments"), "alice")
+    name = f"orgmfa/events/rule-{SCHEDULED_EVENT['id']}"
+
+    refused = function.invoke(delivered(days_ahead=400))
+    assert "Contents" not in aws.client("s3").list_objects_v2(Bucket="acme-archive")
+    aws.client("s3").put_object(Bucket="acme-archive", Key=name, Body=b"")
+    backend: Any = get_backend("s3")[MANAGEMENT]["aws"]
+    backend.buckets["acme-archive"].keys[name].last_modified -= timedelta(days=400)
+    first = function.invoke(delivered())
+    printed, second = function.printed, function.invoke(delivered())
+
+    assert (refused[0], refused[1]["errorType"]) == ("error", "ConfigError")
+    assert "the scheduled event is of" in refused[1]["errorMessage"]
+    assert (first[0], first[1]["totals"]["enforced"]) == ("response", 1)
+    assert '"ScheduledRunsFinished":[1' in printed.replace(" ", "")
+    assert second == ("response", {"repeated": True, "event": f"rule-{SCHEDULED_EVENT['id']}"})
+    assert "ScheduledRunsFinished" not in function.printed
+    assert len(slack.messages) == 1
+
+
+def test_event_widens_neither_mode_nor_limit(function: Function, slack: FakeSlack, aws: AwsServer) -> None:
+    organization = SampleOrganization(aws)
+    payments = organization.add_account("payments")
+    organization.add_user(payments, "alice")
+    function.environment |= {"ORGMFA_ENFORCEMENT_MODE": "plan", "ORGMFA_LIMITS_MAX_CHANGES_PER_RUN": "0"}
+    asked = {"accounts": [payments], "mode": "apply", "max_changes": "none"}
+
+    by_mode = function.invoke(asked)
+    function.environment |= {"ORGMFA_ENFORCEMENT_MODE": "apply"}
+    by_limit = function.invoke(asked)
+
+    assert (by_mode[0], by_limit[0]) == ("error", "error")
+    assert "or deploy with Mode=apply" in by_mode[1]["errorMessage"]
+    assert "or deploy with a larger MaxChanges" in by_limit[1]["errorMessage"]
+    assert organization.attached(payments, "alice") == []
+    assert slack.messages == []
 
 
 def test_unknown_event_fails_the_invocation(function: Function, slack: FakeSlack, aws: AwsServer) -> None:
