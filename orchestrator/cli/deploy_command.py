@@ -91,7 +91,7 @@ class DeployCommand:
         rollout = Rollout(
             context=context,
             given=given,
-            known=context.place.known().with_values(**configured_values(packed)).or_at_first(first_values(packed)),
+            known=context.place.known().with_values(**configured_values(packed)).with_first(first_values(packed)),
             make_code=lambda architecture, python: self._make_code(architecture, python, source),
             confirm=self._confirm_changes,
         )

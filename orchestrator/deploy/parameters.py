@@ -43,7 +43,7 @@ class Known:
         """Return a copy with more values that are always set."""
         return Known({**self.always, **values}, self.at_first)
 
-    def or_at_first(self, values: Mapping[str, str]) -> "Known":
+    def with_first(self, values: Mapping[str, str]) -> "Known":
         """Return a copy with more values for a stack that has none yet."""
         return Known(self.always, {**self.at_first, **values})
 

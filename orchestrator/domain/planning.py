@@ -128,13 +128,13 @@ def hold_at_gate(
     if stop_reason is not None:
         return Reason("stopped", f"enforcement.stop: {stop_reason}")
     if limits.max_changes_per_run is not None and planned > limits.max_changes_per_run:
-        by_person = f"--max-changes {planned}"
-        by_stack = f"have an operator run `orgmfa apply {by_person}`, or deploy with MaxChanges={planned}"
+        how = f"allow this run with --max-changes {planned}"
+        if trigger is not Trigger.CLI:
+            how = f"have an operator run `orgmfa apply --max-changes {planned}`, or deploy with MaxChanges={planned}"
         return Reason(
             "over_limit",
             f"{planned} changes planned, limits.max_changes_per_run is {limits.max_changes_per_run}: nothing is "
-            f"written anywhere; read the plan, then "
-            + (f"allow this run with {by_person}" if trigger is Trigger.CLI else by_stack),
+            f"written anywhere; read the plan, then {how}",
         )
     return None
 

@@ -77,11 +77,11 @@ def handle_once(
     An event whose run could not start may be delivered again. Raises StartError where another delivery is at work for
     longer than this one has time to wait, ArchiveError where the mark of the event cannot be read or written.
     """
-    mark = EventMark(invocation.hub.store, invocation.hub.archive, event, run_id=run_id)
+    mark = EventMark(store=invocation.hub.store, archive=invocation.hub.archive, event=event, run_id=run_id)
     if not mark.claim(invocation.cancellation):
         log.warning("event_repeated", key=event.key)
         return {"repeated": True, "event": event.key}
-    with mark:
+    with mark.kept_alive():
         return work()
 
 

@@ -151,6 +151,41 @@ def test_configuration_in_the_package_decides_what_must_agree(deploy: Deployer) 
     assert deploy.parameters(CENTRAL)["RolePath"] == "/security/"
 
 
+@pytest.mark.parametrize(
+    ("limits", "given_values", "expected"),
+    [
+        ("{max_changes_per_run: 10}", (), "10"),
+        ("{max_changes_per_run: 10}", ("MaxChanges=500",), "500"),
+        ("{max_changes_per_run: 0}", (), "0"),
+        ("{max_changes_per_run: null}", (), None),
+        ("{}", (), "100"),
+    ],
+)
+@pytest.mark.parametrize("stands", [True, False])
+def test_stack_without_a_limit_of_its_own_begins_with_that_of_the_package(
+    deploy: Deployer, limits: str, given_values: tuple[str, ...], expected: str | None, *, stands: bool
+) -> None:
+    if stands:
+        deploy.stand("LogRetentionDays=30")
+        deploy.parameters(CENTRAL).pop("MaxChanges", None)
+    deploy.pack(**{"config.yaml": f"limits: {limits}\n"})
+
+    done = deploy("--yes", *(given(*given_values) if stands else [*deploy.first(), *given(*given_values)]))
+
+    assert done.code == 0, done.stderr
+    assert deploy.parameters(CENTRAL).get("MaxChanges", "100") == (expected or "100")
+
+
+def test_limit_that_a_stack_has_is_kept(deploy: Deployer) -> None:
+    deploy.stand("MaxChanges=7")
+    deploy.pack(**{"config.yaml": "limits: {max_changes_per_run: 200}\n"})
+
+    done = deploy("--yes")
+
+    assert done.code == 0, done.stderr
+    assert deploy.parameters(CENTRAL)["MaxChanges"] == "7"
+
+
 def test_bootstrap_that_stands_is_shown_together_with_the_others(deploy: Deployer) -> None:
     deploy.stand()
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
+from threading import enumerate as enumerate_threads
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,7 +57,9 @@ class Marks:
     age: Callable[[timedelta], object]
 
     def mark(self, run_id: str = SECOND, renew_seconds: float = 3600) -> EventMark:
-        return EventMark(self.store, self.archive, EVENT, run_id=run_id, renew_seconds=renew_seconds)
+        return EventMark(
+            store=self.store, archive=self.archive, event=EVENT, run_id=run_id, renew_seconds=renew_seconds
+        )
 
     def claim(self, run_id: str = SECOND, *meanwhile: Callable[[], object]) -> bool:
         """Claim the event; what happens meanwhile happens one thing at each wait, and all of it."""
@@ -167,11 +170,12 @@ def test_mark_is_kept_alive_by_a_thread_until_the_run_is_over(tmp_path: Path) ->
     marks = Marks(Renewed(str(tmp_path)), lambda _: None)
     first = marks.mark(FIRST, renew_seconds=0.01)
     assert first.claim(Cancellation())
-    with first:
+    with first.kept_alive():
         assert renewed.wait(60)
+        (renewer,) = [thread for thread in enumerate_threads() if thread.name == "event-mark"]
 
-    first._renewer.join(60)
-    assert not first._renewer.is_alive()
+    renewer.join(60)
+    assert not renewer.is_alive()
 
 
 def test_run_that_has_lost_its_mark_leaves_it_to_the_other(marks: Marks) -> None:
@@ -181,7 +185,7 @@ def test_run_that_has_lost_its_mark_leaves_it_to_the_other(marks: Marks) -> None
     assert marks.claim(SECOND)
 
     assert not first.renew()
-    with pytest.raises(StartError), first:
+    with pytest.raises(StartError), first.kept_alive():
         raise StartError("no organization")
 
     assert marks.owner() == SECOND.encode()
@@ -191,7 +195,7 @@ def test_run_that_has_lost_its_mark_leaves_it_to_the_other(marks: Marks) -> None
 def test_event_whose_run_could_not_start_is_free_at_once(marks: Marks, error: Exception) -> None:
     first = marks.mark(FIRST)
     assert first.claim(Cancellation())
-    with pytest.raises(type(error)), first:
+    with pytest.raises(type(error)), first.kept_alive():
         raise error
 
     assert marks.claim()
@@ -200,7 +204,7 @@ def test_event_whose_run_could_not_start_is_free_at_once(marks: Marks, error: Ex
 def test_event_whose_run_broke_off_is_free_when_its_mark_has_ended(marks: Marks) -> None:
     first = marks.mark(FIRST)
     assert first.claim(Cancellation())
-    with pytest.raises(ArchiveError), first:
+    with pytest.raises(ArchiveError), first.kept_alive():
         raise ArchiveError("the report cannot be written")
 
     assert marks.claim(SECOND, lambda: marks.age(MARK_TIME + SECOND_OF_TIME))
@@ -292,7 +296,7 @@ def test_mark_never_leaves_the_folder_of_marks(marks: Marks, key: str) -> None:
             "time": NOON.isoformat(),
         }
     )
-    assert EventMark(marks.store, marks.archive, event, run_id=FIRST).claim(Cancellation())
+    assert EventMark(store=marks.store, archive=marks.archive, event=event, run_id=FIRST).claim(Cancellation())
 
     (name,) = [file.name for file in marks.store.list_files("")]
     assert name.startswith("events/rule-")
