@@ -36,12 +36,13 @@ class Machine:
     def run(self) -> dict[str, Any]:
         """Make one apply run and return what its last step returned."""
         name, started = f"chaos-{len(self.stage.server.book.entries)}", utc_now().isoformat()
-        selected = self._step("select", execution=name, started=started, input={"mode": "apply"})
+        asked = {"mode": "apply"}
+        selected = self._step("select", execution=name, started=started, input=asked)
         self._map("plan", selected)
-        gated = self._step("gate", run_id=selected["run_id"])
+        gated = self._step("gate", run_id=selected["run_id"], input=asked)
         if gated["go"]:
             self._map("apply", gated)
-        return self._step("merge", run_id=selected["run_id"])
+        return self._step("merge", run_id=selected["run_id"], input=asked)
 
     def _map(self, name: str, given: dict[str, Any]) -> None:
         items = json.loads(self.stage.archive.files()[given["batches"].removeprefix("orgmfa/")])

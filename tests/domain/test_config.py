@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from orchestrator.domain.config import Config, Exemption, LimitsConfig, parse_duration
 from orchestrator.domain.config_file import load_config
+from orchestrator.domain.model import Mode
 from tests.configuration_page import PAGE, place_table
 from tests.domain.config_samples import ALL_KEYS, DEFAULTS, ROBOT, keys_in, parsed, refusal
 
@@ -339,6 +340,28 @@ def test_limits_of_one_run_replace_both_counts_and_nothing_else(most: int | None
     assert changed.max_share_per_account == 0.5
     assert changed.hold_keys_used_within == timedelta(days=1)
     assert limits.max_changes_per_run == 100
+
+
+LIMITS = st.none() | st.integers(0, 3)
+
+
+@given(
+    LIMITS, LIMITS, LIMITS | st.just("none"), st.sampled_from([Mode.PLAN, Mode.APPLY]), st.sampled_from([None, *Mode])
+)
+def test_configuration_is_only_ever_narrowed(
+    account: int | None, run: int | None, asked: Any, mode: Mode, asked_mode: Mode | None
+) -> None:
+    limits = {"max_changes_per_account": account, "max_changes_per_run": run}
+    config = Config.model_validate({"enforcement": {"mode": mode}, "limits": limits})
+
+    narrowed = config.narrowed(asked_mode, asked)
+
+    def at_most(limit: Any) -> float:
+        return limit if isinstance(limit, int) else float("inf")
+
+    assert at_most(narrowed.limits.max_changes_per_account) == min(at_most(account), at_most(asked))
+    assert at_most(narrowed.limits.max_changes_per_run) == min(at_most(run), at_most(asked))
+    assert (narrowed.enforcement.mode is Mode.APPLY) is (mode is Mode.APPLY and asked_mode is not Mode.PLAN)
 
 
 def test_configuration_cannot_be_changed_behind_a_run() -> None:
