@@ -61,7 +61,8 @@ class EventMark:
         Raises StartError where that takes longer than this run has time, ArchiveError where the archive fails.
         """
         while not self.store.create(self.name, self.run_id.encode()):
-            found, age = self.store.read_start(self.name, 65), self.store.age(self.name)
+            found = self.store.read_start(self.name, 65)  # one byte more than the longest ID
+            age = abs(self.store.age(self.name))  # in a folder anybody can date a file ahead
             if found == self.run_id.encode():
                 return True
             if _RUN_ID.fullmatch(found) and self._counts(found.decode(), age):

@@ -220,6 +220,17 @@ def test_mark_that_names_no_run_is_passed_over(marks: Marks, content: bytes) -> 
     assert marks.owner() == SECOND.encode()
 
 
+@pytest.mark.parametrize("manifest", [FIRST, SECOND])
+def test_mark_that_is_dated_ahead_is_passed_over(tmp_path: Path, manifest: str) -> None:
+    store = FolderStore(str(tmp_path))
+    store.write(NAME, FIRST.encode())
+    store.write(f"work/{manifest}/outline.json", b"{}")
+    ahead = (datetime.now(UTC) + timedelta(days=400)).timestamp()
+    os.utime(tmp_path / NAME, (ahead, ahead))
+
+    assert Marks(store, lambda _: None).claim()
+
+
 @pytest.mark.parametrize(
     ("started_at", "trigger"),
     [
