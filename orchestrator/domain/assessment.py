@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
 
 from orchestrator.domain.config import Config, Exemption
 from orchestrator.domain.model import IamUser, Outcome, Reason, Verdict
@@ -41,11 +40,6 @@ def assess_user(user: IamUser) -> Verdict:
     return Verdict.COMPLIANT if user.has_mfa else Verdict.NON_COMPLIANT
 
 
-def matches(pattern: str, user_name: str) -> bool:
-    """Return whether a glob matches a user name, ignoring case: user names in IAM differ in more than case."""
-    return fnmatchcase(user_name.casefold(), pattern.casefold())
-
-
 def find_exemption(
     user_name: str, account_id: str, exemptions: tuple[Exemption, ...], *, now: datetime
 ) -> Exemption | None:
@@ -53,8 +47,7 @@ def find_exemption(
     today = now.astimezone(UTC).date()
     for exemption in exemptions:
         in_force = exemption.until is None or today <= exemption.until
-        in_account = "*" in exemption.accounts or account_id in exemption.accounts
-        if in_force and in_account and matches(exemption.user, user_name):
+        if in_force and exemption.covers(user_name, account_id):
             return exemption
     return None
 
@@ -76,7 +69,7 @@ def find_exception(user: IamUser, account_id: str, rules: Rules, *, now: datetim
 def _exempt(user: IamUser, account_id: str, rules: Rules, *, now: datetime) -> RuleResult | None:
     if user.arn == rules.own_arn:
         return Outcome.EXEMPT, Reason("protected", "the user that runs orgmfa is never written to")
-    if any(matches(pattern, user.name) for pattern in rules.config.protected_users):
+    if any(entry.covers(user.name, account_id) for entry in rules.config.protected_users):
         return Outcome.EXEMPT, Reason("protected", "protected_users names the user")
     exemption = find_exemption(user.name, account_id, rules.config.exemptions, now=now)
     if exemption is None:

@@ -5,6 +5,8 @@ Every key is optional and an unknown one is an error. Pure: `config_file` reads 
 
 import re
 from datetime import date, timedelta
+from fnmatch import fnmatchcase
+from string import ascii_letters, digits
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -27,6 +29,11 @@ _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _FILE = re.compile(r"[\w./~$](.*[^\s/])?")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
+_NAME_SIGNS = f"{ascii_letters}{digits}+=,.@_-"
+_MAX_NAME = 64
+"""Signs and length of the name of an IAM user (IAM User Guide, 'IAM and AWS STS quotas')."""
+_GLOB_PART = re.compile(r"\*|\[!?+\]?+[^\]]*\]|.", re.DOTALL)
+"""A part of a glob as fnmatch reads it: a star, a set in brackets, or one sign."""
 
 
 def parse_duration(text: object) -> timedelta:
@@ -63,8 +70,26 @@ def _only_iso_date(value: object) -> object:
     raise ValueError(f"{value!r} is not a date: write YYYY-MM-DD")
 
 
-def _is_glob(pattern: str) -> bool:
+def is_glob(pattern: str) -> bool:
+    """Return whether a pattern can match more than one name."""
     return any(sign in pattern for sign in "*?[")
+
+
+def matches(pattern: str, user_name: str) -> bool:
+    """Return whether a glob matches a user name, ignoring case: user names in IAM differ in more than case."""
+    return fnmatchcase(user_name.casefold(), pattern.casefold())
+
+
+def check_pattern(pattern: str) -> str:
+    """Return a glob on user names. Raises ValueError for one that the name of no IAM user can match."""
+    parts = [part for part in _GLOB_PART.findall(pattern) if part != "*"]
+    is_name = set(pattern) <= {*_NAME_SIGNS, *"*?[]!"} and len(parts) <= _MAX_NAME
+    if is_name and all(any(matches(part, sign) for sign in _NAME_SIGNS) for part in parts):
+        return pattern
+    raise ValueError(
+        f"no IAM user can have such a name: {pattern!a}; write a name, not an ARN or a path: up to {_MAX_NAME} "
+        "letters, digits and + = , . @ _ - (in a glob also * ? and [ ] with !)"
+    )
 
 
 def _plan_or_apply(value: object) -> object:
@@ -110,7 +135,7 @@ OuId = Annotated[str, StringConstraints(pattern=r"^(r-[0-9a-z]{4,32}|ou-[0-9a-z]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+=,.@-]{1,128}$")]
 RoleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+=,.@-]{1,64}$")]
 IamPath = Annotated[str, StringConstraints(pattern=r"^/([\x21-\x7e]{0,510}/)?$")]
-Pattern = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+UserPattern = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(check_pattern)]
 MaxChanges = Annotated[StrictInt, Field(ge=0)] | None
 
 
@@ -162,20 +187,39 @@ class PolicyConfig(_Section):
         return self.access_keys == "deny"
 
 
-class Exemption(_Section):
-    """Users that are never enforced: a glob on the user name, in named accounts or `*`, for a reason, up to a date.
+class UserEntry(_Section):
+    """Users by a glob on their name, in named accounts or, with `*`, in all."""
 
-    `until` is the last day in UTC on which the exemption counts.
-    """
-
-    user: Pattern
+    user: UserPattern
     accounts: Annotated[tuple[AccountIdOrAll, ...], Field(min_length=1)] = ("*",)
+
+    def is_for(self, account_id: str) -> bool:
+        """Return whether the entry counts in an account."""
+        return "*" in self.accounts or account_id in self.accounts
+
+    def covers(self, user_name: str, account_id: str) -> bool:
+        """Return whether the entry is about this user."""
+        return self.is_for(account_id) and matches(self.user, user_name)
+
+
+class ProtectedUser(UserEntry):
+    """Users that are never written to; a text alone is a glob for every account."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        return value if isinstance(value, dict | cls) else {"user": value}
+
+
+class Exemption(UserEntry):
+    """Users that are not enforced, for a reason, up to a date: `until` is the last day in UTC on which it counts."""
+
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
     until: Annotated[date, BeforeValidator(_only_iso_date)] | None = None
 
     @model_validator(mode="after")
     def _wide_needs_end(self) -> Self:
-        if self.until is None and (_is_glob(self.user) or "*" in self.accounts):
+        if self.until is None and (is_glob(self.user) or "*" in self.accounts):
             message = (
                 "an exemption for a pattern or for every account needs an end: "
                 "add until: YYYY-MM-DD, or name one user and the account IDs"
@@ -253,7 +297,7 @@ class Config(_Section):
     enforcement: EnforcementConfig = EnforcementConfig()
     policy: PolicyConfig = PolicyConfig()
     exemptions: tuple[Exemption, ...] = ()
-    protected_users: tuple[Pattern, ...] = ()
+    protected_users: tuple[ProtectedUser, ...] = ()
     limits: LimitsConfig = LimitsConfig()
     concurrency: ConcurrencyConfig = ConcurrencyConfig()
     slack: SlackConfig = SlackConfig()

@@ -6,11 +6,12 @@ Raises `ConfigError`, which names the file or variable, the key, and what to wri
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import ValidationError
 
-from orchestrator.domain.config import Config, Exemption, check_location, check_stop
+from orchestrator.domain.config import Config, check_location, check_stop
+from orchestrator.domain.environment import CONFIG_VARIABLE, STOP_VARIABLE, check_variables, variable_of
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.paths import expand_path, has_folder
 from orchestrator.domain.stop_switch import UNUSABLE
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 MAX_CONFIG_BYTES = 256 * 1024
-CONFIG_VARIABLE = "ORGMFA_CONFIG"
-STOP_VARIABLE = "ORGMFA_ENFORCEMENT_STOP"
 _NULLS = frozenset({"null", "Null", "NULL"})  # not ~, which is a folder
 
 
@@ -75,7 +74,11 @@ def load_file(path: Path) -> Config:
 
 
 def find_config(path: Path | None, environment: Mapping[str, str], *, fallback: Path | None = None) -> Path | None:
-    """Return the file of the configuration, or None for the defaults. Raises ConfigError for a bad ORGMFA_CONFIG."""
+    """Return the file of the configuration, or None for the defaults.
+
+    Raises ConfigError for a bad ORGMFA_CONFIG, or an unknown variable that begins with ORGMFA_.
+    """
+    check_variables(environment)
     if path is not None:
         return path
     if named := environment.get(CONFIG_VARIABLE):
@@ -120,7 +123,7 @@ def _with_switch(config: Config, environment: Mapping[str, str], source: str, *,
 
 
 def _place(key: str, environment: Mapping[str, str], source: str) -> str:
-    variable = _variable(*key.split("."))
+    variable = variable_of(*key.split("."))
     return f"{variable if environment.get(variable) else source}: {key}"
 
 
@@ -166,16 +169,12 @@ def _overridden(document: dict[str, Any], environment: Mapping[str, str]) -> dic
     """Return a document in which the variables of the environment replace its keys."""
     for section, field_info in Config.model_fields.items():
         keys = getattr(field_info.annotation, "model_fields", {})
-        given = {key: environment.get(_variable(section, key)) for key in keys}
+        given = {key: environment.get(variable_of(section, key)) for key in keys}
         values = {key: _scalar(text) for key, text in given.items() if text and text.strip()}
         written = document.get(section) or {}
         if values and isinstance(written, dict):
             document = document | {section: written | values}
     return document
-
-
-def _variable(section: str, key: str) -> str:
-    return f"ORGMFA_{section}_{key}".upper()
 
 
 def _scalar(text: str) -> object:
@@ -212,7 +211,7 @@ def _explain(error: ValidationError, source: str, variables: Mapping[str, str]) 
         if detail["type"] == "too_short" and any(_is_inside(other["loc"], detail["loc"]) for other in details):
             continue  # too short only because its invalid items do not count
         key = ".".join(str(part) for part in detail["loc"])
-        variable = _variable(*map(str, detail["loc"][:2])) if len(detail["loc"]) > 1 else ""
+        variable = variable_of(*map(str, detail["loc"][:2])) if len(detail["loc"]) > 1 else ""
         place = variable if variables.get(variable) else source
         match detail["type"]:
             case "extra_forbidden":
@@ -242,5 +241,5 @@ def _known_keys(location: Sequence[str | int]) -> list[str]:
     for part in location:
         if isinstance(part, str) and part in model.model_fields:
             annotation = model.model_fields[part].annotation
-            model = annotation if isinstance(annotation, type) else Exemption
+            model = annotation if isinstance(annotation, type) else get_args(annotation)[0]
     return sorted(model.model_fields)

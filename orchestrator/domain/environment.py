@@ -1,16 +1,49 @@
-"""Settings from the environment or a secret, never from config.yaml: Slack credentials, StackSet name, batch size."""
+"""The variables of the environment that orgmfa reads, and what comes from them or a secret, never from config.yaml."""
 
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
+from orchestrator.domain.config import Config
 from orchestrator.domain.errors import ConfigError
 
+CONFIG_VARIABLE = "ORGMFA_CONFIG"
+STOP_VARIABLE = "ORGMFA_ENFORCEMENT_STOP"
 WEBHOOK_VARIABLE = "ORGMFA_SLACK_WEBHOOK_URL"
 BOT_TOKEN_VARIABLE = "ORGMFA_SLACK_BOT_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 STACK_SET_VARIABLE = "ORGMFA_STACKSET_NAME"
 BATCH_SIZE_VARIABLE = "ORGMFA_BATCH_SIZE"
+
+_PREFIX = "ORGMFA_"
+
+
+def variable_of(section: str, key: str) -> str:
+    """Return the variable that wins over a key of the configuration."""
+    return f"{_PREFIX}{section}_{key}".upper()
+
+
+KNOWN_VARIABLES = frozenset(
+    {CONFIG_VARIABLE, WEBHOOK_VARIABLE, BOT_TOKEN_VARIABLE, STACK_SET_VARIABLE, BATCH_SIZE_VARIABLE}
+).union(
+    variable_of(section, key)
+    for section, field_info in Config.model_fields.items()
+    for key in getattr(field_info.annotation, "model_fields", ())
+)
+"""All variables that the program reads. Lists such as `exemptions` have none."""
+
+
+def check_variables(environment: Mapping[str, str]) -> None:
+    """Raise ConfigError where a variable begins with ORGMFA_, in any case, and is none that is read."""
+    unknown = sorted(name for name in environment if name.upper().startswith(_PREFIX) and name not in KNOWN_VARIABLES)
+    if unknown:
+        near = get_close_matches(unknown[0].upper(), KNOWN_VARIABLES, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise ConfigError(
+            f"unknown variable {', '.join(unknown)}{hint}: unset it; each key of a section has its "
+            "ORGMFA_<SECTION>_<KEY>, exemptions and protected_users stand in the file alone"
+        )
 
 
 @dataclass(frozen=True, slots=True)

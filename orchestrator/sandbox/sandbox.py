@@ -16,6 +16,7 @@ from orchestrator.domain.config import (
     EnforcementConfig,
     Exemption,
     LimitsConfig,
+    ProtectedUser,
 )
 from orchestrator.domain.model import Via
 from orchestrator.sandbox.iam_fixtures import PARTITION
@@ -105,7 +106,7 @@ def sandbox_config(now: datetime) -> Config:
                 until=today - timedelta(days=3),
             ),
         ),
-        protected_users=("break-glass-*",),
+        protected_users=(ProtectedUser(user="break-glass-*"),),
         limits=LimitsConfig(hold_keys_used_within=timedelta(days=90)),
         concurrency=ConcurrencyConfig(workers=8),
         archive=ArchiveConfig(location="./orgmfa-sandbox-runs"),

@@ -26,6 +26,13 @@ from tests.cli.calling import Cli, Sample, assert_refused
         ("enforcement: {stop: /nowhere/stop}\n", ("enforcement.stop", "/nowhere/stop", "no folder /nowhere is there")),
         ("archive: {location: $NOT_SET/runs}\n", ("archive.location", "$NOT_SET/runs", "NOT_SET is not set")),
         ("organization: {id: o-someoneelse1}\n", ("organization.id", "o-someoneelse1")),
+        ("protected_users: ['arn:aws:iam::111122223333:user/alice']\n", ("protected_users.0", "a name, not an ARN")),
+        ("protected_users: ['alice ']\n", ("protected_users.0", "a name, not an ARN", "'alice '")),
+        ("protected_users: [\u0430lice]\n", ("protected_users.0", "a name, not an ARN", r"\u0430lice")),
+        (
+            "exemptions: [{user: /ops/alice, reason: why, until: 2999-01-01}]\n",
+            ("exemptions.0.user", "a name, not an ARN"),
+        ),
     ],
 )
 def test_configuration_that_cannot_be_used_is_refused(
@@ -34,6 +41,23 @@ def test_configuration_that_cannot_be_used_is_refused(
     cli.configure(config)
 
     assert_refused(cli("apply", "--yes", "--output", "json"), *words)
+    assert aws.writes() == []
+
+
+@pytest.mark.parametrize("command", ["plan", "apply --yes", "release --yes", "doctor", "report", "policy", "package"])
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("ORGMFA_PROTECTED_USERS", "protected_users stand in the file alone"),
+        ("ORGMFA_ENFORCEMENT_MOD", "did you mean ORGMFA_ENFORCEMENT_MODE?"),
+        ("orgmfa_enforcement_stop", "did you mean ORGMFA_ENFORCEMENT_STOP?"),
+        ("ORGMFA_", "unknown variable ORGMFA_"),
+    ],
+)
+def test_variable_of_ours_that_is_unknown_is_refused(
+    aws: AwsServer, cli: Cli, sample: Sample, command: str, name: str, hint: str
+) -> None:
+    assert_refused(cli(*command.split(), **{name: ""}), name, hint)
     assert aws.writes() == []
 
 

@@ -1,5 +1,7 @@
+import json
 import re
 from datetime import date, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from orchestrator.domain.config import Config, Exemption, LimitsConfig, parse_duration
+from orchestrator.domain.config import Config, Exemption, LimitsConfig, check_pattern, matches, parse_duration
 from orchestrator.domain.config_file import load_config
 from orchestrator.domain.model import Mode
 from tests.configuration_page import PAGE, place_table
 from tests.domain.config_samples import ALL_KEYS, DEFAULTS, ROBOT, keys_in, parsed, refusal
 
 ROOT = Path(__file__).parents[2]
+ENTRIES = ("exemptions.", "protected_users.")
 
 
 @pytest.mark.parametrize(("key", "default"), DEFAULTS.items())
@@ -28,7 +31,7 @@ def test_setting_has_its_default(key: str, default: object) -> None:
 
 
 def test_every_setting_is_in_the_table_of_defaults() -> None:
-    assert [key for key in ALL_KEYS if not key.startswith("exemptions.")] == sorted(DEFAULTS)
+    assert [key for key in ALL_KEYS if not key.startswith(ENTRIES)] == sorted(DEFAULTS)
 
 
 # -- the file that is shipped, and the document ------------------------------------------------------------------------
@@ -40,9 +43,8 @@ def test_shipped_file_says_the_defaults() -> None:
 
 def test_shipped_file_has_every_setting_and_a_word_on_each() -> None:
     text = (ROOT / "config.yaml").read_text(encoding="utf-8")
-    example_entry = re.search(r"(?:^#   .*\n)+", text, re.MULTILINE)
-    assert example_entry is not None
-    entry = {"exemptions": yaml.safe_load(re.sub(r"^#   ", "", example_entry[0], flags=re.MULTILINE))}
+    examples = [block.replace("#   ", "") for block in re.findall(r"(?:^#   .*\n)+", text, re.MULTILINE)]
+    entry = dict(zip(["exemptions", "protected_users"], map(yaml.safe_load, examples), strict=True))
     sections = {key.split(".")[0] for key in ALL_KEYS}
     found = {*keys_in(yaml.safe_load(text)), *keys_in(entry)}
     settings_lines = [line for line in text.splitlines() if re.match(r"\s*\w+:.", line)]
@@ -50,21 +52,26 @@ def test_shipped_file_has_every_setting_and_a_word_on_each() -> None:
     assert found - sections == set(ALL_KEYS) - sections
     assert sections <= found
     assert [line for line in settings_lines if "  # " not in line] == []
-    assert Config.model_validate(entry).exemptions[0].user == "ci-*"
+    example = Config.model_validate(entry)
+    assert [one.user for one in (*example.exemptions, *example.protected_users)] == [
+        "ci-*",
+        "break-glass-*",
+        "ana.silva",
+    ]
 
 
 def test_document_has_a_row_for_every_setting() -> None:
     text = PAGE.read_text(encoding="utf-8")
 
     assert place_table(text) == text
-    assert [key for key in ALL_KEYS if f"| `{key}` |" not in text and not key.startswith("exemptions.")] == []
+    assert [key for key in ALL_KEYS if f"| `{key}` |" not in text and not key.startswith(ENTRIES)] == []
 
 
-def test_document_explains_the_keys_of_an_exemption() -> None:
+def test_document_explains_the_keys_of_entries() -> None:
     blocks = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
     explained = {key for block in blocks for key in keys_in(yaml.safe_load(block))}
-    assert {key for key in ALL_KEYS if key.startswith("exemptions.")} <= explained
+    assert {key for key in ALL_KEYS if key.startswith(ENTRIES)} <= explained
 
 
 # -- what it may say -------------------------------------------------------------------------------------------------
@@ -117,8 +124,12 @@ def test_key_that_is_missing_is_named_without_its_section() -> None:
         ("exemptions: {user: a}", "exemptions", "valid tuple"),
         ("exemptions: [alice]", "exemptions.0", "valid dictionary"),
         ("protected_users: alice", "protected_users", "valid tuple"),
-        ("protected_users: ['']", "protected_users.0", "at least 1 character"),
-        ("protected_users: [1]", "protected_users.0", "valid string"),
+        ("protected_users: ['']", "protected_users.0.user", "at least 1 character"),
+        ("protected_users: [1]", "protected_users.0.user", "valid string"),
+        ("protected_users: [{user: a, until: 2026-12-31}]", "protected_users.0.until", "known here: accounts, user"),
+        ("protected_users: [{user: a, accounts: []}]", "protected_users.0.accounts", "at least 1 item"),
+        ("protected_users: [{user: a, accounts: [acme]}]", "protected_users.0.accounts.0", "match pattern"),
+        ("protected_users: [{accounts: ['111122223333']}]", "protected_users.0.user", "a value is needed"),
         ("organization: {id: exampleorg1}", "organization.id", "match pattern"),
         ("organization: {include_ous: [production]}", "organization.include_ous.0", "match pattern"),
         ("organization: {exclude_ous: [ou-1]}", "organization.exclude_ous.0", "match pattern"),
@@ -237,6 +248,84 @@ def test_archive_is_a_folder_or_a_bucket(location: str) -> None:
 @pytest.mark.parametrize("stop", ["stop.txt", "/etc/orgmfa/stop", "ssm:/orgmfa/stop", None])
 def test_stop_switch_is_a_file_or_a_parameter(stop: str | None) -> None:
     assert Config.model_validate({"enforcement": {"stop": stop}}).enforcement.stop == stop
+
+
+# -- names of users --------------------------------------------------------------------------------------------------
+
+NO_NAMES = [
+    "arn:aws:iam::111122223333:user/break-glass",
+    "/admins/break-glass",
+    "admins/break-*",
+    "break-glass ",
+    " break-glass",
+    "break glass",
+    "break-glass\n",
+    "bre\u0430k-glass",  # a Cyrillic letter
+    "\u212aim",  # the sign of kelvin, which is a k to those who ignore case
+    "[\u0430-\u044f]*",
+    "break-glass\u200b",
+    "break-glass:1",
+    "a" * 65,
+    "?" * 65,
+    "*" + "a?" * 32 + "[ab]",
+    "break-[glass",
+    "break-glass]",
+    "!break-glass",
+    "[b-a]*",
+    "[]",
+    "[*]",
+    "",
+]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "protected_users: [{name}]",
+        "protected_users: [{{user: {name}}}]",
+        "exemptions: [{{user: {name}, reason: r, until: 2026-12-31}}]",
+    ],
+)
+@pytest.mark.parametrize("name", NO_NAMES, ids=ascii)
+def test_what_the_name_of_no_iam_user_can_match_is_refused(entry: str, name: str) -> None:
+    told = refusal(entry.format(name=json.dumps(name)))
+
+    assert told.startswith(f"config.yaml: {entry.split(':', maxsplit=1)[0]}.0.user: ")
+    assert not name or ("a name, not an ARN" in told and ascii(name) in told)
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "a" * 64, "*" + "?" * 64 + "*", "Ana.Silva+ops=1,2@acme_x-y", "[!a-c]*", "[]a]b", "[!]]", "*", "[!!]"]
+)
+def test_what_the_name_of_an_iam_user_can_match_is_taken(name: str) -> None:
+    assert parsed(f"protected_users: [{json.dumps(name)}]").protected_users[0].user == name
+
+
+@given(st.text("aB-*?[]!", min_size=1, max_size=6))
+def test_pattern_is_taken_exactly_where_some_name_matches(pattern: str) -> None:
+    names = ("".join(name) for size in range(1, 7) for name in product("ab-z", repeat=size))
+    if any(matches(pattern, name) for name in names):
+        assert check_pattern(pattern) == pattern
+    else:
+        with pytest.raises(ValueError, match="a name, not an ARN"):
+            check_pattern(pattern)
+
+
+@pytest.mark.parametrize(
+    ("entry", "account_id", "is_covered"),
+    [
+        ("break-*", "111122223333", True),
+        ("{user: break-*}", "444455556666", True),
+        ("{user: break-*, accounts: ['111122223333']}", "111122223333", True),
+        ("{user: break-*, accounts: ['111122223333']}", "444455556666", False),
+        ("{user: break-*, accounts: ['111122223333', '*']}", "444455556666", True),
+        ("{user: ana, accounts: ['111122223333']}", "111122223333", False),
+    ],
+)
+def test_protected_user_is_covered_in_the_accounts_of_its_entry(entry: str, account_id: str, is_covered: bool) -> None:
+    (protected,) = parsed(f"protected_users: [{entry}]").protected_users
+
+    assert protected.covers("Break-Glass", account_id) == is_covered
 
 
 # -- exemptions ------------------------------------------------------------------------------------------------------
