@@ -1,7 +1,7 @@
 """Read-only calls of `orgmfa doctor`: member roles, control policies, schedule, function and stop switch.
 
-The roles come from GetAccountAuthorizationDetails, which inspecting an account calls anyway, so that the member role
-needs no further permission.
+Roles and users come from GetAccountAuthorizationDetails, which inspecting an account calls anyway, so that the member
+role needs no further permission.
 """
 
 from collections.abc import Sequence
@@ -38,6 +38,13 @@ class MemberChecks:
         """Return the alias of the account; the cheapest of the calls that a run makes there."""
         aliases = self._retrier.call(self._client.list_account_aliases)["AccountAliases"]
         return aliases[0] if aliases else None
+
+    @reads_answers
+    def list_user_names(self) -> list[str]:
+        """Return the names of the users of the account."""
+        details = self._client.get_account_authorization_details
+        pages = self._retrier.pages(details, Filter=["User"], MaxItems=PAGE_SIZE)
+        return [user["UserName"] for page in pages for user in page["UserDetailList"]]
 
     @reads_answers
     def get_roles(self, names: Sequence[str]) -> dict[str, DeployedRole]:

@@ -23,7 +23,7 @@ from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Trigger, Via
 from orchestrator.logs import configure_logs
 from orchestrator.output.csv_export import write_csv
-from orchestrator.output.exemption_notices import exemption_notes
+from orchestrator.output.exemption_notices import run_notes
 from orchestrator.output.slack import render_digest, render_text
 from orchestrator.output.terminal import ProgressView, Shown, print_report
 from orchestrator.pipeline.context import Finished
@@ -118,7 +118,7 @@ def show_report(report: RunReport, config: Config, shown: Shown, *, output: str)
 
 
 def _print_report(report: RunReport, config: Config, shown: Shown, *, console: Console) -> None:
-    notes = exemption_notes(config.exemptions, report, report.finished_at)
+    notes = run_notes(config, report)
     print_report(report, console, shown, blocks_access_keys=config.policy.blocks_access_keys, notes=notes)
 
 
@@ -253,7 +253,7 @@ def _keep_digest(report: RunReport, config: Config) -> None:
     digest = render_digest(
         report,
         config.slack,
-        notes=exemption_notes(config.exemptions, report, report.finished_at),
+        notes=run_notes(config, report),
         blocks_access_keys=config.policy.blocks_access_keys,
     )
     path = Path(config.archive.location, "digest.txt")

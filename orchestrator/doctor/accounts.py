@@ -1,6 +1,6 @@
 """Checks of one account: entering it, reading it, the policy, the group and the roles that the StackSet made there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.doctor.ports import DoctorContext
@@ -28,10 +28,11 @@ _HOPELESS = (DeniedByScp, NoCredentials, Throttled, Unavailable)
 
 @dataclass(frozen=True, slots=True)
 class CheckedAccount:
-    """The checks of one account, and its alias."""
+    """The checks of one account, its alias, and the names of its users: None where they were not read."""
 
     checks: tuple[Check, ...]
     alias: str | None = None
+    user_names: Sequence[str] | None = None
 
 
 def check_account(account: Account, organization: Organization, tools: DoctorContext) -> CheckedAccount:
@@ -46,18 +47,19 @@ def check_account(account: Account, organization: Organization, tools: DoctorCon
     else:
         entered = fine(CheckName.MEMBER_ROLE, f"{role} can be assumed, with a session that cannot write")
         checks = [entered, *checks, visit.check_release_role()]
-    return CheckedAccount(tuple(check.of(account.id) for check in checks), visit.alias)
+    return CheckedAccount(tuple(check.of(account.id) for check in checks), visit.alias, visit.user_names)
 
 
 @dataclass(slots=True)
 class _Visit:
-    """The checks of one account, and what they find out for later ones: its alias, and whom its roles trust."""
+    """The checks of one account, and what they find out for later ones: its alias, its users, whom its roles trust."""
 
     account: Account
     organization: Organization
     tools: DoctorContext
     trusted: Trusted = field(default_factory=default_trusted)
     alias: str | None = None
+    user_names: Sequence[str] | None = None
 
     def failed(self, name: CheckName, error: AwsError, role_name: str) -> Check:
         """Return the check that reports an error of AWS."""
@@ -85,6 +87,8 @@ class _Visit:
 
     def _check_reads(self) -> Iterator[Check]:
         self.alias = self.tools.member.get_alias()
+        has_entries = self.tools.config.exemptions or self.tools.config.protected_users
+        self.user_names = self.tools.member.list_user_names() if has_entries else ()
         yield fine(CheckName.READS, "reading the account works")
 
     def _check_policy_and_group(self) -> Iterator[Check]:

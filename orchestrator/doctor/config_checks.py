@@ -1,9 +1,11 @@
-"""Checks of the configuration: where it was read from, limits of 0, exemptions that have ended. Pure."""
+"""Checks of the configuration: its source, limits of 0, exemptions that have ended or match nothing. Pure."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from orchestrator.doctor.report import Check, CheckName, fine, problem
 from orchestrator.domain.config import Config
+from orchestrator.domain.protections import check_protections
 
 
 def check_configuration(config: Config, source: str) -> Check:
@@ -43,6 +45,18 @@ def check_exemptions(config: Config, now: datetime) -> Check:
         message += f"; ended: {', '.join(ended)}"
     remedy = "Remove from exemptions what has ended, or give it a new `until`." if ended else ""
     return fine(CheckName.EXEMPTIONS, message, remedy)
+
+
+def check_effects(
+    config: Config, user_names: Iterable[tuple[str, Sequence[str] | None]], now: datetime
+) -> Iterator[Check]:
+    """Yield a check for each exemption, protected user and account that matches nothing, or everybody."""
+    remarks = tuple(check_protections(config, user_names, now))
+    for text, is_grave in remarks:
+        remedy = "Correct it, or remove it, in the configuration."
+        yield (problem if is_grave else fine)(CheckName.PROTECTIONS, text, remedy)
+    if not remarks:
+        yield fine(CheckName.PROTECTIONS, "each exemption, protected user and account that is named matches something")
 
 
 def _most(count: int | None) -> str:

@@ -41,6 +41,10 @@ class MemberReader(Protocol):
         """Return the alias of the account."""
         ...
 
+    def list_user_names(self) -> Sequence[str]:
+        """Return the names of its users."""
+        ...
+
     def get_roles(self, names: Sequence[str]) -> Mapping[str, DeployedRole]:
         """Return its roles of these names that exist, by name."""
         ...

@@ -10,7 +10,7 @@ import structlog
 
 from orchestrator.concurrency.pool import TaskResult, map_unordered
 from orchestrator.doctor.accounts import CheckedAccount, check_account
-from orchestrator.doctor.config_checks import check_configuration, check_exemptions, check_limits
+from orchestrator.doctor.config_checks import check_configuration, check_effects, check_exemptions, check_limits
 from orchestrator.doctor.deployment import check_deployment
 from orchestrator.doctor.hub import check_hub
 from orchestrator.doctor.ports import DoctorContext
@@ -60,9 +60,13 @@ def run_checks(tools: DoctorContext) -> DoctorRun:
         message = "no account was entered: first the organization must be readable, and the right one"
         checks.append(unknown(CheckName.MEMBER_ROLE, message, in_organization.remedy))
         return DoctorRun(build_doctor_report(checks), titles)
-    for account, examined in _examine_accounts(accounts, organization, tools):
+    found = _examine_accounts(accounts, organization, tools)
+    for account, examined in found:
         checks += examined.checks
         titles[account.id] = examined.alias or account.name
+    if accounts and not tools.request.targets and not tools.request.ou_ids:
+        names = ((account.id, examined.user_names) for account, examined in found)
+        checks += check_effects(config, names, tools.now())
     return DoctorRun(build_doctor_report(checks), titles)
 
 
@@ -130,7 +134,8 @@ def _examine_accounts(
             return check_account(account, organization, tools)
         if skipped.remedy:
             return CheckedAccount((unknown(CheckName.MEMBER_ROLE, skipped.message, skipped.remedy).of(account.id),))
-        return CheckedAccount((fine(CheckName.MEMBER_ROLE, f"not to be entered: {skipped.message}").of(account.id),))
+        check = fine(CheckName.MEMBER_ROLE, f"not to be entered: {skipped.message}").of(account.id)
+        return CheckedAccount((check,), user_names=())
 
     found: dict[str, CheckedAccount] = {}
     tools.observer.phase("looking", len(accounts))

@@ -1,17 +1,35 @@
-"""Remarks on a run that a person should read: exemptions that end soon or have ended, and whom they matched. Pure."""
+"""Remarks on a run for people: exemptions that end soon or have ended, and protections without effect. Pure."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.domain.assessment import find_exemption
-from orchestrator.domain.config import Exemption
-from orchestrator.domain.model import Mode, Outcome
+from orchestrator.domain.config import Config, Exemption
+from orchestrator.domain.model import Mode, Outcome, Status
+from orchestrator.domain.protections import check_protections
 from orchestrator.output.words import count, some_of
-from orchestrator.reports.report import RunReport
+from orchestrator.reports.history import is_whole
+from orchestrator.reports.report import AccountReport, RunReport
+from orchestrator.reports.stored_run import was_read
 
 ANNOUNCED_AROUND_END = timedelta(days=14)
 """How long before its end an exemption is announced, and how long after it is still said to have ended."""
 _NAMES_SHOWN = 5
+
+
+def run_notes(config: Config, report: RunReport, *, names: bool = True) -> tuple[str, ...]:
+    """Return all remarks on a run; without `names` they name no users."""
+    now = report.finished_at
+    notes = exemption_notes(config.exemptions, report, now, names=names)
+    if report.mode is Mode.RELEASE or not is_whole(report):
+        return notes
+    remarks = check_protections(config, map(_user_names, report.accounts), now, names=names)
+    return (*notes, *(remark.text for remark in remarks))
+
+
+def _user_names(account: AccountReport) -> tuple[str, list[str] | None]:
+    is_known = was_read(account) or account.status is Status.SKIPPED
+    return account.id, [user.name for user in account.users] if is_known else None
 
 
 def exemption_notes(

@@ -384,6 +384,18 @@ def test_apply_sends_one_digest_and_no_digest_sends_none(cli: Cli, sample: Sampl
         assert len(slack.messages) == 2
 
 
+def test_protections_without_effect_are_named_in_table_and_digest(cli: Cli, sample: Sample) -> None:
+    cli.configure("protected_users: [zoe]\norganization: {exclude_accounts: ['777788889999']}\n")
+    with FakeSlack() as slack:
+        shown = cli("plan", "--digest", ORGMFA_SLACK_WEBHOOK_URL=slack.webhook_url).stdout
+        narrowed = cli("plan", "--account", "payments").stdout
+
+    for text in (" ".join(shown.split()), json.dumps(slack.messages[0].blocks)):
+        assert "entry 1 of protected_users (zoe) matches no user" in text
+        assert "organization.exclude_accounts names 777788889999" in text
+    assert "matches no user" not in narrowed
+
+
 def test_slack_secret_is_read_from_secrets_manager(aws: AwsServer, cli: Cli, sample: Sample) -> None:
     with FakeSlack() as slack:
         aws.client("secretsmanager").create_secret(Name="orgmfa/slack", SecretString=slack.webhook_url)

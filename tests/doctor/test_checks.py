@@ -18,7 +18,7 @@ from orchestrator.domain.errors import (
 from orchestrator.domain.member_roles import Trusted
 from orchestrator.domain.model import AccountState, PolicyState
 from orchestrator.domain.stop_switch import Reading, absent, read_content, unreadable
-from tests.builders import make_config
+from tests.builders import make_config, make_user
 from tests.doctor.command import OK, PROBLEM, UNKNOWN, faults, line
 from tests.doctor.ward import ACCOUNT, Ward, breaks, make_function, make_policy, states
 from tests.fakes import fail
@@ -337,3 +337,45 @@ def test_control_policies_that_cannot_be_read_or_hang_nowhere(ward: Ward) -> Non
         "iam:AttachUserPolicy, iam:AddUserToGroup and 1 more in Workloads"
     )
     assert "quarantine" not in unattached
+
+
+# -- protections without effect
+
+
+def test_protection_without_effect_is_named_and_one_for_everybody_is_a_problem(ward: Ward) -> None:
+    ward.aws.accounts[ACCOUNT].users = {name: make_user(name) for name in ("alice", "bob")}
+    ward.config = make_config(
+        protected_users=["alice", "zoe", "*"], organization={"exclude_accounts": ["777788889999"]}
+    )
+
+    report = ward.run_checks()
+
+    told = {check.message: check.status for check in report.checks if check.name is CheckName.PROTECTIONS}
+    assert told == {
+        "entry 3 of protected_users (*) matches all 2 users: nobody is enforced": PROBLEM,
+        "entry 2 of protected_users (zoe) matches no user": OK,
+        "organization.exclude_accounts names 777788889999, which is no account of the organization": OK,
+    }
+
+
+def test_protections_are_not_judged_by_some_of_the_accounts(ward: Ward) -> None:
+    ward.config = make_config(protected_users=["zoe"])
+
+    assert all(check.name is not CheckName.PROTECTIONS for check in ward.run_checks(ACCOUNT).checks)
+
+
+def test_account_whose_users_cannot_be_listed_leaves_a_doubt(ward: Ward) -> None:
+    ward.config = make_config(protected_users=["zoe"])
+    ward.aws.before = breaks("users", fail(AccessDenied))
+
+    report = ward.run_checks()
+
+    assert line(report, CheckName.READS, ACCOUNT).status is PROBLEM
+    assert "(1 accounts were not)" in line(report, CheckName.PROTECTIONS).message
+
+
+def test_accounts_that_cannot_be_listed_are_not_called_unknown(ward: Ward) -> None:
+    ward.config = make_config(organization={"exclude_accounts": [ACCOUNT]})
+    ward.aws.before = breaks("list", fail(AccessDenied))
+
+    assert all(check.name is not CheckName.PROTECTIONS for check in ward.run_checks().checks)

@@ -398,3 +398,17 @@ def test_sandbox_needs_nothing_and_shows_its_faults(doctor: Doctor) -> None:
     assert line(report, CheckName.CONFIGURATION).message.startswith("read from the sandbox")
     assert {"member_role", "reads", "policy"} <= {name for name, _ in faults(report)}
     assert len({check.account_id for check in report.checks} - {None}) == 14
+
+
+def test_protections_without_effect_are_named(doctor: Doctor, sample: Sample) -> None:
+    sample.organization.add_user(sample.search, "alice")
+    doctor.configure("protected_users: [alice, zoe]\norganization: {exclude_accounts: ['777788889999']}\n")
+
+    code, report = doctor.report()
+
+    told = [check.message for check in report.checks if check.name is CheckName.PROTECTIONS]
+    assert code == 0
+    assert told == [
+        "entry 2 of protected_users (zoe) matches no user",
+        "organization.exclude_accounts names 777788889999, which is no account of the organization",
+    ]

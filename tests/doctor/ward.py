@@ -110,6 +110,10 @@ class Ward:
         self.aws._note("alias", "", "")
         return "acme-payments"
 
+    def list_user_names(self) -> list[str]:
+        self.aws._note("users", "", "")
+        return [user for account in self.aws.accounts.values() for user in account.users]
+
     def get_roles(self, names: Sequence[str]) -> Mapping[str, DeployedRole]:
         self.aws._note("roles", "", "")
         if self.roles is not None:

@@ -5,10 +5,10 @@ import pytest
 
 from orchestrator.domain.config import Exemption
 from orchestrator.domain.model import AccountResult, Decision, Mode, Outcome, Reason, Status, Verdict
-from orchestrator.output.exemption_notices import exemption_notes
+from orchestrator.output.exemption_notices import exemption_notes, run_notes
 from orchestrator.reports.build import build_report, report_account
-from orchestrator.reports.report import RunReport
-from tests.builders import NOW, make_account, make_request, make_user
+from orchestrator.reports.report import RunReport, pack_accounts
+from tests.builders import NOW, make_account, make_config, make_request, make_user
 
 PAYMENTS, SEARCH = "111122223333", "444455556666"
 
@@ -147,3 +147,33 @@ def test_release_judges_nobody_and_so_says_nothing(days: int) -> None:
 
 def test_without_exemptions_there_is_nothing_to_say() -> None:
     assert exemption_notes([], make_report({PAYMENTS: ["ci-1"]}), NOW) == ()
+
+
+# -- protections without effect ----------------------------------------------------------------------------------------
+
+
+def unmatched(report: RunReport, *, names: bool = True) -> tuple[str, ...]:
+    return run_notes(make_config(protected_users=["zoe"]), report, names=names)
+
+
+def test_protection_without_effect_is_told_of_a_whole_run_alone() -> None:
+    whole = make_report({PAYMENTS: ["robot"]})
+
+    assert unmatched(whole) == ("entry 1 of protected_users (zoe) matches no user",)
+    assert unmatched(whole, names=False) == ("entry 1 of protected_users matches no user",)
+    assert unmatched(whole.model_copy(update={"narrowed": True})) == ()
+    assert unmatched(whole.model_copy(update={"complete": False})) == ()
+    assert unmatched(make_report({PAYMENTS: []}, mode=Mode.RELEASE)) == ()
+
+
+@pytest.mark.parametrize(
+    ("status", "is_doubted"),
+    [(Status.INSPECTED, False), (Status.SKIPPED, False), (Status.FAILED, True), (Status.NOT_REACHED, True)],
+)
+def test_account_that_was_not_read_leaves_a_doubt(status: Status, is_doubted: bool) -> None:
+    account = report_account(AccountResult(make_account(SEARCH), status))
+    report = make_report({PAYMENTS: []})
+
+    (note,) = unmatched(report.model_copy(update={"accounts": pack_accounts([*report.accounts, account])}))
+
+    assert note.endswith("of those read (1 accounts were not)") == is_doubted

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import ArchiveError, AttachmentError, DigestError
 from orchestrator.domain.model import Trigger
-from orchestrator.output.exemption_notices import exemption_notes
+from orchestrator.output.exemption_notices import run_notes
 from orchestrator.output.slack.digest import render_digest
 from orchestrator.reports.report import RunReport
 
@@ -41,7 +41,7 @@ class SlackChannel:
             report,
             config.slack,
             link=archive_link(config.archive.link, report),
-            notes=exemption_notes(config.exemptions, report, report.finished_at, names=names),
+            notes=run_notes(config, report, names=names),
             blocks_access_keys=config.policy.blocks_access_keys,
         )
         wants_findings = config.slack.when == "findings" or report.trigger is Trigger.ONBOARDING
