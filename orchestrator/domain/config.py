@@ -70,8 +70,7 @@ def _only_iso_date(value: object) -> object:
     raise ValueError(f"{value!r} is not a date: write YYYY-MM-DD")
 
 
-def is_glob(pattern: str) -> bool:
-    """Return whether a pattern can match more than one name."""
+def _is_glob(pattern: str) -> bool:
     return any(sign in pattern for sign in "*?[")
 
 
@@ -219,7 +218,7 @@ class Exemption(UserEntry):
 
     @model_validator(mode="after")
     def _wide_needs_end(self) -> Self:
-        if self.until is None and (is_glob(self.user) or "*" in self.accounts):
+        if self.until is None and (_is_glob(self.user) or "*" in self.accounts):
             message = (
                 "an exemption for a pattern or for every account needs an end: "
                 "add until: YYYY-MM-DD, or name one user and the account IDs"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from orchestrator.domain.config import Config, Exemption, UserEntry, is_glob
+from orchestrator.domain.config import Config, Exemption, UserEntry
 
 
 class Remark(NamedTuple):
@@ -26,8 +26,7 @@ def check_protections(
     `user_names` holds every account of the organization by ID with the names of its users: none where runs do not
     enter it, None where they could not be read. Without `names`, entries go by their place in the configuration.
     """
-    entries = dict(_entries(config, now, names=names))
-    idle, wide = dict(entries), {called: entry for called, entry in entries.items() if is_glob(entry.user)}
+    entries = idle = wide = dict(_entries(config, now, names=names))
     account_ids, unread, users = set(), [], 0
     for account_id, found in user_names:
         account_ids.add(account_id)
