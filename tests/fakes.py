@@ -88,6 +88,13 @@ class FakeAws:
 
     # -- Directory
 
+    def check_ou(self, ou_id: str) -> None:
+        self._note("check_ou", "", ou_id)
+        if not any(ou_id in (fake.account.ou_ids or ()) for fake in self.accounts.values()):
+            raise NotFound(
+                "no such parent", code="ParentNotFoundException", operation="ListOrganizationalUnitsForParent"
+            )
+
     def list_accounts(self, watched_ou_ids: Sequence[str] = ()) -> Iterator[Account]:
         for account_id, fake in list(self.accounts.items()):
             self._note("list", account_id, "")

@@ -15,7 +15,7 @@ from orchestrator.aws.errors import reads_answers, require
 from orchestrator.aws.ou_tree import UnitTree, ids_in, list_pages
 from orchestrator.aws.retries import Retrier, retry_budget
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.domain.errors import Malformed, NotFound
+from orchestrator.domain.errors import Malformed
 from orchestrator.domain.model import Account, AccountState, Organization
 
 if TYPE_CHECKING:
@@ -44,6 +44,10 @@ class Directory:
             management_account_id=answer["MasterAccountId"],
             partition=partition,
         )
+
+    def check_ou(self, ou_id: str) -> None:
+        """Raise NotFound where the organization has no such OU or root; takes one call."""
+        self._retrier.call(self._client.list_organizational_units_for_parent, ParentId=ou_id, MaxResults=1)
 
     def list_accounts(self, watched_ou_ids: Sequence[str] = ()) -> Iterator[Account]:
         """Yield the accounts of the organization as the pages arrive.
@@ -96,16 +100,9 @@ class Directory:
             return account
         for ou_id in watched_ou_ids:
             if ou_id not in self._account_ids_by_ou_id:
-                self._account_ids_by_ou_id[ou_id] = self._find_under(ou_id)
+                self._account_ids_by_ou_id[ou_id] = frozenset(self._walk(ou_id))
         above = (ou_id for ou_id in watched_ou_ids if account.id in self._account_ids_by_ou_id[ou_id])
         return replace(account, ou_ids=frozenset(above))
-
-    def _find_under(self, ou_id: str) -> frozenset[str]:
-        try:
-            return frozenset(self._walk(ou_id))
-        except NotFound as error:
-            message = f"the organization has no OU {ou_id}"
-            raise NotFound(message, code=error.code, operation=error.operation) from error
 
     def _walk(self, ou_id: str) -> Iterator[str]:
         """Yield the IDs of the accounts under an OU or root, at any depth."""

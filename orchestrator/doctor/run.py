@@ -25,7 +25,7 @@ from orchestrator.doctor.report import (
     problem,
     unknown,
 )
-from orchestrator.domain.errors import ArchiveError, AwsError, ConfigError
+from orchestrator.domain.errors import ArchiveError, AwsError
 from orchestrator.domain.model import Account, Organization, Stage
 from orchestrator.domain.remedies import explain_defect, select_remedy
 from orchestrator.domain.selection import skip_account
@@ -43,7 +43,7 @@ class DoctorRun:
 
 
 def run_checks(tools: DoctorContext) -> DoctorRun:
-    """Make all checks and return them. Raises ConfigError where an account or OU that was asked for does not exist."""
+    """Make all checks and return them. Raises ConfigError where an account or OU that is named does not exist."""
     config, caller = tools.config, tools.caller
     who = f"{caller.arn}, account {caller.account_id}, partition {caller.partition}"
     checks = [
@@ -92,8 +92,6 @@ def _find_accounts(tools: DoctorContext) -> tuple[list[Account], Check]:
     try:
         accounts = list({account.id: account for account in _list_accounts(tools)}.values())
     except AwsError as error:
-        if any(ou_id in str(error) for ou_id in tools.request.ou_ids):
-            raise ConfigError(f"--ou: {error}") from error
         return [], _refused(name, error)
     if not accounts:
         message = "no account to work on: the organization, or the OUs and accounts named, hold none"

@@ -3,6 +3,7 @@
 Also the state of the listing itself: whether it came to its end, and the error that ended it early.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 
@@ -12,7 +13,7 @@ from orchestrator.domain.config import OrganizationConfig
 from orchestrator.domain.errors import AwsError, ConfigError, NotFound, NothingToDo, StartError
 from orchestrator.domain.model import Account, Problem, Trigger
 from orchestrator.domain.remedies import explain_select_error, select_remedy
-from orchestrator.domain.selection import is_in_ous, resolve_targets
+from orchestrator.domain.selection import is_in_ous, resolve_targets, skip_account
 from orchestrator.pipeline.context import RunContext
 from orchestrator.pipeline.ports import Accounts
 
@@ -44,9 +45,9 @@ class Listing:
 
 
 def list_accounts(context: RunContext) -> Listing:
-    """Return the accounts that a run was asked for, once the first has arrived.
+    """Return the accounts that a run was asked for, once the first that it may enter has arrived.
 
-    Raises StartError or ConfigError where none does: then nothing can start.
+    Raises StartError or ConfigError where none does: then nothing can start. An onboarding run may enter none.
     """
     request = context.request
     is_onboarding = request.trigger is Trigger.ONBOARDING
@@ -59,15 +60,21 @@ def list_accounts(context: RunContext) -> Listing:
     )
     if is_onboarding:  # an account that has left the organization meanwhile is no error
         accounts = (account for account in accounts if account.id in request.targets)
+    found: list[Account] = []
+    skipped: Counter[str] = Counter()
     try:
-        first = next(accounts)
+        for account in accounts:
+            found.append(account)
+            problem = skip_account(account, context.organization, context.config.organization)
+            if problem is None or is_onboarding:
+                return Listing(chain(found, accounts))
+            skipped[problem.message] += 1
     except AwsError as error:
         message = f"cannot list the accounts of the organization: {error} ({error.code}). {select_remedy(error)}"
         raise StartError(message) from error
-    except StopIteration:
-        message = "no account to work on: the organization, or the OUs and accounts named, hold none"
-        raise NothingToDo(message) from None
-    return Listing(chain([first], accounts))
+    reasons = "; ".join(f"{number:,} skipped: {reason}" for reason, number in skipped.items())
+    nobody = "the organization, or the OUs and accounts named, hold none"
+    raise NothingToDo(f"no account to work on: {reasons or nobody}")
 
 
 def requested_accounts(
@@ -80,9 +87,9 @@ def requested_accounts(
 ) -> Iterator[Account]:
     """Yield the accounts that the targets name and that are in the OUs; without targets or OUs, all accounts.
 
-    Raises ConfigError where a target matches no account, or more than one.
+    Raises ConfigError where a target matches no account, or more than one, and where the organization lacks an OU.
     """
-    watched_ou_ids = (*organization.include_ous, *organization.exclude_ous, *ou_ids)
+    watched_ou_ids = _existing_ous(directory, organization, ou_ids)
     if targets and all(target.isdecimal() for target in targets):
         accounts = (_get_account(target, directory, watched_ou_ids) for target in targets)
     else:
@@ -92,6 +99,24 @@ def requested_accounts(
             wanted = resolve_targets(targets, listed, alias_by_account_id())
             accounts = (account for account in listed if account.id in wanted)
     yield from (account for account in accounts if is_in_ous(account, ou_ids))
+
+
+def _existing_ous(
+    directory: Accounts, organization: OrganizationConfig, asked_ou_ids: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the OUs that matter, each asked for once. Raises ConfigError: one that is mistyped would spare nobody."""
+    named = {
+        "--ou": asked_ou_ids,
+        "organization.include_ous": organization.include_ous,
+        "organization.exclude_ous": organization.exclude_ous,
+    }
+    key_by_ou_id = {ou_id: key for key, ou_ids in named.items() for ou_id in ou_ids}
+    for ou_id, key in key_by_ou_id.items():
+        try:
+            directory.check_ou(ou_id)
+        except NotFound as error:
+            raise ConfigError(f"{key}: the organization has no OU {ou_id}") from error
+    return tuple(key_by_ou_id)
 
 
 def _get_account(account_id: str, directory: Accounts, watched_ou_ids: tuple[str, ...]) -> Account:

@@ -31,6 +31,10 @@ OuPath = Callable[[str], str | None]
 class Accounts(Protocol):
     """The accounts of the organization."""
 
+    def check_ou(self, ou_id: str) -> None:
+        """Raise NotFound where the organization has no such OU or root."""
+        ...
+
     def list_accounts(self, watched_ou_ids: tuple[str, ...] = ()) -> Iterator[Account]:
         """Yield the accounts as pages arrive, each with those of the watched OUs that it is under."""
         ...

@@ -98,6 +98,9 @@ class Ward:
         self.aws._note("organization", "", "")
         return ORGANIZATION
 
+    def check_ou(self, ou_id: str) -> None:
+        self.aws.check_ou(ou_id)
+
     def list_accounts(self, watched_ou_ids: tuple[str, ...] = ()) -> Iterator[Account]:
         return self.aws.list_accounts(watched_ou_ids)
 

@@ -201,3 +201,21 @@ def test_plans_that_cannot_be_unpacked_are_an_error_that_names_the_file(machine:
 
     with pytest.raises(ArchiveError, match=r"plans/00000\.json\.gz is broken"):
         machine.gate(selected, **SCHEDULE)
+
+
+@pytest.mark.parametrize("sections", [{"include_ous": ["ou-none-00000000"]}, {"exclude_ous": ["ou-none-00000000"]}])
+def test_run_in_steps_does_not_start_where_an_ou_of_the_configuration_is_missing(
+    machine: Machine, sections: dict[str, list[str]]
+) -> None:
+    machine.configure(organization=sections, enforcement={"mode": "apply"})
+
+    with pytest.raises(ConfigError, match=f"{next(iter(sections))}: the organization has no OU ou-none-00000000"):
+        machine.select(**SCHEDULE)
+
+
+def test_run_in_steps_does_not_start_where_no_account_is_left(machine: Machine) -> None:
+    root_id = machine.aws.client("organizations").list_roots()["Roots"][0]["Id"]
+    machine.configure(organization={"exclude_ous": [root_id]}, enforcement={"mode": "apply"})
+
+    with pytest.raises(StartError, match=r"no account to work on: \d+ skipped: it is in an OU"):
+        machine.select(**SCHEDULE)
