@@ -24,6 +24,16 @@ def test_new_accounts_of_a_batch_are_one_run(function: Function) -> None:
     assert result["totals"]["enforced"] == 2
 
 
+def test_new_account_that_the_configuration_excludes_is_reported_as_skipped_and_no_failure(function: Function) -> None:
+    function.configure(organization={"exclude_accounts": [function.payments]})
+
+    result = function.invoke(batch(stack_set_event(function.payments)))
+
+    (report,) = function.reports()
+    assert [account.status for account in report.accounts] == ["skipped"]
+    assert result["totals"]["skipped"] == 1
+
+
 def test_batch_that_is_delivered_again_gives_no_second_run(function: Function) -> None:
     event = batch(stack_set_event(function.payments))
     function.invoke(event)
