@@ -71,6 +71,13 @@ def _groups(changes: Changes) -> Iterator[ChangeGroup]:
     yield ChangeGroup(
         "Enrolled", changes.enrolled, "Ask where in doubt: a new device can be a thief's.", is_finding=True
     )
+    yield ChangeGroup(
+        "Newly exempt or protected",
+        changes.newly_exempt,
+        "They are not enforced: a user can be renamed to a protected name.",
+        is_finding=True,
+    )
+    yield ChangeGroup("Released", changes.newly_released, is_finding=True)
     yield ChangeGroup("Newly without MFA", changes.newly_without_mfa, is_finding=True)
     yield ChangeGroup("Newly enforced", changes.newly_enforced)
     yield ChangeGroup("New accounts", changes.new_accounts)
@@ -85,5 +92,7 @@ def _counted(changes: Changes) -> Iterator[tuple[int, str]]:
     yield len(changes.enrolled), f"enrolled ({kinds})"
     yield len(changes.newly_enforced), "newly enforced"
     yield len(changes.enforcement_undone), "enforcement undone by others"
+    yield len(changes.newly_exempt), "newly exempt or protected"
+    yield len(changes.newly_released), "released"
     yield new, "new account" if new == 1 else "new accounts"
     yield gone, "account gone" if gone == 1 else "accounts gone"

@@ -22,7 +22,9 @@ from orchestrator.reports.report import (
 )
 from orchestrator.reports.stored_run import PastAccount, PastUser, StoredRun, was_read
 
-Kind = Literal["newly_without_mfa", "enrolled", "newly_enforced", "enforcement_undone"]
+Kind = Literal[
+    "newly_without_mfa", "enrolled", "newly_enforced", "enforcement_undone", "newly_exempt", "newly_released"
+]
 
 User = TypeVar("User", bound=ChangedUser)
 
@@ -70,6 +72,8 @@ def compare(report: RunReport, history: History) -> Changes | None:
         enrolled=_sorted([user for user in found.get("enrolled", []) if isinstance(user, EnrolledUser)]),
         newly_enforced=_sorted(found.get("newly_enforced", [])),
         enforcement_undone=_sorted(found.get("enforcement_undone", [])),
+        newly_exempt=_sorted(found.get("newly_exempt", [])),
+        newly_released=_sorted(found.get("newly_released", [])),
         new_accounts=_sorted_accounts(new),
         gone_accounts=_sorted_accounts(gone),
     )
@@ -94,6 +98,10 @@ def _kinds(user: UserReport, before: PastUser | None, *, was_released: bool) -> 
     """
     was_clean = before is None or before.verdict is Verdict.COMPLIANT
     was_enforced = before is not None and before.is_enforced
+    if user.outcome is Outcome.EXEMPT and (before is None or before.outcome is not Outcome.EXEMPT):
+        yield "newly_exempt"
+    if was_released:
+        yield "newly_released"
     if user.verdict is Verdict.COMPLIANT and before is not None and before.verdict is Verdict.NON_COMPLIANT:
         yield "enrolled"
     if user.verdict is not Verdict.NON_COMPLIANT:

@@ -172,6 +172,8 @@ class Changes(_Model):
         default=(),
         description="enforced at the last run, without EnforceMFA and without MFA now; not by orgmfa release",
     )
+    newly_exempt: tuple[ChangedUser, ...] = Field(default=(), description="exempt or protected, and not so before")
+    newly_released: tuple[ChangedUser, ...] = Field(default=(), description="freed by orgmfa release")
     new_accounts: tuple[ChangedAccount, ...] = ()
     gone_accounts: tuple[ChangedAccount, ...] = ()
 

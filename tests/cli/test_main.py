@@ -396,6 +396,21 @@ def test_protections_without_effect_are_named_in_table_and_digest(cli: Cli, samp
     assert "matches no user" not in narrowed
 
 
+def test_user_renamed_to_a_protected_name_is_told(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+    cli.configure("protected_users: [break-glass-*]\n")
+    cli("plan")
+    aws.client("iam", sample.search).update_user(UserName="carol", NewUserName="break-glass-77")
+    with FakeSlack() as slack:
+        _, report = cli.report("plan", "--digest", ORGMFA_SLACK_WEBHOOK_URL=slack.webhook_url)
+        _, again = cli.report("plan")
+
+    assert report.changes is not None
+    assert [(user.account_id, user.name) for user in report.changes.newly_exempt] == [(sample.search, "break-glass-77")]
+    assert "Newly exempt or protected: 1 user in 1 account" in json.dumps(slack.messages[0].blocks)
+    assert again.changes is not None
+    assert again.changes.newly_exempt == ()
+
+
 def test_slack_secret_is_read_from_secrets_manager(aws: AwsServer, cli: Cli, sample: Sample) -> None:
     with FakeSlack() as slack:
         aws.client("secretsmanager").create_secret(Name="orgmfa/slack", SecretString=slack.webhook_url)

@@ -26,7 +26,7 @@ from tests.builders import (
 )
 
 SEARCH = "444455556666"
-KINDS = ("newly_without_mfa", "enrolled", "newly_enforced", "enforcement_undone")
+KINDS = ("newly_without_mfa", "enrolled", "newly_enforced", "enforcement_undone", "newly_exempt", "newly_released")
 REFUSED = ProblemReport(stage=Stage.ASSUME_ROLE, code="AccessDenied", message="refused", remedy="")
 
 
@@ -86,7 +86,13 @@ WITH_MFA_AND_POLICY = make_seen("alice", "none", via=Via.USER)
         (None, make_seen(outcome="out_of_scope"), ["newly_without_mfa"]),
         (None, make_seen(outcome="in_grace"), ["newly_without_mfa"]),
         (make_seen(), make_seen(), []),
-        (make_seen(outcome="held"), make_seen(outcome="exempt"), []),
+        # exempt
+        (make_seen(outcome="held"), make_seen(outcome="exempt"), ["newly_exempt"]),
+        (None, make_seen(outcome="exempt"), ["newly_without_mfa", "newly_exempt"]),
+        (WITH_MFA, make_seen(outcome="exempt"), ["newly_without_mfa", "newly_exempt"]),
+        (UNKNOWN, make_seen(outcome="exempt"), ["newly_exempt"]),
+        (make_seen(outcome="exempt"), make_seen(outcome="exempt"), []),
+        (make_seen(outcome="exempt"), make_seen(), []),
         # with MFA
         (make_seen(), WITH_MFA, ["enrolled"]),
         (make_seen(outcome="enforced"), WITH_MFA_AND_POLICY, ["enrolled"]),
@@ -106,7 +112,11 @@ WITH_MFA_AND_POLICY = make_seen("alice", "none", via=Via.USER)
         # undone
         (make_seen(outcome="enforced"), make_seen(), ["enforcement_undone"]),
         (make_seen(outcome="already_enforced"), make_seen(outcome="held"), ["enforcement_undone"]),
-        (make_seen(outcome="already_enforced"), make_seen(outcome="exempt"), ["enforcement_undone"]),
+        (
+            make_seen(outcome="already_enforced"),
+            make_seen(outcome="exempt"),
+            ["enforcement_undone", "newly_exempt"],
+        ),
         (make_seen(outcome="already_enforced"), make_seen(outcome="failed"), ["enforcement_undone"]),
         (make_seen(outcome="already_enforced"), make_seen(outcome="enforced"), ["enforcement_undone"]),
         (WITH_MFA_AND_POLICY, make_seen(), ["newly_without_mfa", "enforcement_undone"]),
@@ -133,7 +143,7 @@ def test_user_has_changed_as_two_runs_saw_it(
 @pytest.mark.parametrize(
     ("released", "expected"),
     [
-        ({(ACCOUNT_ID, "alice")}, {}),
+        ({(ACCOUNT_ID, "alice")}, {"newly_released": ["alice"]}),
         ({(ACCOUNT_ID, "bob"), (SEARCH, "alice")}, {"enforcement_undone": ["alice"]}),
     ],
 )

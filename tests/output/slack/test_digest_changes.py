@@ -52,6 +52,8 @@ ALL = make_changes(
     enrolled=(make_enrolled("eva"), make_enrolled("fay", "fido"), make_enrolled("gil", "fido", 2)),
     newly_enforced=(make_changed("bob"), make_changed("cem", 2)),
     enforcement_undone=(make_changed("hal"),),
+    newly_exempt=(make_changed("ida"),),
+    newly_released=(make_changed("jon", 2),),
     new_accounts=(ChangedAccount(id="000000000007", name="Team 7", alias="acme-00007"),),
     gone_accounts=(GONE, GONE.model_copy(update={"id": "000000000010"})),
 )
@@ -64,7 +66,7 @@ def test_changes_are_counted_in_one_line_right_after_the_totals() -> None:
     assert lines[1].startswith("1 account inspected.")
     assert lines[3] == (
         "Since the run of 2026-03-01 12:00 UTC: 3 newly without MFA, 3 enrolled (1 virtual, 2 FIDO), 2 newly enforced, "
-        "1 enforcement undone by others, 1 new account, 2 accounts gone."
+        "1 enforcement undone by others, 1 newly exempt or protected, 1 released, 1 new account, 2 accounts gone."
     )
 
 
@@ -78,6 +80,10 @@ def test_who_changed_is_named_by_account_what_is_alarming_first() -> None:
         "Enrolled: 3 users in 2 accounts",
         "• acme-00001 (000000000001): eva (virtual, 2026-03-02 00:00 UTC), fay (FIDO, 2026-03-02 00:00 UTC)",
         "• acme-00002 (000000000002): gil (FIDO, 2026-03-02 00:00 UTC)",
+        "Newly exempt or protected: 1 user in 1 account",
+        "• acme-00001 (000000000001): ida",
+        "Released: 1 user in 1 account",
+        "• acme-00002 (000000000002): jon",
         "Newly without MFA: 3 users in 2 accounts",
         "• acme-00002 (000000000002): cem, dan",
         "• acme-00001 (000000000001): bob",
