@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -41,6 +42,7 @@ from orchestrator.output.terminal import Shown, print_runs
 
 MAX_LISTED = 30
 """How many runs `report --list` shows: each costs reading a file."""
+MAX_RELEASE = timedelta(days=90)
 DECLINED = 1
 FAILED = 1
 UNUSABLE = 2
@@ -71,6 +73,16 @@ def _parse_max_changes(text: str) -> int | str:
     if not text.isdecimal():
         raise ValueError(f"{text!r} is neither a whole number nor 'none'")
     return int(text)
+
+
+def _parse_release_time(text: str) -> timedelta:
+    """Return how long a release lasts. Raises ValueError."""
+    duration = parse_duration(text)
+    if duration > MAX_RELEASE:
+        raise ValueError(
+            f"{text!r} is longer than {MAX_RELEASE.days}d: whoever is never to be enforced is an exemption"
+        )
+    return duration
 
 
 _OPTIONS = {
@@ -111,10 +123,10 @@ _OPTIONS = {
     "for": click.option(
         "--for",
         "release_for",
-        type=ParsedType("DURATION", parse_duration),
+        type=ParsedType("DURATION", _parse_release_time),
         default="7d",
         show_default=True,
-        help="How long later runs leave the released users alone.",
+        help="How long later runs leave the released users alone, at most 90d; 0d ends releases, entering no account.",
     ),
     "max-changes": click.option(
         "--max-changes",
@@ -181,6 +193,8 @@ def apply(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
 @_options("config", "output", "account", "ou", "user", "for", "yes", "no-digest", "sandbox", "all", "quiet", "verbose")
 def release(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Take EnforceMFA off users again: detach the policy, remove from the group; nothing else."""
+    if not given["release_for"] and not (given["targets"] or given["ou_ids"] or given["user_names"]):
+        raise click.UsageError("--for 0d ends releases: say whose, by --user, --account or --ou")
     return run_command(Mode.RELEASE, RunOptions(**given))
 
 

@@ -14,6 +14,7 @@ import click
 import structlog
 from rich.console import Console
 
+from orchestrator.cli.release_end import end_releases
 from orchestrator.cli.signals import Interrupts
 from orchestrator.cli.streams import output_error
 from orchestrator.concurrency.cancellation import Cancellation
@@ -76,6 +77,9 @@ def run_command(mode: Mode, options: RunOptions) -> int:
         request = _make_request(mode, options, hub)
         structlog.contextvars.bind_contextvars(run_id=request.run_id)
         cancellation = Cancellation()
+        if mode is Mode.RELEASE and not options.release_for:
+            with Interrupts(cancellation) as interrupts:
+                return _end_releases(hub, request, options, confirm=interrupts.ask if ask else lambda _: True)
         with Interrupts(cancellation) as interrupts:  # also while the report is printed, so that it is not cut off
             with ProgressView(Console(stderr=True), mode) as progress:
 
@@ -93,6 +97,17 @@ def run_command(mode: Mode, options: RunOptions) -> int:
                     send_digest=options.send_digest and not options.sandbox,
                 )
             return _show(finished, options, hub.config, mode=mode)
+
+
+def _end_releases(hub: Hub, request: RunRequest, options: RunOptions, *, confirm: Callable[[str], bool]) -> int:
+    as_json = options.output == "json"
+    report = end_releases(hub, request, confirm=confirm, as_json=as_json)
+    if report is None:
+        click.echo("Nothing was written.", err=True)
+        return 1
+    if as_json:
+        show_report(report, hub.config, Shown(), output=options.output)
+    return exit_code(report)
 
 
 def _show(finished: Finished, options: RunOptions, config: Config, *, mode: Mode) -> int:

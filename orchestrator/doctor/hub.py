@@ -11,6 +11,7 @@ from orchestrator.domain.model import Product
 from orchestrator.domain.paths import show_path
 from orchestrator.domain.remedies import explain_findings_error
 from orchestrator.domain.stop_switch import SwitchState
+from orchestrator.output.exemption_notices import describe_releases
 from orchestrator.reports.archive import RELEASES
 
 PROBE_FOLDER = "probe"
@@ -18,8 +19,9 @@ PROBE = b"orgmfa doctor was here: this file can be deleted\n"
 
 
 def check_hub(tools: DoctorContext) -> Iterator[Check]:
-    """Yield the checks of archive, stop switch, Slack and Security Hub."""
+    """Yield the checks of archive, releases, stop switch, Slack and Security Hub."""
     yield _check_archive(tools)
+    yield from _check_releases(tools)
     yield _check_stop(tools)
     yield from _check_slack(tools)
     yield _check_security_hub(tools)
@@ -43,6 +45,19 @@ def _check_archive(tools: DoctorContext) -> Check:
         message = f"{location} gave back another content than was written"
         return problem(CheckName.ARCHIVE, message, "Check archive.location.")
     return fine(CheckName.ARCHIVE, f"{location} can be written, read and listed; a probe was put there and deleted")
+
+
+def _check_releases(tools: DoctorContext) -> Iterator[Check]:
+    """Yield whom runs leave alone after `orgmfa release`, and until when."""
+    name = CheckName.RELEASES
+    try:
+        released = sorted(tools.released_until().items())
+    except ArchiveError as error:
+        yield problem(name, str(error), "Mend it: no run starts that cannot know whom `orgmfa release` freed.")
+        return
+    lines = describe_releases((user, account_id, until) for (account_id, user), until in released)
+    for line in tuple(lines) or ("no release is in force",):
+        yield fine(name, line, "To end one early: orgmfa release --for 0d --user NAME" if released else "")
 
 
 def _check_stop(tools: DoctorContext) -> Check:

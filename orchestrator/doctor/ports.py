@@ -96,6 +96,7 @@ class DoctorContext:
     member: MemberReader
     hub: HubReader
     store: Store
+    released_until: Callable[[], Mapping[tuple[str, str], datetime]]
     alias_by_account_id: Callable[[], Mapping[str, str]]
     environment_slack: SlackCredentials | None
     probe_slack: Callable[[SlackCredentials], str]

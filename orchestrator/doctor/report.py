@@ -26,6 +26,7 @@ class CheckName(StrEnum):
     ACCOUNTS = "accounts"
     SCP = "scp"
     ARCHIVE = "archive"
+    RELEASES = "releases"
     STOP_SWITCH = "stop_switch"
     SLACK_SECRET = "slack_secret"  # noqa: S105 - the name of a check, not a secret
     SLACK = "slack"

@@ -1,13 +1,14 @@
 """Remarks on a run for people: exemptions that end soon or have ended, and protections without effect. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.domain.assessment import find_exemption
 from orchestrator.domain.config import Config, Exemption
 from orchestrator.domain.model import Mode, Outcome, Status
 from orchestrator.domain.protections import check_protections
-from orchestrator.output.words import count, some_of
+from orchestrator.output.words import count, format_minute, some_of, title_of
 from orchestrator.reports.history import is_whole
 from orchestrator.reports.report import AccountReport, RunReport
 from orchestrator.reports.stored_run import was_read
@@ -15,16 +16,35 @@ from orchestrator.reports.stored_run import was_read
 ANNOUNCED_AROUND_END = timedelta(days=14)
 """How long before its end an exemption is announced, and how long after it is still said to have ended."""
 _NAMES_SHOWN = 5
+_RELEASED_SHOWN = 20
 
 
 def run_notes(config: Config, report: RunReport, *, names: bool = True) -> tuple[str, ...]:
     """Return all remarks on a run; without `names` they name no users."""
     now = report.finished_at
-    notes = exemption_notes(config.exemptions, report, now, names=names)
+    notes = (*exemption_notes(config.exemptions, report, now, names=names), *_release_notes(report, names=names))
     if report.mode is Mode.RELEASE or not is_whole(report):
         return notes
     remarks = check_protections(config, map(_user_names, report.accounts), now, names=names)
     return (*notes, *(remark.text for remark in remarks))
+
+
+def _release_notes(report: RunReport, *, names: bool) -> Iterator[str]:
+    if not report.releases:
+        return
+    titles = {account.id: title_of(account) for account in report.accounts}
+    released = ((one.user_name, titles.get(one.account_id, one.account_id), one.until) for one in report.releases)
+    yield from describe_releases(released, names=names)
+
+
+def describe_releases(released: Iterable[tuple[str, str, datetime]], *, names: bool = True) -> Iterator[str]:
+    """Yield a line for each moment at which releases end: who, and in which account; without `names`, how many."""
+    by_end: defaultdict[datetime, list[str]] = defaultdict(list)
+    for user_name, account, until in released:
+        by_end[until].append(f"{user_name} ({account})")
+    for until, users in sorted(by_end.items()):
+        shown = some_of(sorted(users), _RELEASED_SHOWN) if names else count(len(users), "user")
+        yield f"released until {format_minute(until)}: {shown}"
 
 
 def _user_names(account: AccountReport) -> tuple[str, list[str] | None]:

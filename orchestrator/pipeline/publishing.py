@@ -15,7 +15,7 @@ from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.results import Results
 from orchestrator.reports.build import amend_report, build_report, report_account
 from orchestrator.reports.changes import compare, with_history
-from orchestrator.reports.report import RunReport
+from orchestrator.reports.report import ReleaseReport, RunReport
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +43,12 @@ def report_run(results: Results, context: RunContext, errors: Iterable[Problem],
         is_complete=is_complete,
         finished_at=context.now(),
     )
-    return report.model_copy(update={"changes": compare(report, history)})
+    releases = tuple(
+        ReleaseReport(account_id=account_id, user_name=name, until=until)
+        for (account_id, name), until in sorted(context.rules.released_until.items())
+        if account_id in results and request.mode is not Mode.RELEASE
+    )
+    return report.model_copy(update={"changes": compare(report, history), "releases": releases})
 
 
 def archive_report(report: RunReport, context: RunContext, *, errors: list[Problem]) -> str | None:

@@ -21,7 +21,7 @@ from io import BytesIO
 from itertools import islice
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from orchestrator.domain.errors import ArchiveError, ConfigError
 from orchestrator.domain.model import Mode, Outcome, Trigger
@@ -76,13 +76,19 @@ class _Releases(BaseModel):
     run_id: str
     until: UtcTime
     users: tuple[_ReleasedUser, ...]
+    noted_at: AwareDatetime | None = None
+    """For the order of notes that the store dates alike. One that was over when it was noted ends earlier releases."""
+
+    @property
+    def is_end(self) -> bool:
+        return self.noted_at is not None and self.until <= self.noted_at
 
 
 class RunArchive:
     """The archive at one location."""
 
-    def __init__(self, store: Store, keep: timedelta) -> None:
-        """Take the store, and how long runs are kept."""
+    def __init__(self, store: Store, keep: timedelta | None) -> None:
+        """Take the store, and how long runs are kept; None: for ever."""
         self._store = store
         self._keep = keep
         self._runs = Runs(store)
@@ -156,29 +162,36 @@ class RunArchive:
 
     def remember_release(self, report: RunReport, until: datetime) -> None:
         """Record the users whom this run will release; later runs leave them alone until then. Raises ArchiveError."""
-        users = tuple(
-            _ReleasedUser(account_id=account.id, user_name=user.name)
+        users = [
+            (account.id, user.name)
             for account in report.accounts
             for user in account.users
             if user.outcome is Outcome.PLANNED
-        )
+        ]
         if users:
-            releases = _Releases(run_id=report.run_id, until=until, users=users)
-            self._store.write(f"{RELEASES}{report.run_id}.json", releases.model_dump_json().encode())
+            self.note_release(report.run_id, users, until, now=report.finished_at)
+
+    def note_release(self, run_id: str, users: Iterable[tuple[str, str]], until: datetime, *, now: datetime) -> None:
+        """Record (account ID, user name) of users whom later runs leave alone until then; `now` ends their releases."""
+        named = tuple(_ReleasedUser(account_id=account_id, user_name=name) for account_id, name in users)
+        note = _Releases(run_id=run_id, until=until, users=named, noted_at=now)
+        self._store.write(f"{RELEASES}{run_id}.json", note.model_dump_json().encode())
 
     def released_until(self, now: datetime) -> dict[tuple[str, str], datetime]:
-        """Return (account ID, user name) of the releases still in force, and when each ends.
+        """Return (account ID, user name) of the releases still in force, and when each ends: the newest note counts.
 
         Raises ArchiveError where one cannot be read: a run that did not know of a release would undo it.
         """
-        releases = [self._releases(file.name) for file in self._store.list_files(RELEASES)]
-        in_force = sorted((one for one in releases if one.until > now), key=lambda one: one.until)
-        return {(user.account_id, user.user_name): one.until for one in in_force for user in one.users}
+        notes = [(file.written_at, self._releases(file.name)) for file in self._store.list_files(RELEASES)]
+        notes.sort(key=lambda dated: (dated[0], dated[1].noted_at or dated[0], dated[1].run_id))
+        newest = {(user.account_id, user.user_name): note.until for _, note in notes for user in note.users}
+        return {user: until for user, until in newest.items() if until > now}
 
     def _released_since(self, moment: datetime) -> frozenset[tuple[str, str]]:
         """Return (account ID, user name) of all users released since then."""
-        names = [file.name for file in self._store.list_files(RELEASES) if file.written_at >= moment]
-        return frozenset((user.account_id, user.user_name) for name in names for user in self._releases(name).users)
+        notes = [self._releases(file.name) for file in self._store.list_files(RELEASES) if file.written_at >= moment]
+        freed = (user for note in notes if not note.is_end for user in note.users)
+        return frozenset((user.account_id, user.user_name) for user in freed)
 
     def handled_events(self, since: datetime) -> frozenset[str]:
         """Return the IDs of the onboarding events that runs have handled since then. Raises ArchiveError."""
@@ -198,17 +211,17 @@ class RunArchive:
         return any(head.started_at >= since and head.trigger in {Trigger.SCHEDULE, Trigger.MAP} for head in heads)
 
     def prune(self, now: datetime) -> int:
-        """Delete files older than `archive.keep`, except releases in force, and return how many were deleted."""
-        old = [
-            file.name
-            for prefix in (RUNS, RELEASES, EVENTS, WORK)
-            for file in self._store.list_files(prefix)
-            if file.written_at < now - self._keep
-        ]
-        ended = [name for name in old if not name.startswith(RELEASES) or self._releases(name).until <= now]
-        for name in ended:
+        """Delete files older than `archive.keep`, and return how many were deleted.
+
+        Releases stay: without the note that ended one, an older note would be in force again.
+        """
+        if self._keep is None:
+            return 0
+        files = [file for prefix in (RUNS, EVENTS, WORK) for file in self._store.list_files(prefix)]
+        old = [file.name for file in files if file.written_at < now - self._keep]
+        for name in old:
             self._store.delete(name)
-        return len(ended)
+        return len(old)
 
     def _releases(self, name: str) -> _Releases:
         try:

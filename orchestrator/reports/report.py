@@ -178,6 +178,14 @@ class Changes(_Model):
     gone_accounts: tuple[ChangedAccount, ...] = ()
 
 
+class ReleaseReport(_Model):
+    """A user whom runs leave alone after `orgmfa release`."""
+
+    account_id: str
+    user_name: str
+    until: UtcTime
+
+
 class _Counts(_Model):
     """Counts over the whole run. `failed` counts accounts; `failed_users` the users whose outcome is failed."""
 
@@ -227,6 +235,9 @@ class RunReport(_Model):
     totals: Totals
     narrowed: bool = Field(default=False, description="the run was asked for some accounts or OUs alone")
     changes: Changes | None = Field(default=None, description="null where there is no run to compare with")
+    releases: tuple[ReleaseReport, ...] = Field(
+        default=(), description="releases in force, in the accounts of this report; those that a release makes excluded"
+    )
     accounts: Accounts = Field(description="last, so that all else can be read without them")
 
 

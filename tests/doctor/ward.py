@@ -20,6 +20,7 @@ from orchestrator.domain.member_roles import (
 )
 from orchestrator.domain.model import Account, Caller, Organization
 from orchestrator.domain.stop_switch import NO_SWITCH, Reading
+from orchestrator.reports.archive import RunArchive
 from tests.builders import NOW, ORGANIZATION
 from tests.doctor.command import OK
 from tests.fakes import FakeAws, FakeObserver, MemoryStore
@@ -82,6 +83,7 @@ class Ward:
                 member=self,
                 hub=self,
                 store=self.store,
+                released_until=lambda: RunArchive(self.store, None).released_until(NOW),
                 alias_by_account_id=self.alias_by_account_id,
                 environment_slack=None,
                 probe_slack=self.probe_slack,

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from moto.backends import get_backend
 
 from orchestrator.aws.file_store import make_store
 from orchestrator.domain.errors import ArchiveError, ConfigError
-from orchestrator.domain.model import AccountResult, Decision, Outcome, Status, Trigger, Verdict, Via
+from orchestrator.domain.model import AccountResult, Decision, Mode, Outcome, Status, Trigger, Verdict, Via
 from orchestrator.logs import configure_logs
 from orchestrator.reports.archive import ALIASES_FROM_RUNS, MAX_HANDLED_BYTES, RunArchive, name_event
 from orchestrator.reports.build import build_report, report_account
 from orchestrator.reports.report import RunReport
 from tests.aws_server import MANAGEMENT, AwsServer
 from tests.builders import NOW, days_ago, make_account, make_request, make_user
+from tests.fakes import MemoryStore
 
 PAYMENTS, SEARCH = "111122223333", "444455556666"
 KEEP = timedelta(days=400)
@@ -46,7 +49,7 @@ class Shelf:
     date: Callable[[str, datetime], None]
 
 
-def make_shelf(kind: str, request: pytest.FixtureRequest, keep: timedelta = KEEP) -> Shelf:
+def make_shelf(kind: str, request: pytest.FixtureRequest, keep: timedelta | None = KEEP) -> Shelf:
     if kind == "folder":
         folder: Path = request.getfixturevalue("tmp_path") / "runs-of-test"
 
@@ -282,12 +285,54 @@ def test_only_users_about_to_be_released_are_remembered(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize("order", [("short", "long"), ("long", "short")])
-def test_longest_of_several_releases_counts(shelf: Shelf, order: tuple[str, str]) -> None:
+def test_newest_of_several_releases_counts(shelf: Shelf, order: tuple[str, str]) -> None:
     ends = {"short": NOW + timedelta(days=1), "long": NOW + timedelta(days=9)}
     for number, which in enumerate(order):
         shelf.archive.remember_release(make_report(f"run-{number}", planned={PAYMENTS: ["alice"]}), ends[which])
 
-    assert shelf.archive.released_until(NOW) == {(PAYMENTS, "alice"): ends["long"]}
+    assert shelf.archive.released_until(NOW) == {(PAYMENTS, "alice"): ends[order[1]]}
+
+
+def note(shelf: Shelf, run_id: str, *, days: float, written_at: datetime, noted_at: datetime) -> None:
+    shelf.archive.note_release(run_id, [(PAYMENTS, "alice")], noted_at + timedelta(days=days), now=noted_at)
+    shelf.date(f"releases/{run_id}.json", written_at)
+
+
+def test_newest_release_is_the_last_one_written_whatever_its_name_and_clock(shelf: Shelf) -> None:
+    note(shelf, "run-1", days=1, written_at=NOW, noted_at=NOW - timedelta(hours=1))
+    note(shelf, "run-2", days=9, written_at=NOW - timedelta(minutes=1), noted_at=NOW)
+
+    assert shelf.archive.released_until(NOW) == {(PAYMENTS, "alice"): NOW + timedelta(days=1, hours=-1)}
+
+
+def test_of_releases_written_in_the_same_second_the_last_one_noted_counts(shelf: Shelf) -> None:
+    note(shelf, "run-1", days=0, written_at=NOW, noted_at=NOW + timedelta(microseconds=2))
+    note(shelf, "run-2", days=9, written_at=NOW, noted_at=NOW + timedelta(microseconds=1))
+
+    assert shelf.archive.released_until(NOW) == {}
+
+
+@given(st.lists(st.sampled_from([0, 0.5, 1, 9]), min_size=1, max_size=5), st.floats(0, 10))
+def test_user_is_released_as_the_newest_note_says(lengths: list[float], later: float) -> None:
+    store = MemoryStore()
+    archive = RunArchive(store, KEEP)
+    for number, days in enumerate(lengths):
+        noted_at = NOW + timedelta(seconds=number)
+        archive.note_release(f"run-{9 - number}", [(PAYMENTS, "alice")], noted_at + timedelta(days=days), now=noted_at)
+    now = NOW + timedelta(days=later)
+
+    until = NOW + timedelta(seconds=len(lengths) - 1, days=lengths[-1])
+    assert archive.released_until(now) == ({(PAYMENTS, "alice"): until} if until > now else {})
+
+
+def test_end_of_a_release_is_no_release_since_the_last_run(shelf: Shelf) -> None:
+    save(shelf, "run-0", aliases={PAYMENTS: None})
+    shelf.archive.note_release("run-1", [(PAYMENTS, "alice")], NOW + timedelta(days=1), now=NOW)
+    shelf.archive.note_release("run-2", [(PAYMENTS, "bob")], NOW, now=NOW + timedelta(milliseconds=5))
+    for number in (1, 2):
+        shelf.date(f"releases/run-{number}.json", NOW + timedelta(hours=1))
+
+    assert shelf.archive.build_history(Mode.APPLY, "o-exampleorg1").released == {(PAYMENTS, "alice")}
 
 
 @pytest.mark.parametrize(
@@ -392,24 +437,25 @@ def test_archive_with_nothing_old_is_left_as_it_is(shelf: Shelf) -> None:
     assert shelf.archive.load().run_id == "run-1"
 
 
-def test_broken_record_of_a_release_is_not_pruned_away(shelf: Shelf) -> None:
-    shelf.put("releases/run-1.json", b"{}")
-    shelf.date("releases/run-1.json", NOW - KEEP - timedelta(days=1))
-
-    with pytest.raises(ArchiveError, match="mend or remove it"):
-        shelf.archive.prune(NOW)
-
-    assert shelf.files() == ["releases/run-1.json"]
-
-
-def test_release_that_ended_long_ago_goes(shelf: Shelf) -> None:
+def test_no_record_of_a_release_is_pruned(shelf: Shelf) -> None:
     long_ago = NOW - KEEP - timedelta(days=1)
-    shelf.archive.remember_release(make_report(planned={PAYMENTS: ["alice"]}), long_ago + timedelta(hours=1))
-    shelf.date("releases/run-1.json", long_ago)
+    shelf.archive.remember_release(make_report(planned={PAYMENTS: ["alice"]}), NOW + timedelta(days=1))
+    shelf.archive.note_release("run-2", [(PAYMENTS, "alice")], long_ago, now=long_ago)
+    shelf.put("releases/run-3.json", b"{}")
+    for number, age in ((1, 2), (2, 1), (3, 0)):
+        shelf.date(f"releases/run-{number}.json", long_ago - timedelta(hours=age))
 
-    shelf.archive.prune(NOW)
+    assert shelf.archive.prune(NOW) == 0
 
-    assert shelf.files() == []
+    assert shelf.files() == [f"releases/run-{number}.json" for number in (1, 2, 3)]
+
+
+def test_nothing_is_pruned_where_runs_are_kept_for_ever(request: pytest.FixtureRequest) -> None:
+    shelf = make_shelf("folder", request, keep=None)
+    save(shelf, "run-1", finished=datetime(1990, 1, 1, tzinfo=UTC))
+
+    assert shelf.archive.prune(NOW) == 0
+    assert shelf.archive.load().run_id == "run-1"
 
 
 def test_release_in_force_outlasts_the_time_that_runs_are_kept(request: pytest.FixtureRequest) -> None:

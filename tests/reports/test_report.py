@@ -290,6 +290,7 @@ def test_document_has_the_fields_of_a_run() -> None:
         "complete": False,
         "narrowed": False,
         "changes": None,
+        "releases": [],
     }
 
 
