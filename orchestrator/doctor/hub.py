@@ -20,8 +20,10 @@ PROBE = b"orgmfa doctor was here: this file can be deleted\n"
 
 def check_hub(tools: DoctorContext) -> Iterator[Check]:
     """Yield the checks of archive, releases, stop switch, Slack and Security Hub."""
-    yield _check_archive(tools)
-    yield from _check_releases(tools)
+    archive = _check_archive(tools)
+    yield archive
+    if archive.status is CheckStatus.OK:
+        yield from _check_releases(tools)
     yield _check_stop(tools)
     yield from _check_slack(tools)
     yield _check_security_hub(tools)
