@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -76,7 +76,7 @@ class _Store(ABC):
 
 
 class FolderStore(_Store):
-    """File store in a folder, which is created at the first write."""
+    """File store in a folder, which is created at the first write. What it makes is for its own user alone."""
 
     def read_start(self, name: str, size: int) -> bytes:
         """Return the first bytes of a file; all of a shorter one. Raises ArchiveError where it is missing."""
@@ -105,7 +105,7 @@ class FolderStore(_Store):
         with self._explained("write", name):
             path = self._made(name)
             guard = path.with_name(f"{path.name}.guard{TEMPORARY_SUFFIX}")
-            with guard.open("wb") as held:
+            with _open_private(guard) as held:
                 fcntl.flock(held, fcntl.LOCK_EX)
                 if not path.exists():
                     return False
@@ -136,7 +136,11 @@ class FolderStore(_Store):
     def _made(self, name: str) -> Path:
         """Return the path of a file, in a folder that exists."""
         path = Path(self.location, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (
+            *reversed(path.parent.parents),
+            path.parent,
+        ):  # `parents=True` would make all but the last public
+            folder.mkdir(mode=0o700, exist_ok=True)
         return path
 
     @contextmanager
@@ -145,13 +149,18 @@ class FolderStore(_Store):
         path = self._made(name)
         temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
         try:
-            with temporary.open("wb") as file:
+            with _open_private(temporary) as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             yield temporary, path
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _open_private(path: Path) -> BinaryIO:
+    """Return a file to write to, made where it is missing, which nobody else may read."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
 
 class BucketStore(_Store):

@@ -278,7 +278,7 @@ class ArchiveConfig(_Section):
     """Where reports are kept: a folder, or s3://bucket/prefix."""
 
     location: Annotated[str, StringConstraints(min_length=1), AfterValidator(check_location)] = "./orgmfa-runs"
-    keep: Duration = timedelta(days=400)
+    keep: Duration | None = timedelta(days=400)
     link: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] | None = None
 
 
@@ -311,3 +311,14 @@ class Config(_Section):
         if isinstance(max_changes, int):
             changed["limits"] = self.limits.lowered(max_changes)
         return self.model_copy(update=changed)
+
+    @model_validator(mode="after")
+    def _keeps_first_sights(self) -> Self:
+        keep, least = self.archive.keep, max(timedelta(days=1), self.enforcement.notice)
+        if keep is not None and keep < least:
+            message = (
+                "archive.keep must be at least a day (1d) and not less than enforcement.notice, during which the "
+                "archive tells when users were first seen; null keeps for ever"
+            )
+            raise ValueError(message)
+        return self

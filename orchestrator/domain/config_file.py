@@ -222,7 +222,7 @@ def _explain(error: ValidationError, source: str, variables: Mapping[str, str]) 
                 text = str(detail["ctx"]["error"])
             case _:
                 text = f"{detail['msg']}{_found(detail)}"
-        yield f"{place}: {key}: {text}"
+        yield ": ".join(filter(None, (place, key, text)))
 
 
 def _is_inside(location: Sequence[str | int], other: Sequence[str | int]) -> bool:

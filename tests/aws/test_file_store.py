@@ -1,6 +1,7 @@
 """Folder and bucket as one store: whole files or none, one creator, and refusals that say what and where."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -438,3 +439,44 @@ def test_location_says_which_store_it_is(location: str, kind: type[Store], addre
 
     assert type(store) is kind
     assert store.address("a") == address
+
+
+# -- who else of the machine may read a folder
+
+
+def modes_under(folder: Path) -> dict[str, int]:
+    return {path.relative_to(folder).as_posix(): path.stat().st_mode & 0o777 for path in sorted(folder.rglob("*"))}
+
+
+@pytest.fixture
+def _open_umask() -> Iterator[None]:
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("_open_umask")
+def test_folders_and_files_that_are_made_are_for_their_user_alone(tmp_path: Path) -> None:
+    store = make_store(str(tmp_path / "made" / "on the way"), no_s3)
+
+    store.write("runs/2026/a.json", b"a")
+    store.create("events/b", b"b")
+    store.create("locks/run", b"c")
+    store.replace("locks/run", b"c", b"d")
+
+    found = modes_under(tmp_path)
+    assert {"made", "made/on the way", "made/on the way/runs/2026"} <= set(found)
+    assert {
+        name: mode for name, mode in found.items() if mode != (0o700 if (tmp_path / name).is_dir() else 0o600)
+    } == {}
+
+
+@pytest.mark.usefixtures("_open_umask")
+def test_folder_that_was_there_is_left_as_it_is_and_an_open_file_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir(mode=0o755)
+    (tmp_path / "runs" / "a.json").touch(mode=0o644)
+    store = make_store(str(tmp_path), no_s3)
+
+    store.write("runs/a.json", b"a")
+
+    assert modes_under(tmp_path) == {"runs": 0o755, "runs/a.json": 0o600}

@@ -27,6 +27,8 @@ from tests.cli.calling import Cli, Sample, assert_refused
         ("archive: {location: $NOT_SET/runs}\n", ("archive.location", "$NOT_SET/runs", "NOT_SET is not set")),
         ("organization: {id: o-someoneelse1}\n", ("organization.id", "o-someoneelse1")),
         ("protected_users: ['arn:aws:iam::111122223333:user/alice']\n", ("protected_users.0", "a name, not an ARN")),
+        ("archive: {keep: 0d}\n", ("config.yaml", "archive.keep", "a day")),
+        ("archive: {keep: 29d}\nenforcement: {notice: 30d}\n", ("config.yaml", "archive.keep", "enforcement.notice")),
         ("protected_users: ['alice ']\n", ("protected_users.0", "a name, not an ARN", "'alice '")),
         ("protected_users: [\u0430lice]\n", ("protected_users.0", "a name, not an ARN", r"\u0430lice")),
         (
@@ -58,6 +60,20 @@ def test_variable_of_ours_that_is_unknown_is_refused(
     aws: AwsServer, cli: Cli, sample: Sample, command: str, name: str, hint: str
 ) -> None:
     assert_refused(cli(*command.split(), **{name: ""}), name, hint)
+    assert aws.writes() == []
+
+
+def test_notice_in_the_environment_may_not_be_longer_than_runs_are_kept(cli: Cli, sample: Sample) -> None:
+    done = cli("apply", "--yes", ORGMFA_ARCHIVE_KEEP="2d", ORGMFA_ENFORCEMENT_NOTICE="3d")
+
+    assert_refused(done, "archive.keep", "enforcement.notice")
+
+
+def test_webhook_without_tls_is_refused_before_anything_is_written(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+    done = cli("apply", "--yes", ORGMFA_SLACK_WEBHOOK_URL="http://hooks.slack.com/services/T/B/s3cret")
+
+    assert_refused(done, "webhook", "https://")
+    assert "s3cret" not in done.stderr
     assert aws.writes() == []
 
 

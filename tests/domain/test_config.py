@@ -250,6 +250,18 @@ def test_stop_switch_is_a_file_or_a_parameter(stop: str | None) -> None:
     assert Config.model_validate({"enforcement": {"stop": stop}}).enforcement.stop == stop
 
 
+# -- how long runs are kept -------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 60) | st.none(), st.integers(0, 60 * 24))
+def test_runs_are_kept_for_a_day_and_as_long_as_users_have_notice(keep: int | None, notice: int) -> None:
+    text = f"archive: {{keep: {'null' if keep is None else f'{keep}d'}}}\nenforcement: {{notice: {notice}h}}"
+    if keep is None or keep * 24 >= max(24, notice):
+        assert parsed(text).archive.keep == (None if keep is None else timedelta(days=keep))
+    else:
+        assert refusal(text).startswith("config.yaml: archive.keep")
+
+
 # -- names of users --------------------------------------------------------------------------------------------------
 
 NO_NAMES = [

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -34,6 +35,7 @@ _EMPTY_REFUSED = frozenset({"invalid_payload", "missing_text_or_fallback_or_atta
 _POSTING_SCOPES = frozenset({"chat:write", "chat:write:bot", "bot"})
 """The last two are those of apps made before 2020."""
 _UPLOADING_SCOPE = "files:write"
+_LOOPBACK = ip_network("127.0.0.0/8"), ip_network("::1/128")
 _SLACKS_WORD = re.compile(r"[a-z_]{2,60}")
 
 _WORDS_BY_REMEDY = {
@@ -105,7 +107,9 @@ class SlackClient:
         self._sleep = sleep
         if self._webhook_url:
             if not _is_url(self._webhook_url):
-                raise ConfigError("the Slack webhook is not a URL; it begins with https://")
+                raise ConfigError(
+                    "the Slack webhook is not a URL; it begins with https:// (http:// on this machine alone)"
+                )
             if attaches:
                 raise ConfigError(_NO_WEBHOOK_ATTACHES)
         elif not self._bot_token:
@@ -315,4 +319,12 @@ def _is_url(text: str) -> bool:
     except ValueError:
         return False
     is_clean = text.isascii() and text.isprintable() and " " not in text
-    return is_clean and has_port and parts.scheme in {"http", "https"} and bool(parts.hostname)
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+    return is_clean and has_port and is_safe and bool(parts.hostname)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or any(ip_address(host) in network for network in _LOOPBACK)
+    except ValueError:
+        return False

@@ -6,10 +6,13 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.client import RemoteDisconnected
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 from urllib.error import URLError
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from slack_sdk.http_retry import HttpResponse
 
 from orchestrator.domain.environment import SlackCredentials
@@ -498,3 +501,56 @@ def test_the_fake_refuses_what_is_no_json_object(slack: FakeSlack) -> None:
         answered = slack.answer(f"/services{path}", "", body)
         assert answered is not None
         assert (answered.status, answered.body) == (400, "invalid_payload")
+
+
+# -- http://
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.0.0.1:8080", "127.255.255.254", "[::1]", "[::1]:8080", "localhost", "LOCALHOST:80"]
+)
+def test_webhook_without_tls_is_taken_on_this_machine(host: str) -> None:
+    client = SlackClient(SlackCredentials(webhook_url=f"http://{host}/services/s3cr3t"), channel=None)
+
+    assert isinstance(client, SlackClient)  # no ConfigError
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "hooks.slack.com",
+        "hooks.slack.com:443",
+        "128.0.0.1",
+        "0.0.0.0",  # noqa: S104 - refused
+        "10.0.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "[::2]",
+        "[fe80::1]",
+        "[::]",
+        "localhost.example.com",
+        "127.0.0.1.example.com",
+        "localhost@example.com",
+        "127.0.0.1:80@example.com",
+        "2130706433",
+        "",
+    ],
+)
+@pytest.mark.parametrize("scheme", ["http", "HTTP"])
+def test_webhook_without_tls_is_refused_elsewhere_and_not_repeated(scheme: str, host: str) -> None:
+    with pytest.raises(ConfigError, match="https://") as caught:
+        SlackClient(SlackCredentials(webhook_url=f"{scheme}://{host}/services/s3cr3t"), channel=None)
+
+    assert "s3cr3t" not in str(caught.value)
+
+
+@given(st.ip_addresses())
+def test_webhook_without_tls_is_taken_for_loopback_addresses_alone(address: IPv4Address | IPv6Address) -> None:
+    host = f"[{address}]" if address.version == 6 else str(address)
+    is_loopback = address in ip_network("127.0.0.0/8") or address == ip_address("::1")
+    try:
+        SlackClient(SlackCredentials(webhook_url=f"http://{host}/s"), channel=None)
+    except ConfigError:
+        assert not is_loopback
+    else:
+        assert is_loopback
