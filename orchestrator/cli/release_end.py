@@ -1,6 +1,8 @@
 """`orgmfa release --for 0d`: ends releases before their time. It enters no account: only a note is written."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import groupby
+from operator import itemgetter
 
 import click
 
@@ -13,8 +15,6 @@ from orchestrator.reports.build import build_report, report_account
 from orchestrator.reports.report import RunReport
 from orchestrator.wiring import Hub, build_context
 
-_REMEDY = "orgmfa doctor lists the releases in force; upper and lower case count."
-
 
 def end_releases(hub: Hub, request: RunRequest, *, confirm: Callable[[str], bool], as_json: bool) -> RunReport | None:
     """End the releases that the request names, say whom the next run may enforce, and return a report of it.
@@ -26,27 +26,26 @@ def end_releases(hub: Hub, request: RunRequest, *, confirm: Callable[[str], bool
     accounts = {account.id: account for account in listing}
     if not listing.is_complete:
         raise StartError(f"{listing.problems[0].message}. No release was ended.")
-    ended = [
-        (account_id, name)
-        for account_id, name in sorted(context.rules.released_until)
-        if account_id in accounts and (request.user_names is None or name in request.user_names)
-    ]
+    asked = request.user_names or frozenset()
+    in_force = sorted(context.rules.released_until)
+    ended = [(one, name) for one, name in in_force if one in accounts and (name in asked or not asked)]
+    missing = sorted(asked.difference(name for _, name in ended))
     results = (
-        AccountResult(
-            accounts[one], Status.SKIPPED, problem=_tell([name for account_id, name in ended if account_id == one])
-        )
-        for one in dict(ended)
+        AccountResult(accounts[one], Status.SKIPPED, problem=_tell([name for _, name in users]))
+        for one, users in groupby(ended, key=itemgetter(0))
     )
     report = build_report(
         request,
         context.organization.id,
         map(report_account, results),
-        errors=_unmatched(request, {name for _, name in ended}),
+        errors=[_not_released(missing)] if missing or not ended else [],
         is_complete=True,
         finished_at=hub.now(),
     )
-    for line in _lines(report):
-        click.echo(line, err=as_json)
+    for account in report.accounts:
+        click.echo(f"{title_and_id(account)}: {plain(account.error.message if account.error else '')}", err=as_json)
+    for error in report.errors:
+        click.echo(f"{plain(error.message)}. {error.remedy}", err=True)
     if ended and not confirm(f"End {len(ended)} releases?"):
         return None
     if ended:
@@ -59,16 +58,6 @@ def _tell(names: list[str]) -> Problem:
     return Problem(Stage.SELECT, "release_ended", message, "")
 
 
-def _unmatched(request: RunRequest, found: set[str]) -> Iterator[Problem]:
-    """Yield a problem for each user named who is not released, or one where nobody is."""
-    for name in sorted(request.user_names or ()):
-        if name not in found:
-            yield Problem(Stage.SELECT, "no_release", f"no release of a user {name!r} is in force", _REMEDY)
-    if not found and not request.user_names:
-        yield Problem(Stage.SELECT, "no_release", "no release is in force in these accounts", _REMEDY)
-
-
-def _lines(report: RunReport) -> Iterator[str]:
-    for account in report.accounts:
-        yield f"{title_and_id(account)}: {plain(account.error.message if account.error else '')}"
-    yield from (f"{plain(error.message)}: {error.remedy}" for error in report.errors)
+def _not_released(names: list[str]) -> Problem:
+    message = f"no release is in force of {', '.join(map(repr, names)) or 'anybody in these accounts'}"
+    return Problem(Stage.SELECT, "no_release", message, "orgmfa doctor lists them; upper and lower case count.")

@@ -67,9 +67,9 @@ def test_user_named_who_is_not_released_is_told_and_the_others_end(cli: Cli, rel
     nobody = cli("release", "--yes", "--for", "0d", "--account", "empty")
 
     assert ended.returncode == 1
-    assert "no release of a user 'Alice' is in force" in ended.stdout
+    assert "no release is in force of 'Alice'." in ended.stderr
     assert nobody.returncode == 1
-    assert "no release is in force in these accounts" in nobody.stdout
+    assert "no release is in force of anybody in these accounts" in nobody.stderr
     assert outcomes(cli.report("plan")[1]) == {"alice": "planned", "bob": "none", "carol": "in_grace"}
 
 
