@@ -61,7 +61,7 @@ def find_sources(path: Path | None, environment: Mapping[str, str], *, fallback:
     for section, field_info in Config.model_fields.items():
         written = document.get(section)
         for key in getattr(field_info.annotation, "model_fields", {}) or ("",):
-            variable = _variable(section, key)
+            variable = variable_of(section, key)
             is_written = written is not None and (not key or key in written)
             is_given = key and environment.get(variable, "").strip()
             sources[f"{section}.{key}".rstrip(".")] = variable if is_given else str(found) if is_written else "default"
