@@ -25,6 +25,7 @@ from orchestrator.domain.config import Config
 from orchestrator.domain.environment import SlackCredentials, parse_slack_secret, slack_credentials
 from orchestrator.domain.errors import ArchiveError, AwsError, ConfigError, StartError
 from orchestrator.domain.model import Caller, Mode, Organization, Product, RunRequest, Trigger
+from orchestrator.domain.records import Release
 from orchestrator.domain.remedies import select_remedy
 from orchestrator.output.slack.channel import SlackChannel
 from orchestrator.output.slack.client import SlackClient
@@ -221,7 +222,7 @@ def _start(hub: Hub, retrier: Retrier) -> tuple[Caller, Organization]:
     return caller, organization
 
 
-def _released_until(hub: Hub) -> dict[tuple[str, str], datetime]:
+def _released_until(hub: Hub) -> dict[tuple[str, str], Release]:
     try:
         return hub.archive.released_until(hub.now())
     except ArchiveError as error:

@@ -35,6 +35,11 @@ def days_ago(count: float) -> datetime:
     return NOW - timedelta(days=count)
 
 
+def user_id_of(name: str) -> str:
+    """Return the ID of the user whom tests call by this name, until one of them gives the name to another."""
+    return f"AIDA{name.encode().hex().upper()}"
+
+
 def make_account(account_id: str = ACCOUNT_ID, **changes: Any) -> Account:
     values: dict[str, Any] = {"name": "payments", "state": AccountState.ACTIVE}
     return Account(id=account_id, **(values | changes))
@@ -42,6 +47,7 @@ def make_account(account_id: str = ACCOUNT_ID, **changes: Any) -> Account:
 
 def make_user(name: str = "alice", **changes: Any) -> IamUser:
     values: dict[str, Any] = {
+        "id": user_id_of(name),
         "arn": f"arn:aws:iam::{ACCOUNT_ID}:user/{name}",
         "created_at": days_ago(400),
         "has_mfa": False,
@@ -82,6 +88,7 @@ def make_config(**sections: Any) -> Config:
 def make_seen(name: str = "alice", outcome: str = "planned", **changes: Any) -> UserReport:
     """Return a user of a report: with MFA where the outcome is `none`, else without."""
     values: dict[str, Any] = {
+        "id": user_id_of(name),
         "arn": f"arn:aws:iam::{ACCOUNT_ID}:user/{name}",
         "verdict": Verdict.COMPLIANT if outcome == "none" else Verdict.NON_COMPLIANT,
         "console_password": True,

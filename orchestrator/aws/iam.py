@@ -212,6 +212,7 @@ def _read_user(detail: "UserDetailTypeDef", row: ReportRow | None, devices: Mapp
     arn = detail["Arn"]
     known = row if row is not None and row.belongs_to(arn, detail["CreateDate"]) else UNKNOWN
     return IamUser(
+        id=detail["UserId"],
         name=detail["UserName"],
         arn=arn,
         created_at=detail["CreateDate"],

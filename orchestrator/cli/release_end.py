@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 import click
 
@@ -11,6 +11,7 @@ from orchestrator.domain.errors import StartError
 from orchestrator.domain.model import AccountResult, Problem, RunRequest, Stage, Status
 from orchestrator.output.words import plain, title_and_id
 from orchestrator.pipeline.listing import list_accounts
+from orchestrator.reports.archive import ReleasedUser
 from orchestrator.reports.build import build_report, report_account
 from orchestrator.reports.report import RunReport
 from orchestrator.wiring import Hub, build_context
@@ -27,12 +28,15 @@ def end_releases(hub: Hub, request: RunRequest, *, confirm: Callable[[str], bool
     if not listing.is_complete:
         raise StartError(f"{listing.problems[0].message}. No release was ended.")
     asked = request.user_names or frozenset()
-    in_force = sorted(context.rules.released_until)
-    ended = [(one, name) for one, name in in_force if one in accounts and (name in asked or not asked)]
-    missing = sorted(asked.difference(name for _, name in ended))
+    ended = [
+        ReleasedUser(account_id=account_id, user_name=release.user_name, user_id=release.user_id)
+        for (account_id, _), release in sorted(context.rules.released_until.items(), key=itemgetter(0))
+        if account_id in accounts and (release.user_name in asked or not asked)
+    ]
+    missing = sorted(asked.difference(user.user_name for user in ended))
     results = (
-        AccountResult(accounts[one], Status.SKIPPED, problem=_tell([name for _, name in users]))
-        for one, users in groupby(ended, key=itemgetter(0))
+        AccountResult(accounts[one], Status.SKIPPED, problem=_tell([user.user_name for user in users]))
+        for one, users in groupby(ended, key=attrgetter("account_id"))
     )
     report = build_report(
         request,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import islice
+from operator import itemgetter
 
 from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, CheckStatus, fine, in_words, problem, unknown
@@ -53,11 +54,11 @@ def _check_releases(tools: DoctorContext) -> Iterator[Check]:
     """Yield whom runs leave alone after `orgmfa release`, and until when."""
     name = CheckName.RELEASES
     try:
-        released = sorted(tools.released_until().items())
+        released = sorted(tools.released_until().items(), key=itemgetter(0))
     except ArchiveError as error:
         yield problem(name, str(error), "Mend it: no run starts that cannot know whom `orgmfa release` freed.")
         return
-    lines = describe_releases((user, account_id, until) for (account_id, user), until in released)
+    lines = describe_releases((release.user_name, account_id, release.until) for (account_id, _), release in released)
     for line in tuple(lines) or ("no release is in force",):
         yield fine(name, line, "To end one early: orgmfa release --for 0d --user NAME" if released else "")
 

@@ -11,6 +11,7 @@ from orchestrator.domain.deployed import ControlPolicy, Function, Schedule
 from orchestrator.domain.environment import SlackCredentials
 from orchestrator.domain.member_roles import DeployedRole
 from orchestrator.domain.model import Caller, Organization
+from orchestrator.domain.records import Release
 from orchestrator.domain.stop_switch import Reading
 from orchestrator.pipeline.ports import Accounts, Observer, Policies, Sessions
 from orchestrator.reports.archive import Store
@@ -96,7 +97,7 @@ class DoctorContext:
     member: MemberReader
     hub: HubReader
     store: Store
-    released_until: Callable[[], Mapping[tuple[str, str], datetime]]
+    released_until: Callable[[], Mapping[tuple[str, str], Release]]
     alias_by_account_id: Callable[[], Mapping[str, str]]
     environment_slack: SlackCredentials | None
     probe_slack: Callable[[SlackCredentials], str]

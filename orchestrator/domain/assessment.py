@@ -6,21 +6,22 @@ from datetime import UTC, datetime, timedelta
 
 from orchestrator.domain.config import Config, Exemption
 from orchestrator.domain.model import IamUser, Outcome, Reason, Verdict
+from orchestrator.domain.records import Record, Release, find_record
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Rules for leaving users alone, from the configuration and from earlier runs.
 
-    `released_until` maps (account ID, user name) to the end of a release; `open_since` maps account ID and user name to
-    when a run first saw the user without MFA, and a user who is missing is seen now; `own_arn` is the principal that
-    runs the program, which is never written to.
+    `released_until` has the releases by account ID and key of the record; `sights`, by account ID, then key, since when
+    runs have seen a user without MFA, and a user who is missing is seen now; `own_arn` is the principal that runs the
+    program, which is never written to.
     """
 
     config: Config
-    released_until: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    released_until: Mapping[tuple[str, str], Release] = field(default_factory=dict)
     own_arn: str = ""
-    open_since: Mapping[str, Mapping[str, datetime]] = field(default_factory=dict)
+    sights: Mapping[str, Mapping[str, Record]] = field(default_factory=dict)
 
     @property
     def needs_console_password(self) -> bool:
@@ -85,14 +86,15 @@ def _out_of_scope(user: IamUser, rules: Rules) -> RuleResult | None:
 
 
 def _in_grace(user: IamUser, account_id: str, rules: Rules, *, now: datetime) -> RuleResult | None:
-    until = rules.released_until.get((account_id, user.name))
-    if until is not None and now < until:
+    release = find_record(lambda key: rules.released_until.get((account_id, key)), user)
+    if release is not None and now < (until := release.until):
         return Outcome.IN_GRACE, Reason("released", f"released; left alone until {until:%Y-%m-%d %H:%M} UTC", until)
     ends_at = user.created_at + rules.config.enforcement.grace_period
     if now < ends_at:
         text = f"created {user.created_at:%Y-%m-%d}; in grace until {ends_at:%Y-%m-%d %H:%M} UTC"
         return Outcome.IN_GRACE, Reason("new_user", text, ends_at)
-    seen_at = rules.open_since.get(account_id, {}).get(user.name, now)
+    sight = find_record(rules.sights.get(account_id, {}).get, user)
+    seen_at = sight.since if sight else now
     ends_at = seen_at + rules.config.enforcement.notice
     if now < ends_at:
         text = f"seen without MFA since {seen_at:%Y-%m-%d}; {_left(ends_at - now)} of notice left, then enforced"

@@ -211,9 +211,10 @@ class IamUser:
     """An IAM user as read from its account; `None` is not known.
 
     `unreadable` says why a live look could not find it out either. `mfa_device` is the newest one; the bulk reads list
-    virtual devices only.
+    virtual devices only. `id` (AIDA...) is given to no other user, whatever its name.
     """
 
+    id: str
     name: str
     arn: str
     created_at: datetime

@@ -57,12 +57,12 @@ def _archived(report: RunReport, history: History, writer: "_Writer") -> Iterato
 
 
 def _known_accounts(history: History) -> set[str]:
-    return {*history.open_since, *(history.base.accounts if history.base else ())}
+    return {*history.sights, *(history.base.accounts if history.base else ())}
 
 
 def _open_before(account_id: str, history: History) -> dict[str, datetime | None]:
     """Return the users of an account who had no MFA when it was last read, or at the last whole run, and since when."""
-    since = history.open_since.get(account_id, {})
+    since = {one.name: one.since for one in history.sights.get(account_id, {}).values() if one.ended_at is None}
     return {name: since.get(name) for name in sorted({*since, *history.open_in_base(account_id)})}
 
 

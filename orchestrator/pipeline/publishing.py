@@ -3,6 +3,7 @@
 A failure of any becomes one of the errors of the run.
 """
 
+from operator import itemgetter
 from collections.abc import Iterable
 
 import structlog
@@ -38,14 +39,22 @@ def report_run(results: Results, context: RunContext, errors: Iterable[Problem],
     report = build_report(
         request,
         context.organization.id,
-        (with_history(report_account(result, ou_path(result.account.id)), history, request) for result in results),
+        (
+            with_history(
+                report_account(result, ou_path(result.account.id)),
+                history,
+                request,
+                users=(decision.user for decision in result.decisions),
+            )
+            for result in results
+        ),
         errors=errors,
         is_complete=is_complete,
         finished_at=context.now(),
     )
     releases = tuple(
-        ReleaseReport(account_id=account_id, user_name=name, until=until)
-        for (account_id, name), until in sorted(context.rules.released_until.items())
+        ReleaseReport(account_id=account_id, user_name=release.user_name, until=release.until)
+        for (account_id, _), release in sorted(context.rules.released_until.items(), key=itemgetter(0))
         if account_id in results and request.mode is not Mode.RELEASE
     )
     return report.model_copy(update={"changes": compare(report, history), "releases": releases})

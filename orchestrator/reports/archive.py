@@ -25,6 +25,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from orchestrator.domain.errors import ArchiveError, ConfigError
 from orchestrator.domain.model import Mode, Outcome, Trigger
+from orchestrator.domain.records import Release, record_key
 from orchestrator.reports.history import History, build_history, is_of, is_whole
 from orchestrator.reports.report import RunReport, UtcTime
 from orchestrator.reports.run_files import RUNS, ArchivedRun, Runs, RunStore
@@ -38,8 +39,6 @@ LOCKS = "locks/"
 LATEST = "latest"
 ALIASES_FROM_RUNS = 10
 """Number of runs in which aliases are looked for; a run of a single account knows one alias."""
-MAX_RUNS_BACK = 100
-"""Number of runs in which one to compare with is looked for; one or two are enough, unless most were narrowed."""
 MAX_RUNS_OF_TREND = 400
 MAX_HANDLED_BYTES = 1024 * 1024
 """Twice what the IDs of 10,000 events take, which is the largest batch of SQS."""
@@ -61,11 +60,19 @@ class Store(RunStore, Protocol):
         ...
 
 
-class _ReleasedUser(BaseModel):
+class ReleasedUser(BaseModel):
+    """A user whom `release` frees; without ID in notes of earlier versions."""
+
     model_config = ConfigDict(frozen=True)
 
     account_id: str
     user_name: str
+    user_id: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The account ID, and the key of the record."""
+        return self.account_id, record_key(self.user_id, self.user_name)
 
 
 class _Releases(BaseModel):
@@ -75,7 +82,7 @@ class _Releases(BaseModel):
 
     run_id: str
     until: UtcTime
-    users: tuple[_ReleasedUser, ...]
+    users: tuple[ReleasedUser, ...]
     noted_at: AwareDatetime | None = None
     """For the order of notes that the store dates alike. One that was over when it was noted ends earlier releases."""
 
@@ -120,7 +127,7 @@ class RunArchive:
 
     def heads(self, most: int) -> Iterator[RunReport]:
         """Yield the newest runs without their accounts; broken ones are logged. Raises ArchiveError."""
-        yield from (head for _, head in self._runs.heads(most))
+        yield from (head for _, head in self._runs.heads(self.list_runs()[:most]))
 
     def load(self, run_id: str = LATEST) -> RunReport:
         """Return the report of a run, or of the newest finished one.
@@ -149,21 +156,23 @@ class RunArchive:
 
     def build_history(self, mode: Mode, organization_id: str) -> History:
         """Return what a plan or apply run knows of its organization's runs before it. Raises ArchiveError."""
-        heads = self._runs.heads(MAX_RUNS_BACK)
-        history = build_history(((head, partial(self._runs.past, run)) for run, head in heads), mode, organization_id)
+        runs = self.list_runs()
+        heads = ((head, partial(self._runs.past, run)) for run, head in self._runs.heads(runs))
+        history = build_history(heads, mode, organization_id)
+        history = replace(history, is_whole=history.is_whole or not runs)
         if history.base is None:
             return history
         return replace(history, released=self._released_since(history.base.started_at))
 
     def trend(self, organization_id: str, *, most: int = 90) -> Iterator[RunReport]:
         """Yield the last runs over a whole organization, newest first, without their accounts. Raises ArchiveError."""
-        heads = (head for _, head in self._runs.heads(MAX_RUNS_OF_TREND))
+        heads = self.heads(MAX_RUNS_OF_TREND)
         return islice((head for head in heads if is_of(organization_id, head) and is_whole(head)), most)
 
     def remember_release(self, report: RunReport, until: datetime) -> None:
         """Record the users whom this run will release; later runs leave them alone until then. Raises ArchiveError."""
         users = [
-            (account.id, user.name)
+            ReleasedUser(account_id=account.id, user_name=user.name, user_id=user.id)
             for account in report.accounts
             for user in account.users
             if user.outcome is Outcome.PLANNED
@@ -171,27 +180,29 @@ class RunArchive:
         if users:
             self.note_release(report.run_id, users, until, now=report.finished_at)
 
-    def note_release(self, run_id: str, users: Iterable[tuple[str, str]], until: datetime, *, now: datetime) -> None:
-        """Record (account ID, user name) of users whom later runs leave alone until then; `now` ends their releases."""
-        named = tuple(_ReleasedUser(account_id=account_id, user_name=name) for account_id, name in users)
-        note = _Releases(run_id=run_id, until=until, users=named, noted_at=now)
+    def note_release(self, run_id: str, users: Iterable[ReleasedUser], until: datetime, *, now: datetime) -> None:
+        """Record users whom later runs leave alone until then; `now` ends their releases. Raises ArchiveError."""
+        note = _Releases(run_id=run_id, until=until, users=tuple(users), noted_at=now)
         self._store.write(f"{RELEASES}{run_id}.json", note.model_dump_json().encode())
 
-    def released_until(self, now: datetime) -> dict[tuple[str, str], datetime]:
-        """Return (account ID, user name) of the releases still in force, and when each ends: the newest note counts.
+    def released_until(self, now: datetime) -> dict[tuple[str, str], Release]:
+        """Return the releases still in force, by account ID and key of the record: the newest note of a user counts.
 
         Raises ArchiveError where one cannot be read: a run that did not know of a release would undo it.
         """
         notes = [(file.written_at, self._releases(file.name)) for file in self._store.list_files(RELEASES)]
         notes.sort(key=lambda dated: (dated[0], dated[1].noted_at or dated[0], dated[1].run_id))
-        newest = {(user.account_id, user.user_name): note.until for _, note in notes for user in note.users}
-        return {user: until for user, until in newest.items() if until > now}
+        newest: dict[tuple[str, str], Release] = {}
+        for written_at, note in notes:
+            for user in note.users:
+                newest.pop((user.account_id, record_key(None, user.user_name)), None)
+                newest[user.key] = Release(written_at, note.until, user.user_name, user.user_id)
+        return {key: release for key, release in newest.items() if release.until > now}
 
     def _released_since(self, moment: datetime) -> frozenset[tuple[str, str]]:
-        """Return (account ID, user name) of all users released since then."""
+        """Return the users released since then, by account ID and key of the record."""
         notes = [self._releases(file.name) for file in self._store.list_files(RELEASES) if file.written_at >= moment]
-        freed = (user for note in notes if not note.is_end for user in note.users)
-        return frozenset((user.account_id, user.user_name) for user in freed)
+        return frozenset(user.key for note in notes if not note.is_end for user in note.users)
 
     def handled_events(self, since: datetime) -> frozenset[str]:
         """Return the IDs of the onboarding events that runs have handled since then. Raises ArchiveError."""
@@ -207,7 +218,7 @@ class RunArchive:
 
     def is_reported(self, run_id: str, since: datetime) -> bool:
         """Return whether a scheduled run, started since then, has left its report. Raises ArchiveError."""
-        heads = (head for _, head in self._runs.heads(None, run_id))
+        heads = (head for _, head in self._runs.heads(run for run in self.list_runs() if run.run_id == run_id))
         return any(head.started_at >= since and head.trigger in {Trigger.SCHEDULE, Trigger.MAP} for head in heads)
 
     def prune(self, now: datetime) -> int:

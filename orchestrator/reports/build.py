@@ -94,6 +94,7 @@ def _report_user(decision: Decision) -> UserReport:
     user, reason, device = decision.user, decision.reason, decision.user.mfa_device
     is_error = OUTCOMES[decision.outcome].group is OutcomeGroup.TO_FIX or decision.verdict is Verdict.UNKNOWN
     return UserReport(
+        id=user.id,
         name=user.name,
         arn=user.arn,
         verdict=decision.verdict,

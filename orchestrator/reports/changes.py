@@ -1,15 +1,15 @@
 """Compares a run with an earlier one, and adds since when users have been without MFA. Pure.
 
-Accounts are matched by ID, users by name. An account that one of the runs did not read, and a user whose MFA one of
-them did not know, count as unchanged.
+Accounts are matched by ID, users too, or by name where the earlier report has no IDs. An account that one of the runs
+did not read, and a user whose MFA one of them did not know, count as unchanged.
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from typing import Literal, TypeVar
 
-from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Verdict
+from orchestrator.domain.model import IamUser, Mode, Outcome, RunRequest, Status, Verdict
 from orchestrator.domain.outcomes import ENFORCED
+from orchestrator.domain.records import find_record, record_key
 from orchestrator.reports.history import History
 from orchestrator.reports.report import (
     AccountReport,
@@ -17,6 +17,7 @@ from orchestrator.reports.report import (
     ChangedUser,
     Changes,
     EnrolledUser,
+    FirstSight,
     RunReport,
     UserReport,
 )
@@ -29,23 +30,40 @@ Kind = Literal[
 User = TypeVar("User", bound=ChangedUser)
 
 
-def with_history(account: AccountReport, history: History, request: RunRequest) -> AccountReport:
+def with_history(
+    account: AccountReport, history: History, request: RunRequest, *, users: Iterable[IamUser]
+) -> AccountReport:
     """Return an account with its failing runs and the dates since when its users are without MFA: now for new ones.
 
-    Accounts of a release, which judges nobody, are returned unchanged.
+    `users` are the account's as they were read. Accounts of a release, which judges nobody, are returned unchanged.
     """
     if request.mode is Mode.RELEASE:
         return account
-    known = history.open_since.get(account.id, {})
+    sights = history.sights.get(account.id, {})
     update: dict[str, object] = {"failing_runs": _count_failures(account, history.failing_runs.get(account.id, 0))}
-    if not was_read(account):
-        update["unread_open_since"] = dict(known)
-    elif any(user.verdict is not Verdict.COMPLIANT for user in account.users):
-        unknown = (user.name for user in account.users if user.verdict is Verdict.UNKNOWN)
-        update["unread_open_since"] = {name: known[name] for name in unknown if name in known}
-        begins = None if history.problem else request.started_at
-        update["users"] = tuple(_with_open_since(user, known.get(user.name, begins)) for user in account.users)
+    kept = tuple(sights.values())
+    if was_read(account):
+        known = {user.id: one for user in users if (one := find_record(sights.get, user))} if sights else {}
+        begins = None if history.is_unreadable else request.started_at
+        seen = [(user, known.get(user.id or "")) for user in account.users]
+        kept = tuple(_keep(user, one, request) for user, one in seen if one and not _is_open(user))
+        update["users"] = tuple(
+            user.model_copy(update={"open_since": one.since if one else begins}) if _is_open(user) else user
+            for user, one in seen
+        )
+    update["first_sights"] = kept
+    update["unread_open_since"] = {one.name: one.since for one in kept if one.ended_at is None}
     return account.model_copy(update=update)
+
+
+def _is_open(user: UserReport) -> bool:
+    return user.verdict is Verdict.NON_COMPLIANT
+
+
+def _keep(user: UserReport, sight: FirstSight, request: RunRequest) -> FirstSight:
+    """Return the first sight of a user who was not seen without MFA by this run, to survive a short enrolment."""
+    ended_at = (sight.ended_at or request.started_at) if user.verdict is Verdict.COMPLIANT else sight.ended_at
+    return sight.model_copy(update={"id": user.id, "name": user.name, "ended_at": ended_at})
 
 
 def compare(report: RunReport, history: History) -> Changes | None:
@@ -84,10 +102,11 @@ def _read_both(account: AccountReport, base: StoredRun, history: History) -> Ite
     before = base.accounts.get(account.id)
     if before is not None and not was_read(before):
         return
-    users = {user.name: user for user in before.users} if before else {}
+    users = {record_key(user.id, user.name): user for user in before.users} if before else {}
     for user in account.users:
-        was_released = (account.id, user.name) in history.released
-        for kind in _kinds(user, users.get(user.name), was_released=was_released):
+        keys = (record_key(user.id, user.name), record_key(None, user.name))
+        was_released = any((account.id, key) in history.released for key in keys)
+        for kind in _kinds(user, users.get(keys[0]) or users.get(keys[1]), was_released=was_released):
             yield kind, user
 
 
@@ -142,7 +161,3 @@ def _count_failures(account: AccountReport, before: int) -> int:
             return before
         case _:
             return 0
-
-
-def _with_open_since(user: UserReport, since: datetime | None) -> UserReport:
-    return user.model_copy(update={"open_since": since}) if user.verdict is Verdict.NON_COMPLIANT else user

@@ -1,38 +1,55 @@
 """History of a run: the earlier run it is compared with, and since when users have been seen without MFA.
 
 Each archived report repeats what the ones before it knew: since when each user has been without MFA, also users it
-could not read itself (`unread_open_since`), and how often in a row an account has failed. So the newest whole run and
-the narrowed ones since are enough, however long an account has not been readable. There is no state file: several
-runs would write it at once, and a run that is killed would not write it. A report is written once, by its own run,
-and a lost one costs only its own sightings. Pure; `archive` reads the files.
+could not read itself and those with MFA for a short time (`first_sights`), and how often in a row an account has
+failed. So the newest whole run and the narrowed ones since are enough, however long an account has not been readable.
+There is no state file: several runs would write it at once, and a run that is killed would not write it. A report is
+written once, by its own run, and a lost one costs only its own sightings. Pure; `archive` reads the files.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from orchestrator.domain.model import Mode, Problem, Verdict
-from orchestrator.reports.report import RunReport
+from orchestrator.domain.records import record_key
+from orchestrator.reports.report import FirstSight, RunReport
 from orchestrator.reports.stored_run import PastAccount, StoredRun
 
 HISTORY_UNREADABLE = "history_unreadable"
 """Code of the problem of a run that could not read the archive: it has no first sightings."""
+MAX_RUNS_BACK = 100
+"""Number of runs in which one to compare with is looked for; one or two are enough, unless most were narrowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """What a run knows of earlier ones.
 
-    `base` is the run to compare with. `open_since` maps account ID and user name to when the user was first seen
-    without MFA. `released` are the users, by account ID and name, whom `orgmfa release` has freed since the base.
-    `problem` says why nothing is known.
+    `base` is the run to compare with. `sights` has the first sights by account ID, then key of the record; all there
+    are where `is_whole`. `released` are the users whom `orgmfa release` has freed since the base, by account ID and key
+    of the record. `problem` says why nothing is known, or not all.
     """
 
     base: StoredRun | None = None
-    open_since: Mapping[str, Mapping[str, datetime]] = field(default_factory=dict)
+    sights: Mapping[str, Mapping[str, FirstSight]] = field(default_factory=dict)
+    is_whole: bool = True
     failing_runs: Mapping[str, int] = field(default_factory=dict)
     released: frozenset[tuple[str, str]] = frozenset()
     problem: Problem | None = None
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether nothing is known because the archive could not be read."""
+        return self.problem is not None and self.problem.code == HISTORY_UNREADABLE
+
+    def without_ended(self, moment: datetime) -> "History":
+        """Return the history without the first sights of users who have been seen with MFA since this moment."""
+        sights = {
+            account_id: {key: one for key, one in known.items() if one.ended_at is None or one.ended_at > moment}
+            for account_id, known in self.sights.items()
+        }
+        return replace(self, sights=sights)
 
     def open_in_base(self, account_id: str) -> frozenset[str]:
         """Return the users of an account who had no MFA in the base."""
@@ -48,29 +65,29 @@ ArchivedRuns = Iterable[tuple[RunReport, Callable[[], StoredRun | None]]]
 def build_history(runs: ArchivedRuns, mode: Mode, organization_id: str) -> History:
     """Return the history of a run of this mode; no more earlier runs are loaded than needed.
 
-    The base is the last whole run of the mode. One that did not reach every account is used only where there is no
-    other: with it, changes of the accounts that were not reached would never be reported.
+    First sights are searched back to a whole run, however many narrowed ones came after it. The base is the last whole
+    run of the mode. One that did not reach every account is used only where there is no other: with it, changes of the
+    accounts that were not reached would never be reported.
     """
     base: StoredRun | None = None
-    open_since: dict[str, Mapping[str, datetime]] = {}
+    sights: dict[str, Mapping[str, FirstSight]] = {}
     failing_runs: dict[str, int] = {}
     is_base_full = are_sights_full = False
-    for head, load in runs:
+    for number, (head, load) in enumerate(runs, start=1):
         can_be_base = head.mode is mode and is_whole(head) and (base is None or not head.totals.not_reached)
-        is_base = can_be_base and not is_base_full
+        is_base = can_be_base and not is_base_full and number <= MAX_RUNS_BACK
         has_sights = not are_sights_full and all(error.code != HISTORY_UNREADABLE for error in head.errors)
-        if not is_of(organization_id, head) or not (is_base or has_sights) or (run := load()) is None:
-            continue
-        if has_sights:  # the newest sight of an account counts
+        run = load() if is_of(organization_id, head) and (is_base or has_sights) else None
+        if run is not None and has_sights:  # the newest sight of an account counts
             for account in run.accounts.values():
                 failing_runs.setdefault(account.id, account.failing_runs)
-                open_since.setdefault(account.id, _open_users(account, run.started_at))
+                sights.setdefault(account.id, _sights(account, run.started_at))
             are_sights_full = is_whole(head)
-        if is_base:
+        if run is not None and is_base:
             base, is_base_full = run, not head.totals.not_reached
-        if is_base_full and are_sights_full:
+        if are_sights_full and (is_base_full or number >= MAX_RUNS_BACK):
             break
-    return History(base=base, open_since=open_since, failing_runs=failing_runs)
+    return History(base=base, sights=sights, failing_runs=failing_runs, is_whole=are_sights_full)
 
 
 def is_of(organization_id: str, head: RunReport) -> bool:
@@ -83,7 +100,15 @@ def is_whole(head: RunReport) -> bool:
     return head.complete and not head.narrowed
 
 
-def _open_users(account: PastAccount, started_at: datetime) -> Mapping[str, datetime]:
-    """Return since when users were without MFA; the start of the run where it had no date."""
-    seen = {user.name: user.open_since or started_at for user in account.users if user.verdict is Verdict.NON_COMPLIANT}
-    return account.unread_open_since | seen
+def _sights(account: PastAccount, started_at: datetime) -> Mapping[str, FirstSight]:
+    """Return the first sights of an account by their keys; the start of the run where it had no date."""
+    seen = (
+        FirstSight(id=user.id, name=user.name, since=user.open_since or started_at)
+        for user in account.users
+        if user.verdict is Verdict.NON_COMPLIANT
+    )
+    known = [*account.first_sights, *seen]
+    names = {one.name for one in known}  # all of `unread_open_since` in a report of this version
+    unread = account.unread_open_since.items()
+    by_name = (FirstSight(name=name, since=since) for name, since in unread if name not in names)
+    return {record_key(one.id, one.name): one for one in (*by_name, *known)}

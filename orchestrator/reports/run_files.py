@@ -96,9 +96,9 @@ class Runs:
             except ArchiveError as error:
                 _report(run, error)
 
-    def heads(self, most: int | None, run_id: str | None = None) -> Iterator[tuple[ArchivedRun, RunReport]]:
-        """Yield the newest runs (of one ID), each with its report without the accounts. Raises ArchiveError."""
-        for run in (run for run in self.newest_first()[:most] if run_id in {None, run.run_id}):
+    def heads(self, runs: Iterable[ArchivedRun]) -> Iterator[tuple[ArchivedRun, RunReport]]:
+        """Yield these runs, each with its report without the accounts. Raises ArchiveError."""
+        for run in runs:
             try:
                 yield run, self._read_head(run)
             except BrokenRun as error:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from orchestrator.domain.model import Outcome, Status, Verdict, Via
 from orchestrator.domain.outcomes import ENFORCED
 from orchestrator.reports.bounded import load_json
-from orchestrator.reports.report import AccountReport, RunReport, UtcTime, pack_accounts
+from orchestrator.reports.report import AccountReport, FirstSight, RunReport, UtcTime, pack_accounts
 from orchestrator.reports.serialization import END
 
 MAX_HEAD_BYTES = 8 * 1024 * 1024
@@ -32,6 +32,7 @@ class PastUser:
     outcome: Outcome
     via: Via | None
     open_since: UtcTime | None = None
+    id: str | None = None
 
     @property
     def is_enforced(self) -> bool:
@@ -50,6 +51,7 @@ class PastAccount:
     users: tuple[PastUser, ...]
     failing_runs: int = 0
     unread_open_since: dict[str, UtcTime] = field(default_factory=dict)
+    first_sights: tuple[FirstSight, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from orchestrator.domain.errors import AccessDenied, AwsError, Malformed, NotSub
 from orchestrator.domain.model import Imported, Product, Refused
 from orchestrator.output.security_hub import render_findings
 from orchestrator.reports.history import History
+from orchestrator.reports.report import FirstSight
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, error_for
 from tests.builders import ACCOUNT_ID, days_ago, make_run_report, make_seen, make_seen_account
 from tests.fakes import CancelledWhen
@@ -66,7 +67,8 @@ def test_finding_that_is_imported_again_is_one(aws: AwsServer) -> None:
 
 def test_finding_is_archived_on_enrolment(aws: AwsServer) -> None:
     import_all(make("alice", "bob"))
-    import_all(make("alice", outcome="none", history=History(open_since={ACCOUNT_ID: {"alice": days_ago(1)}})))
+    sight = FirstSight(name="alice", since=days_ago(1))
+    import_all(make("alice", outcome="none", history=History(sights={ACCOUNT_ID: {":alice": sight}})))
 
     assert found(aws) == {"alice": "ARCHIVED", "bob": "ACTIVE"}
 

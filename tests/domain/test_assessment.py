@@ -7,7 +7,9 @@ import pytest
 from orchestrator.domain.assessment import Rules, assess_user, find_exception, find_exemption
 from orchestrator.domain.config import Exemption
 from orchestrator.domain.model import Outcome, Verdict
-from tests.builders import ACCOUNT_ID, NOW, days_ago, make_config, make_user
+from orchestrator.domain.records import Release
+from orchestrator.reports.report import FirstSight
+from tests.builders import ACCOUNT_ID, NOW, days_ago, make_config, make_user, user_id_of
 
 
 @pytest.mark.parametrize(
@@ -26,7 +28,11 @@ def found(
     seen: dict[str, dict[str, Any]] | None = None,
     **config: Any,
 ) -> Any:
-    rules = Rules(make_config(**config), released or {}, own_arn, seen or {})
+    sights = {
+        account_id: {user_id_of(name): FirstSight(name=name, since=since) for name, since in dates.items()}
+        for account_id, dates in (seen or {}).items()
+    }
+    rules = Rules(make_config(**config), released or {}, own_arn, sights)
     found = find_exception(user, ACCOUNT_ID, rules, now=NOW)
     return found and (found[0].value, found[1].code)
 
@@ -131,7 +137,8 @@ def test_notice_comes_after_what_holds_for_good_and_before_what_needs_a_hand(
     ],
 )
 def test_reason_tells_the_notice_that_is_left(notice: str, seen_at: Any, words: str) -> None:
-    rules = replace(Rules(make_config(enforcement={"notice": notice})), open_since={ACCOUNT_ID: {"alice": seen_at}})
+    sights = {ACCOUNT_ID: {user_id_of("alice"): FirstSight(name="alice", since=seen_at)}}
+    rules = replace(Rules(make_config(enforcement={"notice": notice})), sights=sights)
 
     found = find_exception(make_user(), ACCOUNT_ID, rules, now=NOW)
 
@@ -145,7 +152,9 @@ def test_every_grace_tells_when_it_ends() -> None:
     config = make_config(enforcement={"grace_period": "7d"})
 
     new = find_exception(user, ACCOUNT_ID, Rules(config), now=NOW)
-    released = find_exception(user, ACCOUNT_ID, Rules(make_config(), {(ACCOUNT_ID, "alice"): ends}), now=NOW)
+    released = find_exception(
+        user, ACCOUNT_ID, Rules(make_config(), {(ACCOUNT_ID, user_id_of("alice")): Release(NOW, ends)}), now=NOW
+    )
 
     assert new is not None
     assert released is not None
@@ -162,9 +171,9 @@ def test_release_is_honoured_until_it_ends_in_its_account_alone() -> None:
     user = make_user()
     soon = NOW + timedelta(seconds=1)
 
-    assert found(user, released={(ACCOUNT_ID, "alice"): soon}) == ("in_grace", "released")
-    assert found(user, released={(ACCOUNT_ID, "alice"): NOW}) is None
-    assert found(user, released={("444455556666", "alice"): soon}) is None
+    assert found(user, released={(ACCOUNT_ID, user.id): Release(NOW, soon)}) == ("in_grace", "released")
+    assert found(user, released={(ACCOUNT_ID, user.id): Release(NOW, NOW)}) is None
+    assert found(user, released={("444455556666", user.id): Release(NOW, soon)}) is None
 
 
 @pytest.mark.parametrize(("until", "is_applied"), [(date(2026, 3, 2), True), (date(2026, 3, 1), False), (None, True)])

@@ -514,3 +514,13 @@ def test_line_of_a_later_invocation_does_not_carry_the_run_id_of_an_earlier_one(
 
     (line,) = map(json.loads, capsys.readouterr().err.splitlines())
     assert (line["event"], "run_id" in line) == ("event_repeated", False)
+
+
+def test_archive_without_a_whole_run_is_told_and_fails_no_invocation(function: Function) -> None:
+    function.configure(enforcement={"notice": "7d"})
+    function.invoke({"accounts": [function.payments]})
+
+    result = function.invoke({"accounts": [function.search]})
+
+    assert result["totals"]["inspected"] == 1
+    assert [(error.stage, error.code) for error in function.reports()[0].errors] == [("inspect", "no_whole_run")]

@@ -89,6 +89,21 @@ def test_users_whose_notice_is_over_are_enforced_and_the_others_are_not(machine:
     }
 
 
+def test_first_sights_follow_the_person_and_not_the_name(machine: Machine) -> None:
+    machine.configure(enforcement={"mode": "apply", "notice": "30d"})
+    machine.run(**SCHEDULE)
+    iam = machine.aws.client("iam", machine.accounts[0])
+    iam.delete_login_profile(UserName="alice")
+    iam.delete_user(UserName="alice")
+    machine.organization.add_user(machine.accounts[0], "alice")
+    machine.aws.client("iam", machine.accounts[1]).update_user(UserName="bob", NewUserName="robert")
+
+    machine.run("daily-2", **SCHEDULE | {"scheduled_time": "2026-03-03T12:00:00Z"})
+
+    told = outcomes(machine.report())
+    assert (told["alice"], told["robert"], told["carol"]) == ("in_grace", "enforced", "enforced")
+
+
 # -- what is lost
 
 

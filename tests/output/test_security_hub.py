@@ -6,9 +6,18 @@ import pytest
 from orchestrator.domain.model import Mode, Outcome, Product, Status, Verdict
 from orchestrator.output.security_hub import Finding, render_findings
 from orchestrator.reports.history import History
-from orchestrator.reports.report import RunReport
+from orchestrator.reports.report import FirstSight, RunReport
 from orchestrator.reports.stored_run import PastAccount, PastUser, StoredRun
-from tests.builders import ACCOUNT_ID, NOW, ORGANIZATION, days_ago, make_run_report, make_seen, make_seen_account
+from tests.builders import (
+    ACCOUNT_ID,
+    NOW,
+    ORGANIZATION,
+    days_ago,
+    make_run_report,
+    make_seen,
+    make_seen_account,
+    user_id_of,
+)
 
 OTHER = "444455556666"
 PRODUCT = Product("999988887777", "eu-central-1", "aws")
@@ -16,7 +25,8 @@ PRODUCT = Product("999988887777", "eu-central-1", "aws")
 
 def make_history(*names: str, account_id: str = ACCOUNT_ID, since: datetime | None = None) -> History:
     """Return a history in which these users had no MFA."""
-    return History(open_since={account_id: dict.fromkeys(names, since or days_ago(9))})
+    sights = (FirstSight(id=user_id_of(name), name=name, since=since or days_ago(9)) for name in names)
+    return History(sights={account_id: {sight.id or "": sight for sight in sights}})
 
 
 def findings(report: RunReport, history: History | None = None, product: Product = PRODUCT) -> dict[str, Finding]:
@@ -149,7 +159,7 @@ def test_user_who_enrolled_before_a_narrowed_run_is_archived_by_the_next_whole_o
             PastUser("carol", Verdict.UNKNOWN, Outcome.NONE, None),
         ),
     )
-    history = History(base=StoredRun("run-0", days_ago(1), {ACCOUNT_ID: past}), open_since={ACCOUNT_ID: {}})
+    history = History(base=StoredRun("run-0", days_ago(1), {ACCOUNT_ID: past}), sights={ACCOUNT_ID: {}})
     report = make_run_report(make_seen_account(make_seen("alice", "none"), make_seen("carol", "none")))
 
     assert states(report, history) == {"alice": ("ARCHIVED", "PASSED")}

@@ -1,9 +1,13 @@
 """Fixtures of the tests of the pipeline."""
 
+from pathlib import Path
+
 import pytest
 
+from tests.aws_server import AwsServer
 from tests.builders import make_user
 from tests.pipeline.days import ENGINES, Days
+from tests.pipeline.served import ServedDays, build_payments
 from tests.pipeline.stage import Stage
 
 
@@ -19,3 +23,9 @@ def days(request: pytest.FixtureRequest) -> Days:
     days.aws.add(make_user("alice"), make_user("bob", has_mfa=True))
     days.aws.add(make_user("carol"))
     return days
+
+
+@pytest.fixture
+def served(aws: AwsServer, tmp_path: Path) -> ServedDays:
+    organization, payments = aws.prepare(build_payments)
+    return ServedDays(aws, organization, payments, tmp_path / "runs")

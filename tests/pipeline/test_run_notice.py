@@ -61,15 +61,15 @@ def test_notice_goes_on_through_runs_in_which_the_account_failed(days: Days) -> 
     assert outcomes(days.play(7, config=NOTICE))["alice"] == "enforced"
 
 
-def test_notice_begins_anew_for_one_who_had_mfa_in_between(days: Days) -> None:
+def test_notice_begins_anew_for_one_who_had_mfa_for_as_long_as_it(days: Days) -> None:
     days.play(0, config=NOTICE)
     days.change(PAYMENTS, "alice", has_mfa=True)
     days.play(3, config=NOTICE)
     days.change(PAYMENTS, "alice", has_mfa=False)
-    days.play(5, config=NOTICE)
+    days.play(10, config=NOTICE)
 
-    assert outcomes(days.play(7, config=NOTICE))["alice"] == "in_grace"
-    assert outcomes(days.play(12, config=NOTICE))["alice"] == "enforced"
+    assert outcomes(days.play(16, config=NOTICE))["alice"] == "in_grace"
+    assert outcomes(days.play(17, config=NOTICE))["alice"] == "enforced"
 
 
 def test_narrowed_run_goes_by_the_sightings_of_all_runs(days: Days) -> None:

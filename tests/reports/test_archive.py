@@ -17,11 +17,11 @@ from orchestrator.aws.file_store import make_store
 from orchestrator.domain.errors import ArchiveError, ConfigError
 from orchestrator.domain.model import AccountResult, Decision, Mode, Outcome, Status, Trigger, Verdict, Via
 from orchestrator.logs import configure_logs
-from orchestrator.reports.archive import ALIASES_FROM_RUNS, MAX_HANDLED_BYTES, RunArchive, name_event
+from orchestrator.reports.archive import ALIASES_FROM_RUNS, MAX_HANDLED_BYTES, ReleasedUser, RunArchive, name_event
 from orchestrator.reports.build import build_report, report_account
 from orchestrator.reports.report import RunReport
 from tests.aws_server import MANAGEMENT, AwsServer
-from tests.builders import NOW, days_ago, make_account, make_request, make_user
+from tests.builders import NOW, days_ago, make_account, make_request, make_user, user_id_of
 from tests.fakes import MemoryStore
 
 PAYMENTS, SEARCH = "111122223333", "444455556666"
@@ -256,7 +256,10 @@ def test_release_is_in_force_until_it_ends(shelf: Shelf) -> None:
 
     before_the_end = shelf.archive.released_until(until - timedelta(seconds=1))
 
-    assert before_the_end == {(PAYMENTS, "alice"): until, (PAYMENTS, "bob"): until, (SEARCH, "alice"): until}
+    freed = ((PAYMENTS, "alice"), (PAYMENTS, "bob"), (SEARCH, "alice"))
+    assert {key: release.until for key, release in before_the_end.items()} == {
+        (account_id, user_id_of(name)): until for account_id, name in freed
+    }
     assert shelf.archive.released_until(until) == {}
 
 
@@ -281,7 +284,7 @@ def test_only_users_about_to_be_released_are_remembered(shelf: Shelf) -> None:
 
     shelf.archive.remember_release(report, NOW + timedelta(days=1))
 
-    assert set(shelf.archive.released_until(NOW)) == {(PAYMENTS, "alice")}
+    assert set(shelf.archive.released_until(NOW)) == {(PAYMENTS, user_id_of("alice"))}
 
 
 @pytest.mark.parametrize("order", [("short", "long"), ("long", "short")])
@@ -290,11 +293,29 @@ def test_newest_of_several_releases_counts(shelf: Shelf, order: tuple[str, str])
     for number, which in enumerate(order):
         shelf.archive.remember_release(make_report(f"run-{number}", planned={PAYMENTS: ["alice"]}), ends[which])
 
-    assert shelf.archive.released_until(NOW) == {(PAYMENTS, "alice"): ends[order[1]]}
+    assert ends_of(shelf.archive, NOW) == {(PAYMENTS, user_id_of("alice")): ends[order[1]]}
+
+
+ALICE = ReleasedUser(account_id=PAYMENTS, user_name="alice", user_id=user_id_of("alice"))
+
+
+def ends_of(archive: RunArchive, now: datetime) -> dict[tuple[str, str], datetime]:
+    """Return when the releases in force end, by account ID and key of the record."""
+    return {key: release.until for key, release in archive.released_until(now).items()}
+
+
+def test_note_with_an_id_takes_the_place_of_an_older_one_by_name_alone(shelf: Shelf) -> None:
+    by_name = ReleasedUser(account_id=PAYMENTS, user_name="alice")
+    shelf.archive.note_release("run-1", [by_name], NOW + timedelta(days=60), now=NOW)
+    shelf.archive.note_release("run-2", [ALICE], NOW, now=NOW + timedelta(milliseconds=5))
+    for number in (1, 2):
+        shelf.date(f"releases/run-{number}.json", NOW + timedelta(hours=number))
+
+    assert shelf.archive.released_until(NOW) == {}
 
 
 def note(shelf: Shelf, run_id: str, *, days: float, written_at: datetime, noted_at: datetime) -> None:
-    shelf.archive.note_release(run_id, [(PAYMENTS, "alice")], noted_at + timedelta(days=days), now=noted_at)
+    shelf.archive.note_release(run_id, [ALICE], noted_at + timedelta(days=days), now=noted_at)
     shelf.date(f"releases/{run_id}.json", written_at)
 
 
@@ -302,7 +323,7 @@ def test_newest_release_is_the_last_one_written_whatever_its_name_and_clock(shel
     note(shelf, "run-1", days=1, written_at=NOW, noted_at=NOW - timedelta(hours=1))
     note(shelf, "run-2", days=9, written_at=NOW - timedelta(minutes=1), noted_at=NOW)
 
-    assert shelf.archive.released_until(NOW) == {(PAYMENTS, "alice"): NOW + timedelta(days=1, hours=-1)}
+    assert ends_of(shelf.archive, NOW) == {ALICE.key: NOW + timedelta(days=1, hours=-1)}
 
 
 def test_of_releases_written_in_the_same_second_the_last_one_noted_counts(shelf: Shelf) -> None:
@@ -318,21 +339,21 @@ def test_user_is_released_as_the_newest_note_says(lengths: list[float], later: f
     archive = RunArchive(store, KEEP)
     for number, days in enumerate(lengths):
         noted_at = NOW + timedelta(seconds=number)
-        archive.note_release(f"run-{9 - number}", [(PAYMENTS, "alice")], noted_at + timedelta(days=days), now=noted_at)
+        archive.note_release(f"run-{9 - number}", [ALICE], noted_at + timedelta(days=days), now=noted_at)
     now = NOW + timedelta(days=later)
 
     until = NOW + timedelta(seconds=len(lengths) - 1, days=lengths[-1])
-    assert archive.released_until(now) == ({(PAYMENTS, "alice"): until} if until > now else {})
+    assert ends_of(archive, now) == ({ALICE.key: until} if until > now else {})
 
 
 def test_end_of_a_release_is_no_release_since_the_last_run(shelf: Shelf) -> None:
     save(shelf, "run-0", aliases={PAYMENTS: None})
-    shelf.archive.note_release("run-1", [(PAYMENTS, "alice")], NOW + timedelta(days=1), now=NOW)
-    shelf.archive.note_release("run-2", [(PAYMENTS, "bob")], NOW, now=NOW + timedelta(milliseconds=5))
+    shelf.archive.note_release("run-1", [ALICE], NOW + timedelta(days=1), now=NOW)
+    shelf.archive.note_release("run-2", [ReleasedUser(account_id=PAYMENTS, user_name="bob", user_id=user_id_of("bob"))], NOW, now=NOW + timedelta(milliseconds=5))
     for number in (1, 2):
         shelf.date(f"releases/run-{number}.json", NOW + timedelta(hours=1))
 
-    assert shelf.archive.build_history(Mode.APPLY, "o-exampleorg1").released == {(PAYMENTS, "alice")}
+    assert shelf.archive.build_history(Mode.APPLY, "o-exampleorg1").released == {ALICE.key}
 
 
 @pytest.mark.parametrize(
@@ -465,4 +486,4 @@ def test_release_in_force_outlasts_the_time_that_runs_are_kept(request: pytest.F
 
     shelf.archive.prune(NOW)
 
-    assert set(shelf.archive.released_until(NOW)) == {(PAYMENTS, "alice")}
+    assert set(shelf.archive.released_until(NOW)) == {(PAYMENTS, user_id_of("alice"))}

@@ -1,6 +1,7 @@
 """What changed between two runs: told where both know, silent where either does not."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -23,9 +24,12 @@ from tests.builders import (
     make_run_report,
     make_seen,
     make_seen_account,
+    make_user,
+    user_id_of,
 )
 
 SEARCH = "444455556666"
+NOTICE = timedelta(days=3)
 KINDS = ("newly_without_mfa", "enrolled", "newly_enforced", "enforcement_undone", "newly_exempt", "newly_released")
 REFUSED = ProblemReport(stage=Stage.ASSUME_ROLE, code="AccessDenied", message="refused", remedy="")
 
@@ -40,13 +44,17 @@ def history_of(
 
     shelf = ((report.model_copy(update={"accounts": pack_accounts(())}), load(report)) for report in reports)
     known = build_history(shelf, mode, ORGANIZATION.id)
-    return History(base=known.base, open_since=known.open_since, failing_runs=known.failing_runs, released=released)
+    released = frozenset((account_id, user_id_of(name)) for account_id, name in released)
+    return replace(known, released=released).without_ended(NOW - NOTICE)
 
 
 def add_history(report: RunReport, history: History) -> RunReport:
     """Return a report with what the runs before it have to do with it, as `closing` makes it."""
     request = make_request(mode=report.mode, started_at=report.started_at)
-    accounts = pack_accounts(with_history(account, history, request) for account in report.accounts)
+    accounts = pack_accounts(
+        with_history(account, history, request, users=[make_user(user.name, id=user.id) for user in account.users])
+        for account in report.accounts
+    )
     return report.model_copy(update={"accounts": accounts, "changes": compare(report, history)})
 
 
@@ -311,11 +319,15 @@ def test_report_of_a_run_that_gave_no_dates_saw_its_users_when_it_started() -> N
     assert dated(run_of(make_seen()), history_of(before)) == {"alice": 3}
 
 
-def test_user_who_had_mfa_in_between_begins_anew() -> None:
+@pytest.mark.parametrize(("enrolled", "expected"), [(5, 0), (3, 0), (2.9, 9), (1, 9)])
+def test_user_who_had_mfa_in_between_begins_anew_where_that_was_as_long_as_the_notice(
+    enrolled: float, expected: float
+) -> None:
     first = open_run(9, make_seen_account(open_user("alice", 9)))
-    second = add_history(open_run(5, make_seen_account(make_seen("alice", "none"))), history_of(first))
+    second = add_history(open_run(enrolled, make_seen_account(make_seen("alice", "none"))), history_of(first))
 
-    assert dated(run_of(make_seen()), history_of(second, first)) == {"alice": 0}
+    assert dated(run_of(make_seen()), history_of(second, first)) == {"alice": expected}
+    assert second.accounts[0].unread_open_since == {}
 
 
 @pytest.mark.parametrize("unread", [*UNREAD, make_seen_account(UNKNOWN)])
@@ -479,7 +491,8 @@ def test_history_adds_and_takes_nothing_away(before: RunReport, now: RunReport) 
     added = add_history(now, history_of(before, mode=now.mode))
 
     for account, known in zip(now.accounts, added.accounts, strict=True):
-        assert known.model_copy(update={"users": account.users, "failing_runs": 0, "unread_open_since": {}}) == account
+        added_fields = {"users": account.users, "failing_runs": 0, "unread_open_since": {}, "first_sights": ()}
+        assert known.model_copy(update=added_fields) == account
         for user, seen in zip(account.users, known.users, strict=True):
             assert seen.model_copy(update={"open_since": None}) == user
             assert (seen.open_since is not None) == (user.verdict is Verdict.NON_COMPLIANT)

@@ -3,7 +3,6 @@
 import gzip
 import json
 import secrets
-from datetime import datetime
 from io import StringIO
 from typing import Any
 
@@ -12,10 +11,20 @@ import pytest
 from orchestrator.domain.errors import ArchiveError, BrokenRun, FileTooLarge
 from orchestrator.domain.model import Mode, Outcome, Stage
 from orchestrator.logs import configure_logs
-from orchestrator.reports.archive import MAX_RUNS_BACK, RunArchive
+from orchestrator.reports.archive import RunArchive
+from orchestrator.reports.history import MAX_RUNS_BACK
 from orchestrator.reports.report import ProblemReport, RunReport
 from orchestrator.reports.run_files import HEAD_BYTES
-from tests.builders import ACCOUNT_ID, NOW, ORGANIZATION, days_ago, make_run_report, make_seen, make_seen_account
+from tests.builders import (
+    ACCOUNT_ID,
+    NOW,
+    ORGANIZATION,
+    days_ago,
+    make_run_report,
+    make_seen,
+    make_seen_account,
+    user_id_of,
+)
 from tests.fakes import MemoryStore
 from tests.reports.bombs import BOMBS
 from tests.reports.test_archive import BROKEN_RUNS, KEEP, Shelf, make_shelf
@@ -49,7 +58,7 @@ def test_empty_archive_knows_nothing(shelf: Shelf) -> None:
     history = shelf.archive.build_history(Mode.PLAN, ORGANIZATION.id)
 
     assert history.base is None
-    assert (history.open_since, history.failing_runs) == ({}, {})
+    assert (history.sights, history.failing_runs) == ({}, {})
     assert list(shelf.archive.trend(ORGANIZATION.id)) == []
 
 
@@ -61,7 +70,8 @@ def test_last_whole_run_of_the_mode_is_recalled_with_its_sightings(shelf: Shelf)
     save(shelf, "cut-short", 1, complete=False)
 
     assert (base_of(shelf), base_of(shelf, Mode.PLAN)) == ("apply", "plan")
-    assert shelf.archive.build_history(Mode.APPLY, ORGANIZATION.id).open_since == {ACCOUNT_ID: {"alice": days_ago(20)}}
+    (sight,) = shelf.archive.build_history(Mode.APPLY, ORGANIZATION.id).sights[ACCOUNT_ID].values()
+    assert (sight.name, sight.since) == ("alice", days_ago(20))
 
 
 @pytest.mark.parametrize("content", BROKEN_RUNS.values())
@@ -139,7 +149,7 @@ def test_runs_of_another_organization_are_passed_over(shelf: Shelf) -> None:
     assert [head.run_id for head in shelf.archive.trend(ORGANIZATION.id)] == ["ours"]
 
 
-@pytest.mark.parametrize(("days", "released"), [(2, {(ACCOUNT_ID, "alice")}), (4, set())])
+@pytest.mark.parametrize(("days", "released"), [(2, {(ACCOUNT_ID, user_id_of("alice"))}), (4, set())])
 def test_releases_since_the_base_are_recalled_even_when_they_are_over(
     shelf: Shelf, days: float, released: set[tuple[str, str]]
 ) -> None:
@@ -254,4 +264,4 @@ def test_moments_of_a_report_survive_the_archive() -> None:
 
     assert history.base is not None
     assert history.base.started_at == NOW
-    assert isinstance(history.open_since[ACCOUNT_ID]["alice"], datetime)
+    assert history.sights[ACCOUNT_ID][user_id_of("alice")].since == days_ago(20)

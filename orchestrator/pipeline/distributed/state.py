@@ -26,7 +26,7 @@ from orchestrator.reports.archive import WORK, Store
 from orchestrator.reports.bounded import unpack
 from orchestrator.reports.compressed import JsonCodec
 from orchestrator.reports.history import History
-from orchestrator.reports.report import UtcTime
+from orchestrator.reports.report import FirstSight
 from orchestrator.reports.stored_run import PastAccount
 
 BatchStage = Literal["plans", "applied"]
@@ -53,7 +53,7 @@ class Entry:
 
     account: Account
     before: PastAccount | None
-    open_since: dict[str, UtcTime]
+    sights: dict[str, FirstSight]
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def list_batches(
     accounts, problems = iter(listing), listing.problems
     sizes: list[int] = []
     while batch := list(islice(accounts, batch_size)):
-        entries = (Entry(one, past.get(one.id), dict(history.open_since.get(one.id, {}))) for one in batch)
+        entries = (Entry(one, past.get(one.id), dict(history.sights.get(one.id, {}))) for one in batch)
         state.write_batch(len(sizes), entries)
         sizes.append(len(batch))
         if reason := context.cancellation.reason:
@@ -98,9 +98,9 @@ def _with_history_of(entries: Sequence[Entry], context: RunContext) -> RunContex
     Both need it: without it the look before a write would take each user for first seen now, and in grace.
     """
     before = {entry.before.id: entry.before for entry in entries if entry.before}
-    open_since = {entry.account.id: entry.open_since for entry in entries}
+    sights = {entry.account.id: entry.sights for entry in entries}
     base = StoredRun("", context.request.started_at, before)
-    return with_history(context, History(base=base, open_since=open_since))
+    return with_history(context, History(base=base, sights=sights))
 
 
 def _usage(context: RunContext) -> Usage:
