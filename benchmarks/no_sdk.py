@@ -22,6 +22,7 @@ from benchmarks.connections import CallFailed, Connections
 from benchmarks.organization import ROLE_NAME, policy_arn
 from benchmarks.sigv4 import Signer
 from orchestrator.domain.policy_document import render_enforcement_policy
+from orchestrator.pipeline.policy_watch import WRITES_PER_LOOK
 
 CONNECTIONS = 64
 _READS = (
@@ -136,7 +137,10 @@ class Run:
         account = users[0].account
         signer = await self.calls.assume(_role_arn(account), None)
         await self._look_at_policy(signer, account)
-        return sum(await asyncio.gather(*(self._enforce(signer, user) for user in users)))
+        written = sum(await asyncio.gather(*(self._enforce(signer, user) for user in users)))
+        for _ in range(0, len(users), WRITES_PER_LOOK):
+            await self._look_at_policy(signer, account)
+        return written
 
     async def _enforce(self, signer: Signer, user: User) -> bool:
         if not await self._is_open(signer, user):

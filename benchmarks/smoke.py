@@ -10,6 +10,7 @@ from benchmarks.measuring import Measurement, certificates
 from benchmarks.organization import PAGE_OF_ACCOUNTS, Scenario
 from benchmarks.targets import MOST_STEADY_CALLS, QUICK, Bench
 from benchmarks.tools import NAIVE, NO_SDK, ORGMFA
+from orchestrator.pipeline.policy_watch import WRITES_PER_LOOK
 
 FIRST_RUN = Scenario(25, latency_ms=1, large_users=40)
 STEADY = Scenario(25, latency_ms=1, is_enforced=True)
@@ -34,7 +35,7 @@ INSPECTION = (
 )
 """What every account costs."""
 APPLICATION = ("sts:AssumeRole", "iam:GetPolicy")
-"""What an account costs more in which there is something to write."""
+"""What an account costs more in which there is something to write; the policy is looked at again every few writes."""
 LOOK_AND_WRITE = Counter(
     {
         "iam:ListMFADevices": 1,
@@ -71,10 +72,11 @@ def _calls(scenario: Scenario) -> Counter[str]:
     """Return the calls that a run must make for a scenario, no more and no fewer."""
     calls = Counter(START_UP)
     calls.update(dict.fromkeys(LISTINGS, -(-scenario.accounts // PAGE_OF_ACCOUNTS)))
-    for _ in range(scenario.accounts):
+    for account in scenario.account_ids():
         calls.update(INSPECTION)
         if not scenario.is_enforced:
             calls.update(APPLICATION)
+            calls["iam:GetPolicy"] += -(-len(scenario.users_without_mfa(account)) // WRITES_PER_LOOK)
     if not scenario.is_enforced:
         for action, times in LOOK_AND_WRITE.items():
             calls[action] += times * scenario.count_users_without_mfa()

@@ -52,6 +52,7 @@ class FakeAccount:
     gone: set[str] = field(default_factory=set)
     policy: PolicyState = PolicyState.OURS
     group: PolicyState = PolicyState.OURS
+    version: str = "ANPAEXAMPLE v1"
     full: set[str] = field(default_factory=set)
     """Kinds of change (`attach`, `join`) for which users have no room, though the bulk reads say they have."""
     obstacles: dict[str, str] = field(default_factory=dict)
@@ -197,7 +198,7 @@ class FakeAws:
         self._note("look_at_policy", account_id, "group" if group else "")
         fake = self.accounts[account_id]
         state = fake.group if group else PolicyState.MISSING
-        return Enforcement(self._arn(account_id), "EnforceMFA", fake.policy, state)
+        return Enforcement(self._arn(account_id), "EnforceMFA", fake.policy, state, fake.version)
 
     def change(self, account_id: str, change: PolicyChange) -> None:
         self._note(change.value, account_id, "")

@@ -81,10 +81,10 @@ class HubChecks:
         )
 
     @reads_answers
-    def list_targets(self, policy_id: str) -> tuple[str, ...]:
-        """Return the names of the root, OUs and accounts that a control policy is attached to."""
+    def list_targets(self, policy_id: str) -> dict[str, str]:
+        """Return the root, OUs and accounts that a control policy is attached to: the names by ID."""
         pages = self._retrier.pages(self._clients.organizations.list_targets_for_policy, PolicyId=policy_id)
-        return tuple(target["Name"] for page in pages for target in page["Targets"])
+        return {target["TargetId"]: target["Name"] for page in pages for target in page["Targets"]}
 
     @reads_answers
     def get_schedule(self, group: str, name: str) -> Schedule:

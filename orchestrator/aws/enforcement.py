@@ -83,13 +83,15 @@ class EnforcementPolicies:
                 has_inline=bool(group["GroupPolicyList"]),
                 has_members=lambda: any(name in user["GroupList"] for user in users),
             )
-        return Enforcement(self.policy_arn(account_id), name, self._look_at_policy(account_id), state)
+        policy, version = self._look_at_policy(account_id)
+        return Enforcement(self.policy_arn(account_id), name, policy, state, version)
 
     @reads_answers
     def look(self, account_id: str, *, group: bool) -> Enforcement:
         """Return the states of the policy and, on demand, the group, read live; a group not read counts as missing."""
         state = self._look_at_group(account_id) if group else PolicyState.MISSING
-        return Enforcement(self.policy_arn(account_id), self._settings.group, self._look_at_policy(account_id), state)
+        policy, version = self._look_at_policy(account_id)
+        return Enforcement(self.policy_arn(account_id), self._settings.group, policy, state, version)
 
     @reads_answers
     def change(self, account_id: str, change: PolicyChange) -> None:
@@ -117,18 +119,20 @@ class EnforcementPolicies:
         except AlreadyExists:
             return  # made by an earlier try whose answer was lost, or by someone else: the next `look` tells
 
-    def _look_at_policy(self, account_id: str) -> PolicyState:
+    def _look_at_policy(self, account_id: str) -> tuple[PolicyState, str]:
+        """Return the state of the policy, and its ID and default version."""
         arn = self.policy_arn(account_id)
         try:
             policy = self._call(self._client.get_policy, PolicyArn=arn)["Policy"]
             is_ours = self._is_version_ours(arn, policy["PolicyId"], policy["DefaultVersionId"])
         except NotFound:
-            return PolicyState.MISSING
+            return PolicyState.MISSING, ""
+        version = f"{policy['PolicyId']} {policy['DefaultVersionId']}"
         if is_ours:
-            return PolicyState.OURS
+            return PolicyState.OURS, version
         tags = {tag["Key"]: tag["Value"] for tag in policy.get("Tags", ())}
         is_marked = tags.get(OWNER_TAG) == OWNER_TAG_VALUE
-        return PolicyState.OUTDATED if is_marked and self._manages else PolicyState.DRIFTED
+        return (PolicyState.OUTDATED if is_marked and self._manages else PolicyState.DRIFTED), version
 
     def _is_version_ours(self, arn: str, policy_id: str, version: str) -> bool:
         """Return whether a policy version has our text. Cached for a run: the text of a version never changes.

@@ -4,10 +4,11 @@ What the caller may not read is unknown, never a problem.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, fine, in_words, problem, unknown
-from orchestrator.doctor.scp import list_denied
+from orchestrator.doctor.scp import is_guard, list_denied
 from orchestrator.domain.deployed import ControlPolicy, Function, Schedule
 from orchestrator.domain.errors import AccessDenied, AwsError, NotFound
 from orchestrator.domain.paths import show_path
@@ -25,7 +26,7 @@ _MODES = {"plan": "it plans, and writes nothing", "apply": "it enforces"}
 
 def check_deployment(tools: DoctorContext) -> Iterator[Check]:
     """Yield the checks of control policies, schedule and function."""
-    yield _check_control_policies(tools)
+    yield from _check_control_policies(tools)
     try:
         yield _judge_schedule(tools.hub.get_schedule(SCHEDULE_GROUP, SCHEDULE))
     except AwsError as error:
@@ -70,26 +71,49 @@ def _judge_function(function: Function, tools: DoctorContext) -> Check:
     return fine(name, f"{FUNCTION} is deployed: {does}")
 
 
-def _check_control_policies(tools: DoctorContext) -> Check:
-    """Return which SCPs may deny calls of a run; this cannot be certain, so it is never a problem."""
+def _check_control_policies(tools: DoctorContext) -> Iterator[Check]:
+    """Yield which SCPs may deny calls of a run, and where one guards EnforceMFA.
+
+    Neither can be certain, and no run fails by the latter, so they are never a problem.
+    """
     name = CheckName.SCP
     try:
         policies = tools.hub.list_control_policies()
         suspects = [words for policy in policies if (words := _suspect(policy, tools))]
+        guard = _judge_guards(policies, tools)
     except AccessDenied as error:
         remedy = (
             "Allow organizations:ListPolicies, DescribePolicy and ListTargetsForPolicy to this caller, or look through "
             "the SCPs for denies of iam: actions."
         )
-        return unknown(name, in_words(error), remedy)
+        yield unknown(name, in_words(error), remedy)
+        return
     except AwsError as error:
-        return unknown(name, in_words(error), select_remedy(error))
+        yield unknown(name, in_words(error), select_remedy(error))
+        return
     if suspects:
         roles = tools.config.member_role
         remedy = f"Where runs are to work there, exempt the roles {roles.name} and {roles.release_name}."
-        return unknown(name, "; ".join(suspects), remedy)
-    count = f"none of {len(policies)} SCPs denies" if policies else "no SCP denies"
-    return fine(name, f"{count} a call of a run unconditionally; denies with conditions are not judged")
+        yield unknown(name, "; ".join(suspects), remedy)
+    else:
+        count = f"none of {len(policies)} SCPs denies" if policies else "no SCP denies"
+        yield fine(name, f"{count} a call of a run unconditionally; denies with conditions are not judged")
+    yield guard
+
+
+def _judge_guards(policies: Sequence[ControlPolicy], tools: DoctorContext) -> Check:
+    """Return whether an SCP keeps all member accounts from turning EnforceMFA into a grant for those who have it."""
+    guarded: dict[str, str] = {}
+    for policy in policies:
+        with suppress(ValueError):  # told by the check of the SCPs
+            if is_guard(policy.document, _run_resources(tools)[1]):
+                guarded |= tools.hub.list_targets(policy.id)
+    what = f"{tools.config.policy.name} from being rewritten by whoever may edit policies there"
+    if any(target.startswith("r-") for target in guarded):
+        return fine(CheckName.GUARD, f"an SCP on the root keeps {what}, but for the roles that it spares")
+    where = f"outside of {_some(list(guarded.values()))} no SCP" if guarded else "no SCP"
+    remedy = "Attach member_role/protect.scp.json to the root (docs/deploy.md): else they could have it grant anything."
+    return unknown(CheckName.GUARD, f"{where} keeps {what}", remedy)
 
 
 def _suspect(policy: ControlPolicy, tools: DoctorContext) -> str:
@@ -100,7 +124,7 @@ def _suspect(policy: ControlPolicy, tools: DoctorContext) -> str:
         return f"the SCP {policy.name} cannot be read"
     if not denied or not (targets := tools.hub.list_targets(policy.id)):
         return ""
-    return f"the SCP {policy.name} may deny {_some(denied)} in {_some(targets)}"
+    return f"the SCP {policy.name} may deny {_some(denied)} in {_some(list(targets.values()))}"
 
 
 def _run_resources(tools: DoctorContext) -> list[str]:

@@ -58,8 +58,8 @@ class HubReader(Protocol):
         """Return the service control policies."""
         ...
 
-    def list_targets(self, policy_id: str) -> Sequence[str]:
-        """Return the names of what a control policy is attached to."""
+    def list_targets(self, policy_id: str) -> Mapping[str, str]:
+        """Return what a control policy is attached to: the names by ID."""
         ...
 
     def get_schedule(self, group: str, name: str) -> Schedule:

@@ -25,6 +25,7 @@ class CheckName(StrEnum):
     ORGANIZATION = "organization"
     ACCOUNTS = "accounts"
     SCP = "scp"
+    GUARD = "guard"
     ARCHIVE = "archive"
     RELEASES = "releases"
     STOP_SWITCH = "stop_switch"

@@ -249,12 +249,16 @@ class Quotas:
 
 @dataclass(frozen=True, slots=True)
 class Enforcement:
-    """The EnforceMFA policy and group of one account, and their states."""
+    """The EnforceMFA policy and group of one account, and their states.
+
+    `version` is the ID and the default version of the policy: another one is another text, whatever it says.
+    """
 
     policy_arn: str
     group_name: str
     policy: PolicyState
     group: PolicyState
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

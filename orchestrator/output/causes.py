@@ -1,6 +1,7 @@
 """What is to fix, by cause: one cause holds for all accounts and users that have it, with one remedy. Pure.
 
-In order: accounts that failed, accounts that were not reached, users by outcome, root users without MFA.
+In order: users who have EnforceMFA and somebody changed it meanwhile, accounts that failed, accounts that were not
+reached, users by outcome, root users without MFA.
 """
 
 import re
@@ -74,11 +75,13 @@ _REMEDIES = {
     "cannot_enrol": "A permissions boundary or an SCP would keep the user from enrolling an MFA device.",
     "over_limit": "A limit is exceeded: read the plan, then allow one run with --max-changes; what the functions may "
     "change in a run is MaxChanges of central.yaml.",
+    "failed policy_drifted": "Whoever has the policy may be granted what it says now: see in CloudTrail who changed "
+    "it, put it back, and attach the service control policy (docs/deploy.md).",
     "policy_drifted": "Policy or group is missing, or not as orgmfa made it: compare with orgmfa policy.",
     "quota_exceeded": "No further policy and no further group fits: detach one, or have the quota raised.",
     "stopped": "enforcement.stop is set, or was not understood: nothing is written.",
 }
-"""By the code of a user's reason; each names nobody, unlike the messages."""
+"""By the code of a user's reason, or by outcome and code; each names nobody, unlike the messages."""
 _ACTION = re.compile(r"is not authorized to perform: (?P<action>[a-z0-9-]+:\w+)")
 _ACCOUNT_ID = re.compile(r"(?<!\d)\d{12}(?!\d)")
 _ARN = re.compile(r"\barn:aws[a-z-]*:[^\s,;\"'()]+")
@@ -86,6 +89,7 @@ _RANKS: Mapping[Outcome, float] = {outcome: rank for rank, outcome in enumerate(
 """A user whose MFA is unknown stands right after one that failed."""
 
 _Reason = tuple[Outcome, str]
+_CHANGED_POLICY = (Outcome.FAILED, "policy_drifted")
 
 
 def group_causes(accounts: Iterable[AccountReport]) -> tuple[Cause, ...]:
@@ -104,9 +108,11 @@ def group_causes(accounts: Iterable[AccountReport]) -> tuple[Cause, ...]:
     failures = sorted(failed.items(), key=lambda item: (item[0][0] != Status.FAILED, -len(item[1]), item[0]))
     reasons = sorted(unresolved.items(), key=lambda item: (_RANKS[item[0][0]], -_users_in(item[1]), item[0][1]))
     of_roots = Cause(subject=Subject.ROOT_USER, label="without MFA", remedy=_ROOT_REMEDY, members=tuple(roots))
+    changed = [item for item in reasons if item[0] == _CHANGED_POLICY]
     return (
+        *(_cause_of_users(reason, members) for reason, members in changed),
         *(_cause_of_accounts(members) for _, members in failures),
-        *(_cause_of_users(reason, members) for reason, members in reasons),
+        *(_cause_of_users(reason, members) for reason, members in reasons if reason != _CHANGED_POLICY),
         *((of_roots,) if roots else ()),
     )
 
@@ -186,7 +192,7 @@ def _cause_of_users(reason: _Reason, members: Sequence[Member]) -> Cause:
         text=text,
         is_example=is_example,
         texts=said,
-        remedy=_REMEDIES.get(code, ""),
+        remedy=_REMEDIES.get(f"{outcome} {code}") or _REMEDIES.get(code, ""),
         members=tuple(sorted(members, key=lambda member: -len(member.users))),
     )
 

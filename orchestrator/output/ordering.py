@@ -1,6 +1,6 @@
 """The order in which every view shows accounts and users: who needs a person most stands first. Pure."""
 
-from orchestrator.domain.model import Status, Verdict
+from orchestrator.domain.model import Outcome, Status, Verdict
 from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, OutcomeGroup
 from orchestrator.output.words import STATUSES, VERDICTS, title_of
 from orchestrator.reports.report import AccountReport, UserReport
@@ -13,6 +13,11 @@ _OUTCOME_RANK = {outcome: rank for rank, outcome in enumerate(OUTCOMES)}
 def is_to_fix(user: UserReport) -> bool:
     """Return whether only a person can help a user."""
     return OUTCOMES[user.outcome].group is OutcomeGroup.TO_FIX or user.verdict is Verdict.UNKNOWN
+
+
+def has_changed_policy(user: UserReport) -> bool:
+    """Return whether a user was given EnforceMFA while somebody changed it: it may grant anything now."""
+    return user.outcome is Outcome.FAILED and user.error is not None and user.error.code == "policy_drifted"
 
 
 def is_root_open(account: AccountReport) -> bool:
@@ -36,6 +41,7 @@ def account_order(account: AccountReport) -> tuple[object, ...]:
     without = count_without_mfa(account)
     enforced = sum(user.verdict is Verdict.NON_COMPLIANT and user.outcome in ENFORCED for user in account.users)
     return (
+        not any(map(has_changed_policy, account.users)),
         _STATUS_RANK[account.status],
         -sum(map(is_to_fix, account.users)),
         not is_root_open(account),
@@ -49,4 +55,11 @@ def account_order(account: AccountReport) -> tuple[object, ...]:
 
 def user_order(user: UserReport) -> tuple[object, ...]:
     """Return the sort key of a user of an account: the worst first."""
-    return not is_to_fix(user), _VERDICT_RANK[user.verdict], _OUTCOME_RANK[user.outcome], user.name.casefold()
+    changed = has_changed_policy(user)
+    return (
+        not changed,
+        not is_to_fix(user),
+        _VERDICT_RANK[user.verdict],
+        _OUTCOME_RANK[user.outcome],
+        user.name.casefold(),
+    )

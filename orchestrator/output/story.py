@@ -12,7 +12,7 @@ from orchestrator.output.counts import count_clean, count_keys, count_open, coun
 from orchestrator.output.ordering import account_order
 from orchestrator.output.words import count
 from orchestrator.reports.compressed import CompressedList
-from orchestrator.reports.report import AccountReport, RunReport, Totals
+from orchestrator.reports.report import AccountReport, RunReport, Totals, failures
 
 _RUN_LIMIT = re.compile(r"(?P<planned>\d+) changes planned, limits\.max_changes_per_run is (?P<limit>\d+)")
 INCOMPLETE = "The accounts could not be listed to the end: some are missing here."
@@ -64,7 +64,7 @@ class Story:
         """Whether something failed, so that somebody is to be told at once; findings alone are everyday."""
         report, totals = self.report, self.report.totals
         failed = totals.failed + totals.not_reached + totals.of(Outcome.FAILED)
-        return bool(report.errors or not report.complete or failed)
+        return bool(failures(report) or not report.complete or failed)
 
     @property
     def has_findings(self) -> bool:

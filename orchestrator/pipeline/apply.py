@@ -3,7 +3,9 @@
 An error of AWS becomes an outcome here; an unexpected exception becomes a failed account in `executor`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import structlog
 
@@ -34,6 +36,7 @@ from orchestrator.domain.model import (
 from orchestrator.domain.planning import hold_decision, policy_not_ours, quota_exceeded
 from orchestrator.pipeline.context import RunContext, cut_short
 from orchestrator.pipeline.inspection import fail_account, recheck_user
+from orchestrator.pipeline.policy_watch import PolicyWatch
 
 log = structlog.get_logger(__name__)
 
@@ -61,11 +64,11 @@ def apply_account(plan: AccountResult, context: RunContext, progress: Progress) 
     """
     is_release = context.request.mode is Mode.RELEASE
     access = Access.RELEASE if is_release else Access.ENFORCE
+    watch: PolicyWatch | None = None
+    carry_out = partial(_release, context=context)
 
     def settle(decision: Decision) -> None:
-        after = (
-            _release(decision, context) if is_release else _enforce(decision, plan.account, context, gone=progress.gone)
-        )
+        after = carry_out(decision)
         if after.outcome is not Outcome.PLANNED:
             progress.decisions.append(after)
 
@@ -73,15 +76,22 @@ def apply_account(plan: AccountResult, context: RunContext, progress: Progress) 
         try:
             with context.sessions.enter(plan.account.id, access) as limit:
                 if not is_release:
-                    looked_at = _settle_policy(plan, context, progress.policy_changes)
-                    if looked_at is None:
+                    look = _make_look(plan, context)
+                    now = _settle_policy(plan, context, progress.policy_changes, look=look)
+                    if now is None:
                         return as_not_reached(plan, progress, context.cancellation.reason)
-                    plan = looked_at
+                    plan = replace(plan, decisions=tuple(_hold_unless_ours(one, now) for one in plan.decisions))
+                    watch = PolicyWatch(look, now, progress.decisions)
+                    carry_out = partial(
+                        _enforce, account=plan.account, context=context, watch=watch, gone=progress.gone
+                    )
                 progress.decisions.extend(one for one in plan.decisions if one.outcome is not Outcome.PLANNED)
                 map_shared(_planned(plan), settle, limit)
+                if watch:
+                    watch.settle()
         except AwsError as error:
             return failed(plan, progress, fail_account(error, plan.account, context, stage=Stage.APPLY))
-        if len(progress.decisions) + len(progress.gone) < len(plan.decisions):
+        if len({one.user.name for one in progress.decisions} | progress.gone) < len(plan.decisions):
             return as_not_reached(plan, progress, context.cancellation.reason)
         return _as_far_as_applied(plan, progress)
 
@@ -102,15 +112,20 @@ def as_not_reached(plan: AccountResult, progress: Progress, reason: str | None) 
     return replace(_as_far_as_applied(plan, progress), status=Status.NOT_REACHED, problem=problem)
 
 
-def _settle_policy(plan: AccountResult, context: RunContext, made: list[PolicyChange]) -> AccountResult | None:
-    """Return a plan after a live look at policy and group, and after the planned changes to them.
+def _make_look(plan: AccountResult, context: RunContext) -> Callable[[], Enforcement]:
+    """Return a live look at the policy, and at the group where the plan puts users into it."""
+    needs_group = any(decision.via is Via.GROUP for decision in _planned(plan))
+    return lambda: context.policies.look(plan.account.id, group=needs_group)
+
+
+def _settle_policy(
+    plan: AccountResult, context: RunContext, made: list[PolicyChange], *, look: Callable[[], Enforcement]
+) -> Enforcement | None:
+    """Return policy and group after a live look at them, and after the planned changes to them.
 
     `made` is filled with these changes as they are made. None where the run was cancelled before the first.
     """
-    account_id = plan.account.id
-    needs_group = any(decision.via is Via.GROUP for decision in _planned(plan))
-    changes = plan.policy_changes
-    now = context.policies.look(account_id, group=needs_group)
+    account_id, changes, now = plan.account.id, plan.policy_changes, look()
     if changes and context.cancellation.reason:
         return None
     if changes and context.stop_reason() is None:
@@ -121,9 +136,8 @@ def _settle_policy(plan: AccountResult, context: RunContext, made: list[PolicyCh
                 context.policies.change(account_id, change)
                 made.append(change)
                 log.info(change.value, policy_arn=now.policy_arn, group_name=now.group_name)
-        now = context.policies.look(account_id, group=needs_group)
-    held = (_hold_unless_ours(decision, now) for decision in plan.decisions)
-    return replace(plan, decisions=tuple(held))
+        now = look()
+    return now
 
 
 def _is_called_for(change: PolicyChange, now: Enforcement) -> bool:
@@ -158,7 +172,9 @@ def _is_of(change: UserChange, now: Enforcement) -> bool:
             return name == now.group_name
 
 
-def _enforce(decision: Decision, account: Account, context: RunContext, *, gone: set[str]) -> Decision:
+def _enforce(
+    decision: Decision, *, account: Account, context: RunContext, watch: PolicyWatch, gone: set[str]
+) -> Decision:
     """Return the decision after a live look at its user and the write; still planned where there was none.
 
     A user who no longer exists is added to `gone`.
@@ -169,7 +185,7 @@ def _enforce(decision: Decision, account: Account, context: RunContext, *, gone:
         decision = recheck_user(decision, account, context, keys=False)
         if decision.outcome is not Outcome.PLANNED:
             return decision
-        return _write(decision, account, context)
+        return _write(decision, account, context, watch=watch)
     except NotFound as error:
         if _is_gone(decision.user, context):
             log.info("user_gone", user_name=decision.user.name)
@@ -189,13 +205,15 @@ def _forbid(decision: Decision, context: RunContext) -> Decision | None:
     return None
 
 
-def _write(decision: Decision, account: Account, context: RunContext) -> Decision:
+def _write(decision: Decision, account: Account, context: RunContext, *, watch: PolicyWatch) -> Decision:
     """Return the decision after trying its changes one after the other, until the quota of one has room."""
     for change in decision.changes:
         if isinstance(change, AddToGroup) and decision.via is Via.USER:
             now = context.policies.look(account.id, group=True)
             if now.group is not PolicyState.OURS:
                 return hold_decision(decision, policy_not_ours("group", now.group_name, now.group))
+        if why := watch.forbid():
+            return hold_decision(decision, why)
         if forbidden := _forbid(decision, context):  # a look can take longer than a cancelled run waits
             return forbidden
         if isinstance(change, AttachPolicy | AddToGroup) and _is_made(change, context):

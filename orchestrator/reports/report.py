@@ -271,10 +271,14 @@ def report_schema() -> dict[str, Any]:
     }
 
 
+def failures(report: RunReport) -> tuple[ProblemReport, ...]:
+    """Return the errors of a run that are failures of it."""
+    return tuple(error for error in report.errors if error.code != NO_WHOLE_RUN)
+
+
 def exit_code(report: RunReport) -> int:
     """Return 0 where every account not skipped was inspected and nothing is to fix, else 1."""
     totals = report.totals
     unfinished = totals.failed + totals.not_reached
     unresolved = totals.of(*outcomes_of(OutcomeGroup.TO_FIX)) + totals.unknown
-    errors = [error for error in report.errors if error.code != NO_WHOLE_RUN]
-    return int(bool(errors or not report.complete or unfinished or unresolved))
+    return int(bool(failures(report) or not report.complete or unfinished or unresolved))

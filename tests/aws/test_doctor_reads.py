@@ -102,7 +102,7 @@ def test_control_policies_are_listed_without_those_of_aws(hub: HubChecks) -> Non
     (found,) = hub.list_control_policies()
 
     assert (found.name, json.loads(found.document)) == ("quarantine", json.loads(text))
-    assert hub.list_targets(found.id) == ("Root",)
+    assert hub.list_targets(found.id) == {root_id: "Root"}
 
 
 def test_schedule_is_read_in_its_group(hub: HubChecks) -> None:

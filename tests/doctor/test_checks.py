@@ -1,5 +1,7 @@
 """The checks of `orgmfa doctor` in memory: what is said of what is found."""
 
+from typing import Any
+
 import pytest
 
 from orchestrator.doctor import CheckName, CheckStatus
@@ -20,7 +22,7 @@ from orchestrator.domain.model import AccountState, PolicyState
 from orchestrator.domain.stop_switch import Reading, absent, read_content, unreadable
 from tests.builders import make_config, make_user
 from tests.doctor.command import OK, PROBLEM, UNKNOWN, faults, line
-from tests.doctor.ward import ACCOUNT, Ward, breaks, make_function, make_policy, states
+from tests.doctor.ward import ACCOUNT, PROTECT, Ward, breaks, make_function, make_policy, states
 from tests.fakes import fail
 
 
@@ -329,12 +331,12 @@ def test_control_policies_that_cannot_be_read_or_hang_nowhere(ward: Ward) -> Non
     ward.policies = (make_policy("torn", "{"), make_policy("list", "[]"), make_policy("quarantine", deny))
 
     told = line(ward.run_checks(), CheckName.SCP).message
-    ward.targets = ()
+    ward.targets = {}
     unattached = line(ward.run_checks(), CheckName.SCP).message
 
     assert told == (
         "the SCP torn cannot be read; the SCP list cannot be read; the SCP quarantine may deny iam:ListMFADevices, "
-        "iam:AttachUserPolicy, iam:AddUserToGroup and 1 more in Workloads"
+        "iam:AttachUserPolicy, iam:AddUserToGroup and 1 more in Root"
     )
     assert "quarantine" not in unattached
 
@@ -379,3 +381,26 @@ def test_accounts_that_cannot_be_listed_are_not_called_unknown(ward: Ward) -> No
     ward.aws.before = breaks("list", fail(AccessDenied))
 
     assert all(check.name is not CheckName.PROTECTIONS for check in ward.run_checks().checks)
+
+
+@pytest.mark.parametrize(
+    ("policies", "targets", "status", "words"),
+    [
+        ((), {}, UNKNOWN, "no SCP keeps EnforceMFA from being rewritten"),
+        ((make_policy("orgmfa", PROTECT),), {}, UNKNOWN, "no SCP keeps EnforceMFA from being rewritten"),
+        ((make_policy("orgmfa", PROTECT),), {"ou-ab12-1": "Root", "1": "lab"}, UNKNOWN, "outside of Root, lab"),
+        ((make_policy("orgmfa", PROTECT),), {"ou-ab12-1": "Lab", "r-ab12": "Root"}, OK, "an SCP on the root"),
+        ((make_policy("torn", "{"), make_policy("orgmfa", PROTECT)), {"r-ab12": "Root"}, OK, "an SCP on the root"),
+        ((make_policy("other", "{}"),), {"r-ab12": "Root"}, UNKNOWN, "no SCP keeps"),
+    ],
+)
+def test_where_no_control_policy_guards_the_policy_doctor_says_so(
+    ward: Ward, policies: Any, targets: dict[str, str], status: CheckStatus, words: str
+) -> None:
+    ward.policies, ward.targets = policies, targets
+
+    told = line(ward.run_checks(), CheckName.GUARD)
+
+    assert told.status is status
+    assert words in told.message
+    assert status is OK or "protect.scp.json" in told.remedy

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.doctor.scp import list_denied
+from orchestrator.doctor.scp import is_guard, list_denied
+from tests.doctor.ward import PROTECT
 
 ATTACH, ASSUME = "iam:AttachUserPolicy", "sts:AssumeRole"
 USER, MEMBER_ARN = "arn:aws:iam::999999999999:user/somebody", "arn:aws:iam::999999999999:role/orgmfa-member"
@@ -37,3 +38,39 @@ def test_control_policy_with_a_key_twice_cannot_be_judged() -> None:
 
     with pytest.raises(ValueError, match="a key twice"):
         list_denied(document, (ATTACH,), (USER,))
+
+
+POLICY = "arn:aws:iam::999999999999:policy/EnforceMFA"
+WRITES = ["iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:SetDefaultPolicyVersion"]
+SPARING = {"ArnNotLike": {"aws:PrincipalArn": "arn:*:iam::*:role/stacksets-exec-*"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_one"),
+    [
+        ({}, True),
+        ({"Condition": SPARING}, True),
+        ({"Condition": {"ArnNotLike": {"AWS:PrincipalARN": "arn:aws:iam::*:role/x"}}}, True),
+        ({"Action": "iam:*"}, True),
+        ({"Action": WRITES[:2]}, False),
+        ({"Action": WRITES[1:]}, False),
+        ({"Action": WRITES[::2]}, False),
+        ({"Effect": "Allow"}, False),
+        ({"Resource": "arn:aws:iam::*:policy/Other"}, False),
+        ({"Condition": {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/x"}}}, False),
+        ({"Condition": SPARING | {"StringEquals": {"aws:RequestedRegion": "eu-central-1"}}}, False),
+        ({"Condition": {"ArnNotLike": {"aws:SourceArn": "arn:aws:iam::*:role/x"}}}, False),
+    ],
+)
+def test_guard_denies_every_way_to_rewrite_the_policy_to_all_but_named_principals(
+    changes: dict[str, Any], is_one: bool
+) -> None:
+    statement = {"Effect": "Deny", "Action": WRITES, "Resource": "arn:*:iam::*:policy/EnforceMFA"} | changes
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+    assert is_guard(document, POLICY) is is_one
+
+
+def test_ours_is_a_guard_and_of_no_other_policy() -> None:
+    assert is_guard(PROTECT, POLICY)
+    assert not is_guard(PROTECT, f"{POLICY}2")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.doctor import DoctorContext, DoctorReport, DoctorRequest, DoctorRun, run_checks
@@ -34,6 +35,9 @@ SETTINGS = RoleSettings(
 )
 
 
+PROTECT = (Path(__file__).parents[2] / "member_role" / "protect.scp.json").read_text("utf-8")
+
+
 def make_policy(name: str, document: str) -> ControlPolicy:
     """Return a service control policy; its ID is its name."""
     return ControlPolicy(name, name, document)
@@ -55,8 +59,8 @@ class Ward:
     store: MemoryStore = field(default_factory=MemoryStore)
     observer: FakeObserver = field(default_factory=FakeObserver)
     cancellation: Cancellation = field(default_factory=Cancellation)
-    policies: tuple[ControlPolicy, ...] = ()
-    targets: tuple[str, ...] = ("Workloads",)
+    policies: tuple[ControlPolicy, ...] = (make_policy("orgmfa", PROTECT),)
+    targets: dict[str, str] = field(default_factory=lambda: {"r-ab12": "Root"})
     function: Function = field(default_factory=make_function)
     is_enabled: bool = True
     secret: str = "https://hooks.slack.example/services/T/B/x"
@@ -131,7 +135,7 @@ class Ward:
         self.aws._note("policies", "", "")
         return self.policies
 
-    def list_targets(self, policy_id: str) -> tuple[str, ...]:
+    def list_targets(self, policy_id: str) -> dict[str, str]:
         return self.targets
 
     def get_schedule(self, group: str, name: str) -> Schedule:

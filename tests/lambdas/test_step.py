@@ -10,6 +10,7 @@ from orchestrator.domain.errors import StartError
 from orchestrator.lambdas.run import lambda_handler as handle
 from orchestrator.lambdas.step import lambda_handler as step
 from orchestrator.pipeline.lease import LEASE_FILE
+from tests.aws_server import Call
 from tests.fake_slack import FakeSlack
 from tests.lambdas.function import FakeContext, today
 from tests.lambdas.machine import SCHEDULE, Machine, comparable, outcomes
@@ -102,6 +103,25 @@ def test_first_sights_follow_the_person_and_not_the_name(machine: Machine) -> No
 
     told = outcomes(machine.report())
     assert (told["alice"], told["robert"], told["carol"]) == ("in_grace", "enforced", "enforced")
+
+
+def test_policy_that_changes_while_a_batch_is_applied_is_told_by_the_run(machine: Machine, slack: FakeSlack) -> None:
+    machine.configure(enforcement={"mode": "apply"})
+    iam, arn = machine.aws.client("iam", machine.accounts[0]), f"arn:aws:iam::{machine.accounts[0]}:policy/EnforceMFA"
+    text = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
+
+    def rewrite(call: Call) -> None:
+        if call.action == "AttachUserPolicy" and call.account_id == machine.accounts[0]:
+            iam.create_policy_version(PolicyArn=arn, PolicyDocument=text, SetAsDefault=True)
+
+    machine.aws.after.append(rewrite)
+
+    machine.run(**SCHEDULE)
+
+    (alice,) = [user for account in machine.report().accounts for user in account.users if user.name == "alice"]
+    assert (alice.outcome.value, alice.error and alice.error.code) == ("failed", "policy_drifted")
+    assert outcomes(machine.report())["bob"] == "enforced"
+    assert "policy drifted" in str(slack.messages[0]).replace("_", " ")
 
 
 # -- what is lost

@@ -4,6 +4,7 @@ import pytest
 
 from orchestrator.domain.model import Outcome, Stage, Status, Verdict
 from orchestrator.output.causes import Cause, Subject, group_causes, share_text
+from orchestrator.output.ordering import account_order, user_order
 from orchestrator.reports.report import AccountReport, ProblemReport, ReasonReport, RootUserReport, UserReport
 from tests.builders import make_seen, make_seen_account
 
@@ -106,3 +107,19 @@ def test_cause_of_users_names_its_users_by_account_the_account_with_most_of_them
 
 def test_where_nothing_is_to_fix_there_is_no_cause() -> None:
     assert group_causes([make_seen_account(make_seen("a", "none"), make_seen("b", "enforced"))]) == ()
+
+
+def test_who_was_given_a_policy_that_somebody_changed_stands_first_of_all() -> None:
+    reason = ReasonReport(code="policy_drifted", message="the policy was changed")
+    drifted = make_seen("zoe", "failed", error=reason)
+    mild = make_seen_account(make_seen("a", "failed"), make_held("c", "policy_drifted"), account_id="000000000001")
+    worst = make_seen_account(make_seen("b", verdict=Verdict.UNKNOWN), drifted, account_id="000000000002")
+    accounts = sorted([make_failed(3), mild, worst], key=account_order)
+
+    first, second, *_ = group_causes(accounts)
+
+    assert accounts[0] is worst
+    assert min(worst.users, key=user_order) is drifted
+    assert (first.label, first.code, first.users) == ("failed", "policy_drifted", 1)
+    assert "granted" in first.remedy
+    assert second.subject is Subject.ACCOUNT

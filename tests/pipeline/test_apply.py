@@ -15,6 +15,7 @@ from orchestrator.domain.model import AccountResult, Decision, LiveUser, Mode, O
 from orchestrator.pipeline.apply import Progress, apply_account, as_not_reached, failed
 from orchestrator.pipeline.context import RunContext
 from orchestrator.pipeline.inspection import inspect_account
+from orchestrator.pipeline.policy_watch import WRITES_PER_LOOK
 from tests.builders import make_request, make_user
 from tests.fakes import CancelledWhen, FakeAws, fail, make_context
 
@@ -186,6 +187,26 @@ def test_after_the_stop_switch_nothing_more_is_written(office: Office, action: s
     held = [decision for decision in result.decisions if decision.outcome is Outcome.HELD]
     assert len(held) == USERS - under_way
     assert {decision.reason.code for decision in held if decision.reason} == {"stopped"}
+
+
+def test_no_thread_writes_on_past_a_policy_that_has_changed(office: Office) -> None:
+    plan, attached = office.plan(), list[str]()
+
+    def before(action: str, account_id: str, subject: str) -> None:
+        if action == "attach":
+            attached.append(subject)
+            if len(attached) == 23:
+                office.account.version = "ANPAEXAMPLE v2"
+
+    office.aws.before = before
+
+    result = office.apply(plan)
+
+    fates = outcomes(result)
+    assert {fates[name] for name in attached[22:]} == {"failed"}
+    assert len(attached) <= 23 + WRITES_PER_LOOK + AT_ONCE
+    assert {fates[name] for name in NAMES if name not in attached} == {"held"}
+    assert list(fates) == NAMES
 
 
 def test_cancellation_and_stop_switch_are_asked_before_each_write(office: Office) -> None:
