@@ -7,6 +7,10 @@ from typing import Literal, Self
 CancelReason = Literal["interrupted", "deadline"]
 
 
+class OutOfTime(Exception):
+    """Ends a piece of work whose own time is over."""
+
+
 class Cancellation:
     """Tells all threads of a run to start no more work. Setting `event` cancels the run and ends all waiting."""
 
@@ -21,6 +25,10 @@ class Cancellation:
     def after(cls, seconds: float) -> Self:
         """Return a cancellation with a deadline this many seconds from now."""
         return cls(monotonic() + seconds)
+
+    def half(self) -> "Cancellation | None":
+        """Return one for a single piece of work, due at half of the time that is left; None where there is no end."""
+        return None if self._deadline is None else Cancellation((monotonic() + self._deadline) / 2)
 
     @property
     def reason(self) -> CancelReason | None:

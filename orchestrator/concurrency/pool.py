@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Generic, TypeVar
 
-from orchestrator.concurrency.cancellation import Cancellation
+from orchestrator.concurrency.cancellation import Cancellation, OutOfTime
 from orchestrator.concurrency.cpu_affinity import one_core
-from orchestrator.concurrency.work_sharing import call_helper
+from orchestrator.concurrency.work_sharing import budget, call_helper
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -42,17 +42,28 @@ def map_unordered(
     workers: int,
     cancellation: Cancellation,
     timeout_seconds: float = CANCEL_TIMEOUT_SECONDS,
+    has_budgets: bool = False,
 ) -> Iterator[TaskResult[T, R]]:
     """Yield what became of each item, in the order of completion.
 
+    With budgets a piece of work that takes more than half of the time that was left when it began is given up, alone.
     Items are drawn on a thread of their own, so that a slow listing holds nothing up. After cancellation none is drawn
     or started. An error of the listing itself is raised once the items it did give are done.
     """
-    pool = _Pool(work, workers, cancellation)
+    pool = _Pool(work, workers, cancellation, has_budgets=has_budgets)
     try:
         yield from pool.results(items, timeout_seconds)
     finally:
         pool.close()
+
+
+@dataclass(eq=False, slots=True)
+class _Piece(Generic[T, R]):
+    """One item that was handed to the threads, and its time once it has begun."""
+
+    item: T
+    budget: Cancellation | None = None
+    future: "Future[TaskResult[T, R]]" = field(default_factory=Future)
 
 
 class _EndOfListing:
@@ -62,11 +73,13 @@ class _EndOfListing:
 class _Pool(Generic[T, R]):
     """The threads of one `map_unordered`. `results` and `close` are for the calling thread, which alone starts work."""
 
-    def __init__(self, work: Callable[[T], R], workers: int, cancellation: Cancellation) -> None:
+    def __init__(self, work: Callable[[T], R], workers: int, cancellation: Cancellation, *, has_budgets: bool) -> None:
         self._work = work
+        self._has_budgets = has_budgets
+        self._begun: set[_Piece[T, R]] = set()
         self._cancellation = cancellation
         self._inbox: SimpleQueue[T | Future[TaskResult[T, R]] | _EndOfListing] = SimpleQueue()
-        self._under_way: dict[Future[TaskResult[T, R]], T] = {}
+        self._under_way: dict[Future[TaskResult[T, R]], _Piece[T, R]] = {}
         self._is_listing = True
         self._jobs: deque[Callable[[], object]] = deque()
         bind = one_core()
@@ -83,6 +96,7 @@ class _Pool(Generic[T, R]):
                 give_up_at = monotonic() + timeout_seconds
                 for future in tuple(self._under_way):
                     future.cancel()
+            yield from self._give_up_slow()
             is_late = give_up_at is not None and monotonic() > give_up_at
             try:
                 arrival = self._inbox.get(timeout=0 if is_late else POLL_SECONDS)
@@ -91,9 +105,16 @@ class _Pool(Generic[T, R]):
                     break  # what the listing draws from here on is not told
                 continue
             yield from self._receive(arrival, is_cancelled=give_up_at is not None)
-        yield from map(TaskResult, self._under_way.values())
+        yield from (TaskResult(piece.item) for piece in self._under_way.values())
         if listing.done() and (error := listing.exception()):
             raise error
+
+    def _give_up_slow(self) -> Iterator[TaskResult[T, R]]:
+        """Yield the items whose own time is over; what becomes of them later is dropped."""
+        for piece in tuple(self._begun):
+            is_over = piece.budget is not None and piece.budget.reason is not None
+            if is_over and self._under_way.pop(piece.future, None) is not None:
+                yield TaskResult(piece.item)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -111,15 +132,17 @@ class _Pool(Generic[T, R]):
     ) -> Iterator[TaskResult[T, R]]:
         """Yield the result that has arrived; an item that has arrived starts its work, unless the run is cancelled."""
         if isinstance(arrival, Future):
-            yield _worked(self._under_way.pop(arrival), arrival)
+            if (piece := self._under_way.pop(arrival, None)) is not None:
+                yield _worked(piece.item, arrival)
         elif isinstance(arrival, _EndOfListing):
             self._is_listing = False
         elif is_cancelled:
             yield TaskResult(arrival)
         else:
-            future = self._threads.submit(copy_context().run, self._start, arrival)
-            self._under_way[future] = arrival
-            future.add_done_callback(self._inbox.put)
+            piece = _Piece[T, R](arrival)
+            piece.future = self._threads.submit(copy_context().run, self._start, piece)
+            self._under_way[piece.future] = piece
+            piece.future.add_done_callback(self._inbox.put)
 
     def _call(self, job: Callable[[], object]) -> None:
         """Have a job done that helps with work under way, by a thread that is free or before the next item is begun.
@@ -139,17 +162,22 @@ class _Pool(Generic[T, R]):
             return
         job()
 
-    def _start(self, item: T) -> TaskResult[T, R]:
+    def _start(self, piece: _Piece[T, R]) -> TaskResult[T, R]:
         """Do the work of one item, on a thread of the pool, unless cancellation came first."""
         self._help()
         if self._cancellation.reason:
-            return TaskResult(item)
+            return TaskResult(piece.item)
         call_helper.set(self._call)
-        return TaskResult(item, self._work(item))
+        piece.budget = self._cancellation.half() if self._has_budgets else None
+        budget.set(piece.budget)
+        self._begun.add(piece)
+        try:
+            return TaskResult(piece.item, self._work(piece.item))
+        finally:
+            self._begun.discard(piece)
 
 
 def _worked(item: T, future: "Future[TaskResult[T, R]]") -> TaskResult[T, R]:
-    if future.cancelled():
+    if future.cancelled() or isinstance(error := future.exception(), OutOfTime):
         return TaskResult(item)
-    error = future.exception()
     return TaskResult(item, error=error) if error else future.result()

@@ -12,6 +12,7 @@ from threading import Condition
 from typing import Generic, TypeVar
 
 from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
+from orchestrator.concurrency.cancellation import Cancellation, OutOfTime
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -21,6 +22,8 @@ ITEMS_PER_HELPER = 8
 ITEMS_PER_TURN = 20
 """Items after which a helper goes back to the end of the queue, so that other accounts are helped too."""
 
+budget: ContextVar[Cancellation | None] = ContextVar("budget", default=None)
+"""The time of the piece of work that the calling thread is at; None: no end."""
 call_helper: ContextVar[Callable[[Callable[[], object]], None] | None] = ContextVar("call_helper", default=None)
 """Submits a job to the pool that the calling thread runs in; None outside of a pool."""
 
@@ -29,7 +32,7 @@ def map_shared(items: Sequence[T], work: Callable[[T], R], limit: AdaptiveLimit)
     """Return the results of the items, in their order; the limit says how many are worked on at once.
 
     Helpers run in a copy of the caller's context. After an exception no more items are begun; it is raised once those
-    under way are done.
+    under way are done. Raises OutOfTime where the budget of the piece of work is over before its last item.
     """
     return _Share(items, work, limit).carry_out()
 
@@ -41,6 +44,7 @@ class _Share(Generic[T, R]):
         self._work = work
         self._limit = limit
         self._call_helper = call_helper.get()
+        self._budget = budget.get()
         self._waiting = deque(enumerate(items))
         self._results: dict[int, R] = {}
         self._error: BaseException | None = None
@@ -79,6 +83,9 @@ class _Share(Generic[T, R]):
     def _work_on_next(self) -> bool:
         """Work on the next item, and return whether there was one."""
         with self._changed:
+            if self._waiting and self._budget is not None and self._budget.reason:
+                self._error = self._error or OutOfTime()
+                self._waiting.clear()
             if not self._waiting:
                 return False
             number, item = self._waiting.popleft()

@@ -41,6 +41,9 @@ _IN_FORCE = frozenset({PolicyState.OURS, PolicyState.OUTDATED})
 
 ManagedBy = Literal["stackset", "orchestrator"]
 
+OVER_LIMIT = "over_limit"
+"""Code of what a limit holds: an account, or the whole run."""
+
 
 def decide_user(user: IamUser, account_id: str, facts: AccountFacts, *, rules: Rules, now: datetime) -> Decision:
     """Return the decision about one user: verdict, outcome, and the changes that would enforce MFA."""
@@ -63,6 +66,11 @@ def update_decision(decision: Decision, seen: LiveUser, account_id: str, *, rule
     if found := find_exception(user, account_id, rules, now=now):
         return Decision(user, decision.verdict, found[0], reason=found[1])
     return replace(decision, user=user)
+
+
+def is_unclear(user: IamUser) -> bool:
+    """Return whether the bulk reads left something open that a live look can tell."""
+    return None in (user.has_mfa, user.has_console_password, user.active_access_keys)
 
 
 def update_user(user: IamUser, seen: LiveUser) -> IamUser:
@@ -93,7 +101,10 @@ def enforced_via(user: IamUser, enforcement: Enforcement) -> Via | None:
 def plan_account(
     account: Account, facts: AccountFacts, decisions: Iterable[Decision], *, config: Config
 ) -> AccountResult:
-    """Return the plan of one account; all of it is held where it exceeds the limits of an account."""
+    """Return the plan of one account; all of it is held where it exceeds the limits of an account.
+
+    Users of whom something is left open do not count: a look may find that nothing is to be done.
+    """
     decisions = tuple(decisions)
     result = AccountResult(
         account=account,
@@ -103,8 +114,18 @@ def plan_account(
         decisions=decisions,
         policy_changes=_plan_policy_changes(facts.enforcement, decisions, config.policy.managed_by),
     )
-    excess = _over_account_limits(count_planned(result), len(facts.users), config.limits)
-    return hold(result, Reason("over_limit", excess)) if excess else result
+    certain = sum(one.outcome is Outcome.PLANNED and not is_unclear(one.user) for one in decisions)
+    excess = _over_account_limits(certain, len(facts.users), config.limits)
+    if not excess:
+        return result
+    unknown = Reason(OVER_LIMIT, "not looked at, since the account is held as a whole")
+    known = (replace(one, reason=one.reason or unknown) if one.user.has_mfa is None else one for one in decisions)
+    return hold(replace(result, decisions=tuple(known)), Reason(OVER_LIMIT, excess))
+
+
+def is_over_limit(result: AccountResult) -> bool:
+    """Return whether an account is held for its limits."""
+    return any(one.outcome is Outcome.HELD and one.reason and one.reason.code == OVER_LIMIT for one in result.decisions)
 
 
 def plan_release(account: Account, facts: AccountFacts, user_names: frozenset[str] | None) -> AccountResult:
@@ -132,7 +153,7 @@ def hold_at_gate(
         if trigger is not Trigger.CLI:
             how = f"have an operator run `orgmfa apply --max-changes {planned}`, or deploy with MaxChanges={planned}"
         return Reason(
-            "over_limit",
+            OVER_LIMIT,
             f"{planned} changes planned, limits.max_changes_per_run is {limits.max_changes_per_run}: nothing is "
             f"written anywhere; read the plan, then {how}",
         )

@@ -27,15 +27,17 @@ from orchestrator.reports.report import RunReport
 _RUN_AGAIN = {
     "interrupted": "The run was interrupted: run again.",
     "deadline": "The run came near its deadline: run again, give it more time, or use the distributed scale.",
+    "slow": "Run over account {account} alone, so that it has all of the time: `orgmfa apply --account {account}`, or "
+    "invoke the function with its ID in `accounts`.",
     "lost": "A part of the run did not come back: the execution of the state machine tells why. Run again.",
 }
 """The remedy for work that was not done, by the reason for which the run ended early."""
 
 
-def cut_short(stage: Stage, reason: str | None, message: str) -> Problem:
-    """Return the problem of work that was not done because the run ended early."""
+def cut_short(stage: Stage, reason: str | None, message: str, *, account_id: str = "") -> Problem:
+    """Return the problem of work that was not done because the run, or the time of its account, ended early."""
     reason = reason or "interrupted"
-    return Problem(stage, reason, message, _RUN_AGAIN[reason])
+    return Problem(stage, reason, message, _RUN_AGAIN[reason].format(account=account_id))
 
 
 def _know_no_ou(_: str) -> None:

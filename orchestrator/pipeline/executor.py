@@ -32,7 +32,8 @@ class AccountExecutor:
         """Plan every account while accounts are still being listed."""
         observer = self._context.observer
         observer.phase(INSPECTING, None)
-        for done in self._work_through(accounts, self._plan):
+        is_alone = len(self._context.request.targets) == 1
+        for done in self._work_through(accounts, self._plan, has_budgets=not is_alone):
             result = done.result or compress_result(self._uninspected(done.item, done.error))
             self._results.put(result)
             observer.found(INSPECTING, self._results.listed)
@@ -58,10 +59,10 @@ class AccountExecutor:
             self._results.put(self._unapplied(account_id, progress[account_id], None))
 
     def _work_through(
-        self, items: Iterable[T], work: Callable[[T], CompressedResult]
+        self, items: Iterable[T], work: Callable[[T], CompressedResult], *, has_budgets: bool = False
     ) -> Iterator[TaskResult[T, CompressedResult]]:
-        workers = self._context.config.concurrency.workers
-        return map_unordered(items, work, workers=workers, cancellation=self._context.cancellation)
+        workers, cancellation = self._context.config.concurrency.workers, self._context.cancellation
+        return map_unordered(items, work, workers=workers, cancellation=cancellation, has_budgets=has_budgets)
 
     def _plan(self, account: Account) -> CompressedResult:
         return compress_result(skip(account, self._context) or inspect_account(account, self._context))
@@ -71,7 +72,7 @@ class AccountExecutor:
         if error is not None:
             _log_defect(error, account)
             return AccountResult(account, Status.FAILED, problem=explain_defect(error, Stage.INSPECT, account))
-        return leave_out(account, self._context.cancellation.reason)
+        return leave_out(account, self._context.cancellation.reason or "slow")
 
     def _unapplied(self, account_id: str, progress: Progress, error: BaseException | None) -> AccountResult:
         """Return the result of an account whose application raised an error, or did not end."""
@@ -101,7 +102,10 @@ def explain_unreached(results: Results, reason: str | None) -> list[Problem]:
 
 def leave_out(account: Account, reason: str | None) -> AccountResult:
     """Return the result of an account that a run did not reach."""
-    problem = cut_short(Stage.INSPECT, reason, "the run ended before the account was inspected")
+    what = "the run ended before the account was inspected"
+    if reason == "slow":
+        what = "the account took half of the time that the run had left, and is not waited for any longer"
+    problem = cut_short(Stage.INSPECT, reason, what, account_id=account.id)
     return AccountResult(account, Status.NOT_REACHED, problem=problem)
 
 

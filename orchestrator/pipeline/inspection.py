@@ -31,6 +31,8 @@ from orchestrator.domain.planning import (
     count_planned,
     decide_user,
     hold_decision,
+    is_over_limit,
+    is_unclear,
     plan_account,
     plan_release,
     update_decision,
@@ -73,16 +75,19 @@ def fail_account(error: AwsError, account: Account, context: RunContext, *, stag
 
 def _plan(account: Account, context: RunContext, limit: AdaptiveLimit) -> AccountResult:
     facts = context.iam.inspect(account.id)
+    is_release = context.request.mode is Mode.RELEASE
+    if not is_release and is_over_limit(plan := _decide(account, facts, context)):
+        return plan  # nobody is looked at: a look could take the time of all other accounts
     users = list(_identify_new_devices(facts.users, account.id, context))
     looked_at = {user.name for user in users if user.has_console_password is None and user.active_access_keys is None}
-    users = _share_where(_is_unclear, users, lambda user: _fill_in(user, context), limit=limit)
+    users = _share_where(is_unclear, users, lambda user: _fill_in(user, context), limit=limit)
     facts = replace(facts, users=tuple(users))
-    if context.request.mode is Mode.RELEASE:
+    if is_release:
         return plan_release(account, facts, context.request.user_names)
-    now = context.now()
+    plan = _decide(account, facts, context)
     decisions = _share_where(
         _is_planned,
-        [decide_user(user, account.id, facts, rules=context.rules, now=now) for user in users],
+        plan.decisions,  # of an account over its limit none is planned any more
         lambda decision: _check(
             decision, account, facts, context=context, was_looked_at=decision.user.name in looked_at
         ),
@@ -100,9 +105,11 @@ def _share_where(
     return [item for item in known if item is not None]
 
 
-def _is_unclear(user: IamUser) -> bool:
-    """Return whether the credential report left something open."""
-    return None in (user.has_mfa, user.has_console_password, user.active_access_keys)
+def _decide(account: Account, facts: AccountFacts, context: RunContext) -> AccountResult:
+    """Return the plan of one account by these facts alone."""
+    now = context.now()
+    decisions = (decide_user(user, account.id, facts, rules=context.rules, now=now) for user in facts.users)
+    return plan_account(account, facts, decisions, config=context.config)
 
 
 def _is_planned(decision: Decision) -> bool:

@@ -11,7 +11,14 @@ import pytest
 from orchestrator.concurrency.adaptive_limit import MOST, AdaptiveLimit
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.concurrency.pool import map_unordered
-from orchestrator.concurrency.work_sharing import ITEMS_PER_HELPER, ITEMS_PER_TURN, _Share, call_helper, map_shared
+from orchestrator.concurrency.work_sharing import (
+    ITEMS_PER_HELPER,
+    ITEMS_PER_TURN,
+    _Share,
+    budget,
+    call_helper,
+    map_shared,
+)
 
 LONG = 30.0
 
@@ -342,3 +349,40 @@ def test_helpers_see_the_variables_of_the_caller_and_keep_theirs() -> None:
 
     assert found == {"caller"}
     assert after in {f"item {item}" for item in range(4)}  # what the caller itself set
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_no_item_is_begun_once_the_time_of_the_piece_is_over(workers: int) -> None:
+    begun: list[int] = []
+
+    def work(item: int) -> int:
+        begun.append(item)
+        if len(begun) == 5:
+            own.event.set()
+        return item
+
+    own = Cancellation()
+
+    def job() -> list[int]:
+        budget.set(own)
+        return map_shared(range(200), work, make_pace(4))
+
+    (done,) = map_unordered(["job"], lambda _: job(), workers=workers, cancellation=Cancellation())
+
+    assert (done.result, done.error) == (None, None)
+    assert 5 <= len(begun) <= 5 + 4
+
+
+def test_piece_whose_last_item_is_done_when_its_time_is_over_has_its_result() -> None:
+    own = Cancellation()
+
+    def work(item: int) -> int:
+        if item == 3:
+            own.event.set()
+        return item
+
+    def job() -> list[int]:
+        budget.set(own)
+        return map_shared([1, 2, 3], work, make_pace(1))
+
+    assert in_a_pool(job, workers=1) == [1, 2, 3]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from orchestrator.aws.clients import Clients
 from orchestrator.aws.file_store import make_store
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import Config
@@ -39,6 +40,7 @@ class ServedDays:
         *,
         cancellation: Cancellation | None = None,
         config: dict[str, Any] | None = None,
+        prepare: Callable[[Clients], None] = lambda _: None,
         **asked: Any,
     ) -> RunReport:
         """Carry out a run on a day; `config` are sections of the configuration."""
@@ -46,7 +48,8 @@ class ServedDays:
         now = self.start + timedelta(days=day)
         self.aws.expire_reports()
         self.aws.forget_calls()
-        hub = make_hub(self._configure(config or {"enforcement": NOTICE}), os.environ, now=lambda: now)
+        settings = self._configure(config or {"enforcement": NOTICE})
+        hub = make_hub(settings, os.environ, prepare=prepare, now=lambda: now)
         request = make_request(mode=Mode(mode), run_id=f"run-{self.runs:03}", started_at=now, **asked)
         return run_once(hub, request, cancellation=cancellation or Cancellation(), send_digest=False).report
 
