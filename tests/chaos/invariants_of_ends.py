@@ -21,7 +21,7 @@ def check_end(again: Evidence, world: World) -> Iterator[Violation]:
         state = world.user_state(person.account_id, person.name)
         if not state.exists:
             continue
-        reached = _reached(state)
+        reached = way_of(state)
         allowed = allowed_ends(person, state, world)
         if reached not in allowed:
             text = f"{person.account_id}/{person.name} ends as {reached}, not as {' or '.join(map(str, allowed))}"
@@ -106,7 +106,7 @@ def has_no_room(person: Person, world: World) -> bool:
     return len(user.managed_policies) >= QUOTA and not is_open
 
 
-def _reached(state: UserState) -> Way | None:
+def way_of(state: UserState) -> Way | None:
     if state.has_policy:
         return "user"
     return "group" if state.in_group else None

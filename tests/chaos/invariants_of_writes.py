@@ -7,6 +7,9 @@ enforced, and locked out of nothing: with MFA the policy denies nothing.
 
 A write whose answer was lost, and of which no later answer told, is undetermined. The report must call it failed, or
 not reached where the run was told to end; it must never call it enforced, nor leave the user out.
+
+Nobody is reported as enforced unless the policy was ours at the next look after the write, in the same session. Whoever
+was given one that was not ours by then, or that no look could be taken at, has failed, though the write stands.
 """
 
 from collections.abc import Iterator
@@ -64,7 +67,7 @@ def _differences(
     """Yield the writes that the report does not tell of, and the enforcement that was never written."""
     last = {(entry.call.account_id, entry.user_name): entry for entry in effects}
     for key, entry in last.items():
-        text = _untold(entry, reported.get(key), book, evidence)
+        text = _untold(entry, reported.get(key), book, evidence) or _unwatched(entry, reported.get(key), book, evidence)
         if text:
             yield Violation(3, f"{_name(entry)}: {text}")
     for key, (account, user) in reported.items():
@@ -139,6 +142,12 @@ def _untold(
         return "" if reported[1].via == way else f"reported as enforced via {reported[1].via}, written via {way}"
     later = (other for other in book.of_run(evidence.run_id) if other.number >= entry.number)
     if any(_tells(other, entry) for other in later):
+        if (
+            reported is not None
+            and reported[1].outcome is Outcome.FAILED
+            and not _is_vouched_for(entry, book, evidence)
+        ):
+            return ""
         outcome = reported[1].outcome.value if reported else "left out"
         return f"AWS told the run that the write stands; the user is {outcome}"
     if reported is None:
@@ -148,6 +157,31 @@ def _untold(
     account, user = reported
     is_said = user.outcome is Outcome.FAILED or account.status in {Status.FAILED, Status.NOT_REACHED}
     return "" if is_said else f"its answer was lost, and the user is {user.outcome.value}"
+
+
+def _unwatched(entry: Entry, reported: tuple[AccountReport, UserReport] | None, book: Book, evidence: Evidence) -> str:
+    """Return why a user must not be called enforced: the policy was not ours at the next look, or there was none."""
+    is_over = reported is not None and reported[0].status is Status.INSPECTED
+    if reported is None or reported[1].outcome is not Outcome.ENFORCED:
+        return ""
+    looks = _later_looks(entry, book, evidence)
+    if any(look.told for look in looks):
+        return "" if _is_vouched_for(entry, book, evidence) else "reported as enforced, with a policy that is not ours"
+    return "reported as enforced, and nobody looked at the policy after it" if is_over else ""
+
+
+def _is_vouched_for(entry: Entry, book: Book, evidence: Evidence) -> bool:
+    """Return whether the policy was ours at the next look that was answered, and each look was answered."""
+    looks = _later_looks(entry, book, evidence)
+    answered = [look for look in looks if look.told]
+    is_ours = bool(answered) and answered[0].policy is not None and answered[0].policy.policy_is_ours
+    return is_ours and len(answered) == len(looks)
+
+
+def _later_looks(entry: Entry, book: Book, evidence: Evidence) -> list[Entry]:
+    """Return the looks at the policy after a write, in its session."""
+    later = (other for other in book.of_run(evidence.run_id) if other.number > entry.number)
+    return [other for other in later if other.action == _POLICY and _is_with(other, entry)]
 
 
 def _tells(entry: Entry, write: Entry) -> bool:

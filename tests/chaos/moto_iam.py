@@ -91,6 +91,12 @@ def replace_policy_text(iam: Any, document: str = _HARMLESS) -> None:
         iam.create_policy_version(arn, document, True)
 
 
+def remake_policy(iam: Any) -> None:
+    """Delete EnforceMFA, off everybody and the group, and make one of that name that grants something."""
+    delete_policy(iam)
+    make_policy(iam, POLICY)
+
+
 def delete_policy(iam: Any) -> None:
     """Delete EnforceMFA, off everybody and the group."""
     policy = iam.managed_policies.pop(f"arn:aws:iam::{iam.account_id}:policy/{POLICY}", None)

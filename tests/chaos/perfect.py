@@ -111,6 +111,7 @@ def _enforce(case: Case, person: Person) -> None:
     else:
         case.enter("AddUserToGroup", account_id, can_write=True, GroupName=POLICY, **user)
         backend(account_id).add_user_to_group(POLICY, person.name)
+    case.enter("GetPolicy", account_id, can_write=True)
 
 
 def _accounts(world: World) -> Iterator[AccountReport]:

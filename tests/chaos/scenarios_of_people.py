@@ -45,6 +45,15 @@ def _policy_changed(change: Callable[[object], None]) -> Arrange:
     return arrange
 
 
+def _policy_rewritten(stage: Stage, rng: Random) -> None:
+    """Have the policy be rewritten while the run attaches it: right before AWS works on one of the first writes."""
+    account_id = stage.world.pick(rng, "plain").account_id
+    change = rng.choice([moto_iam.replace_policy_text, moto_iam.remake_policy])
+    act = people_at_work.change_account(stage.world, account_id, change)
+    moment = people_at_work.Moment(account_id, rng.choice([1, 1, 2]), act, action="AttachUserPolicy")
+    stage.server.happenings.append(moment)
+
+
 def _group_widened(stage: Stage, rng: Random) -> None:
     account_id = stage.world.pick(rng, "crowded").account_id
     act = people_at_work.change_account(stage.world, account_id, moto_iam.widen_group)
@@ -89,6 +98,7 @@ PEOPLE: tuple[Scenario, ...] = (
         name="the group quota fills in mid-run", arrange=lambda stage, rng: _quota_reached(stage, rng, groups=True)
     ),
     Scenario(name="the policy is edited in mid-run", arrange=_policy_changed(moto_iam.replace_policy_text)),
+    Scenario(name="the policy is rewritten between two writes", arrange=_policy_rewritten, share=2),
     Scenario(name="the policy is deleted in mid-run", arrange=_policy_changed(moto_iam.delete_policy)),
     Scenario(name="the group is widened in mid-run", arrange=_group_widened),
     Scenario(name="an account is closed in mid-run", arrange=_account_closed),

@@ -14,8 +14,14 @@ from tests.chaos import troubles
 from tests.chaos.driving import FakeContext, Outcome, Stage, take
 from tests.chaos.evidence import BucketArchive, Evidence
 from tests.chaos.happenings import at_call
+from tests.chaos.invariants import Violation
+from tests.chaos.invariants_of_ends import allowed_ends, check_end, way_of
 from tests.chaos.scenarios import Scenario
+from tests.chaos.wire import Slow
 from tests.onboarding_events import batch, stack_set_event
+
+SLOW = Slow(1.4)
+"""An answer that comes in time for its call; eight of them take longer than a run in which they are made."""
 
 
 def schedule(*, minutes_ago: int = 0) -> dict[str, str]:
@@ -51,6 +57,27 @@ def _deadline_while_writes_wait(stage: Stage, rng: Random) -> list[Evidence]:
     stage.undo.append(lambda: setattr(retries, "MAX_WAIT_SECONDS", before))
     stage.server.troubles.append(troubles.throttled_writes(9))
     return [stage.invoke(schedule(), remaining_seconds=60 + rng.uniform(0.5, 1.5))]
+
+
+def _slow_account(stage: Stage, rng: Random) -> list[Evidence]:
+    """Have one account alone be so slow that its inspection takes longer than the whole function has."""
+    members = [place.id for place in list(stage.world.places.values())[1:] if place.is_entered and place.has_role]
+    slow = rng.choice(members)
+    stage.world.touched_places.add(slow)
+    stage.server.troubles.append(lambda call, _: SLOW if call.account_id == slow and call.service == "iam" else None)
+    return [stage.invoke(schedule(), remaining_seconds=68)]
+
+
+def _run_again_after_all_others_were_enforced(stage: Stage) -> list[Violation]:
+    """Return who was not enforced though another account was slow, and what a run after it violates."""
+    left = [person for person in stage.world.people() if person.account_id not in stage.world.touched_places]
+    found = [
+        Violation(4, f"{person.account_id}/{person.name} waited for an account that was slow")
+        for person in left
+        if way_of(stage.world.user_state(person.account_id, person.name))
+        not in allowed_ends(person, stage.world.user_state(person.account_id, person.name), stage.world)
+    ]
+    return [*found, *check_end(stage.run(), stage.world)]
 
 
 def _same_event(stage: Stage, rng: Random) -> list[Evidence]:
@@ -107,6 +134,13 @@ def _two_at_once(stage: Stage, rng: Random) -> list[Evidence]:
 
 RUNS: tuple[Scenario, ...] = (
     Scenario(name="Lambda, nothing goes wrong", drive=invoke, is_mixable=False),
+    Scenario(
+        name="one account is slower than a Lambda has time",
+        drive=_slow_account,
+        finish=_run_again_after_all_others_were_enforced,
+        is_mixable=False,
+        with_cases=False,
+    ),
     Scenario(name="Lambda deadline", drive=_deadline, is_mixable=False),
     Scenario(name="Lambda deadline while writes are throttled", drive=_deadline_while_writes_wait, is_mixable=False),
     Scenario(name="the same event after its run", drive=_same_event, is_mixable=False),
