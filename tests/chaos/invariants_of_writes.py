@@ -142,11 +142,8 @@ def _untold(
         return "" if reported[1].via == way else f"reported as enforced via {reported[1].via}, written via {way}"
     later = (other for other in book.of_run(evidence.run_id) if other.number >= entry.number)
     if any(_tells(other, entry) for other in later):
-        if (
-            reported is not None
-            and reported[1].outcome is Outcome.FAILED
-            and not _is_vouched_for(entry, book, evidence)
-        ):
+        is_failed = reported is not None and reported[1].outcome is Outcome.FAILED
+        if is_failed and _may_be_another(entry, book, evidence):
             return ""
         outcome = reported[1].outcome.value if reported else "left out"
         return f"AWS told the run that the write stands; the user is {outcome}"
@@ -161,21 +158,22 @@ def _untold(
 
 def _unwatched(entry: Entry, reported: tuple[AccountReport, UserReport] | None, book: Book, evidence: Evidence) -> str:
     """Return why a user must not be called enforced: the policy was not ours at the next look, or there was none."""
-    is_over = reported is not None and reported[0].status is Status.INSPECTED
     if reported is None or reported[1].outcome is not Outcome.ENFORCED:
         return ""
-    looks = _later_looks(entry, book, evidence)
-    if any(look.told for look in looks):
-        return "" if _is_vouched_for(entry, book, evidence) else "reported as enforced, with a policy that is not ours"
+    answered = [look for look in _later_looks(entry, book, evidence) if look.told]
+    if answered:
+        return "" if _saw_ours(answered[0]) else "reported as enforced, with a policy that is not ours"
+    is_over = reported[0].status is Status.INSPECTED
     return "reported as enforced, and nobody looked at the policy after it" if is_over else ""
 
 
-def _is_vouched_for(entry: Entry, book: Book, evidence: Evidence) -> bool:
-    """Return whether the policy was ours at the next look that was answered, and each look was answered."""
-    looks = _later_looks(entry, book, evidence)
-    answered = [look for look in looks if look.told]
-    is_ours = bool(answered) and answered[0].policy is not None and answered[0].policy.policy_is_ours
-    return is_ours and len(answered) == len(looks)
+def _may_be_another(entry: Entry, book: Book, evidence: Evidence) -> bool:
+    """Return whether a look after a write was not answered, or saw a policy that is not ours."""
+    return not all(look.told and _saw_ours(look) for look in _later_looks(entry, book, evidence))
+
+
+def _saw_ours(look: Entry) -> bool:
+    return look.policy is not None and look.policy.policy_is_ours
 
 
 def _later_looks(entry: Entry, book: Book, evidence: Evidence) -> list[Entry]:
