@@ -227,3 +227,10 @@ def test_longest_names_fit_into_the_format() -> None:
     assert len(finding["Title"]) <= 256
     assert len(finding["Description"]) <= 1024
     assert len(finding["Remediation"]["Recommendation"]["Text"]) <= 512
+
+
+def test_user_whose_first_sight_outlasts_the_enrolment_is_archived_once() -> None:
+    sight = FirstSight(id=user_id_of("alice"), name="alice", since=days_ago(9), ended_at=days_ago(1))
+    history = History(sights={ACCOUNT_ID: {user_id_of("alice"): sight}})
+
+    assert states(make_run_report(make_seen_account(make_seen("alice", "none"))), history) == {}

@@ -38,12 +38,12 @@ def actions(stage: Stage, account_id: str = HUGE) -> set[str]:
 
 
 def test_account_over_its_limit_is_held_before_anybody_in_it_is_looked_at_or_simulated(stage: Stage) -> None:
-    stage.aws.add(*map(make_user, NAMES), **PASSED_ON)
+    stage.aws.add(*map(make_user, NAMES), make_user("unread", has_mfa=None), **PASSED_ON)
     stage.aws.add(make_user("small"))
 
     report = stage.play(config=AT_MOST)
 
-    assert outcomes(report) == dict.fromkeys(NAMES, "held") | {"small": "enforced"}
+    assert outcomes(report) == dict.fromkeys(NAMES, "held") | {"unread": "none", "small": "enforced"}
     assert {user.error and user.error.code for user in account_of(report, HUGE).users} == {"over_limit"}
     assert actions(stage) == {"list", "enter", "inspect"}
 
