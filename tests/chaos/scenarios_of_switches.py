@@ -55,13 +55,19 @@ def due(world: World) -> Counter[str]:
     return Counter(person.account_id for place in places for person in place.people if person.kind.wanted)
 
 
+def counted(world: World) -> Counter[str]:
+    """Return how many users count for the limit of an account: those who cannot enrol are told only after it."""
+    people = (person for account_id in due(world) for person in world.places[account_id].people)
+    return Counter(person.account_id for person in people if person.kind.wanted or person.kind.cannot_enrol)
+
+
 def at_the_gate(drive: Drive) -> Drive:
     """Have a run meet limits that its plan just keeps, or just breaks."""
 
     def act(stage: Stage, rng: Random) -> list[Evidence]:
-        wanted = due(stage.world)
-        per_account = rng.choice([max(wanted.values()) - 1, max(wanted.values()), 100])
-        fitting = {account_id: count for account_id, count in wanted.items() if count <= per_account}
+        wanted, planned = due(stage.world), counted(stage.world)
+        per_account = rng.choice([max(planned.values()) - 1, max(planned.values()), 100])
+        fitting = {account_id: count for account_id, count in wanted.items() if planned[account_id] <= per_account}
         per_run = rng.choice([100, max(0, sum(fitting.values()) + rng.choice([-1, 0, 1]))])
         stage.configure(limits={"max_changes_per_account": per_account, "max_changes_per_run": per_run})
         stage.undo.append(stage.configure)
@@ -97,7 +103,8 @@ def _ask_on_demand(stage: Stage, rng: Random) -> list[Evidence]:
     stage.world.most_per_account = stage.world.most_per_run = most
     accounts = [place.id for place in stage.world.places.values() if place.is_entered]
     evidence = stage.invoke({"accounts": accounts, "mode": "apply", "max_changes": most})
-    expected = dict(wanted) if sum(wanted.values()) <= most else {}
+    fitting = {account_id: count for account_id, count in wanted.items() if counted(stage.world)[account_id] <= most}
+    expected = fitting if sum(fitting.values()) <= most else {}
     defect = evidence.defect or _missed(evidence, stage, expected)
     return [replace(evidence, asked=frozenset(accounts), defect=defect)]
 
