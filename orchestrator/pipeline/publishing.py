@@ -3,8 +3,8 @@
 A failure of any becomes one of the errors of the run.
 """
 
-from operator import itemgetter
 from collections.abc import Iterable
+from operator import itemgetter
 
 import structlog
 

@@ -349,7 +349,12 @@ def test_user_is_released_as_the_newest_note_says(lengths: list[float], later: f
 def test_end_of_a_release_is_no_release_since_the_last_run(shelf: Shelf) -> None:
     save(shelf, "run-0", aliases={PAYMENTS: None})
     shelf.archive.note_release("run-1", [ALICE], NOW + timedelta(days=1), now=NOW)
-    shelf.archive.note_release("run-2", [ReleasedUser(account_id=PAYMENTS, user_name="bob", user_id=user_id_of("bob"))], NOW, now=NOW + timedelta(milliseconds=5))
+    shelf.archive.note_release(
+        "run-2",
+        [ReleasedUser(account_id=PAYMENTS, user_name="bob", user_id=user_id_of("bob"))],
+        NOW,
+        now=NOW + timedelta(milliseconds=5),
+    )
     for number in (1, 2):
         shelf.date(f"releases/run-{number}.json", NOW + timedelta(hours=1))
 
@@ -461,7 +466,7 @@ def test_archive_with_nothing_old_is_left_as_it_is(shelf: Shelf) -> None:
 def test_no_record_of_a_release_is_pruned(shelf: Shelf) -> None:
     long_ago = NOW - KEEP - timedelta(days=1)
     shelf.archive.remember_release(make_report(planned={PAYMENTS: ["alice"]}), NOW + timedelta(days=1))
-    shelf.archive.note_release("run-2", [(PAYMENTS, "alice")], long_ago, now=long_ago)
+    shelf.archive.note_release("run-2", [ALICE], long_ago, now=long_ago)
     shelf.put("releases/run-3.json", b"{}")
     for number, age in ((1, 2), (2, 1), (3, 0)):
         shelf.date(f"releases/run-{number}.json", long_ago - timedelta(hours=age))
