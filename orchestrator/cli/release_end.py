@@ -1,15 +1,17 @@
 """`orgmfa release --for 0d`: ends releases before their time. It enters no account: only a note is written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 
 import click
 
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import StartError
-from orchestrator.domain.model import AccountResult, Problem, RunRequest, Stage, Status
+from orchestrator.domain.model import Account, AccountResult, Problem, RunRequest, Stage, Status
+from orchestrator.domain.records import Release
 from orchestrator.output.words import plain, title_and_id
+from orchestrator.pipeline.context import RunContext
 from orchestrator.pipeline.listing import list_accounts
 from orchestrator.reports.archive import ReleasedUser
 from orchestrator.reports.build import build_report, report_account
@@ -28,24 +30,13 @@ def end_releases(hub: Hub, request: RunRequest, *, confirm: Callable[[str], bool
     if not listing.is_complete:
         raise StartError(f"{listing.problems[0].message}. No release was ended.")
     asked = request.user_names or frozenset()
+    in_force = sorted(context.rules.released_until.items(), key=itemgetter(0))
     ended = [
-        ReleasedUser(account_id=account_id, user_name=release.user_name, user_id=release.user_id)
-        for (account_id, _), release in sorted(context.rules.released_until.items(), key=itemgetter(0))
+        (accounts[account_id], release)
+        for (account_id, _), release in in_force
         if account_id in accounts and (release.user_name in asked or not asked)
     ]
-    missing = sorted(asked.difference(user.user_name for user in ended))
-    results = (
-        AccountResult(accounts[one], Status.SKIPPED, problem=_tell([user.user_name for user in users]))
-        for one, users in groupby(ended, key=attrgetter("account_id"))
-    )
-    report = build_report(
-        request,
-        context.organization.id,
-        map(report_account, results),
-        errors=[_not_released(missing)] if missing or not ended else [],
-        is_complete=True,
-        finished_at=hub.now(),
-    )
+    report = _report(ended, context, missing=sorted(asked.difference(release.user_name for _, release in ended)))
     for account in report.accounts:
         click.echo(f"{title_and_id(account)}: {plain(account.error.message if account.error else '')}", err=as_json)
     for error in report.errors:
@@ -53,15 +44,28 @@ def end_releases(hub: Hub, request: RunRequest, *, confirm: Callable[[str], bool
     if ended and not confirm(f"End {len(ended)} releases?"):
         return None
     if ended:
-        context.archive.note_release(request.run_id, ended, report.finished_at, now=report.finished_at)
+        users = (
+            ReleasedUser(account_id=account.id, user_name=release.user_name, user_id=release.user_id)
+            for account, release in ended
+        )
+        context.archive.note_release(request.run_id, users, report.finished_at, now=report.finished_at)
     return report
 
 
-def _tell(names: list[str]) -> Problem:
-    message = f"the release is over: the next run may enforce {', '.join(names)}"
+def _report(ended: Sequence[tuple[Account, Release]], context: RunContext, *, missing: Sequence[str]) -> RunReport:
+    by_account = ((one, [release.user_name for _, release in found]) for one, found in groupby(ended, itemgetter(0)))
+    nobody = f"no release is in force of {', '.join(map(repr, missing)) or 'anybody in these accounts'}"
+    remedy = "orgmfa doctor lists them; upper and lower case count."
+    return build_report(
+        context.request,
+        context.organization.id,
+        (report_account(AccountResult(one, Status.SKIPPED, problem=_tell(names))) for one, names in by_account),
+        errors=[Problem(Stage.SELECT, "no_release", nobody, remedy)] if missing or not ended else [],
+        is_complete=True,
+        finished_at=context.now(),
+    )
+
+
+def _tell(names: Sequence[str]) -> Problem:
+    message = f"released no longer: the next run may enforce {', '.join(names)}"
     return Problem(Stage.SELECT, "release_ended", message, "")
-
-
-def _not_released(names: list[str]) -> Problem:
-    message = f"no release is in force of {', '.join(map(repr, names)) or 'anybody in these accounts'}"
-    return Problem(Stage.SELECT, "no_release", message, "orgmfa doctor lists them; upper and lower case count.")

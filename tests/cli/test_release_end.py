@@ -5,6 +5,10 @@ from datetime import timedelta
 
 import pytest
 
+from orchestrator.cli.release_end import end_releases
+from orchestrator.domain.config_file import load_config
+from orchestrator.domain.model import Mode, RunRequest, Trigger
+from orchestrator.wiring import make_hub
 from tests.aws_server import AwsServer
 from tests.cli.calling import Cli, Sample, assert_refused, outcomes
 from tests.fake_slack import FakeSlack
@@ -44,7 +48,7 @@ def test_end_of_a_release_enters_no_account_and_the_next_run_enforces(
 
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines() == [
-        f"payments ({released.payments}): the release is over: the next run may enforce alice"
+        f"payments ({released.payments}): released no longer: the next run may enforce alice"
     ]
     assert calls == []
     assert outcomes(after) == {"alice": "enforced", "bob": "none", "carol": "in_grace"}
@@ -57,8 +61,8 @@ def test_end_of_a_release_as_json_is_one_report(cli: Cli, released: Sample) -> N
     assert (report.mode, report.totals.skipped, report.totals.accounts) == ("release", 2, 2)
     told = {account.name: account.error and (account.error.code, account.error.message) for account in report.accounts}
     assert told == {
-        "payments": ("release_ended", "the release is over: the next run may enforce alice"),
-        "search": ("release_ended", "the release is over: the next run may enforce carol"),
+        "payments": ("release_ended", "released no longer: the next run may enforce alice"),
+        "search": ("release_ended", "released no longer: the next run may enforce carol"),
     }
 
 
@@ -121,3 +125,26 @@ def test_doctor_says_that_nobody_is_released(cli: Cli, sample: Sample) -> None:
 
     (check,) = [check for check in doctor["checks"] if check["name"] == "releases"]
     assert (check["status"], check["message"]) == ("ok", "no release is in force")
+
+
+def test_end_that_a_person_declines_ends_nothing(cli: Cli, released: Sample) -> None:
+    asked: list[str] = []
+    config = load_config(None, {"ORGMFA_ARCHIVE_LOCATION": str(cli.folder / "orgmfa-runs")})
+    hub = make_hub(config, {})
+    request = RunRequest(
+        run_id="run-1",
+        mode=Mode.RELEASE,
+        trigger=Trigger.CLI,
+        started_at=hub.now(),
+        user_names=frozenset({"alice"}),
+        release_for=timedelta(),
+    )
+
+    def decline(question: str) -> bool:
+        asked.append(question)
+        return False
+
+    declined = end_releases(hub, request, confirm=decline, as_json=True)
+
+    assert (declined, asked) == (None, ["End 1 releases?"])
+    assert outcomes(cli.report("plan")[1])["alice"] == "in_grace"
