@@ -125,7 +125,7 @@ def right_settings(draw: st.DrawFn) -> dict[str, Any]:
         "organization.exclude_accounts": st.lists(st.from_regex(r"[0-9]{12}", fullmatch=True), max_size=3),
         "enforcement.mode": st.sampled_from(["plan", "apply"]),
         "enforcement.grace_period": st.from_regex(r"[0-9]{1,5}[dhm]", fullmatch=True),
-        "enforcement.notice": st.from_regex(r"[0-9]{1,5}[hm]|[0-3]?[0-9]{1,2}d", fullmatch=True),
+        "enforcement.notice": st.from_regex(r"[0-9]{1,3}[hm]|[0-9]{1,2}d", fullmatch=True),
         "limits.max_changes_per_account": count,
         "limits.max_changes_per_run": count,
         "limits.max_share_per_account": st.floats(0, 1),

@@ -156,6 +156,7 @@ def test_releases_since_the_base_are_recalled_even_when_they_are_over(
     save(shelf, "base", 3)
     freed = make_run_report(make_seen_account(make_seen()), run_id="release", mode=Mode.RELEASE)
     assert freed.accounts[0].users[0].outcome is Outcome.PLANNED
+    freed = freed.model_copy(update={"finished_at": days_ago(days)})
     shelf.archive.remember_release(freed, days_ago(1.5))
     shelf.date("releases/release.json", days_ago(days))
 
