@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -115,10 +115,14 @@ class FolderStore(_Store):
                 self.write(name, content)
                 return True
 
-    def age(self, name: str) -> timedelta:
-        """Return how long ago a file was written, by the clock of the file system."""
-        with self._explained("read", name), self._finished(name, b"") as (new, path):
-            return timedelta(seconds=new.stat().st_mtime - path.stat().st_mtime)
+    def read_aged(self, name: str) -> tuple[bytes, float]:
+        """Return content and age in seconds: the time of writing is compared with that of a file written right now.
+
+        One that is dated ahead, as anybody can date a file in a folder, is as old as it is ahead.
+        """
+        with self._explained("read", name), self._finished(name, b"") as (now, path), path.open("rb") as file:
+            age = now.stat().st_mtime - os.fstat(file.fileno()).st_mtime
+            return file.read(MAX_FILE_BYTES), abs(age)
 
     def list_files(self, prefix: str) -> Iterator[StoredFile]:
         """Yield the files under a prefix, a name that ends in `/`, without temporary ones."""
@@ -228,12 +232,13 @@ class BucketStore(_Store):
                 return self.read(name) == content
             return True
 
-    def age(self, name: str) -> timedelta:
-        """Return how long ago a file was written, by the clock of S3: the date of the answer is the present moment."""
+    def read_aged(self, name: str) -> tuple[bytes, float]:
+        """Return content and age in seconds: `Date` less `Last-Modified` of one answer of S3, both in whole seconds."""
         with self._explained("read", name), translated():
-            found = self._client.head_object(Bucket=self._bucket, Key=self._key(name))
-            headers = found["ResponseMetadata"]["HTTPHeaders"]
-            return parsedate_to_datetime(headers.get("date", "")) - found["LastModified"]
+            found = self._client.get_object(Bucket=self._bucket, Key=self._key(name))
+            content = found["Body"].read(MAX_FILE_BYTES)
+            now = parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
+            return content, abs((now - found["LastModified"]).total_seconds())
 
     def list_files(self, prefix: str) -> Iterator[StoredFile]:
         """Yield the files under a prefix, a name that ends in `/`."""

@@ -15,7 +15,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_e
 
 from orchestrator.aws.errors import translated
 from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
-from orchestrator.concurrency.cancellation import Cancellation
+from orchestrator.concurrency.cancellation import Cancellation, may_repeat
 from orchestrator.domain.errors import AwsError, NoCredentials, Throttled, Unavailable, Unreachable
 
 P = ParamSpec("P")
@@ -100,6 +100,8 @@ class Retrier:
                 if attempt.retry_state.attempt_number == 1:  # made above: most calls need only that one
                     attempt.retry_state.start_time = began_at
                     raise first
+                if not may_repeat():  # the wait was long
+                    raise first
                 return self._try(retries, partial(method, *args, **kwargs))
         raise AssertionError  # not reached: tenacity raises the last error
 
@@ -137,7 +139,9 @@ class Retrier:
             is_second = state.attempt_number > 1
             silent = isinstance(error, Unreachable) and (state.seconds_since_start or 0.0) > UNREACHABLE_SECONDS
             hopeless = is_second and (silent or isinstance(error, NoCredentials))
-            enough = state.attempt_number >= MAX_ATTEMPTS or hopeless or self.cancellation.event.is_set()
+            enough = (
+                state.attempt_number >= MAX_ATTEMPTS or hopeless or self.cancellation.event.is_set() or not may_repeat()
+            )
             return enough or not retries.take()
 
         def renew(state: RetryCallState) -> None:

@@ -1,10 +1,19 @@
-"""Cancellation of a run, because it was interrupted or its deadline is near."""
+"""Cancellation of a run: it was interrupted, its deadline is near, or it may no longer write.
 
+Of a single call: what must not be repeated once a condition no longer holds, such as a write that AWS throttles.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from math import inf
 from threading import Event, Lock
 from time import monotonic
 from typing import Literal, Self
 
-CancelReason = Literal["interrupted", "deadline"]
+CancelReason = Literal["interrupted", "deadline", "lease_lost"]
+
+_may_repeat: ContextVar[Callable[[], bool]] = ContextVar("may_repeat", default=lambda: True)
 
 
 class OutOfTime(Exception):
@@ -18,7 +27,7 @@ class Cancellation:
         """Take the deadline, in seconds of the monotonic clock, after which no work may start."""
         self.event = Event()
         self._deadline = deadline
-        self._is_late = False
+        self._reason: CancelReason = "interrupted"
         self._lock = Lock()
 
     @classmethod
@@ -38,9 +47,36 @@ class Cancellation:
         """
         with self._lock:
             if self.event.is_set():
-                return "deadline" if self._is_late else "interrupted"
+                return self._reason
             if self._deadline is None or monotonic() < self._deadline:
                 return None
-            self._is_late = True
+            self._reason = "deadline"
             self.event.set()
-            return "deadline"
+            return self._reason
+
+    @property
+    def seconds_left(self) -> float:
+        """How long until the deadline; without one, for ever."""
+        return inf if self._deadline is None else self._deadline - monotonic()
+
+    def end(self, reason: CancelReason) -> None:
+        """Cancel the run for this reason, unless it is cancelled already."""
+        with self._lock:
+            if not self.event.is_set():
+                self._reason = reason
+                self.event.set()
+
+
+@contextmanager
+def repeated_while(holds: Callable[[], bool]) -> Iterator[None]:
+    """Context manager: calls to AWS made inside are tried again only while the condition holds."""
+    token = _may_repeat.set(holds)
+    try:
+        yield
+    finally:
+        _may_repeat.reset(token)
+
+
+def may_repeat() -> bool:
+    """Return whether a call may be tried again here."""
+    return _may_repeat.get()()

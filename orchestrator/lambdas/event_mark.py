@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event, Thread
-from typing import Protocol
 
 import structlog
 
@@ -32,19 +31,11 @@ _RUN_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 log = structlog.get_logger(__name__)
 
 
-class MarkStore(LeaseStore, Protocol):
-    """The files of the archive, and their age; all raise ArchiveError where they fail."""
-
-    def age(self, name: str) -> timedelta:
-        """Return how long ago a file was written, by the store's clock."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventMark:
     """The mark of one event for one run; the run of an execution has the same ID in each try."""
 
-    store: MarkStore
+    store: LeaseStore
     archive: RunArchive
     event: ScheduledEvent
     run_id: str
@@ -61,8 +52,8 @@ class EventMark:
         Raises StartError where that takes longer than this run has time, ArchiveError where the archive fails.
         """
         while not self.store.create(self.name, self.run_id.encode()):
-            found = self.store.read_start(self.name, 65)  # one byte more than the longest ID
-            age = abs(self.store.age(self.name))  # in a folder anybody can date a file ahead
+            found, seconds = self.store.read_aged(self.name)
+            age = timedelta(seconds=seconds)
             if found == self.run_id.encode():
                 return True
             if _RUN_ID.fullmatch(found) and self._counts(found.decode(), age):

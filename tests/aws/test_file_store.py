@@ -12,12 +12,12 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config as ClientConfig
-from botocore.stub import Stubber
+from moto.backends import get_backend
 
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.file_store import BucketStore, FolderStore, Store, make_store
 from orchestrator.domain.errors import ArchiveError, FileTooLarge
-from tests.aws_server import Answer, AwsServer, Call
+from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call
 
 KINDS = ["folder", "s3"]
 CALLERS = 16
@@ -129,35 +129,6 @@ def test_files_are_listed_under_their_prefix_with_the_time_they_were_written(pla
     assert [file.name for file in found] == ["runs/2026/a", "runs/2026/b"]
     assert all(before <= file.written_at <= datetime.now(UTC) + timedelta(seconds=2) for file in found)
     assert all(file.written_at.tzinfo for file in found)
-
-
-def test_file_is_as_old_as_the_clock_of_its_store_says(place: Place) -> None:
-    place.store.write("marks/a", b"x")
-
-    assert timedelta(seconds=-1) <= place.store.age("marks/a") < timedelta(minutes=1)
-    assert place.files() == ["marks/a"]
-
-
-def test_age_in_a_bucket_lies_between_the_last_write_and_the_date_of_the_answer() -> None:
-    client = boto3.client("s3", region_name="eu-central-1")
-    metadata = {"HTTPStatusCode": 200, "HTTPHeaders": {"date": "Mon, 02 Mar 2026 12:02:05 GMT"}}
-    answer = {"LastModified": datetime(2026, 3, 2, 12, tzinfo=UTC), "ResponseMetadata": metadata}
-    with Stubber(client) as stubber:
-        stubber.add_response("head_object", answer, {"Bucket": "reports", "Key": "orgmfa/marks/a"})
-
-        assert make_store("s3://reports/orgmfa", lambda: client).age("marks/a") == timedelta(minutes=2, seconds=5)
-
-
-def test_answer_without_a_date_is_an_error() -> None:
-    client = boto3.client("s3", region_name="eu-central-1")
-    metadata = {"HTTPStatusCode": 200, "HTTPHeaders": {}}
-    answer = {"LastModified": datetime(2026, 3, 2, 12, tzinfo=UTC), "ResponseMetadata": metadata}
-    store = make_store("s3://reports/orgmfa", lambda: client)
-    with Stubber(client) as stubber:
-        stubber.add_response("head_object", answer)
-
-        with pytest.raises(ArchiveError, match="cannot read s3://reports/orgmfa/marks/a"):
-            store.age("marks/a")
 
 
 def test_place_where_nothing_is_yet_lists_nothing(place: Place) -> None:
@@ -287,7 +258,7 @@ OPERATIONS: dict[str, Callable[[Store], object]] = {
     "write": lambda store: store.write("runs/a", b"new"),
     "create": lambda store: store.create("runs/a/b", b"new"),
     "replace": lambda store: store.replace("runs/a", b"old", b"new"),
-    "age": lambda store: store.age("runs/a/b"),
+    "read aged": lambda store: store.read_aged("runs/a/b"),
     "list": lambda store: list(store.list_files("runs/")),
     "delete": lambda store: store.delete("runs/a"),
 }
@@ -480,3 +451,57 @@ def test_folder_that_was_there_is_left_as_it_is_and_an_open_file_is_closed(tmp_p
     store.write("runs/a.json", b"a")
 
     assert modes_under(tmp_path) == {"runs": 0o755, "runs/a.json": 0o600}
+
+
+# -- the age of a file
+
+
+def test_age_of_a_file_is_told_by_the_clock_of_the_store(
+    place: Place,
+) -> None:
+    place.store.write("locks/run", b"lease")
+    content, fresh = place.store.read_aged("locks/run")
+    if isinstance(place.store, BucketStore):
+        keys: Any = get_backend("s3")[MANAGEMENT]["aws"].buckets["reports"].keys
+        keys["orgmfa/locks/run"].last_modified -= timedelta(hours=1)
+    else:
+        path = Path(place.location, "locks/run")
+        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 3600))
+
+    _, old = place.store.read_aged("locks/run")
+
+    assert content == b"lease"
+    assert 0 <= fresh < 60
+    assert 3600 <= old < 3660
+    assert place.files() == ["locks/run"]
+
+
+def test_file_that_is_dated_ahead_is_not_fresh(tmp_path: Path) -> None:
+    store = FolderStore(str(tmp_path))
+    store.write("locks/run", b"lease")
+    os.utime(tmp_path / "locks/run", (4e9, 4e9))
+
+    assert store.read_aged("locks/run")[1] > 3600
+
+
+def test_age_of_a_file_that_is_missing_is_an_error(place: Place) -> None:
+    with pytest.raises(ArchiveError):
+        place.store.read_aged("locks/run")
+
+
+@pytest.mark.parametrize("date", [None, "yesterday"])
+def test_answer_of_s3_without_a_date_is_an_error(aws: AwsServer, date: str | None) -> None:
+    aws.client("s3").create_bucket(Bucket="reports")
+    client = make_clients(connections=1).s3
+    store = BucketStore("s3://reports/orgmfa", client)
+    store.write("locks/run", b"lease")
+
+    def without_date(parsed: dict[str, Any], **_: object) -> None:
+        headers = parsed["ResponseMetadata"]["HTTPHeaders"]
+        headers.pop("date")
+        headers.update({"date": date} if date else {})
+
+    client.meta.events.register("after-call.s3.GetObject", without_date)
+
+    with pytest.raises(ArchiveError, match="cannot read"):
+        store.read_aged("locks/run")

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.retries import MAX_ATTEMPTS, QUOTA, Retrier, retry_budget
 from orchestrator.aws.sessions import MemberSessions, RoleNames
-from orchestrator.concurrency.cancellation import Cancellation
+from orchestrator.concurrency.cancellation import Cancellation, repeated_while
 from orchestrator.domain.errors import AccessDenied, AwsError, Garbled, Throttled, Unavailable, Unreachable
 from orchestrator.domain.model import Access
 from tests.aws_server import Answer, AwsServer, Call, xml_error
@@ -214,3 +214,23 @@ def test_botocore_itself_retries_nothing(aws: AwsServer) -> None:
         make_clients(connections=1).sts.get_caller_identity()
 
     assert len(aws.calls) == 1
+
+
+@pytest.mark.parametrize("ends_in", ["the call", "the wait"])
+def test_call_that_may_not_be_repeated_any_more_is_not(ends_in: str) -> None:
+    may: list[bool] = [True]
+    method = Flaky(None, client_error("Throttling"))
+
+    def end(_: float) -> None:
+        if method.calls == 3:
+            may.clear()
+
+    def call() -> str:
+        if ends_in == "the call" and method.calls == 2:
+            may.clear()
+        return method()
+
+    with repeated_while(lambda: bool(may)), pytest.raises(Throttled):
+        Retrier(Cancellation(), sleep=end).call(call)
+
+    assert method.calls == 3

@@ -1,0 +1,48 @@
+"""Cancellation: its reason is the first one, and what may be repeated is asked for where it is asked."""
+
+from math import inf
+
+import pytest
+
+from orchestrator.concurrency.cancellation import Cancellation, CancelReason, may_repeat, repeated_while
+
+
+def test_first_reason_counts() -> None:
+    cancellation = Cancellation()
+
+    cancellation.end("lease_lost")
+    cancellation.end("deadline")
+
+    assert cancellation.reason == "lease_lost"
+    assert cancellation.event.is_set()
+
+
+@pytest.mark.parametrize(("seconds", "reason"), [(-1, "deadline"), (3600, None)])
+def test_deadline_cancels_when_it_has_passed(seconds: float, reason: CancelReason | None) -> None:
+    cancellation = Cancellation.after(seconds)
+
+    assert cancellation.reason == reason
+    assert cancellation.seconds_left <= seconds
+    assert cancellation.event.is_set() is (reason is not None)
+
+
+def test_interruption_after_which_a_deadline_passes_stays_one() -> None:
+    cancellation = Cancellation.after(-1)
+    cancellation.event.set()
+
+    cancellation.end("lease_lost")
+
+    assert cancellation.reason == "interrupted"
+
+
+def test_run_without_a_deadline_has_all_the_time() -> None:
+    assert Cancellation().seconds_left == inf
+
+
+def test_condition_of_a_repetition_holds_inside_alone() -> None:
+    with repeated_while(lambda: False):
+        assert not may_repeat()
+        with repeated_while(lambda: True):
+            assert may_repeat()
+        assert not may_repeat()
+    assert may_repeat()
