@@ -5,7 +5,7 @@
     events/<key>                       the run that was started for an event (`lambdas.event_mark`)
     events/onboarding/<run id>.txt     the IDs of the events that an onboarding run has handled
     work/<run id>/                     files that the steps of a run exchange (`pipeline.distributed.state`)
-    locks/run                          the lease on writing (`pipeline.lease`)
+    locks/                             the lease on writing (`pipeline.lease`)
     locks/probe-<run id>               written and deleted before a run, to see that the archive can be written
 
 `aws.file_store` reads and writes the files on disk or in S3.
@@ -99,6 +99,7 @@ class RunArchive:
         self._store = store
         self._keep = keep
         self._runs = Runs(store)
+        self._read: dict[tuple[str, datetime], _Releases] = {}
 
     def probe(self, run_id: str) -> None:
         """Write a file and delete it again. Raises ArchiveError where the report of a run could not be kept."""
@@ -188,9 +189,12 @@ class RunArchive:
     def released_until(self, now: datetime) -> dict[tuple[str, str], Release]:
         """Return the releases still in force, by account ID and key of the record: the newest note of a user counts.
 
-        Raises ArchiveError where one cannot be read: a run that did not know of a release would undo it.
+        A record is read once: a run asks every few seconds. Raises ArchiveError where one cannot be read: a run that
+        did not know of a release would undo it.
         """
-        notes = [(file.written_at, self._releases(file.name)) for file in self._store.list_files(RELEASES)]
+        found = {(file.name, file.written_at): file.name for file in self._store.list_files(RELEASES)}
+        self._read = {key: self._read.get(key) or self._releases(name) for key, name in found.items()}
+        notes = [(written_at, note) for (_, written_at), note in self._read.items()]
         notes.sort(key=lambda dated: (dated[0], dated[1].noted_at or dated[0], dated[1].run_id))
         newest: dict[tuple[str, str], Release] = {}
         for written_at, note in notes:

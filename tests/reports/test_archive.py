@@ -287,6 +287,21 @@ def test_only_users_about_to_be_released_are_remembered(shelf: Shelf) -> None:
     assert set(shelf.archive.released_until(NOW)) == {(PAYMENTS, user_id_of("alice"))}
 
 
+def test_record_of_a_release_is_read_once_and_again_when_it_was_rewritten(shelf: Shelf) -> None:
+    until = NOW + timedelta(days=1)
+    shelf.archive.remember_release(make_report("run-0", planned={PAYMENTS: ["alice"]}), until)
+    (name,) = shelf.files()
+    shelf.date(name, days_ago(1))
+    before = shelf.archive.released_until(NOW)
+    shelf.put(name, b"broken")
+    shelf.date(name, days_ago(1))
+
+    assert shelf.archive.released_until(NOW) == before == {(PAYMENTS, "alice"): until}
+    shelf.date(name, NOW)
+    with pytest.raises(ArchiveError):
+        shelf.archive.released_until(NOW)
+
+
 @pytest.mark.parametrize("order", [("short", "long"), ("long", "short")])
 def test_newest_of_several_releases_counts(shelf: Shelf, order: tuple[str, str]) -> None:
     ends = {"short": NOW + timedelta(days=1), "long": NOW + timedelta(days=9)}
