@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -24,7 +24,7 @@ from orchestrator.domain.assessment import Rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.environment import SlackCredentials, parse_slack_secret, slack_credentials
 from orchestrator.domain.errors import ArchiveError, AwsError, ConfigError, StartError
-from orchestrator.domain.model import Caller, Mode, Organization, Product, RunRequest, Trigger
+from orchestrator.domain.model import Caller, Organization, Product, RunRequest, Trigger
 from orchestrator.domain.records import Release
 from orchestrator.domain.remedies import select_remedy
 from orchestrator.output.slack.channel import SlackChannel
@@ -120,8 +120,7 @@ def run_once(
         hub.archive.probe(request.run_id)
     except ArchiveError as error:
         raise StartError(f"{error}. The report of the run would be lost, so it does not start.") from error
-    with make_lease(hub, request, cancellation):
-        return run(context)
+    return run(context)
 
 
 def build_context(
@@ -134,7 +133,7 @@ def build_context(
     confirm: Callable[[RunReport], bool] | None = None,
 ) -> RunContext:
     """Return the context of a run, or of one step of it. Raises StartError or ConfigError where it could not start."""
-    config, clients, retrier = hub.config, hub.clients, Retrier(cancellation)
+    config, clients, archive, retrier = hub.config, hub.clients, hub.archive, Retrier(cancellation)
     notifiers = _notifiers(hub, retrier) if send_digest else ()
     caller, organization = _start(hub, retrier)
     settings = PolicySettings.from_config(config.policy, caller.partition)
@@ -148,6 +147,7 @@ def build_context(
         cancellation=cancellation,
         stop_reason=StopSwitch(config.enforcement.stop, lambda: clients.ssm, retrier).stop_reason,
         confirm=confirm,
+        permit=Lease(hub.store, request, cancellation, read_releases=lambda: archive.released_until(hub.now())),
         directory=Directory(clients.organizations, retrier),
         sessions=make_sessions(
             hub,
@@ -159,21 +159,12 @@ def build_context(
         iam=MemberIam(clients.iam, retrier, policies),
         policies=policies,
         simulator=EnrolmentSimulator(clients.iam, retrier, settings.document),
-        archive=hub.archive,
+        archive=archive,
         securityhub=_securityhub(hub, retrier, caller),
         notifiers=notifiers,
         observer=observer or Unobserved(),
         counter=retrier,
     )
-
-
-def make_lease(
-    hub: Hub, request: RunRequest, cancellation: Cancellation, *, join: bool = False, keep: bool = False
-) -> AbstractContextManager[object]:
-    """Return the lease that a run which writes must hold, for all of it or for one of its steps; a plan holds none."""
-    if request.mode is Mode.PLAN:
-        return nullcontext()
-    return Lease(hub.store, request.run_id, now=hub.now, on_loss=cancellation.event.set, join=join, keep=keep)
 
 
 def describe_organization(hub: Hub) -> Organization:

@@ -35,6 +35,7 @@ from orchestrator.domain.model import (
     UserChange,
 )
 from orchestrator.pipeline.context import RunContext
+from orchestrator.pipeline.ports import Releases
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport
 from tests.builders import NOW, ORGANIZATION, make_account, make_request
@@ -354,6 +355,7 @@ def make_context(aws: FakeAws, **changes: Any) -> RunContext:
         "cancellation": Cancellation(),
         "stop_reason": lambda: None,
         "confirm": None,
+        "permit": FakePermit(),
         "directory": aws,
         "sessions": aws,
         "iam": aws,
@@ -364,7 +366,34 @@ def make_context(aws: FakeAws, **changes: Any) -> RunContext:
         "observer": FakeObserver(),
         "counter": Retrier(Cancellation()),
     }
-    return RunContext(**(values | changes))
+    context = RunContext(**(values | changes))
+    if isinstance(context.permit, FakePermit):
+        context.permit.cancellation = context.cancellation
+    return context
+
+
+@dataclass
+class FakePermit:
+    """Gives the permission to write, or says why not; `released` are the releases in force at each write."""
+
+    refusal: str | None = None
+    released: Releases = field(default_factory=dict)
+    may_write: bool = True
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    asked: list[float] = field(default_factory=list)
+    closed: list[bool] = field(default_factory=list)
+    """Whether each was kept for a later step."""
+
+    def acquire(self, seconds: float) -> str | None:
+        self.asked.append(seconds)
+        return self.refusal
+
+    @contextmanager
+    def hold(self) -> Iterator[Releases | None]:
+        yield self.released if self.may_write and not self.cancellation.reason else None
+
+    def close(self, *, keep: bool = False) -> None:
+        self.closed.append(keep)
 
 
 class CancelledWhen(Cancellation):

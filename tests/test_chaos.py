@@ -16,7 +16,7 @@ from tests.chaos.__main__ import repeat_command
 from tests.chaos.book import Fate, Session
 from tests.chaos.doctored import DOCTORED, Doctored
 from tests.chaos.invariants_of_ends import check_end
-from tests.chaos.invariants_of_releases import check_released, check_releases
+from tests.chaos.invariants_of_releases import check_freed, check_released, check_releases
 from tests.chaos.invariants_of_switches import check_lease
 from tests.chaos.moto_iam import delete_group, replace_policy_text, widen_group
 from tests.chaos.mutants import MUTATIONS
@@ -80,12 +80,44 @@ def test_run_after_the_fault_must_start_and_end_well(case: Case, changes: dict[s
 
 
 def test_two_runs_that_write_at_once_violate_the_second(case: Case) -> None:
-    middle = len(case.book.entries) - 3
+    middle = max(entry.number for entry in case.book.entries if entry.changes_iam)
     other = replace(case.book.entries[middle], session=Session("run-2", "1", can_write=True))
     case.book.entries.insert(middle, other)
     case.number()
 
     assert [found.invariant for found in check_lease(case.book)] == [2]
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_run_that_writes_while_a_release_does_violates_the_second(case: Case, last: bool) -> None:
+    """A release that comes between two writes of a run does not."""
+    run = [entry.number for entry in case.book.entries if entry.changes_iam]
+    session = Session("run-2", "1", can_write=True, role="orgmfa-release")
+    writes = [replace(case.book.entries[run[0]], session=session)] * 2
+    case.book.entries.insert(run[-1], writes[0])
+    case.book.entries.insert(run[-1] + (2 if last else 1), writes[1])
+    case.number()
+
+    assert [found.invariant for found in check_lease(case.book)] == ([2] if last else [])
+
+
+@pytest.mark.parametrize(("is_late", "invariants"), [(True, [2]), (False, [])])
+def test_user_who_is_enforced_after_a_release_violates_the_second(
+    case: Case, is_late: bool, invariants: list[int]
+) -> None:
+    (attach,) = [
+        entry
+        for entry in case.book.entries
+        if (entry.call.account_id, entry.user_name) == (case.target.account_id, case.target.name) and entry.changes_iam
+    ]
+    call = replace(attach.call, action="DetachUserPolicy")
+    release = replace(attach, call=call, session=Session("run-2", "1", can_write=True, role="orgmfa-release"))
+    case.book.entries.insert(attach.number + (0 if is_late else 1), release)
+    case.number()
+    case.change_user(case.target, outcome=Outcome.RELEASED)
+    evidence = replace(case.evidence, mode=Mode.RELEASE, run_id="run-2")
+
+    assert [found.invariant for found in check_freed(evidence, case.book)] == invariants
 
 
 @pytest.mark.parametrize(

@@ -50,12 +50,14 @@ READ_ACTIONS = (
     "iam:ListAccessKeys",
     "iam:ListAccountAliases",
     "iam:ListAttachedGroupPolicies",
+    "iam:ListAttachedUserPolicies",
     "iam:ListGroupPolicies",
+    "iam:ListGroupsForUser",
     "iam:ListMFADevices",
     "iam:ListVirtualMFADevices",
     "iam:SimulatePrincipalPolicy",
 )
-"""The IAM actions that inspecting an account calls."""
+"""The IAM actions of inspecting an account, and of the second look at whom a release freed."""
 
 READ_ONLY_SESSION_POLICY = json.dumps(
     {

@@ -28,7 +28,7 @@ class NothingToDo(StartError):
 
 
 class RunUnderWay(StartError):
-    """Another run holds the lease on writing."""
+    """Another run holds the lease on writing, and the events of this one come again."""
 
 
 class DigestError(OrgmfaError):

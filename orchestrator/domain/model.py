@@ -190,6 +190,17 @@ class Reason:
     until: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Why the run as a whole wrote nothing: users stay `planned`. `limit` is null where none was exceeded."""
+
+    code: Literal["over_limit", "stopped", "declined", "under_way"]
+    planned: int
+    limit: int | None
+    message: str
+    remedy: str
+
+
 @dataclass(frozen=True, slots=True)
 class RootUser:
     """The root user of an account: whether it can sign in at all, and whether it has MFA."""

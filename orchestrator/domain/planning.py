@@ -1,4 +1,4 @@
-"""Plans the changes of an account before anything is written, and holds them where limits or the stop switch say so.
+"""Plans the changes of an account before anything is written, and holds them where limits say so.
 
 A plan is data: `plan` prints it, `apply` executes the same object, the gate counts it. Pure; nothing here calls AWS.
 """
@@ -19,6 +19,7 @@ from orchestrator.domain.model import (
     Decision,
     DetachPolicy,
     Enforcement,
+    Gate,
     IamUser,
     LiveUser,
     Outcome,
@@ -142,21 +143,23 @@ def count_planned(result: AccountResult) -> int:
     return sum(decision.outcome is Outcome.PLANNED for decision in result.decisions)
 
 
-def hold_at_gate(
+def close_gate(
     planned: int, limits: LimitsConfig, *, stop_reason: str | None, trigger: Trigger = Trigger.CLI
-) -> Reason | None:
+) -> Gate | None:
     """Return why a run with this number of planned changes must write nothing, or None where it may write."""
+    most = limits.max_changes_per_run
     if stop_reason is not None:
-        return Reason("stopped", f"enforcement.stop: {stop_reason}")
-    if limits.max_changes_per_run is not None and planned > limits.max_changes_per_run:
-        how = f"allow this run with --max-changes {planned}"
+        message, remedy = f"enforcement.stop: {stop_reason}", "Clear the switch when writing may go on, then run again."
+        return Gate(code="stopped", planned=planned, limit=None, message=message, remedy=remedy)
+    if most is not None and planned > most:
+        message = f"{planned} changes planned, limits.max_changes_per_run is {most}"
+        remedy = f"Read the plan, then allow this run with --max-changes {planned}, or apply OU by OU."
         if trigger is not Trigger.CLI:
-            how = f"have an operator run `orgmfa apply --max-changes {planned}`, or deploy with MaxChanges={planned}"
-        return Reason(
-            OVER_LIMIT,
-            f"{planned} changes planned, limits.max_changes_per_run is {limits.max_changes_per_run}: nothing is "
-            f"written anywhere; read the plan, then {how}",
-        )
+            remedy = (
+                f"Read the plan, then have an operator run `orgmfa apply --max-changes {planned}`, or deploy with "
+                f"MaxChanges={planned}."
+            )
+        return Gate(code="over_limit", planned=planned, limit=most, message=message, remedy=remedy)
     return None
 
 

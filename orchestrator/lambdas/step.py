@@ -3,7 +3,6 @@
 The state machine passes on what a step returns: names of files and flags. What is large is in the archive.
 """
 
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -11,7 +10,7 @@ import structlog
 from pydantic import AwareDatetime, Field, StrictInt, TypeAdapter, ValidationError
 
 from orchestrator.domain.environment import batch_size
-from orchestrator.domain.errors import ArchiveError, ConfigError, RunUnderWay, StartError
+from orchestrator.domain.errors import ConfigError, StartError
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.lambdas.events import (
     EventBridgeSchedule,
@@ -22,13 +21,10 @@ from orchestrator.lambdas.events import (
     list_problems,
 )
 from orchestrator.lambdas.runtime import Invocation, LambdaContext, finish_invocation, handle_once, start_invocation
-from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.distributed.merge import merge
 from orchestrator.pipeline.distributed.state import APPLY_ITEMS, MANIFEST, PLAN_ITEMS, RunManifest, RunState
 from orchestrator.pipeline.distributed.steps import apply_batch, gate_plans, list_batches, plan_batch
-from orchestrator.wiring import Hub, build_context, make_lease, make_run_id
-
-log = structlog.get_logger(__name__)
+from orchestrator.wiring import Hub, build_context, make_run_id
 
 
 class _OfExecution(StrictEvent):
@@ -95,7 +91,7 @@ def _start_run(asked: FirstStep, invocation: Invocation) -> dict[str, Any]:
 
 
 def _list_batches(asked: FirstStep, run_id: str, invocation: Invocation) -> dict[str, Any]:
-    """List the accounts of a run into batches, and keep its lease for the steps that follow."""
+    """List the accounts of a run into batches."""
     hub = invocation.hub.narrowed(asked.options.mode, asked.options.max_changes)
     mode = hub.config.enforcement.mode
     request = RunRequest(run_id=run_id, mode=mode, trigger=Trigger.MAP, started_at=asked.started)
@@ -104,8 +100,7 @@ def _list_batches(asked: FirstStep, run_id: str, invocation: Invocation) -> dict
     structlog.contextvars.bind_contextvars(run_id=request.run_id)
     context = build_context(hub, request, cancellation=invocation.cancellation, send_digest=True)
     state = RunState(hub.store, request.run_id)
-    with make_lease(hub, request, invocation.cancellation, keep=True):
-        list_batches(context, state, batch_size=batch_size(hub.environment), max_changes=asked.options.max_changes)
+    list_batches(context, state, batch_size=batch_size(hub.environment), max_changes=asked.options.max_changes)
     return {"repeated": False, "run_id": request.run_id} | state.locate_items(PLAN_ITEMS)
 
 
@@ -120,16 +115,14 @@ def _go_on(asked: BatchStep | RunStep, invocation: Invocation) -> dict[str, Any]
     if manifest.request.mode is Mode.APPLY and hub.config.enforcement.mode is not Mode.APPLY:
         context = replace(context, stop_reason=lambda: "the functions have been set to enforcement.mode plan meanwhile")
     if isinstance(asked, RunStep) and asked.step == "merge":
-        lease = make_lease(hub, manifest.request, invocation.cancellation, join=True)
         is_scheduled = isinstance(asked.input, EventBridgeSchedule)
-        return finish_invocation(_merge(manifest, context, state, lease=lease), is_scheduled=is_scheduled)
-    with make_lease(hub, manifest.request, invocation.cancellation, join=True, keep=True):
-        if isinstance(asked, RunStep):
-            numbers = gate_plans(manifest, context, state)
-            return {"run_id": asked.run_id, "go": bool(numbers)} | state.locate_items(APPLY_ITEMS)
-        work = plan_batch if asked.step == "plan" else apply_batch
-        work(asked.batch, context, state)
-        return {"batch": asked.batch}
+        return finish_invocation(merge(manifest, context, state), is_scheduled=is_scheduled)
+    if isinstance(asked, RunStep):
+        numbers = gate_plans(manifest, context, state)
+        return {"run_id": asked.run_id, "go": bool(numbers)} | state.locate_items(APPLY_ITEMS)
+    work = plan_batch if asked.step == "plan" else apply_batch
+    work(asked.batch, context, state)
+    return {"batch": asked.batch}
 
 
 def _narrowed(manifest: RunManifest, asked: BatchStep | RunStep, hub: Hub) -> tuple[RunManifest, Hub]:
@@ -143,17 +136,3 @@ def _narrowed(manifest: RunManifest, asked: BatchStep | RunStep, hub: Hub) -> tu
         if asked.options.mode is Mode.PLAN:
             manifest = replace(manifest, request=replace(manifest.request, mode=Mode.PLAN))
     return manifest, hub
-
-
-def _merge(
-    manifest: RunManifest, context: RunContext, state: RunState, *, lease: AbstractContextManager[object]
-) -> Finished:
-    """Carry out the last step, and give the lease of the run back if it is still the run's."""
-    try:
-        return merge(manifest, context, state)
-    finally:
-        try:
-            with lease:
-                pass
-        except (RunUnderWay, ArchiveError) as error:
-            log.warning("lease_not_given_back", message=str(error))

@@ -1,6 +1,5 @@
 """The story of a report: what is said of a run, in which order and in which words. The views only lay it out. Pure."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,24 +13,10 @@ from orchestrator.output.words import count
 from orchestrator.reports.compressed import CompressedList
 from orchestrator.reports.report import AccountReport, RunReport, Totals, failures
 
-_RUN_LIMIT = re.compile(r"(?P<planned>\d+) changes planned, limits\.max_changes_per_run is (?P<limit>\d+)")
 INCOMPLETE = "The accounts could not be listed to the end: some are missing here."
 _NOTHING = {Mode.PLAN: "nothing to enforce", Mode.APPLY: "nothing to enforce", Mode.RELEASE: "nobody to release"}
 _Counted = tuple[int, str, str]
 """A number, its noun, and what is said of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """Why the run as a whole wrote nothing: how many changes were planned, and the limit that they exceed."""
-
-    planned: int
-    limit: int
-
-    @property
-    def sentence(self) -> str:
-        """The gate in one sentence."""
-        return f"STOPPED: {self.planned:,} changes planned, limit {self.limit:,}. Nothing written."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +31,8 @@ class Story:
     accounts: CompressedList[AccountReport]
     sentence: tuple[str, ...]
     news: tuple[str, ...]
-    gate: Gate | None
+    gate: str
+    """Why the run as a whole wrote nothing, or nothing."""
     causes: tuple[Cause, ...]
     changes: ChangeSummary | None
     totals: tuple[str, ...]
@@ -71,7 +57,7 @@ class Story:
         """Whether there is more to tell than of a clean run."""
         changed = any(group.is_finding for group in self.changes.groups) if self.changes else False
         is_empty = not self.report.totals.inspected
-        return bool(self.causes or self.notes or self.findings or changed or self.is_incident or is_empty)
+        return bool(self.gate or self.causes or self.notes or self.findings or changed or self.is_incident or is_empty)
 
 
 def tell_story(report: RunReport, *, blocks_access_keys: bool, notes: Iterable[str] = ()) -> Story:
@@ -84,7 +70,7 @@ def tell_story(report: RunReport, *, blocks_access_keys: bool, notes: Iterable[s
         accounts=accounts,
         sentence=tuple(_sentence(report, causes)),
         news=tuple(_news(report, causes)) or (_NOTHING[report.mode],),
-        gate=_find_gate(causes),
+        gate=_tell_gate(report),
         causes=causes,
         changes=summarize_changes(report.changes) if report.changes else None,
         totals=tuple(count_totals(report.totals, report.mode)),
@@ -138,10 +124,12 @@ def _users_to_fix(causes: Iterable[Cause]) -> int:
     return sum(cause.users for cause in causes)
 
 
-def _find_gate(causes: Iterable[Cause]) -> Gate | None:
-    """Return the limit of the whole run that held it, where one did: every user it held says so."""
-    found = next(filter(None, (_RUN_LIMIT.match(text) for cause in causes for text in cause.texts)), None)
-    return Gate(int(found["planned"]), int(found["limit"])) if found else None
+def _tell_gate(report: RunReport) -> str:
+    gate = report.gate
+    if gate is None:
+        return ""
+    why = gate.message if gate.limit is None else f"{gate.planned:,} changes planned, limit {gate.limit:,}"
+    return f"STOPPED: {why}. Nothing written. {gate.remedy}"
 
 
 def _unfinished(totals: Totals) -> tuple[_Counted, ...]:

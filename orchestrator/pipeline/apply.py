@@ -5,11 +5,13 @@ An error of AWS becomes an outcome here; an unexpected exception becomes a faile
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 
 import structlog
 
 from orchestrator.concurrency.work_sharing import map_shared
+from orchestrator.domain.assessment import find_exception
 from orchestrator.domain.errors import AwsError, NotFound, QuotaExceeded, Throttled, Unavailable
 from orchestrator.domain.model import (
     Access,
@@ -37,6 +39,10 @@ from orchestrator.domain.planning import hold_decision, policy_not_ours, quota_e
 from orchestrator.pipeline.context import RunContext, cut_short
 from orchestrator.pipeline.inspection import fail_account, recheck_user
 from orchestrator.pipeline.policy_watch import PolicyWatch
+from orchestrator.pipeline.ports import Releases
+
+PLAN_TIME = timedelta(minutes=5)
+"""How old a run may be at a write without the access keys being looked at again."""
 
 log = structlog.get_logger(__name__)
 
@@ -89,11 +95,12 @@ def apply_account(plan: AccountResult, context: RunContext, progress: Progress) 
                 map_shared(_planned(plan), settle, limit)
                 if watch:
                     watch.settle()
+            if is_release and not context.cancellation.reason:
+                _release_again(plan.account.id, context, progress, settle=settle)
         except AwsError as error:
             return failed(plan, progress, fail_account(error, plan.account, context, stage=Stage.APPLY))
-        if len({one.user.name for one in progress.decisions} | progress.gone) < len(plan.decisions):
-            return as_not_reached(plan, progress, context.cancellation.reason)
-        return _as_far_as_applied(plan, progress)
+        result = _as_far_as_applied(plan, progress)
+        return as_not_reached(plan, progress, context.cancellation.reason) if _planned(result) else result
 
 
 def failed(plan: AccountResult, progress: Progress, problem: Problem) -> AccountResult:
@@ -123,19 +130,20 @@ def _settle_policy(
 ) -> Enforcement | None:
     """Return policy and group after a live look at them, and after the planned changes to them.
 
-    `made` is filled with these changes as they are made. None where the run was cancelled before the first.
+    `made` is filled with these changes as they are made. None where the run had to end before all were.
     """
     account_id, changes, now = plan.account.id, plan.policy_changes, look()
-    if changes and context.cancellation.reason:
-        return None
     if changes and context.stop_reason() is None:
         for change in changes:
-            if change is PolicyChange.ATTACH_GROUP_POLICY:  # it may be somebody else who made the group meanwhile
-                now = context.policies.look(account_id, group=True)
-            if _is_called_for(change, now):
-                context.policies.change(account_id, change)
-                made.append(change)
-                log.info(change.value, policy_arn=now.policy_arn, group_name=now.group_name)
+            with context.permit.hold() as released:
+                if released is None:
+                    return None
+                if change is PolicyChange.ATTACH_GROUP_POLICY:  # it may be somebody else who made the group meanwhile
+                    now = context.policies.look(account_id, group=True)
+                if _is_called_for(change, now):
+                    context.policies.change(account_id, change)
+                    made.append(change)
+                    log.info(change.value, policy_arn=now.policy_arn, group_name=now.group_name)
         now = look()
     return now
 
@@ -179,10 +187,12 @@ def _enforce(
 
     A user who no longer exists is added to `gone`.
     """
-    if forbidden := _forbid(decision, context):
-        return forbidden
+    with context.permit.hold() as released:
+        if forbidden := _forbid(decision, account, context, released=released):
+            return forbidden
     try:
-        decision = recheck_user(decision, account, context, keys=False)
+        is_old = context.now() - context.request.started_at > PLAN_TIME
+        decision = recheck_user(decision, account, context, keys=is_old)
         if decision.outcome is not Outcome.PLANNED:
             return decision
         return _write(decision, account, context, watch=watch)
@@ -196,10 +206,16 @@ def _enforce(
         return _fail(decision, error)
 
 
-def _forbid(decision: Decision, context: RunContext) -> Decision | None:
-    """Return the decision, planned or held, where cancellation or the stop switch forbids its write, else None."""
-    if context.cancellation.reason:
+def _forbid(decision: Decision, account: Account, context: RunContext, *, released: Releases | None) -> Decision | None:
+    """Return the decision where its write is forbidden, else None; `released` are the releases in force right now.
+
+    Planned after cancellation and without the lease, held by the stop switch, in grace by a release made meanwhile.
+    """
+    if released is None or context.cancellation.reason:
         return decision
+    rules = replace(context.rules, released_until=released)
+    if found := find_exception(decision.user, account.id, rules, now=context.now()):
+        return Decision(decision.user, decision.verdict, found[0], reason=found[1])
     if (why := context.stop_reason()) is not None:
         return hold_decision(decision, Reason("stopped", f"enforcement.stop was set during the run: {why}"))
     return None
@@ -214,9 +230,11 @@ def _write(decision: Decision, account: Account, context: RunContext, *, watch: 
                 return hold_decision(decision, policy_not_ours("group", now.group_name, now.group))
         if why := watch.forbid():
             return hold_decision(decision, why)
-        if forbidden := _forbid(decision, context):  # a look can take longer than a cancelled run waits
-            return forbidden
-        if isinstance(change, AttachPolicy | AddToGroup) and _is_made(change, context):
+        with context.permit.hold() as released:  # a look can take longer than a cancelled run waits
+            if forbidden := _forbid(decision, account, context, released=released):
+                return forbidden
+            is_made = isinstance(change, AttachPolicy | AddToGroup) and _is_made(change, context)
+        if is_made:
             via = Via.USER if isinstance(change, AttachPolicy) else Via.GROUP
             return replace(decision, outcome=Outcome.ENFORCED, via=via, changes=())
     return replace(decision, outcome=Outcome.QUOTA_EXCEEDED, via=None, changes=(), reason=quota_exceeded(decision.user))
@@ -237,17 +255,48 @@ def _is_made(change: AttachPolicy | AddToGroup, context: RunContext) -> bool:
 
 def _release(decision: Decision, context: RunContext) -> Decision:
     """Return the decision after all its changes; what no longer exists counts as released."""
-    if context.cancellation.reason:
-        return decision
-    for change in decision.changes:
-        try:
-            context.iam.apply_change(change)
-        except NotFound:
-            continue
-        except AwsError as error:
-            return _fail(decision, error)
-        log.info(_LOG_EVENTS[type(change)], user_name=change.user_name)
+    with context.permit.hold() as released:
+        if released is None:
+            return decision
+        for change in decision.changes:
+            try:
+                context.iam.apply_change(change)
+            except NotFound:
+                continue
+            except AwsError as error:
+                return _fail(decision, error)
+            log.info(_LOG_EVENTS[type(change)], user_name=change.user_name)
     return replace(decision, outcome=Outcome.RELEASED, changes=())
+
+
+def _release_again(
+    account_id: str, context: RunContext, progress: Progress, *, settle: Callable[[Decision], None]
+) -> None:
+    """Look at the users who were released, and release those again whom a run enforced at that very moment."""
+    freed = [decision for decision in progress.decisions if decision.outcome is Outcome.RELEASED]
+    if not freed:
+        return
+    with context.sessions.enter(account_id, Access.INSPECT) as limit:
+        ours = context.policies.look(account_id, group=False)
+        looked_at = map_shared(freed, lambda decision: _plan_again(decision, ours, context), limit)
+    if again := [decision for decision in looked_at if decision.changes]:
+        log.warning("enforced_during_release", users=len(again))
+        progress.decisions.extend(again)  # the last decision about a user counts
+        with context.sessions.enter(account_id, Access.RELEASE) as limit:
+            map_shared(again, settle, limit)
+
+
+def _plan_again(decision: Decision, ours: Enforcement, context: RunContext) -> Decision:
+    """Return the decision about a released user planned with what has to be undone again, if anything."""
+    name, changes = decision.user.name, list[UserChange]()
+    try:
+        if context.iam.is_applied(AttachPolicy(name, ours.policy_arn)):
+            changes.append(DetachPolicy(name, ours.policy_arn))
+        if context.iam.is_applied(AddToGroup(name, ours.group_name)):
+            changes.append(RemoveFromGroup(name, ours.group_name))
+    except NotFound:
+        return decision
+    return replace(decision, outcome=Outcome.PLANNED, changes=tuple(changes)) if changes else decision
 
 
 def _is_gone(user: IamUser, context: RunContext) -> bool:

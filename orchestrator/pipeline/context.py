@@ -15,6 +15,7 @@ from orchestrator.pipeline.ports import (
     Notifier,
     Observer,
     OuPath,
+    Permit,
     Policies,
     SecurityHub,
     Sessions,
@@ -29,6 +30,7 @@ _RUN_AGAIN = {
     "deadline": "The run came near its deadline: run again, give it more time, or use the distributed scale.",
     "slow": "Run over account {account} alone, so that it has all of the time: `orgmfa apply --account {account}`, or "
     "invoke the function with its ID in `accounts`.",
+    "lease_lost": "Another run has the lease on writing, or this machine slept until it ran out: run again.",
     "lost": "A part of the run did not come back: the execution of the state machine tells why. Run again.",
 }
 """The remedy for work that was not done, by the reason for which the run ended early."""
@@ -58,6 +60,7 @@ class RunContext:
     stop_reason: Callable[[], str | None]
     confirm: Callable[[RunReport], bool] | None
     """Asks a person whether a plan may be carried out; None: nobody is asked."""
+    permit: Permit
     directory: Directory
     find_ous: Callable[[], OuPath] = lambda: _know_no_ou
     sessions: Sessions

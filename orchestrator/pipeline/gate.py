@@ -1,46 +1,76 @@
-"""The gate between the plans and the writing: limits, the stop switch, and the question to a person."""
+"""The gate between the plans and the writing: limits, the stop switch, the question to a person, and the lease."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 
-from orchestrator.domain.errors import ArchiveError, StartError
-from orchestrator.domain.model import Mode, Reason
-from orchestrator.domain.planning import hold, hold_at_gate
+from orchestrator.domain.errors import ArchiveError, RunUnderWay, StartError
+from orchestrator.domain.model import Gate, Mode, Trigger
+from orchestrator.domain.planning import close_gate
 from orchestrator.pipeline.context import RunContext
-from orchestrator.pipeline.results import Results
 from orchestrator.reports.report import RunReport
+
+WAIT = "Run again when the other run is over."
+PATIENCE_SECONDS = 60.0
+"""How long a run that somebody waits for, or that comes again, waits for the lease."""
+PUBLISHING_SECONDS = 30.0
+"""How long before its deadline a scheduled run stops waiting: time to report its plan."""
 
 log = structlog.get_logger(__name__)
 
 
-def gate(planned: int, context: RunContext, *, has_changes: bool) -> Reason | None:
+def find_gate(planned: int, context: RunContext, *, has_changes: bool) -> Gate | None:
     """Return why a run must write nothing at all, or None where it may go on; a release always may."""
     if context.request.mode is Mode.RELEASE or not has_changes:
         return None
-    reason = hold_at_gate(
+    found = close_gate(
         planned, context.config.limits, stop_reason=context.stop_reason(), trigger=context.request.trigger
     )
-    if reason is not None:
-        log.warning("run_held", code=reason.code, message=reason.message, planned=planned)
-    return reason
+    if found is not None:
+        log.warning("run_held", code=found.code, message=found.message, planned=planned)
+    return found
 
 
-def hold_all(results: Results, reason: Reason) -> None:
-    """Hold every plan for the reason."""
-    for account_id in results.with_changes:
-        results.put(hold(results[account_id], reason))
-
-
-def approve(plan: RunReport, context: RunContext) -> bool:
-    """Return whether a plan may be carried out: asks the person, if any, and records a release in the archive.
+def approve(plan: RunReport, context: RunContext) -> Gate | None:
+    """Return why a plan may not be carried out: asks the person, if any, and records a release in the archive.
 
     Raises StartError where the release cannot be recorded: the next run would undo it unknowingly.
     """
     if context.confirm is not None and not context.confirm(plan):
-        return False
+        message, remedy = "the question was answered with no", "Run again, and answer y."
+        return Gate(code="declined", planned=plan.totals.planned, limit=None, message=message, remedy=remedy)
     if context.request.mode is Mode.RELEASE:
         try:
             context.archive.remember_release(plan, context.now() + context.request.release_for)
         except ArchiveError as error:
             message = f"{error}. Nobody was released: the next run would have undone it unknowingly."
             raise StartError(message) from error
-    return True
+    return None
+
+
+@contextmanager
+def writing(planned: int, context: RunContext, *, keep: bool = False) -> Iterator[Gate | None]:
+    """Context manager: holds the lease on writing, and yields why nothing may be written after all.
+
+    The stop switch is read again once the lease is held. `keep`: a later step of the run needs the lease. Raises
+    RunUnderWay in a run of new accounts where another run has it: their events come again.
+    """
+    try:
+        if why := context.permit.acquire(_patience(context)):
+            if context.request.trigger is Trigger.ONBOARDING:
+                raise RunUnderWay(f"{why}: the events of this batch come again")
+            yield Gate(code="under_way", planned=planned, limit=None, message=why, remedy=WAIT)
+        else:
+            yield find_gate(planned, context, has_changes=True)
+    finally:
+        context.permit.close(keep=keep)
+
+
+def _patience(context: RunContext) -> float:
+    """Return for how many seconds a run waits for the lease; a release waits for another one."""
+    left = context.cancellation.seconds_left
+    if context.request.mode is Mode.RELEASE:
+        return left
+    is_daily = context.request.trigger in {Trigger.SCHEDULE, Trigger.MAP}
+    return left - PUBLISHING_SECONDS if is_daily else min(left, PATIENCE_SECONDS)

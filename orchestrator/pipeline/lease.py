@@ -1,159 +1,222 @@
 """Lease on writing: only the run that holds it may write. It is the file `locks/run` of the archive.
 
-A lease is made by a write that succeeds only where there is none, renewed by one that succeeds only where it is still
-ours, and taken over when it has expired: a run that was killed holds it for twenty minutes. Plans take none.
+It is taken right before the first write, lasts two minutes and is renewed. Its age is told by the store: no clock of a
+machine counts, nor one that stood still while a laptop slept. A lease past its end is lost. Every change of the file is
+a write that succeeds only in place of the content that was read.
 
-A run in steps has one lease for all of them: the first step takes and keeps it, the others join it, the last gives it
-back.
+`release` takes it over from a run: that one finishes its writes under way, acknowledges, waits, and takes it again. The
+processes of a run in steps share one lease; none of them can acknowledge for the others.
 """
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
-from threading import Event, Thread
-from types import TracebackType
-from typing import Protocol, Self
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from math import inf
+from threading import Event, Lock, Thread
+from time import monotonic, time
 
 import structlog
-from pydantic import BaseModel, ConfigDict, ValidationError
 
-from orchestrator.domain.errors import ArchiveError, RunUnderWay
-from orchestrator.reports.archive import Store
-from orchestrator.reports.report import UtcTime
+from orchestrator.concurrency.cancellation import Cancellation, repeated_while
+from orchestrator.domain.errors import ArchiveError
+from orchestrator.domain.model import Mode, RunRequest, Trigger
+from orchestrator.pipeline.lease_file import (
+    ACKNOWLEDGED,
+    LEASE_FILE,
+    LEASE_SECONDS,
+    LeaseStore,
+    make_content,
+    parse_holder,
+)
+from orchestrator.pipeline.ports import Releases
 
-LEASE_FILE = "locks/run"
-LEASE_TIME = timedelta(minutes=20)
-RENEW_SECONDS = 300.0
+RENEW_SECONDS = 30.0
+FRESH_SECONDS = 5.0
+"""How long one reading of the lease, and of the releases in force, counts for all threads."""
+REPEAT_SECONDS = 15.0
+"""How old the last reading may be for a write to be tried again: less than a release waits."""
+HANDOVER_SECONDS = 30.0
+"""How long a release waits for a run to finish its writes under way."""
+ERROR_SECONDS = 10.0
+"""How long taking the lease is tried where the archive fails."""
+POLL_SECONDS = 1.0
+
+Moment = tuple[float, float]
+"""The seconds of the monotonic clock, which can stand still while a laptop sleeps, and of the wall clock."""
 
 log = structlog.get_logger(__name__)
 
 
-class LeaseStore(Store, Protocol):
-    """The files of the archive, with a write that compares first; all raise ArchiveError where they fail."""
-
-    def replace(self, name: str, expected: bytes, content: bytes) -> bool:
-        """Write a file in place of one with the expected content, and return whether it had that content."""
-        ...
-
-
-class _Record(BaseModel):
-    """Who holds the lease, and until when."""
-
-    model_config = ConfigDict(frozen=True)
-
-    run_id: str
-    until: UtcTime
-
-
 class Lease:
-    """The lease of one run, held while it is entered and renewed by a thread of its own."""
+    """The lease of one run, or of one step of it. Where it is lost for good, the run is cancelled."""
 
     def __init__(
         self,
         store: LeaseStore,
-        run_id: str,
+        request: RunRequest,
+        cancellation: Cancellation,
         *,
-        now: Callable[[], datetime],
-        on_loss: Callable[[], None],
-        join: bool = False,
-        keep: bool = False,
-        renew_seconds: float = RENEW_SECONDS,
+        read_releases: Callable[[], Releases],
+        clock: Callable[[], Moment] = lambda: (monotonic(), time()),
+        pause: Callable[[float], object] | None = None,
+        keep_every: float = FRESH_SECONDS,
     ) -> None:
-        """Take the store; `on_loss` is called when another run has taken the lease over, and must end this one.
+        """Take the store, and what returns the releases in force; `pause` and `keep_every` are for tests."""
+        self._store, self._run_id, self._cancellation = store, request.run_id, cancellation
+        self._is_release, self._is_shared = request.mode is Mode.RELEASE, request.trigger is Trigger.MAP
+        self._read_releases, self._clock, self._keep_every = read_releases, clock, keep_every
+        self._releases: Releases = {}
+        self._is_ours, self._read_at, self._seconds_left = False, clock(), inf
+        self._gave_way_to = self._acknowledged = ""
+        self._writing = 0
+        self._count, self._lock, self._closed = Lock(), Lock(), Event()
+        self._pause = pause or self._closed.wait
+        self._keeper = Thread(target=self._keep, name="lease", daemon=True)
 
-        `join`: an earlier step of the run has taken the lease. `keep`: a later step needs it, unless this one fails.
+    def acquire(self, seconds: float) -> str | None:
+        """Take or join the lease within this time, and return None, or why it could not be had."""
+        began = self._clock()
+        while True:
+            try:
+                why = self._take()
+            except ArchiveError as error:
+                why, seconds = str(error), min(seconds, ERROR_SECONDS)
+            if why is None:
+                self._keeper.start()
+                return None
+            if self._cancellation.reason or self._seconds_since(began) >= seconds:
+                log.warning("lease_not_taken", message=why)
+                return why
+            self._pause(POLL_SECONDS)
+
+    @contextmanager
+    def hold(self) -> Iterator[Releases | None]:
+        """Context manager for one write; it waits while a release has the lease.
+
+        Yields the releases in force, or None where nothing may be written any more.
         """
-        self._store = store
-        self._run_id = run_id
-        self._now = now
-        self._on_loss = on_loss
-        self._join = join
-        self._keep = keep
-        self._renew_seconds = renew_seconds
-        self._content = b""
-        self._ended = Event()
-        self._renewer = Thread(target=self._renew_until_the_end, name="lease", daemon=True)
+        with self._lock:
+            self._confirm_or_wait()
+            may_write = self._cancellation.reason is None
+            with self._count:
+                self._writing += may_write
+        try:
+            with repeated_while(lambda: self._is_ours and self._seconds_since(self._read_at) < REPEAT_SECONDS):
+                yield self._releases if may_write else None
+        finally:
+            with self._count:
+                self._writing -= may_write
 
-    def __enter__(self) -> Self:
-        """Take or join the lease. Raises RunUnderWay where another run has it, ArchiveError where the archive fails."""
-        if self._join:
-            self._join_existing()
-        else:
-            self._take()
-        self._renewer.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Give the lease back, if it is still ours; one that cannot be given back expires."""
-        self._ended.set()
-        self._renewer.join(timeout=self._renew_seconds)
-        if self._keep and (self._join or error is None):
+    def close(self, *, keep: bool = False) -> None:
+        """End the renewal; give the lease back unless a later step needs it. One that cannot be given back runs out."""
+        self._closed.set()
+        if self._keeper.ident is not None:
+            self._keeper.join(timeout=FRESH_SECONDS)
+        if keep:
             return
         try:
-            if self._store.read(LEASE_FILE) == self._content:
-                self._store.delete(LEASE_FILE)
-        except ArchiveError as failure:
-            log.warning("lease_not_given_back", message=str(failure))
+            content = self._store.read(LEASE_FILE)
+            holder = parse_holder(content)
+            if holder is not None and holder.run_id == self._run_id:
+                self._store.replace(LEASE_FILE, content, self._make_content(is_given_back=True))
+        except ArchiveError as error:
+            log.warning("lease_not_given_back", message=str(error))
 
-    def renew(self) -> bool:
-        """Renew the lease now, and return whether it is still ours."""
-        content = self._make_content()
-        if not self._store.replace(LEASE_FILE, self._content, content):
-            try:
-                content = self._store.read(LEASE_FILE)
-                holder = _read(content)
-            except ArchiveError:  # removed, or made something else
+    def _take(self) -> str | None:
+        """Try once to take or join the lease, and return None, or why not. Raises ArchiveError."""
+        if not self._store.create(LEASE_FILE, self._make_content()):
+            content, age = self._store.read_aged(LEASE_FILE)
+            holder = parse_holder(content)
+            if holder is None and not self._is_release:
+                raise ArchiveError(
+                    f"the archive: {LEASE_FILE} is no lease of orgmfa: remove it when no run is under way"
+                )
+            if holder is None or holder.run_id != self._run_id or not holder.has_it(age):
+                is_writing = holder is None or not (holder.is_release or holder.is_given_back)
+                if holder and holder.has_it(age) and not (self._is_release and is_writing):
+                    return f"run {holder.run_id} holds the lease on writing"
+                if not self._replace(content):
+                    return "another run took the lease on writing at this very moment"
+                if self._is_release and is_writing:
+                    self._await_writers(LEASE_SECONDS + HANDOVER_SECONDS - age)
+        return None if self._confirm() else "another run took the lease on writing at this very moment"
+
+    def _await_writers(self, seconds: float) -> None:
+        """Wait until the run whose lease was taken over says that it is writing nothing any more."""
+        began, seconds = self._clock(), min(seconds, HANDOVER_SECONDS)
+        log.warning("lease_taken_over", seconds=round(seconds))
+        while self._seconds_since(began) < seconds and not self._cancellation.reason:
+            with suppress(ArchiveError):  # there is none yet
+                if self._store.read(ACKNOWLEDGED) == self._run_id.encode():
+                    return
+            self._pause(POLL_SECONDS)
+
+    def _keep(self) -> None:
+        while not self._closed.wait(self._keep_every):
+            with self._lock:
+                self._confirm_or_wait()
+
+    def _confirm_or_wait(self) -> None:
+        """Return when the lease is ours by a reading that still counts, or when the run is cancelled."""
+        if self._is_ours and self._seconds_since(self._read_at) < FRESH_SECONDS:
+            return
+        while not (self._cancellation.reason or self._closed.is_set() or self._confirm()):
+            if self._seconds_since(self._read_at) >= self._seconds_left:
+                self._lose("it could not be read until its end")
+            self._acknowledge()
+            self._pause(POLL_SECONDS)
+
+    def _confirm(self) -> bool:
+        """Read lease and releases, renew the lease where it is time, and return whether it is ours."""
+        self._is_ours, began = False, self._clock()
+        try:
+            content, age = self._store.read_aged(LEASE_FILE)
+            left = self._keep_or_lose(content, age, began)
+            if left is None:
                 return False
-            if holder.run_id != self._run_id:
-                return False  # else another step of this run has just renewed it
-        self._content = content
+            self._releases = {} if self._is_release else self._read_releases()
+        except ArchiveError as error:
+            log.warning("lease_not_read", message=str(error))
+            return False
+        if self._seconds_since(began) >= left:
+            self._lose("the machine stood still until its end")
+            return False
+        self._is_ours, self._read_at, self._seconds_left = True, began, left
         return True
 
-    def _join_existing(self) -> None:
-        self._content = self._store.read(LEASE_FILE)
-        holder = _read(self._content)
-        if holder.run_id != self._run_id or not self.renew():
-            raise RunUnderWay(
-                f"the lease on writing is no longer that of run {self._run_id}: it writes nothing more. Run again when "
-                "the other run is over"
-            )
+    def _keep_or_lose(self, content: bytes, age: float, began: Moment) -> float | None:
+        """Return for how many seconds the lease is ours, renewed or taken back where needed; None: it is not."""
+        holder = parse_holder(content)
+        has_it = holder is not None and holder.has_it(age)
+        if holder is not None and holder.run_id == self._run_id and has_it:
+            return LEASE_SECONDS - age if age < RENEW_SECONDS or self._replace(content) else None
+        was_in_time = self._seconds_since(self._read_at) < self._seconds_left
+        if holder is None or not holder.is_release or holder.run_id == self._run_id or not was_in_time:
+            self._lose("it ran out, or another run has it")
+        elif has_it:
+            self._gave_way_to, self._read_at, self._seconds_left = holder.run_id, began, LEASE_SECONDS
+        elif self._replace(content):
+            return LEASE_SECONDS
+        return None
 
-    def _take(self) -> None:
-        self._content = self._make_content()
-        if self._store.create(LEASE_FILE, self._content):
-            return
-        found = self._store.read(LEASE_FILE)
-        holder = _read(found)
-        if self._now() < holder.until and holder.run_id != self._run_id:
-            raise RunUnderWay(
-                f"run {holder.run_id} is under way and holds the lease on writing until {holder.until:%H:%M:%S} UTC at "
-                "the latest, also where it was killed: wait for it, then run again"
-            )
-        if not self._store.replace(LEASE_FILE, found, self._content):
-            raise RunUnderWay("another run took the lease over at this very moment: wait for it, then run again")
-        log.warning("lease_taken_over", from_run_id=holder.run_id)
+    def _replace(self, content: bytes) -> bool:
+        return self._store.replace(LEASE_FILE, content, self._make_content())
 
-    def _renew_until_the_end(self) -> None:
-        while not self._ended.wait(self._renew_seconds):
-            try:
-                is_ours = self.renew()
-            except ArchiveError as failure:  # tried again before the lease runs out
-                log.warning("lease_not_renewed", message=str(failure))
-                continue
-            if not is_ours:
-                log.error("lease_lost")
-                self._on_loss()
-                return
+    def _acknowledge(self) -> None:
+        """Tell the release that has the lease now, if one has it and we write nothing any more."""
+        with self._count:
+            is_quiet = not self._writing and not self._is_shared
+        if is_quiet and self._gave_way_to != self._acknowledged:
+            with suppress(ArchiveError):
+                self._store.write(ACKNOWLEDGED, self._gave_way_to.encode())
+                self._acknowledged = self._gave_way_to
 
-    def _make_content(self) -> bytes:
-        record = _Record(run_id=self._run_id, until=self._now() + LEASE_TIME)
-        return record.model_dump_json().encode()
+    def _lose(self, why: str) -> None:
+        log.error("lease_lost", message=why)
+        self._cancellation.end("lease_lost")
 
+    def _seconds_since(self, moment: Moment) -> float:
+        """Return the seconds since a moment, by the clock that says more: one may have stood still or been set back."""
+        return max(now - then for now, then in zip(self._clock(), moment, strict=True))
 
-def _read(content: bytes) -> _Record:
-    try:
-        return _Record.model_validate_json(content)
-    except ValidationError as error:
-        message = f"the archive: {LEASE_FILE} is no lease of orgmfa: remove it when no run is under way"
-        raise ArchiveError(message) from error
+    def _make_content(self, *, is_given_back: bool = False) -> bytes:
+        return make_content(self._run_id, is_release=self._is_release, is_given_back=is_given_back)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any, Protocol
 
 from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
@@ -26,6 +27,26 @@ APPLYING = "applying"
 
 OuPath = Callable[[str], str | None]
 """Returns the OUs above an account, by its ID, as a path of names; None: not known."""
+
+
+Releases = Mapping[tuple[str, str], datetime]
+"""The releases in force: (account ID, user name), and when each ends."""
+
+
+class Permit(Protocol):
+    """The permission to write, which one run of an organization has at a time."""
+
+    def acquire(self, seconds: float) -> str | None:
+        """Take it within this time, and return None, or why it could not be had."""
+        ...
+
+    def hold(self) -> AbstractContextManager[Releases | None]:
+        """Context manager for one write. Yields the releases in force, or None where nothing may be written."""
+        ...
+
+    def close(self, *, keep: bool = False) -> None:
+        """Give it back, unless a later step needs it."""
+        ...
 
 
 class Accounts(Protocol):

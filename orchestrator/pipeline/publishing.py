@@ -9,7 +9,7 @@ from operator import itemgetter
 import structlog
 
 from orchestrator.domain.errors import ArchiveError, AwsError, DigestError
-from orchestrator.domain.model import Mode, Problem, Stage, Trigger
+from orchestrator.domain.model import Gate, Mode, Problem, Stage, Trigger
 from orchestrator.domain.remedies import explain_findings, explain_findings_error
 from orchestrator.output.security_hub import render_findings
 from orchestrator.pipeline.context import Finished, RunContext
@@ -21,9 +21,11 @@ from orchestrator.reports.report import ReleaseReport, RunReport
 log = structlog.get_logger(__name__)
 
 
-def close_run(results: Results, context: RunContext, *, errors: list[Problem], is_complete: bool) -> Finished:
+def close_run(
+    results: Results, context: RunContext, *, errors: list[Problem], is_complete: bool, gate: Gate | None
+) -> Finished:
     """Return the finished run: archived, findings imported, channels notified. Failures are added to `errors`."""
-    report = report_run(results, context, errors, is_complete=is_complete)
+    report = report_run(results, context, errors, is_complete=is_complete, gate=gate)
     address = archive_report(report, context, errors=errors)
     import_findings(report, context, errors=errors)
     notify_channels(amend_report(report, errors, context.now()), context, errors=errors)
@@ -33,7 +35,9 @@ def close_run(results: Results, context: RunContext, *, errors: list[Problem], i
     return Finished(report, address, api_calls=counter.calls, api_throttles=counter.throttles)
 
 
-def report_run(results: Results, context: RunContext, errors: Iterable[Problem], *, is_complete: bool) -> RunReport:
+def report_run(
+    results: Results, context: RunContext, errors: Iterable[Problem], *, is_complete: bool, gate: Gate | None
+) -> RunReport:
     """Return the report of a run so far, compared with earlier runs."""
     request, history, ou_path = context.request, context.history, context.find_ous()
     report = build_report(
@@ -51,6 +55,7 @@ def report_run(results: Results, context: RunContext, errors: Iterable[Problem],
         errors=errors,
         is_complete=is_complete,
         finished_at=context.now(),
+        gate=gate,
     )
     releases = tuple(
         ReleaseReport(account_id=account_id, user_name=release.user_name, until=release.until)

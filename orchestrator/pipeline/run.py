@@ -2,9 +2,9 @@
 
 select -> inspect -> assess -> plan -> gate -> apply -> report. Accounts are inspected while the next page of them is
 being listed. Everything is planned before anything is written: the gate counts the plans, a stop switch or a person may
-refuse, and only then the same plans are carried out. Every account that was listed is in the report once; the report is
-archived, findings are imported, then the digest goes out. Failures become data: errors of AWS in `inspection`, `apply`
-and `publishing`, unexpected exceptions in `executor`.
+refuse, and only then the same plans are carried out, by a run that holds the lease on writing. Every account that was
+listed is in the report once; the report is archived, findings are imported, then the digest goes out. Failures become
+data: errors of AWS in `inspection`, `apply` and `publishing`, unexpected exceptions in `executor`.
 
 `distributed` does the same in steps, for organizations that one Lambda function cannot finish in its time.
 """
@@ -13,11 +13,11 @@ from dataclasses import replace
 
 import structlog
 
-from orchestrator.domain.model import Mode, Problem, RunRequest, Stage
+from orchestrator.domain.model import Gate, Mode, Problem, RunRequest, Stage
 from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.earlier_runs import history_problems, read_earlier_runs
 from orchestrator.pipeline.executor import AccountExecutor, explain_unreached
-from orchestrator.pipeline.gate import approve, gate, hold_all
+from orchestrator.pipeline.gate import approve, find_gate, writing
 from orchestrator.pipeline.listing import list_accounts
 from orchestrator.pipeline.ou_paths import OuPathLookup
 from orchestrator.pipeline.publishing import close_run, report_run
@@ -39,18 +39,31 @@ def run(context: RunContext) -> Finished:
     results = Results(listing.order)
     executor = AccountExecutor(context, results)
     executor.plan_all(listing)
-    if reason := gate(results.planned, context, has_changes=bool(results.with_changes)):
-        hold_all(results, reason)
+    gate = find_gate(results.planned, context, has_changes=bool(results.with_changes))
     errors = [*listing.problems, *history_problems(context), *_unmatched_users(request, results)]
 
-    if request.mode is not Mode.PLAN and results.with_changes:
+    if request.mode is not Mode.PLAN and results.with_changes and gate is None:
         if not cancellation.reason and (context.confirm is not None or request.mode is Mode.RELEASE):
-            plan = report_run(results, context, errors, is_complete=listing.is_complete)
-            if not approve(plan, context):
-                return Finished(plan, None, was_declined=True)
-        executor.apply_all()  # after cancellation nothing is applied, and each account says so
+            plan = report_run(results, context, errors, is_complete=listing.is_complete, gate=None)
+            if declined := approve(plan, context):
+                return Finished(plan.model_copy(update={"gate": declined}), None, was_declined=True)
+        gate = _apply(executor, results, context)
     errors += explain_unreached(results, cancellation.reason)
-    return close_run(results, context, errors=errors, is_complete=listing.is_complete)
+    return close_run(results, context, errors=errors, is_complete=listing.is_complete, gate=gate)
+
+
+def _apply(executor: AccountExecutor, results: Results, context: RunContext) -> Gate | None:
+    """Carry out the plans with the lease on writing, and return why nothing of them may be written, if so.
+
+    After cancellation nothing is applied, and each account says so.
+    """
+    if context.cancellation.reason:
+        executor.apply_all()
+        return None
+    with writing(results.planned, context) as gate:
+        if gate is None:
+            executor.apply_all()
+    return gate
 
 
 def _unmatched_users(request: RunRequest, results: Results) -> list[Problem]:

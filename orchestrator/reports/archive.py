@@ -6,7 +6,7 @@
     events/onboarding/<run id>.txt     the IDs of the events that an onboarding run has handled
     work/<run id>/                     files that the steps of a run exchange (`pipeline.distributed.state`)
     locks/                             the lease on writing (`pipeline.lease`)
-    locks/probe-<run id>               written and deleted before a run, to see that the archive can be written
+    locks/probe                        written by each run before it begins, to see that the archive can be written
 
 `aws.file_store` reads and writes the files on disk or in S3.
 """
@@ -35,7 +35,7 @@ RELEASES = "releases/"
 EVENTS = "events/"
 ONBOARDED = "events/onboarding/"
 WORK = "work/"
-LOCKS = "locks/"
+PROBE = "locks/probe"
 LATEST = "latest"
 ALIASES_FROM_RUNS = 10
 """Number of runs in which aliases are looked for; a run of a single account knows one alias."""
@@ -102,10 +102,8 @@ class RunArchive:
         self._read: dict[tuple[str, datetime], _Releases] = {}
 
     def probe(self, run_id: str) -> None:
-        """Write a file and delete it again. Raises ArchiveError where the report of a run could not be kept."""
-        name = f"{LOCKS}probe-{run_id}"
-        self._store.write(name, b"")
-        self._store.delete(name)
+        """Write a file. Raises ArchiveError where the report of a run could not be kept."""
+        self._store.write(PROBE, run_id.encode())
 
     def save(self, report: RunReport) -> str:
         """Write a report and return its address. Raises ArchiveError."""

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
-from orchestrator.domain.model import AccountResult, Decision, Outcome, Problem, RunRequest, Status, Verdict
+from orchestrator.domain.model import AccountResult, Decision, Gate, Outcome, Problem, RunRequest, Status, Verdict
 from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup, total_name
 from orchestrator.reports.report import (
     AccountReport,
@@ -26,11 +26,13 @@ def build_report(
     errors: Iterable[Problem],
     is_complete: bool,
     finished_at: datetime,
+    gate: Gate | None = None,
 ) -> RunReport:
     """Return the report of a run from the reports of its accounts."""
     packed = pack_accounts(())
     totals = count_totals(packed.take(accounts))
     return RunReport(
+        gate=gate,
         run_id=request.run_id,
         mode=request.mode,
         trigger=request.trigger,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import (
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetPydanticSchema,
@@ -21,6 +22,7 @@ from pydantic import (
 
 from orchestrator.domain.model import (
     DeviceKind,
+    Gate,
     Mode,
     Outcome,
     PolicyChange,
@@ -245,7 +247,9 @@ else:
 class RunReport(_Model):
     """What one run found and did. `complete` is false when the organization could not be listed to its end."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Annotated[Literal[2], BeforeValidator(lambda version: 2 if version == 1 else version)] = 2
+    """Version 1, which had no gate, is read as this one."""
+    gate: Gate | None = None
     run_id: str
     mode: Mode
     trigger: Trigger
@@ -277,8 +281,8 @@ def failures(report: RunReport) -> tuple[ProblemReport, ...]:
 
 
 def exit_code(report: RunReport) -> int:
-    """Return 0 where every account not skipped was inspected and nothing is to fix, else 1."""
+    """Return 0 where no gate held the run, every account not skipped was inspected and nothing is to fix, else 1."""
     totals = report.totals
     unfinished = totals.failed + totals.not_reached
     unresolved = totals.of(*outcomes_of(OutcomeGroup.TO_FIX)) + totals.unknown
-    return int(bool(failures(report) or not report.complete or unfinished or unresolved))
+    return int(bool(report.gate or failures(report) or not report.complete or unfinished or unresolved))

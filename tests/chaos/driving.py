@@ -23,6 +23,7 @@ from orchestrator.lambdas import runtime as invocation
 from orchestrator.lambdas.run import lambda_handler
 from orchestrator.lambdas.runtime import RunFailed
 from orchestrator.logs import configure_logs
+from orchestrator.pipeline.lease_file import LEASE_FILE
 from orchestrator.reports.report import RunReport, exit_code
 from orchestrator.wiring import Hub, make_run_id, run_once, utc_now
 from tests.aws_server import MANAGEMENT
@@ -80,8 +81,8 @@ class Stage:
             self.slack._failures.clear()
         for undo in self.undo:
             undo()
-        if lease := self.archive.files().get("locks/run"):
-            self.archive.put("locks/run", json.dumps(json.loads(lease) | {"until": "2020-01-01T00:00:00Z"}).encode())
+        if LEASE_FILE in self.archive.files():
+            self.archive.age(LEASE_FILE)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -96,11 +97,13 @@ class Stage:
             evidence = self.carry_out(mode, cancellation or Cancellation())
         return replace(evidence, said=f"{evidence.said}\n{logs.getvalue()}")
 
-    def carry_out(self, mode: Mode, cancellation: Cancellation) -> Evidence:
+    def carry_out(
+        self, mode: Mode, cancellation: Cancellation, confirm: Callable[[RunReport], bool] | None = None
+    ) -> Evidence:
         """Carry out one run; the log goes where it goes, since several runs can be under way."""
         since, messages, now = len(self.server.book.entries), self._count_messages(), utc_now()
         request = RunRequest(run_id=make_run_id(now), mode=mode, trigger=Trigger.CLI, started_at=now)
-        outcome = take(lambda: self._run_once(request, cancellation))
+        outcome = take(lambda: self._run_once(request, cancellation, confirm))
         self.server.book.end(request.run_id)
         _wait_for_threads()
         report: RunReport | None = outcome.result
@@ -145,7 +148,9 @@ class Stage:
             **found,
         )
 
-    def _run_once(self, request: RunRequest, cancellation: Cancellation) -> RunReport:
+    def _run_once(
+        self, request: RunRequest, cancellation: Cancellation, confirm: Callable[[RunReport], bool] | None
+    ) -> RunReport:
         config = parse_config(yaml.safe_dump(self.settings), source="config.yaml")
         hub = Hub(config, self.environment, self.clients or make_clients(connections=config.concurrency.workers))
         return run_once(
@@ -153,7 +158,7 @@ class Stage:
             request,
             cancellation=cancellation,
             observer=Silent(),
-            confirm=None,
+            confirm=confirm,
             send_digest=self.slack is not None,
         ).report
 
@@ -219,5 +224,5 @@ def variables(values: dict[str, str]) -> Iterator[None]:
 def _wait_for_threads() -> None:
     """Wait for work that the run has given up: in service the process ends, here it must not reach the next run."""
     threads: list[Thread] = [thread for thread in all_threads() if thread.name.startswith(("account", "listing"))]
-    for thread in threads:
+    for thread in filter(Thread.is_alive, threads):  # another run can be about to start one
         thread.join(timeout=60)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from orchestrator.domain.model import Outcome, Status
+from orchestrator.domain.model import Mode, Outcome, Status
 from tests.chaos.book import Book, Entry, UserState
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import Violation
@@ -28,6 +28,26 @@ def check_releases(evidence: Evidence, book: Book) -> Iterator[Violation]:
             is_said = user.outcome in {Outcome.RELEASED, Outcome.FAILED} or account.status is not Status.INSPECTED
             if key in effects and not is_said:
                 yield Violation(3, f"{key} was written to, and is reported as {user.outcome.value}")
+
+
+def check_freed(evidence: Evidence, book: Book) -> Iterator[Violation]:
+    """Yield whom a release freed and any run enforced afterwards: the release is in force for days."""
+    report = evidence.best_report
+    if evidence.mode is not Mode.RELEASE or report is None:
+        return
+    users = {
+        (account.id, user.name)
+        for account in report.accounts
+        for user in account.users
+        if user.outcome is Outcome.RELEASED
+    }
+    freed = [entry for entry in book.effects(evidence.run_id) if (entry.call.account_id, entry.user_name) in users]
+    freed_at = {(entry.call.account_id, entry.user_name): entry.number for entry in freed}
+    for entry in book.entries:
+        key = (entry.call.account_id, entry.user_name)
+        is_late = entry.took_effect and entry.number > freed_at.get(key, len(book.entries))
+        if is_late and entry.action in {"AttachUserPolicy", "AddUserToGroup"}:
+            yield Violation(2, f"{key} was released, and enforced afterwards")
 
 
 def check_released(again: Evidence, after: Evidence, book: Book, world: World) -> Iterator[Violation]:

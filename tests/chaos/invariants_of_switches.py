@@ -44,14 +44,18 @@ def check_stop(evidence: Evidence, book: Book, world: World) -> Iterator[Violati
 
 
 def check_lease(book: Book) -> Iterator[Violation]:
-    """Yield the runs that used a session which can write while another run still did."""
+    """Yield the runs that wrote while another run still did; a release may come between the writes of a run."""
     spans: dict[str, tuple[int, int]] = {}
+    releases: set[str] = set()
     for entry in book.entries:
-        if entry.session is not None and entry.session.can_write:
+        if entry.session is not None and entry.changes_iam:
             first, _ = spans.get(entry.session.run_id, (entry.number, 0))
             spans[entry.session.run_id] = (first, entry.number)
-    last = -1
-    for run_id, (first, until) in sorted(spans.items(), key=lambda span: span[1]):
-        if first < last:
-            yield Violation(2, f"run {run_id} wrote while another run did")
-        last = max(last, until)
+            if entry.session.role == "orgmfa-release":
+                releases.add(entry.session.run_id)
+    for run_id, (first, last) in spans.items():
+        for entry in book.entries[first:last]:
+            other = entry.session.run_id if entry.session is not None and entry.changes_iam else run_id
+            if other != run_id and (run_id in releases or other not in releases):
+                yield Violation(2, f"run {other} wrote while run {run_id} did")
+                break

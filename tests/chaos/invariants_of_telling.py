@@ -47,7 +47,7 @@ def must_fail(report: RunReport) -> bool:
     users = [user for account in report.accounts for user in account.users]
     is_unresolved = any(user.outcome in _UNRESOLVED or user.verdict == "unknown" for user in users)
     is_left = any(account.status in {Status.FAILED, Status.NOT_REACHED} for account in report.accounts)
-    return bool(report.errors or not report.complete or is_unresolved or is_left)
+    return bool(report.gate or report.errors or not report.complete or is_unresolved or is_left)
 
 
 def _code(evidence: Evidence, report: RunReport) -> Iterator[str]:

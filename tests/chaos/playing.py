@@ -15,7 +15,7 @@ from tests.chaos.evidence import Evidence, FolderArchive
 from tests.chaos.invariants import Violation, check_accounts
 from tests.chaos.invariants_of_ends import check_end
 from tests.chaos.invariants_of_policies import check_policy_changes
-from tests.chaos.invariants_of_releases import check_releases
+from tests.chaos.invariants_of_releases import check_freed, check_releases
 from tests.chaos.invariants_of_switches import check_lease, check_limits, check_stop
 from tests.chaos.invariants_of_telling import check_telling
 from tests.chaos.invariants_of_writes import check_truth, check_writes
@@ -51,6 +51,7 @@ def play(scenario: Scenario, seed: str, server: ChaosServer, clients: Clients | 
         stage.recover()
         found += (scenario.finish or _run_again)(stage)
         found += check_lease(server.book)
+        found += [violation for evidence in disturbed for violation in check_freed(evidence, server.book)]
     return Played(scenario.name, seed, len(disturbed), tuple(map(str, found)), monotonic() - began)
 
 

@@ -1,14 +1,19 @@
 """Scenarios of `orgmfa release`: what an undisturbed run enforced is taken off again while things go wrong."""
 
+from dataclasses import replace
 from random import Random
+from threading import Thread
 
-from orchestrator.domain.model import Mode
+from orchestrator.concurrency.cancellation import Cancellation
+from orchestrator.domain.model import Mode, Outcome
 from tests.chaos import troubles
 from tests.chaos.driving import Stage
 from tests.chaos.evidence import Evidence
+from tests.chaos.happenings import at_call
 from tests.chaos.invariants import Violation
 from tests.chaos.invariants_of_releases import check_released
 from tests.chaos.scenarios import Scenario
+from tests.chaos.scenarios_of_runs import use_bucket
 
 
 def _release(stage: Stage, rng: Random) -> list[Evidence]:
@@ -30,6 +35,49 @@ def _release_again(stage: Stage) -> list[Violation]:
     return list(check_released(again, after, stage.server.book, stage.world))
 
 
+def _release_during_apply(stage: Stage, rng: Random) -> list[Evidence]:
+    """Start a release at a random call of an apply, which goes on when the release is over."""
+    if rng.random() < 0.5:
+        use_bucket(stage)
+    stage.server.troubles += [troubles.slow_looks(0.4), troubles.slow_writes(0.1)]
+    others: list[Evidence] = []
+    release = Thread(target=lambda: others.append(stage.carry_out(Mode.RELEASE, Cancellation())))
+    stage.server.happenings.append(at_call(rng.randint(20, 90), release.start))
+    applied = stage.run()
+    if release.ident is not None:
+        release.join()
+    return _as_crossed(stage, [applied, *others])
+
+
+def _late_answer(stage: Stage, _: Random) -> list[Evidence]:
+    """Have an apply wait at its question while another one enforces everybody, and a release frees them."""
+    others: list[Evidence] = []
+
+    def answer(_: object) -> bool:
+        others.extend([stage.carry_out(Mode.APPLY, Cancellation()), stage.carry_out(Mode.RELEASE, Cancellation())])
+        return True
+
+    late = stage.carry_out(Mode.APPLY, Cancellation(), answer)
+    return _as_crossed(stage, [*others, late])
+
+
+def _as_crossed(stage: Stage, runs: list[Evidence]) -> list[Evidence]:
+    """Return the evidence of runs that crossed: whose digest is whose cannot be told, the freed are not enforced."""
+    for run in runs:
+        for account in run.report.accounts if run.report else ():
+            freed = {(account.id, user.name) for user in account.users if user.outcome is Outcome.RELEASED}
+            stage.world.touched |= freed
+    return [replace(run, wants_digest=False) for run in runs]
+
+
+def _run_again(stage: Stage) -> list[Violation]:
+    """Make one more run, which must leave alone whom the release freed: `check_freed` reads all of the book."""
+    stage.run()
+    return []
+
+
 RELEASES: tuple[Scenario, ...] = (
     Scenario(name="release while calls fail", drive=_release, finish=_release_again, with_cases=False),
+    Scenario(name="release during apply", drive=_release_during_apply, finish=_run_again, is_mixable=False),
+    Scenario(name="apply answered after its lease ended", drive=_late_answer, finish=_run_again, is_mixable=False),
 )

@@ -11,6 +11,7 @@ from orchestrator import wiring
 from orchestrator.aws import clients, iam, retries, sessions, stop_switch
 from orchestrator.concurrency import pool
 from orchestrator.output.slack import client as slack
+from orchestrator.pipeline import gate, lease
 
 READ_TIMEOUT_IN_SERVICE = float(clients.READ_TIMEOUT_SECONDS)
 READ_TIMEOUT_SECONDS = 2.0
@@ -26,11 +27,18 @@ _CONSTANTS: tuple[tuple[Any, str, float], ...] = (
     (sessions, "WAIT_SECONDS", 0.05),
     (wiring, "ONBOARDING_TIMEOUT_SECONDS", 2.0),
     (stop_switch, "FRESH_SECONDS", 0.0),
+    (lease, "FRESH_SECONDS", 0.0),
+    (lease, "POLL_SECONDS", 0.02),
+    (lease, "ERROR_SECONDS", 0.3),
+    (lease, "REPEAT_SECONDS", 1.0),
+    (lease, "HANDOVER_SECONDS", 3.0),
+    (gate, "PATIENCE_SECONDS", 1.0),
     (slack, "FIRST_WAIT_SECONDS", 0.01),
 )
 _DEFAULTS: tuple[tuple[Any, str, float], ...] = (
     (iam.MemberIam.__init__, "report_wait_seconds", 1.0),
     (pool.map_unordered, "timeout_seconds", 1.2),
+    (lease.Lease.__init__, "keep_every", 0.1),
     (slack.SlackClient.__init__, "timeout_seconds", 1),
 )
 """Those that a function holds as the default of a parameter."""

@@ -179,6 +179,11 @@ def slow_writes(seconds: float) -> Trouble:
     return lambda call, _: Slow(seconds) if call.action in WRITES else None
 
 
+def slow_looks(seconds: float) -> Trouble:
+    """Return what has every look at a user's devices answered late."""
+    return lambda call, _: Slow(seconds) if call.action == "ListMFADevices" else None
+
+
 def failing_writes(user_name: str, disturbance: Disturbance) -> Trouble:
     """Have this happen to each write to a user."""
     write = _each_write(99, disturbance)

@@ -5,6 +5,7 @@ import socket
 import pytest
 
 from orchestrator.aws import retries
+from orchestrator.pipeline import gate
 from tests.aws_server import AwsServer, error_for
 from tests.cli.calling import Cli, Sample, assert_refused
 
@@ -143,11 +144,21 @@ def test_archive_without_a_run_is_told(cli: Cli) -> None:
     assert_refused(cli.process("report"), "holds no run yet", "orgmfa plan")
 
 
-def test_run_that_would_write_is_refused_while_another_does(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+@pytest.mark.usefixtures("sample")
+def test_run_that_would_write_ends_with_its_plan_while_another_does(
+    aws: AwsServer, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "PATIENCE_SECONDS", 0.0)
     lock = cli.folder / "orgmfa-runs" / "locks" / "run"
     lock.parent.mkdir(parents=True)
     lock.write_text('{"run_id": "run-of-the-lambda", "until": "2999-01-01T00:00:00Z"}', encoding="utf-8")
 
-    assert_refused(cli("apply", "--yes"), "run-of-the-lambda", "lease")
+    code, report = cli.report("apply", "--yes")
+    shown = cli("apply", "--yes")
+
+    assert report.gate is not None
+    assert (code, report.gate.code, report.totals.planned) == (1, "under_way", 2)
+    assert shown.returncode == 1
+    assert "STOPPED: run run-of-the-lambda holds the lease on writing. Nothing written." in shown.stdout
     assert aws.writes() == []
     assert cli("plan").returncode == 0

@@ -23,10 +23,10 @@ from orchestrator.domain.model import (
     Via,
 )
 from orchestrator.domain.planning import (
+    close_gate,
     count_planned,
     decide_user,
     hold,
-    hold_at_gate,
     plan_account,
     plan_release,
     update_decision,
@@ -174,11 +174,16 @@ def test_limit_of_none_holds_nothing_and_zero_holds_all() -> None:
 def test_gate_holds_a_run_over_its_limit_or_stopped() -> None:
     limits = make_config(limits={"max_changes_per_run": 5}).limits
 
-    assert hold_at_gate(5, limits, stop_reason=None) is None
-    assert (hold_at_gate(6, limits, stop_reason=None) or Reason("", "")).code == "over_limit"
-    assert "--max-changes 6" in (hold_at_gate(6, limits, stop_reason=None) or Reason("", "")).message
-    assert (hold_at_gate(1, limits, stop_reason="because") or Reason("", "")).code == "stopped"
-    assert hold_at_gate(10**6, limits.with_max_changes(None), stop_reason=None) is None
+    over, stopped = close_gate(6, limits, stop_reason=None), close_gate(1, limits, stop_reason="because")
+
+    assert close_gate(5, limits, stop_reason=None) is None
+    assert over is not None
+    assert (over.code, over.planned, over.limit) == ("over_limit", 6, 5)
+    assert "--max-changes 6" in over.remedy
+    assert stopped is not None
+    assert (stopped.code, stopped.planned, stopped.limit) == ("stopped", 1, None)
+    assert "because" in stopped.message
+    assert close_gate(10**6, limits.with_max_changes(None), stop_reason=None) is None
 
 
 @pytest.mark.parametrize("trigger", [one for one in Trigger if one is not Trigger.CLI])

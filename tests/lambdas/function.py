@@ -15,6 +15,7 @@ from orchestrator.aws.file_store import make_store
 from orchestrator.lambdas import runtime as invocation
 from orchestrator.lambdas.events import ScheduledEvent, parse_event
 from orchestrator.lambdas.run import lambda_handler
+from orchestrator.pipeline.lease_file import LEASE_FILE, make_content
 from orchestrator.reports.archive import RunArchive, name_event
 from orchestrator.reports.report import RunReport
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, json_error
@@ -95,6 +96,13 @@ class Function:
         report = json.loads(gzip.decompress(path.read_bytes()))
         started = datetime.fromisoformat(report["started_at"]) - timedelta(days=1)
         path.write_bytes(gzip.compress(json.dumps(report | {"started_at": started.isoformat()}).encode()))
+
+    def lock(self, run_id: str) -> Path:
+        """Give the lease on writing to another run, and return its file."""
+        lease = self.folder / "runs" / LEASE_FILE
+        lease.parent.mkdir(parents=True, exist_ok=True)
+        lease.write_bytes(make_content(run_id, is_release=False))
+        return lease
 
     def reports(self) -> list[RunReport]:
         """Return the archived reports, the newest first."""

@@ -36,6 +36,7 @@ class Machine:
     folder: Path
     accounts: list[str]
     lost: set[tuple[str, int]] = field(default_factory=set)
+    remaining_seconds: int = 900
 
     def configure(self, **sections: Any) -> None:
         """Write the configuration, and let the next invocation start cold."""
@@ -44,7 +45,7 @@ class Machine:
         (self.folder / "config.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
 
     def step(self, name: str, **fields: Any) -> dict[str, Any]:
-        result = step({"step": name} | fields, FakeContext())
+        result = step({"step": name} | fields, FakeContext(self.remaining_seconds))
         return json.loads(json.dumps(result))  # type: ignore[no-any-return] # what Lambda makes of a result
 
     def select(self, execution: str = "daily-1", **asked: Any) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import pytest
 from orchestrator.domain.errors import ArchiveError, ConfigError, StartError
 from orchestrator.lambdas import runtime as invocation
 from orchestrator.lambdas.runtime import RunFailed
+from orchestrator.pipeline import gate
+from orchestrator.reports.report import exit_code
 from tests.aws_server import MANAGEMENT, Answer, Call, json_error
 from tests.fake_slack import FakeSlack, Say
 from tests.lambdas.function import RULE, SCHEDULE, Function, deny_second_page, key_of, today
@@ -31,11 +33,35 @@ def test_stop_switch_that_cannot_be_used_holds_the_run_and_is_told(function: Fun
 
     result = function.invoke(today(SCHEDULE))
 
-    assert result["totals"]["held"] == 2
+    assert result["totals"]["planned"] == 2
     assert function.aws.writes() == []
-    errors = [user.error for account in function.reports()[0].accounts for user in account.users if user.error]
-    assert {error.code for error in errors} == {"stopped"}
-    assert all(words in error.message for error in errors)
+    (report,) = function.reports()
+    assert report.gate is not None
+    assert report.gate.code == "stopped"
+    assert words in report.gate.message
+
+
+@pytest.mark.parametrize("event", [SCHEDULE, {"accounts": ["all"]}])
+def test_run_that_finds_another_under_way_reports_its_plan(
+    function: Function, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch, event: dict[str, Any]
+) -> None:
+    """A scheduled run waits as long as its time allows, less what the report takes; one on demand for a minute."""
+    monkeypatch.setattr(gate, "PATIENCE_SECONDS", 0.0)
+    function.configure(enforcement={"mode": "apply"})
+    function.lock("another-run")
+    asked = event if event is SCHEDULE else {"accounts": [function.payments]}
+
+    result = function.invoke(asked, remaining_seconds=60 + int(gate.PUBLISHING_SECONDS))
+
+    (report,) = function.reports()
+    assert report.gate is not None
+    assert (report.gate.code, report.gate.planned) == ("under_way", result["totals"]["planned"])
+    assert "another-run" in report.gate.message
+    assert (report.errors, exit_code(report)) == ((), 1)
+    assert result["totals"]["planned"] == (2 if event is SCHEDULE else 1)
+    assert function.aws.writes() == []
+    assert len(slack.messages) == 1
+    assert any("STOPPED: run another-run holds the lease on writing" in text for text in slack.messages[0].texts)
 
 
 @pytest.mark.parametrize("event", [RULE, SCHEDULE])

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from moto.backends import get_backend
 
+from orchestrator.domain.errors import RunUnderWay
 from orchestrator.lambdas import runtime as invocation
 from orchestrator.lambdas.runtime import RunFailed
+from orchestrator.pipeline import gate
 from tests.fake_slack import FakeSlack, Say
 from tests.lambdas.function import Function
 from tests.onboarding_events import batch, stack_set_event
@@ -55,6 +57,21 @@ def test_batch_whose_run_failed_is_run_when_it_is_delivered_again(function: Func
 
     assert again["totals"]["accounts"] == 1
     assert len(slack.messages) == 1
+
+
+def test_batch_that_finds_another_run_under_way_goes_back_to_its_queue(
+    function: Function, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "PATIENCE_SECONDS", 0.0)
+    function.configure(enforcement={"mode": "apply"})
+    event, lease = batch(stack_set_event(function.payments)), function.lock("another-run")
+
+    with pytest.raises(RunUnderWay, match="another-run"):
+        function.invoke(event)
+    assert (function.reports(), slack.messages, function.aws.writes()) == ([], [], [])
+    lease.unlink()
+
+    assert function.invoke(event)["totals"]["enforced"] == 1
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.domain.errors import StartError
 from orchestrator.lambdas.run import lambda_handler as handle
 from orchestrator.lambdas.step import lambda_handler as step
-from orchestrator.pipeline.lease import LEASE_FILE
+from orchestrator.pipeline.lease_file import LEASE_FILE
 from tests.aws_server import Call
 from tests.fake_slack import FakeSlack
 from tests.lambdas.function import FakeContext, today
@@ -47,7 +47,8 @@ def test_steps_enforce_report_and_tell_once_and_leave_nothing_behind(machine: Ma
     assert (result["totals"]["enforced"], result["totals"]["accounts"]) == (4, 5)
     assert machine.report().run_id == result["run_id"]
     assert len(slack.messages) == 1
-    assert (machine.files(), LEASE_FILE in machine.files("locks/")) == ([], False)
+    assert machine.files() == []
+    assert b'"is_given_back":true' in machine.store.read(LEASE_FILE)
 
 
 def test_what_earlier_runs_knew_reaches_every_batch(machine: Machine) -> None:
@@ -228,7 +229,8 @@ def test_limit_of_the_run_counts_all_batches(machine: Machine, limit: int, writt
     machine.run(**SCHEDULE)
 
     assert len(machine.enforced()) == written
-    assert machine.report().totals.held == 4 - written
+    assert machine.report().totals.planned == 4 - written
+    assert (machine.report().gate is None) == (written > 0)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +245,7 @@ def test_narrower_of_the_limits_of_input_and_configuration_holds_in_every_step(
     result = machine.run(mode="apply", **asked)
 
     assert (result["mode"], result["totals"]["enforced"]) == ("apply", written)
-    assert machine.report().totals.held == 4 - written
+    assert machine.report().totals.planned == 4 - written
 
 
 def forge_manifest(machine: Machine, selected: dict[str, Any], **changes: Any) -> None:
@@ -296,7 +298,7 @@ def test_files_of_a_run_alone_make_no_step_write_where_the_functions_only_plan(m
     machine.configure(enforcement={"mode": "plan"})
     machine.map("plan", selected)
     assert machine.gate(selected, **SCHEDULE)["go"] is False
-    machine.store.write(f"work/{selected['run_id']}/verdict.json", b'{"hold": null}')
+    machine.store.write(f"work/{selected['run_id']}/verdict.json", b'{"gate": null}')
 
     machine.step("apply", run_id=selected["run_id"], batch=0)
 
@@ -422,4 +424,6 @@ def test_stop_switch_that_cannot_be_used_holds_the_run(machine: Machine) -> None
 
     assert gated["go"] is False
     assert machine.enforced() == []
-    assert machine.report().totals.held == 4
+    report = machine.report()
+    assert report.gate is not None
+    assert (report.gate.code, report.totals.planned) == ("stopped", 4)

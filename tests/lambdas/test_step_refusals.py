@@ -1,20 +1,24 @@
 """Steps that are refused or repeated, and what they ask of the archive, against a served AWS and a fake Slack."""
 
 import gzip
+import json
+from datetime import timedelta
 from math import ceil
 from typing import Any
 
 import pytest
+from moto.backends import get_backend
 
 from benchmarks.capacity import BATCH_GETS, BATCH_PUTS, FIXED_GETS, FIXED_PUTS
-from orchestrator.domain.errors import ArchiveError, ConfigError, RunUnderWay, StartError
+from orchestrator.domain.errors import ArchiveError, ConfigError, StartError
 from orchestrator.lambdas.runtime import RunFailed
 from orchestrator.lambdas.step import lambda_handler as step
-from orchestrator.pipeline.lease import LEASE_FILE
-from tests.aws_server import Answer, Call, xml_error
+from orchestrator.pipeline import gate
+from orchestrator.pipeline.lease_file import LEASE_FILE, make_content
+from tests.aws_server import MANAGEMENT, Answer, Call, xml_error
 from tests.fake_slack import FakeSlack, Say
 from tests.lambdas.function import FakeContext
-from tests.lambdas.machine import BUCKET, SCHEDULE, STARTED, Machine
+from tests.lambdas.machine import BUCKET, SCHEDULE, STARTED, Machine, outcomes
 from tests.reports.bombs import BOMBS
 
 # -- one run at a time, once
@@ -36,28 +40,67 @@ def test_first_step_tried_again_goes_on_with_the_same_run(machine: Machine) -> N
     assert first["run_id"].startswith("20260302T120000Z-")
 
 
-def test_run_that_would_write_is_refused_while_another_holds_the_lease(machine: Machine) -> None:
+def planned_and_gated(machine: Machine) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Go as far as the gate, with as little time in each step as leaves one try to take the lease."""
     machine.configure(enforcement={"mode": "apply"})
+    machine.remaining_seconds = 60 + int(gate.PUBLISHING_SECONDS)
     selected = machine.select(**SCHEDULE)
+    machine.map("plan", selected)
+    return selected, machine.gate(selected, **SCHEDULE)
 
-    with pytest.raises(RunUnderWay, match=selected["run_id"]):
-        machine.select("other", mode="apply")
+
+def test_run_that_finds_another_at_its_gate_reports_its_plan(machine: Machine, slack: FakeSlack) -> None:
+    machine.store.write(LEASE_FILE, make_content("other", is_release=False))
+
+    selected, gated = planned_and_gated(machine)
+    machine.merge(selected, **SCHEDULE)
+
+    assert gated["go"] is False
+    report = machine.report()
+    assert report.gate is not None
+    assert (report.gate.code, report.totals.planned, report.errors) == ("under_way", 4, ())
+    assert len(slack.messages) == 1
+    assert b'"other"' in machine.store.read(LEASE_FILE)
 
 
 def test_steps_write_nothing_once_another_run_has_taken_the_lease_over(machine: Machine) -> None:
-    machine.configure(enforcement={"mode": "apply"})
-    selected = machine.select(**SCHEDULE)
-    machine.map("plan", selected)
-    gated = machine.gate(selected, **SCHEDULE)
-    machine.store.write(LEASE_FILE, b'{"run_id": "other", "until": "2036-03-02T12:00:00Z"}')
+    selected, gated = planned_and_gated(machine)
+    machine.store.write(LEASE_FILE, make_content("other", is_release=False))
 
-    with pytest.raises(RunUnderWay, match="no longer that of run"):
-        machine.map("apply", gated)
+    machine.map("apply", gated)
     machine.merge(selected, **SCHEDULE)
 
     assert machine.enforced() == []
     assert machine.report().totals.not_reached == 4
-    assert b"other" in machine.store.read(LEASE_FILE)
+    assert {error.code for error in machine.report().errors} == {"lease_lost"}
+    assert b'"other"' in machine.store.read(LEASE_FILE)
+
+
+def test_steps_take_the_lease_again_where_it_ran_out_and_heed_what_was_released_meanwhile(machine: Machine) -> None:
+    selected, gated = planned_and_gated(machine)
+    keys: Any = get_backend("s3")[MANAGEMENT]["aws"].buckets[BUCKET].keys
+    keys[f"archive/{LEASE_FILE}"].last_modified -= timedelta(minutes=3)
+    user = {"account_id": machine.accounts[1], "user_name": "bob"}
+    note = {"run_id": "release-1", "until": "2999-01-01T00:00:00Z", "users": [user]}
+    machine.store.write("releases/release-1.json", json.dumps(note).encode())
+
+    machine.map("apply", gated)
+    machine.merge(selected, **SCHEDULE)
+
+    assert machine.enforced() == ["alice", "carol", "dave"]
+    assert outcomes(machine.report())["bob"] == "in_grace"
+    assert b'"is_given_back":true' in machine.store.read(LEASE_FILE)
+
+
+def test_stop_switch_set_after_the_gate_stops_the_batches(machine: Machine) -> None:
+    selected, gated = planned_and_gated(machine)
+    machine.configure(enforcement={"mode": "apply", "stop": "$NOT_SET"})
+
+    machine.map("apply", gated)
+    machine.merge(selected, **SCHEDULE)
+
+    assert machine.enforced() == []
+    assert machine.report().totals.held == 4
 
 
 @pytest.mark.parametrize("started", ["2026-03-02T11:54:59Z", "2026-03-02T14:15:01Z", "2025-01-25T12:00:00Z"])

@@ -2,12 +2,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.model import Mode
-from orchestrator.output.story import Gate, Story, tell_story
+from orchestrator.domain.model import Gate, Mode
+from orchestrator.output.story import Story, tell_story
 from orchestrator.reports.report import AccountReport, ReasonReport, UserReport
 from tests.builders import make_run_report, make_seen, make_seen_account
 
-OF_RUN = "1442 changes planned, limits.max_changes_per_run is 100: nothing is written anywhere; read the plan"
 OF_ACCOUNT = "214 changes planned, limits.max_changes_per_account is 100: the account is held as a whole"
 
 
@@ -21,14 +20,23 @@ def make_held(message: str) -> UserReport:
 
 @pytest.mark.parametrize("mode", [Mode.PLAN, Mode.APPLY])
 def test_run_that_its_limit_held_says_that_nothing_was_written(mode: Mode) -> None:
-    story = tell(make_seen_account(make_seen("bob", "none"), make_held(OF_RUN)), mode=mode)
+    gate = Gate(code="over_limit", planned=1442, limit=100, message="too many", remedy="Read the plan.")
 
-    assert story.gate == Gate(planned=1442, limit=100)
-    assert story.gate.sentence == "STOPPED: 1,442 changes planned, limit 100. Nothing written."
+    story = tell(make_seen_account(make_seen("bob", "planned")), mode=mode, gate=gate)
+
+    assert story.gate == "STOPPED: 1,442 changes planned, limit 100. Nothing written. Read the plan."
+    assert story.has_findings
+
+
+@pytest.mark.parametrize("code", ["stopped", "declined", "under_way"])
+def test_run_that_something_else_held_says_what(code: Any) -> None:
+    gate = Gate(code=code, planned=3, limit=None, message="run 7 writes", remedy="Run again.")
+
+    assert tell(gate=gate).gate == "STOPPED: run 7 writes. Nothing written. Run again."
 
 
 def test_account_that_its_own_limit_held_stops_no_run() -> None:
-    assert tell(make_seen_account(make_held(OF_ACCOUNT))).gate is None
+    assert tell(make_seen_account(make_held(OF_ACCOUNT))).gate == ""
 
 
 def test_accounts_come_in_the_order_in_which_they_need_a_person() -> None:

@@ -14,7 +14,16 @@ from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import AccountReport, RunReport, UserReport
 from tests.builders import NOW, make_request
-from tests.fakes import FakeAws, FakeChannel, FakeObserver, FakeSecurityHub, FakeSlackClient, MemoryStore, make_context
+from tests.fakes import (
+    FakeAws,
+    FakeChannel,
+    FakeObserver,
+    FakePermit,
+    FakeSecurityHub,
+    FakeSlackClient,
+    MemoryStore,
+    make_context,
+)
 
 
 @dataclass
@@ -32,6 +41,7 @@ class Stage:
     ask: bool = True
     answers: bool = True
     asked: list[RunReport] = field(default_factory=list)
+    permit: FakePermit = field(default_factory=FakePermit)
 
     def finish(self, mode: str = "apply", config: Config | None = None, **request: Any) -> Finished:
         config = config or Config()
@@ -47,6 +57,7 @@ class Stage:
             notifiers=(SlackChannel(self.slack, config), *self.channels),
             observer=self.observer,
             confirm=self._confirm if self.ask else None,
+            permit=self.permit,
             securityhub=self.securityhub,
         )
         return run(context)

@@ -2,7 +2,7 @@
 
 from orchestrator.reports.report import exit_code
 from tests.builders import make_config, make_user
-from tests.pipeline.stage import Stage, outcomes, user_of
+from tests.pipeline.stage import Stage, outcomes
 
 
 def test_run_over_its_limit_writes_nothing_anywhere(stage: Stage) -> None:
@@ -11,9 +11,22 @@ def test_run_over_its_limit_writes_nothing_anywhere(stage: Stage) -> None:
 
     report = stage.play(config=make_config(limits={"max_changes_per_run": 2}))
 
-    assert set(outcomes(report).values()) == {"held"}
-    assert stage.aws.writes() == []
+    assert set(outcomes(report).values()) == {"planned"}
+    assert report.gate is not None
+    assert (report.gate.code, report.gate.planned, report.gate.limit) == ("over_limit", 3, 2)
+    assert report.totals.planned == 3
+    assert (stage.aws.writes(), stage.permit.asked) == ([], [])
     assert stage.asked == []
+    assert exit_code(report) == 1
+
+
+def test_plan_says_that_it_would_be_over_the_limit(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), make_user("bob"))
+
+    report = stage.play("plan", make_config(limits={"max_changes_per_run": 1}))
+
+    assert report.gate is not None
+    assert report.gate.code == "over_limit"
     assert exit_code(report) == 1
 
 
@@ -32,10 +45,12 @@ def test_stop_switch_holds_a_run_at_the_gate(stage: Stage) -> None:
 
     report = stage.play()
 
-    assert user_of(report).error is not None
-    assert (user_of(report).outcome, user_of(report).error.code) == ("held", "stopped")  # type: ignore[union-attr]
-    assert user_of(report).error.message == "enforcement.stop: because"  # type: ignore[union-attr]
+    assert report.gate is not None
+    assert (report.gate.code, report.gate.planned, report.gate.limit) == ("stopped", 1, None)
+    assert report.gate.message == "enforcement.stop: because"
+    assert outcomes(report) == {"alice": "planned"}
     assert stage.aws.writes() == []
+    assert exit_code(report) == 1
 
 
 def test_stop_switch_thrown_in_a_running_sweep_stops_the_next_write(stage: Stage) -> None:
@@ -55,6 +70,8 @@ def test_person_who_says_no_has_nothing_written_and_nothing_archived(stage: Stag
     finished = stage.finish()
 
     assert finished.was_declined
+    assert finished.report.gate is not None
+    assert (finished.report.gate.code, finished.report.gate.planned) == ("declined", 1)
     assert outcomes(finished.report) == {"alice": "planned"}
     assert stage.aws.writes() == []
     assert stage.store.files == {}

@@ -107,7 +107,7 @@ def test_change_to_a_policy_that_cancellation_left_undone_is_not_reported_as_mad
 
 def test_update_that_the_stop_switch_forestalled_is_not_reported_as_made(stage: Stage) -> None:
     stage.aws.add(make_user("bob", has_mfa=True), policy=PolicyState.OUTDATED)
-    answers = iter([False])
+    answers = iter([False, False])  # at the gate, and again with the lease
     stage.is_stopped = lambda: next(answers, True)
 
     report = stage.play(config=make_config(**OWNED))

@@ -1,6 +1,8 @@
 """Releases against an organization in memory."""
 
 from datetime import timedelta
+from math import inf
+from typing import Any
 
 import pytest
 
@@ -31,7 +33,62 @@ def test_release_uses_the_release_role_for_writing_alone(stage: Stage) -> None:
 
     stage.play("release")
 
-    assert [call[2] for call in stage.aws.calls if call[0] == "enter"] == ["inspect", "release"]
+    entered = [call[2] for call in stage.aws.calls if call[0] == "enter"]
+    assert entered == ["inspect", "release", "inspect"], "the last is the look at whom it freed"
+
+
+@pytest.mark.parametrize(
+    ("anew", "writes"),
+    [
+        ({"attached_policy_arns": ENFORCED}, ["detach", "detach"]),
+        ({"group_names": frozenset({"EnforceMFA"})}, ["detach", "leave"]),
+    ],
+)
+def test_user_whom_a_run_enforced_during_the_release_is_released_again(
+    stage: Stage, anew: dict[str, Any], writes: list[str]
+) -> None:
+    account = stage.aws.add(make_user("alice", attached_policy_arns=ENFORCED))
+    late = iter([make_user("alice", **anew)])
+
+    def enforce_late(action: str, _: str, subject: str) -> None:
+        if (action, subject) == ("enter", "inspect") and stage.aws.writes():
+            account.users["alice"] = next(late, account.users["alice"])
+
+    stage.aws.before = enforce_late
+
+    report = stage.play("release")
+
+    assert outcomes(report) == {"alice": "released"}
+    assert [write[0] for write in stage.aws.writes()] == writes
+    alice = account.users["alice"]
+    assert (alice.attached_policy_arns, alice.group_names) == (frozenset(), frozenset())
+
+
+def test_release_writes_its_note_before_it_takes_the_lease_and_frees_nobody_without_it(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", attached_policy_arns=ENFORCED))
+    stage.permit.refusal = "run release-2 holds the lease on writing"
+
+    report = stage.play("release")
+
+    assert report.gate is not None
+    assert (report.gate.code, outcomes(report), exit_code(report)) == ("under_way", {"alice": "planned"}, 1)
+    assert [name for name in stage.store.files if name.startswith("releases/")] == ["releases/run-1.json"]
+    assert stage.aws.writes() == []
+    assert stage.permit.asked == [inf]
+
+
+def test_second_look_that_fails_is_told(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", attached_policy_arns=ENFORCED))
+
+    def refuse(action: str, *_: str) -> None:
+        if action == "verify":
+            raise fail(AccessDenied, "AccessDenied", "ListAttachedUserPolicies")
+
+    stage.aws.before = refuse
+
+    report = stage.play("release")
+
+    assert (outcomes(report), report.totals.failed, exit_code(report)) == ({"alice": "released"}, 1, 1)
 
 
 def test_release_of_what_is_gone_already_is_done(stage: Stage) -> None:

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from orchestrator.domain.model import (
     AccountResult,
     Decision,
+    Gate,
     Outcome,
     PolicyChange,
     Problem,
@@ -280,7 +281,8 @@ def test_document_has_the_fields_of_a_run() -> None:
     document = json.loads(FULL.model_dump_json())
 
     assert {key: value for key, value in document.items() if key not in {"accounts", "totals", "errors"}} == {
-        "schema_version": 1,
+        "schema_version": 2,
+        "gate": None,
         "run_id": "run-1",
         "mode": "apply",
         "trigger": "cli",
@@ -323,6 +325,23 @@ def test_published_schema_is_the_one_of_the_program() -> None:
     assert SCHEMA.read_text(encoding="utf-8") == json.dumps(report_schema(), indent=2) + "\n"
 
 
+def test_report_of_version_1_is_read_as_one_without_a_gate() -> None:
+    document = json.loads(FULL.model_dump_json(exclude={"gate"})) | {"schema_version": 1}
+
+    report = RunReport.model_validate(document)
+
+    assert (report.schema_version, report.gate) == (2, None)
+    assert report == FULL
+
+
+@pytest.mark.parametrize("code", ["over_limit", "stopped", "declined", "under_way"])
+def test_run_that_wrote_nothing_for_its_gate_ends_with_1(code: Any) -> None:
+    clean = make_report()
+    gate = Gate(code=code, planned=1, limit=None, message="", remedy="")
+
+    assert (exit_code(clean), exit_code(clean.model_copy(update={"gate": gate}))) == (0, 1)
+
+
 def make_validator() -> Draft202012Validator:
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     Draft202012Validator.check_schema(schema)
@@ -352,7 +371,10 @@ def test_document_is_valid_by_the_published_schema(report: RunReport) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("schema_version", 2),
+        ("schema_version", 3),
+        ("schema_version", 1),
+        ("gate", {"code": "held", "planned": 1, "limit": None, "message": "", "remedy": ""}),
+        ("gate", {"code": "stopped", "planned": 1, "message": "", "remedy": ""}),
         ("mode", "check"),
         ("trigger", None),
         ("run_id", ...),

@@ -26,8 +26,10 @@ from orchestrator.lambdas import runtime as invocation
 from orchestrator.lambdas.run import lambda_handler
 from orchestrator.lambdas.step import lambda_handler as step
 from orchestrator.pipeline.lease import Lease
+from orchestrator.pipeline.lease_file import ACKNOWLEDGED
 from orchestrator.wiring import Hub, make_hub, make_run_id, run_once, utc_now
 from tests.aws_server import MANAGEMENT, AwsServer
+from tests.builders import make_request
 from tests.fake_slack import FakeSlack
 from tests.iam_evaluator import Decision, Request, decide
 from tests.onboarding_events import batch, stack_set_event
@@ -267,8 +269,12 @@ def scheduled(minutes_ago: int) -> dict[str, str]:
 
 def take_the_lease(hub: Hub) -> None:
     store = make_store(hub.config.archive.location, lambda: hub.clients.s3)
-    with Lease(store, "20260302T120000Z-0a1b2c3d", now=hub.now, on_loss=lambda: None) as lease:
-        assert lease.renew()
+    request = make_request(run_id="20260302T120000Z-0a1b2c3d", mode=Mode.APPLY)
+    store.write(ACKNOWLEDGED, b"release-1")
+    lease = Lease(store, request, Cancellation(), read_releases=dict)
+    assert lease.acquire(0) is None
+    store.read(ACKNOWLEDGED)
+    lease.close()
 
 
 def test_the_functions_may_call_what_they_call_and_nothing_else(deployment: Deployment, slack: FakeSlack) -> None:

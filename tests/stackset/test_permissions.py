@@ -87,7 +87,7 @@ SHARED_ROWS = [
     ("s3:PutObject", REPORT, {}, YES),
     ("s3:DeleteObject", REPORT, {}, YES),
     ("s3:PutObject", f"{ARCHIVE}/locks/run", {}, YES),
-    ("s3:DeleteObject", f"{ARCHIVE}/locks/run", {}, YES),
+    ("s3:DeleteObject", f"{ARCHIVE}/locks/run", {}, NOTHING),
     ("s3:GetObject", f"{ARCHIVE}/releases/20260302T120000Z-0a1b2c3d.json", {}, YES),
     ("s3:DeleteObject", f"{ARCHIVE}/releases/20260302T120000Z-0a1b2c3d.json", {}, NOTHING),
     ("s3:DeleteObjectVersion", REPORT, {}, NOTHING),

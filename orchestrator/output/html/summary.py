@@ -50,7 +50,7 @@ def list_notices(story: Story) -> Iterator[Notice]:
     """Yield the gate of the run, its errors, root users without MFA, and access keys that stop working."""
     report = story.report
     if story.gate:
-        yield Notice(Tone.BAD, story.gate.sentence)
+        yield Notice(Tone.BAD, story.gate)
     if not report.complete:
         yield Notice(Tone.BAD, INCOMPLETE)
     for error in report.errors[:MAX_ERRORS]:

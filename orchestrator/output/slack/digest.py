@@ -21,7 +21,7 @@ from orchestrator.output.slack.limits import (
 )
 from orchestrator.output.slack.mrkdwn import code, link_to, literal, mention, plain, size
 from orchestrator.output.slack.sections import SectionMaker
-from orchestrator.output.slack.text import MAX_CODE, MAX_NAME, format_problem
+from orchestrator.output.slack.text import MAX_CODE, MAX_MESSAGE, MAX_NAME, format_problem
 from orchestrator.output.story import INCOMPLETE, Story, tell_story
 from orchestrator.output.words import count
 from orchestrator.reports.report import RunReport
@@ -97,7 +97,7 @@ def _problems(story: Story, *, names: bool) -> Iterator[str]:
     """Yield what is wrong with the run as a whole: held by its limit, listing cut short, archive or other errors."""
     report = story.report
     if story.gate:
-        yield f"*{story.gate.sentence}*"
+        yield f"*{literal(story.gate, MAX_MESSAGE)}*"
     if not report.complete:
         yield f"*{INCOMPLETE}*"
     for error in report.errors[:MAX_ERRORS]:

@@ -93,7 +93,7 @@ def _head(story: Story, width: int) -> Iterator[Text]:
     yield from make_lines(", ".join(story.sentence), width)
     yield Text()
     if story.gate:
-        yield from make_lines(story.gate.sentence, width, tone=Tone.BAD)
+        yield from make_lines(story.gate, width, tone=Tone.BAD)
         yield Text()
     if not report.complete:
         words = "INCOMPLETE: The organization could not be listed to its end: accounts are missing from this report."
@@ -227,8 +227,10 @@ def _every_row(story: Story, shown: Shown) -> str:
 
 def _next_step(story: Story, options: str) -> str:
     report = story.report
-    if story.gate:
-        return f"read the plan, then orgmfa apply --max-changes {story.gate.planned}{options}"
+    if report.gate and report.gate.code == "over_limit":
+        return f"read the plan, then orgmfa apply --max-changes {report.gate.planned}{options}"
+    if report.gate:
+        return report.gate.remedy
     if report.mode is Mode.PLAN and report.totals.planned:
         accounts = sum(any(user.outcome == "planned" for user in account.users) for account in report.accounts)
         where = f"{count(report.totals.planned, 'user')} in {count(accounts, 'account')}"

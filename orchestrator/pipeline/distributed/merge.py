@@ -15,7 +15,6 @@ from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.distributed.state import HISTORY, RunManifest, RunState, Usage
 from orchestrator.pipeline.earlier_runs import history_problems, with_history
 from orchestrator.pipeline.executor import AccountExecutor, explain_unreached, leave_out, skip
-from orchestrator.pipeline.gate import hold_all
 from orchestrator.pipeline.ou_paths import OuPathLookup
 from orchestrator.pipeline.publishing import close_run
 from orchestrator.pipeline.results import Results
@@ -33,18 +32,19 @@ def merge(manifest: RunManifest, context: RunContext, state: RunState) -> Finish
     """Return the finished run. Raises ArchiveError where the output of the steps cannot be read."""
     ous = OuPathLookup(context.directory, manifest.request, context.cancellation, timeout_seconds=OU_TIMEOUT_SECONDS)
     context = replace(with_history(context, state.read(HISTORY)), find_ous=ous.finish)
+    if manifest.request.mode is Mode.APPLY:
+        context.permit.close()  # the steps that wrote are over
     order: dict[str, int] = {}
     results = Results(order)
     usages = _gather_plans(manifest, context, state, results=results, order=order)
     decision = state.gate_decision()
-    if decision is not None and decision.hold is not None:
-        hold_all(results, decision.hold)
-    elif manifest.request.mode is Mode.APPLY and results.with_changes:
+    gate = decision.gate if decision is not None else None
+    if gate is None and manifest.request.mode is Mode.APPLY and results.with_changes:
         usages += _gather_applied(state, context, results, was_let_go=decision is not None)
     reasons = [usage.ended for usage in usages if usage.ended]
     reason = LOST if LOST in reasons else next(iter(reasons), None)
     errors = [*manifest.problems, *history_problems(context), *explain_unreached(results, reason)]
-    finished = close_run(results, context, errors=errors, is_complete=manifest.is_complete)
+    finished = close_run(results, context, errors=errors, is_complete=manifest.is_complete, gate=gate)
     if finished.address is not None:
         _clear(state)
     return replace(

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 from orchestrator.domain.errors import ArchiveError
-from orchestrator.domain.model import Account, AccountResult, Problem, Reason, RunRequest
+from orchestrator.domain.model import Account, AccountResult, Gate, Problem, RunRequest
 from orchestrator.pipeline.results import RESULTS
 from orchestrator.reports.archive import WORK, Store
 from orchestrator.reports.bounded import unpack
@@ -77,7 +77,7 @@ class BatchOutput:
 class GateDecision:
     """The decision of the gate: why nothing may be written, or None."""
 
-    hold: Reason | None
+    gate: Gate | None
 
 
 @dataclass(frozen=True, slots=True)

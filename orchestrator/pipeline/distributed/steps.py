@@ -22,7 +22,7 @@ from orchestrator.pipeline.distributed.state import (
 )
 from orchestrator.pipeline.earlier_runs import read_earlier_runs, with_history
 from orchestrator.pipeline.executor import AccountExecutor, leave_out
-from orchestrator.pipeline.gate import gate
+from orchestrator.pipeline.gate import find_gate, writing
 from orchestrator.pipeline.listing import list_accounts
 from orchestrator.pipeline.results import Results
 from orchestrator.reports.history import History
@@ -65,6 +65,8 @@ def plan_batch(number: int, context: RunContext, state: RunState) -> None:
 def gate_plans(manifest: RunManifest, context: RunContext, state: RunState) -> list[int]:
     """Return the batches to apply, once all plans are counted; none where the run must write nothing.
 
+    The lease on writing is the run's from here on: the batches join it.
+
     Plans of batches that were lost are not applied, so they are not counted.
     """
     planned, changed = 0, []
@@ -73,9 +75,12 @@ def gate_plans(manifest: RunManifest, context: RunContext, state: RunState) -> l
         planned += results.planned
         if results.with_changes:
             changed.append(number)
-    hold = gate(planned, context, has_changes=bool(changed))
-    state.write(GATE_DECISION, GateDecision(hold))
-    numbers = changed if hold is None and manifest.request.mode is Mode.APPLY else []
+    gate = find_gate(planned, context, has_changes=bool(changed))
+    numbers = changed if gate is None and manifest.request.mode is Mode.APPLY else []
+    if numbers:
+        with writing(planned, context, keep=True) as gate:
+            numbers = [] if gate else numbers
+    state.write(GATE_DECISION, GateDecision(gate))
     state.write_items(APPLY_ITEMS, numbers)
     return numbers
 
@@ -83,12 +88,15 @@ def gate_plans(manifest: RunManifest, context: RunContext, state: RunState) -> l
 def apply_batch(number: int, context: RunContext, state: RunState) -> None:
     """Apply the plans of one batch and keep the results. Raises StartError where the gate has not let the run go on."""
     decision = state.gate_decision()
-    if decision is None or decision.hold is not None or context.request.mode is not Mode.APPLY:
+    if decision is None or decision.gate is not None or context.request.mode is not Mode.APPLY:
         raise StartError(f"batch {number} may not be applied: the gate has not let this run go")
     context = _with_history_of(state.read_batch(number), context)
     results = Results.of(state.read_output("plans", number).results)
     changed = results.with_changes
-    AccountExecutor(context, results).apply_all()
+    with writing(results.planned, context, keep=True) as gate:
+        if gate is not None and gate.code == "under_way":
+            context.cancellation.end("lease_lost")
+        AccountExecutor(context, results).apply_all()
     state.write_output("applied", number, BatchOutput(_usage(context), (results[one] for one in changed)))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from orchestrator.domain.model import Mode, Outcome, PolicyChange, Stage, Status, Trigger, Verdict, Via
+from orchestrator.domain.model import Gate, Mode, Outcome, PolicyChange, Stage, Status, Trigger, Verdict, Via
 from orchestrator.output.terminal import Shown, print_report
 from orchestrator.reports.build import count_totals
 from orchestrator.reports.report import (
@@ -32,7 +32,8 @@ REFUSED = (
     "User: arn:aws:sts::999988887777:assumed-role/orgmfa-operator/orgmfa-20251124 is not authorized to perform: "
     "sts:AssumeRole on resource: arn:aws:iam::{}:role/orgmfa-member"
 )
-OVER_LIMIT = "214 changes planned, limits.max_changes_per_run is 100: nothing is written anywhere"
+OVER_LIMIT = Gate(code="over_limit", planned=214, limit=100, message="too many", remedy="read the plan")
+UNDER_WAY = Gate(code="under_way", planned=1, limit=None, message="run 7 writes", remedy="run again later")
 NO_PASSWORD = "no console password; enforcement.users is console"
 
 _ids = count(100000000001)
@@ -111,8 +112,10 @@ def make_report(
     mode: Mode = Mode.PLAN,
     is_complete: bool = True,
     errors: Iterable[ProblemReport] = (),
+    gate: Gate | None = None,
 ) -> RunReport:
     return RunReport(
+        gate=gate,
         run_id="20251124T120000Z-4f2a",
         mode=mode,
         trigger=Trigger.CLI,

@@ -8,6 +8,7 @@ from tests.output.terminal.report_samples import (
     OVER_LIMIT,
     REFUSED,
     ROLE_MISSING,
+    UNDER_WAY,
     all_situations,
     assert_in_order,
     flat,
@@ -67,9 +68,10 @@ def test_summary_counts_everything_in_one_sentence() -> None:
         ),
         (make_report(make_account("a", [make_user()])), None),
         (
-            make_report(make_account("a", [make_user("bo", Outcome.HELD, error=("over_limit", OVER_LIMIT))])),
+            make_report(make_account("a", [make_user("bo", Outcome.PLANNED)]), gate=OVER_LIMIT),
             "read the plan, then orgmfa apply --max-changes 214 --sandbox",
         ),
+        (make_report(make_account("a", [make_user("bo", Outcome.PLANNED)]), gate=UNDER_WAY), "run again later"),
     ],
 )
 def test_next_step_is_named_where_there_is_one(report: RunReport, step: str | None) -> None:
@@ -81,9 +83,9 @@ def test_next_step_is_named_where_there_is_one(report: RunReport, step: str | No
 
 
 def test_run_that_its_limit_held_says_first_that_nothing_was_written() -> None:
-    users = [make_user("bo", Outcome.HELD, error=("over_limit", OVER_LIMIT))]
+    users = [make_user("bo", Outcome.PLANNED), make_user("al", Outcome.HELD)]
 
-    text = show(make_report(make_account("shop", users), mode=Mode.APPLY))
+    text = show(make_report(make_account("shop", users), mode=Mode.APPLY, gate=OVER_LIMIT))
 
     assert_in_order(text, "STOPPED: 214 changes planned, limit 100. Nothing written.", "TO FIX", "\nshop")
 
