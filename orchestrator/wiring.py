@@ -24,7 +24,7 @@ from orchestrator.domain.assessment import Rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.environment import SlackCredentials, parse_slack_secret, slack_credentials
 from orchestrator.domain.errors import ArchiveError, AwsError, ConfigError, StartError
-from orchestrator.domain.model import Caller, Organization, Product, RunRequest, Trigger
+from orchestrator.domain.model import Caller, Mode, Organization, Product, RunRequest, Trigger
 from orchestrator.domain.records import Release
 from orchestrator.domain.remedies import select_remedy
 from orchestrator.output.slack.channel import SlackChannel

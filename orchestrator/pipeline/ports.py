@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
 from typing import Any, Protocol
 
 from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
@@ -20,6 +19,7 @@ from orchestrator.domain.model import (
     Product,
     UserChange,
 )
+from orchestrator.domain.records import Release
 from orchestrator.reports.report import RunReport
 
 INSPECTING = "inspecting"
@@ -29,8 +29,8 @@ OuPath = Callable[[str], str | None]
 """Returns the OUs above an account, by its ID, as a path of names; None: not known."""
 
 
-Releases = Mapping[tuple[str, str], datetime]
-"""The releases in force: (account ID, user name), and when each ends."""
+Releases = Mapping[tuple[str, str], Release]
+"""The releases in force, by account ID and key of the record."""
 
 
 class Permit(Protocol):

@@ -189,10 +189,10 @@ def test_gate_holds_a_run_over_its_limit_or_stopped() -> None:
 @pytest.mark.parametrize("trigger", [one for one in Trigger if one is not Trigger.CLI])
 def test_gate_of_a_function_names_what_to_deploy(trigger: Trigger) -> None:
     limits = make_config(limits={"max_changes_per_run": 5}).limits
-    reason = hold_at_gate(6, limits, stop_reason=None, trigger=trigger)
+    gate = close_gate(6, limits, stop_reason=None, trigger=trigger)
 
-    assert reason is not None
-    assert reason.message.endswith("have an operator run `orgmfa apply --max-changes 6`, or deploy with MaxChanges=6")
+    assert gate is not None
+    assert gate.remedy.endswith("have an operator run `orgmfa apply --max-changes 6`, or deploy with MaxChanges=6.")
 
 
 def test_holding_leaves_no_change_behind() -> None:

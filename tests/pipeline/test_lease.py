@@ -6,7 +6,7 @@ The age of a file in a folder and in a bucket is tested in tests/aws/test_file_s
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from threading import Event
 from typing import Any
 
@@ -16,6 +16,7 @@ from orchestrator.aws.file_store import FolderStore
 from orchestrator.concurrency.cancellation import Cancellation, may_repeat
 from orchestrator.domain.errors import ArchiveError
 from orchestrator.domain.model import Mode, Trigger
+from orchestrator.domain.records import Release
 from orchestrator.pipeline.lease import HANDOVER_SECONDS, Lease
 from orchestrator.pipeline.lease_file import ACKNOWLEDGED, LEASE_FILE, LEASE_SECONDS, make_content, parse_holder
 from tests.builders import NOW, make_request
@@ -36,7 +37,7 @@ class World(MemoryStore):
     set_back: float = 0.0
     """Seconds by which the wall clock of the machine was set back."""
     ages: dict[str, float] = field(default_factory=dict)
-    releases: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    releases: dict[tuple[str, str], Release] = field(default_factory=dict)
     during_pause: list[Callable[[], None]] = field(default_factory=list)
     """What others do at each of the next pauses of a run."""
     while_reading: Callable[[], None] = lambda: None
@@ -81,7 +82,7 @@ class World(MemoryStore):
         if self.during_pause:
             self.during_pause.pop(0)()
 
-    def read_releases(self) -> Mapping[tuple[str, str], datetime]:
+    def read_releases(self) -> Mapping[tuple[str, str], Release]:
         self._break("releases")
         self.while_reading()
         return dict(self.releases)
@@ -261,11 +262,11 @@ def test_one_reading_counts_five_seconds_for_all(world: World) -> None:
 
 def test_releases_are_read_along_with_the_lease(world: World) -> None:
     lease = world.taken()
-    world.releases[ALICE] = NOW
+    world.releases[ALICE] = Release(NOW, NOW)
 
     world.time += 5
     with lease.hold() as released:
-        assert released == {ALICE: NOW}
+        assert released == {ALICE: Release(NOW, NOW)}
 
 
 @pytest.mark.parametrize("seconds", [LEASE_SECONDS, HOUR])
@@ -409,7 +410,7 @@ def test_run_does_not_take_the_lease_of_a_release(world: World) -> None:
 def test_run_goes_on_once_the_release_has_given_the_lease_back_and_knows_whom_it_freed(world: World) -> None:
     run = world.taken()
     release = world.taken("release-1", **RELEASE)
-    world.releases[ALICE] = NOW + timedelta(days=7)
+    world.releases[ALICE] = Release(NOW, NOW + timedelta(days=7))
     world.during_pause = [lambda: None, lambda: None, release.close]
 
     with run.hold() as released:

@@ -8,9 +8,10 @@ import pytest
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import RunUnderWay
 from orchestrator.domain.model import LiveUser, Trigger
+from orchestrator.domain.records import Release
 from orchestrator.pipeline.gate import PATIENCE_SECONDS, PUBLISHING_SECONDS
 from orchestrator.reports.report import exit_code
-from tests.builders import NOW, make_config, make_user
+from tests.builders import NOW, make_config, make_user, user_id_of
 from tests.fakes import FakePermit
 from tests.pipeline.stage import Stage, account_of, outcomes, user_of
 
@@ -115,7 +116,7 @@ def test_stop_switch_is_read_again_once_the_lease_is_held(stage: Stage) -> None:
 @pytest.mark.parametrize("when", ["at the question", "at the look before the write"])
 def test_user_whom_a_release_freed_meanwhile_is_left_alone(stage: Stage, when: str) -> None:
     stage.aws.add(make_user("alice"), make_user("bob"))
-    freed = {(PAYMENTS, "alice"): NOW + timedelta(days=7)}
+    freed = {(PAYMENTS, user_id_of("alice")): Release(NOW, NOW + timedelta(days=7))}
 
     def release(action: str, _: str, subject: str) -> None:
         if (action, subject) == ("look", "alice") and stage.permit.asked:
