@@ -16,7 +16,8 @@ import yaml
 from orchestrator.domain.bundled_files import read_shipped
 from orchestrator.domain.errors import ConfigError
 
-_PARTITIONS = ("aws", "aws-us-gov", "aws-cn")
+PARTITIONS = ("aws", "aws-us-gov", "aws-cn", "aws-eusc")
+"""The partitions that orgmfa is made for; `aws.partitions` reads from botocore what is particular to each."""
 _ACCESS_KEYS = ("deny", "allow")
 
 # `${Name}` is replaced, `${!Name}` stays as `${Name}` (CloudFormation, Fn::Sub).
@@ -26,10 +27,10 @@ _VARIABLE = re.compile(r"\$\{(!?)([^}]+)\}")
 def render_enforcement_policy(*, partition: str, access_keys: str) -> dict[str, Any]:
     """Return a new EnforceMFA document, as the StackSet creates it in this partition.
 
-    `partition` is aws, aws-us-gov or aws-cn; `access_keys` is deny or allow, as `policy.access_keys`. Raises
+    `partition` is one of PARTITIONS; `access_keys` is deny or allow, as `policy.access_keys`. Raises
     ConfigError for any other value, StartError where the template is missing.
     """
-    _require(partition, among=_PARTITIONS, name="partition")
+    _require(partition, among=PARTITIONS, name="partition")
     _require(access_keys, among=_ACCESS_KEYS, name="policy.access_keys")
     template = read_template()
     resolver = TemplateResolver(

@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.policy_document import (
+    PARTITIONS,
     is_same_policy,
     normalised,
     render_enforcement_policy,
 )
 from tests.member_role.rendering import enforcement_document
-
-PARTITIONS = ["aws", "aws-us-gov", "aws-cn"]
 
 
 def rendered(access_keys: str = "deny") -> dict[str, Any]:
@@ -40,7 +39,8 @@ def test_the_program_renders_what_the_stack_creates(partition: str, access_keys:
 def test_every_arn_is_of_the_partition_and_of_no_account(partition: str) -> None:
     text = json.dumps(render_enforcement_policy(partition=partition, access_keys="deny"))
 
-    assert text.count("arn:") == text.count(f"arn:{partition}:iam::*:") == 5
+    assert text.count("arn:") == text.count(f"arn:{partition}:") == 9
+    assert text.count(f"arn:{partition}:iam::*:") == 7
 
 
 def test_the_users_own_name_stays_a_variable_for_iam() -> None:
@@ -53,8 +53,14 @@ def test_the_users_own_name_stays_a_variable_for_iam() -> None:
 @pytest.mark.parametrize(
     ("access_keys", "condition"),
     [
-        ("deny", {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}}),
-        ("allow", {"Bool": {"aws:MultiFactorAuthPresent": "false", "aws:ViaAWSService": "false"}}),
+        ("deny", {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false", "aws:ViaAWSService": "false"}}),
+        (
+            "allow",
+            {
+                "Bool": {"aws:MultiFactorAuthPresent": "false"},
+                "BoolIfExists": {"aws:ViaAWSService": "false"},
+            },
+        ),
     ],
 )
 def test_access_keys_choose_the_condition_of_the_deny(access_keys: str, condition: dict[str, Any]) -> None:
@@ -72,7 +78,7 @@ def test_each_call_returns_a_document_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("partition", "access_keys", "message"),
     [
-        ("aws-iso", "deny", "partition must be one of aws, aws-us-gov, aws-cn, not 'aws-iso'"),
+        ("aws-iso", "deny", "partition must be one of aws, aws-us-gov, aws-cn, aws-eusc, not 'aws-iso'"),
         ("aws", "Deny", "policy.access_keys must be one of deny, allow, not 'Deny'"),
     ],
 )
@@ -90,7 +96,7 @@ def test_a_document_is_the_same_as_itself_in_any_partition_and_mode() -> None:
 
     same = [[is_same_policy(one, other) for other in documents] for one in documents]
 
-    assert same == [[i == j for j in range(6)] for i in range(6)]
+    assert same == [[i == j for j in range(8)] for i in range(8)]
 
 
 def respelled(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:

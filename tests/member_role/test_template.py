@@ -7,6 +7,7 @@ import cfnlint.api
 import parliament
 import pytest
 
+from orchestrator.domain.policy_document import PARTITIONS
 from tests.member_role.rendering import (
     FOLDER,
     REQUIRED,
@@ -18,7 +19,6 @@ from tests.member_role.rendering import (
 )
 
 MODES = ["deny", "allow"]
-PARTITIONS = ["aws", "aws-us-gov", "aws-cn"]
 README = (FOLDER / "README.md").read_text("utf-8")
 CELL = r"([^|\n]+) \|"
 
@@ -90,7 +90,7 @@ def test_the_deny_spares_what_enrolling_takes_and_no_more() -> None:
     [deny] = [one for one in enforcement_document()["Statement"] if "NotAction" in one]
 
     # IAM user guide, "Allows MFA-authenticated IAM users to manage their own MFA device", with the two actions
-    # that it names for the first sign-in.
+    # that it names for the first sign-in; and those of signing in, which have a statement of their own.
     assert deny["NotAction"] == [
         "iam:ChangePassword",
         "iam:CreateVirtualMFADevice",
@@ -101,6 +101,9 @@ def test_the_deny_spares_what_enrolling_takes_and_no_more() -> None:
         "iam:ListMFADevices",
         "iam:ListVirtualMFADevices",
         "iam:ResyncMFADevice",
+        "signin:Authenticate",
+        "signin:AuthorizeOAuth2Access",
+        "signin:CreateOAuth2Token",
         "sts:GetSessionToken",
     ]
 
@@ -199,7 +202,8 @@ def test_the_console_shows_every_parameter_in_a_group() -> None:
         ("PolicyPath", "/*/", False),
         ("ProtectedUserArns", "", True),
         ("ProtectedUserArns", "arn:aws:iam::111122223333:user/path/break-glass", True),
-        ("ProtectedUserArns", "arn:aws-us-gov:iam::*:user/break-glass-*", True),
+        *(("ProtectedUserArns", f"arn:{partition}:iam::*:user/break-glass-*", True) for partition in PARTITIONS),
+        ("ProtectedUserArns", "arn:aws-iso:iam::*:user/break-glass-*", False),
         ("ProtectedUserArns", "break-glass", False),
         ("ProtectedUserArns", "arn:aws:iam::111122223333:role/break-glass", False),
         ("ProtectedUserArns", "*", False),
@@ -283,12 +287,8 @@ def test_the_service_control_policy_names_what_the_template_makes_by_default() -
 @pytest.mark.parametrize(
     ("name", "document", "expected"),
     [
-        ("EnforceMFA, deny", enforcement_document(AccessKeys="deny"), {"aws:ViaAWSService"}),
-        (
-            "EnforceMFA, allow",
-            enforcement_document(AccessKeys="allow"),
-            {"aws:ViaAWSService", "does not enforce MFA"},
-        ),
+        ("EnforceMFA, deny", enforcement_document(AccessKeys="deny"), {"aws:ViaAWSService", "signin:"}),
+        ("EnforceMFA, allow", enforcement_document(AccessKeys="allow"), {"aws:ViaAWSService", "signin:"}),
         ("protect.scp.json", json.loads((FOLDER / "protect.scp.json").read_text("utf-8")), set()),
         *(
             (f"{role} {number}", document, set())
@@ -304,9 +304,8 @@ def test_the_policy_linter_finds_only_what_is_explained(
 ) -> None:
     findings = parliament.analyze_policy_string(json.dumps(document)).findings
 
-    # AccessKeys=allow leaves absent keys alone on purpose. aws:ViaAWSService is a global key, newer than
-    # parliament's list of them.
-    explained = {"aws:ViaAWSService", "does not enforce MFA"}
+    # aws:ViaAWSService is a global key, and signin a service, newer than parliament's lists of them.
+    explained = {"aws:ViaAWSService", "signin:"}
     unexplained = [finding for finding in findings if not any(one in str(finding) for one in explained)]
     assert unexplained == [], name
     assert {one for one in explained if any(one in str(finding) for finding in findings)} == expected
