@@ -13,8 +13,9 @@ from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retries import Retrier
 from orchestrator.domain.config import PolicyConfig
 from orchestrator.domain.errors import AlreadyExists, NotFound
+from orchestrator.domain.known_texts import digest_of, judge_text
 from orchestrator.domain.model import Enforcement, PolicyChange, PolicyState
-from orchestrator.domain.policy_document import is_same_policy, render_enforcement_policy
+from orchestrator.domain.policy_document import render_enforcement_policy
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -34,20 +35,21 @@ class PolicySettings:
     path: str
     group: str
     document: str
-    is_ours: Callable[[str], bool]
+    judge: Callable[[object], tuple[PolicyState, bool]]
     managed_by: Literal["stackset", "orchestrator"]
 
     @classmethod
     def from_config(cls, config: PolicyConfig, partition: str) -> Self:
         """Return the settings for the accounts of a partition."""
         ours = render_enforcement_policy(partition=partition, access_keys=config.access_keys)
+        document = json.dumps(ours, separators=(",", ":"))
         return cls(
             partition=partition,
             name=config.name,
             path=config.path,
             group=config.group,
-            document=json.dumps(ours, separators=(",", ":")),
-            is_ours=partial(is_same_policy, ours),
+            document=document,
+            judge=partial(judge_text, partition=partition, ours=digest_of(document)),
             managed_by=config.managed_by,
         )
 
@@ -60,7 +62,7 @@ class EnforcementPolicies:
         self._client = client
         self._call = retrier.call
         self._settings = settings
-        self._is_ours_by_version: dict[tuple[str, str, str], bool] = {}
+        self._judged: dict[tuple[str, str, str], tuple[PolicyState, bool]] = {}
 
     def policy_arn(self, account_id: str) -> str:
         """Return the ARN of EnforceMFA in an account."""
@@ -83,15 +85,13 @@ class EnforcementPolicies:
                 has_inline=bool(group["GroupPolicyList"]),
                 has_members=lambda: any(name in user["GroupList"] for user in users),
             )
-        policy, version = self._look_at_policy(account_id)
-        return Enforcement(self.policy_arn(account_id), name, policy, state, version)
+        return self._enforcement(account_id, state)
 
     @reads_answers
     def look(self, account_id: str, *, group: bool) -> Enforcement:
         """Return the states of the policy and, on demand, the group, read live; a group not read counts as missing."""
         state = self._look_at_group(account_id) if group else PolicyState.MISSING
-        policy, version = self._look_at_policy(account_id)
-        return Enforcement(self.policy_arn(account_id), self._settings.group, policy, state, version)
+        return self._enforcement(account_id, state)
 
     @reads_answers
     def change(self, account_id: str, change: PolicyChange) -> None:
@@ -119,33 +119,27 @@ class EnforcementPolicies:
         except AlreadyExists:
             return  # made by an earlier try whose answer was lost, or by someone else: the next `look` tells
 
-    def _look_at_policy(self, account_id: str) -> tuple[PolicyState, str]:
-        """Return the state of the policy, and its ID and default version."""
+    def _enforcement(self, account_id: str, group: PolicyState) -> Enforcement:
+        """Return the state of the policy, read live, with that of the group."""
         arn = self.policy_arn(account_id)
         try:
             policy = self._call(self._client.get_policy, PolicyArn=arn)["Policy"]
-            is_ours = self._is_version_ours(arn, policy["PolicyId"], policy["DefaultVersionId"])
+            state, can_lock_out = self._judge_version(arn, policy["PolicyId"], policy["DefaultVersionId"])
         except NotFound:
-            return PolicyState.MISSING, ""
+            return Enforcement(arn, self._settings.group, PolicyState.MISSING, group)
         version = f"{policy['PolicyId']} {policy['DefaultVersionId']}"
-        if is_ours:
-            return PolicyState.OURS, version
-        tags = {tag["Key"]: tag["Value"] for tag in policy.get("Tags", ())}
-        is_marked = tags.get(OWNER_TAG) == OWNER_TAG_VALUE
-        return (PolicyState.OUTDATED if is_marked and self._manages else PolicyState.DRIFTED), version
+        return Enforcement(arn, self._settings.group, state, group, version, can_lock_out)
 
-    def _is_version_ours(self, arn: str, policy_id: str, version: str) -> bool:
-        """Return whether a policy version has our text. Cached for a run: the text of a version never changes.
+    def _judge_version(self, arn: str, policy_id: str, version: str) -> tuple[PolicyState, bool]:
+        """Return the judgement of a policy version. Cached for a run: the text of a version never changes.
 
         A policy that is deleted and created again has another ID (IAM User Guide, 'IAM identifiers').
         """
         key = (arn, policy_id, version)
-        if key not in self._is_ours_by_version:
+        if key not in self._judged:
             answer = self._call(self._client.get_policy_version, PolicyArn=arn, VersionId=version)
-            document: Any = answer["PolicyVersion"]["Document"]
-            # Only of a text can be told whether it has a key twice.
-            self._is_ours_by_version[key] = isinstance(document, str) and self._settings.is_ours(document)
-        return self._is_ours_by_version[key]
+            self._judged[key] = self._settings.judge(answer["PolicyVersion"]["Document"])
+        return self._judged[key]
 
     def _look_at_group(self, account_id: str) -> PolicyState:
         name, client = self._settings.group, self._client

@@ -19,7 +19,7 @@ from orchestrator.domain.member_roles import (
 )
 from orchestrator.domain.model import Access, Account, Organization, PolicyState, Stage
 from orchestrator.domain.planning import policy_not_ours
-from orchestrator.domain.remedies import explain_account_error
+from orchestrator.domain.remedies import UPDATE_STACKSET, explain_account_error
 
 _DEPLOY = "Have the StackSet deploy this version's member_role/template.yaml there"
 _HOPELESS = (DeniedByScp, NoCredentials, Throttled, Unavailable)
@@ -106,6 +106,8 @@ class _Visit:
         message = policy_not_ours(name.value, what, state).message
         if state is PolicyState.MISSING:
             return problem(name, message, f"{_DEPLOY}.")
+        if state is PolicyState.OUTDATED:
+            return problem(name, message, UPDATE_STACKSET)
         remedy = (
             "Have the StackSet make it anew, or choose a free name (policy.name, policy.group). "
             "policy.access_keys must say what the StackSet's AccessKeys says."

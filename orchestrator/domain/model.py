@@ -95,7 +95,10 @@ class Access(StrEnum):
 
 
 class PolicyState(StrEnum):
-    """State of the EnforceMFA policy, or its group, of an account, compared with ours."""
+    """State of the EnforceMFA policy, or its group, of an account, compared with ours.
+
+    A policy is outdated where it has another text that a version of orgmfa made; a group where it is unfinished.
+    """
 
     OURS = "ours"
     MISSING = "missing"
@@ -109,7 +112,7 @@ DeviceKind = Literal["virtual", "fido", "hardware"]
 
 @dataclass(frozen=True, slots=True)
 class Organization:
-    """The organization as the caller sees it; `partition` is aws, aws-us-gov or aws-cn."""
+    """The organization as the caller sees it; `partition` is that of its ARNs, such as aws-us-gov."""
 
     id: str
     management_account_id: str
@@ -263,6 +266,7 @@ class Enforcement:
     """The EnforceMFA policy and group of one account, and their states.
 
     `version` is the ID and the default version of the policy: another one is another text, whatever it says.
+    `can_lock_out` says that the policy has an earlier text under which a user may be unable to sign in.
     """
 
     policy_arn: str
@@ -270,6 +274,7 @@ class Enforcement:
     policy: PolicyState
     group: PolicyState
     version: str = ""
+    can_lock_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +356,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class AccountResult:
-    """Result of one account: how far the run got, what was found, and the decision about each user."""
+    """Result of one account: how far the run got, what was found, and the decision about each user.
+
+    `enforcement` is what the last look saw of the policy; None where nothing was read.
+    """
 
     account: Account
     status: Status
@@ -360,6 +368,7 @@ class AccountResult:
     root_user: RootUser | None = None
     decisions: tuple[Decision, ...] = ()
     policy_changes: tuple[PolicyChange, ...] = ()
+    enforcement: Enforcement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

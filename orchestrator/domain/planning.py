@@ -114,6 +114,7 @@ def plan_account(
         root_user=facts.root_user,
         decisions=decisions,
         policy_changes=_plan_policy_changes(facts.enforcement, decisions, config.policy.managed_by),
+        enforcement=facts.enforcement,
     )
     certain = sum(one.outcome is Outcome.PLANNED and not is_unclear(one.user) for one in decisions)
     excess = _over_account_limits(certain, len(facts.users), config.limits)
@@ -135,7 +136,9 @@ def plan_release(account: Account, facts: AccountFacts, user_names: frozenset[st
     All changes of a decision are made: a user can have the policy and be in the group too.
     """
     decisions = tuple(_decide_release(user, facts.enforcement, user_names) for user in facts.users)
-    return AccountResult(account, Status.INSPECTED, facts.alias, None, facts.root_user, decisions)
+    return AccountResult(
+        account, Status.INSPECTED, facts.alias, None, facts.root_user, decisions, enforcement=facts.enforcement
+    )
 
 
 def count_planned(result: AccountResult) -> int:
@@ -210,7 +213,10 @@ def quota_exceeded(user: IamUser) -> Reason:
 
 
 def policy_not_ours(what: str, name: str, state: PolicyState) -> Reason:
-    """Return the reason for not using a policy or group that is missing or not as orgmfa made it."""
+    """Return the reason for not using a policy or group that is missing or not as this orgmfa makes it."""
+    if state is PolicyState.OUTDATED and what == "policy":
+        message = f"the policy {name} has an earlier text, or that of the other policy.access_keys: update the StackSet"
+        return Reason("policy_outdated", message)
     if state is PolicyState.MISSING:
         message = f"the {what} {name} does not exist: has the StackSet reached the account?"
     else:

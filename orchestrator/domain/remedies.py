@@ -18,6 +18,8 @@ from orchestrator.domain.errors import (
 from orchestrator.domain.model import Account, Imported, Organization, Problem, Product, Stage
 
 ASSUME_ROLE = "AssumeRole"
+UPDATE_STACKSET = "Update the StackSet, with AccessKeys as policy.access_keys says."
+"""The remedy for an earlier text of EnforceMFA; where the program owns the policy, an apply run updates it."""
 
 # In each table the entry of an error's nearest class counts; the placeholders in braces are filled in.
 _SELECT_REMEDIES: Mapping[type[AwsError], str] = {

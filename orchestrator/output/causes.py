@@ -1,19 +1,21 @@
 """What is to fix, by cause: one cause holds for all accounts and users that have it, with one remedy. Pure.
 
-In order: users who have EnforceMFA and somebody changed it meanwhile, accounts that failed, accounts that were not
-reached, users by outcome, root users without MFA.
+In order: users who have EnforceMFA and somebody changed it meanwhile, users whom an earlier text of it can lock out,
+accounts that failed, accounts that were not reached, users by outcome, accounts with an earlier text, root users
+without MFA.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
 from orchestrator.domain.model import Outcome, Stage, Status, Verdict
 from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup
-from orchestrator.output.ordering import is_root_open, is_to_fix
+from orchestrator.domain.remedies import UPDATE_STACKSET
+from orchestrator.output.ordering import is_at_risk, is_outdated, is_root_open, is_to_fix
 from orchestrator.output.words import STAGES, STATUSES, VERDICTS, capitalized, count
 from orchestrator.reports.report import AccountReport, UserReport
 
@@ -21,6 +23,7 @@ from orchestrator.reports.report import AccountReport, UserReport
 class Subject(StrEnum):
     """Whom a cause holds for."""
 
+    POLICY = "policy"
     ACCOUNT = "account"
     USER = "user"
     ROOT_USER = "root user"
@@ -77,6 +80,7 @@ _REMEDIES = {
     "change in a run is MaxChanges of central.yaml.",
     "failed policy_drifted": "Whoever has the policy may be granted what it says now: see in CloudTrail who changed "
     "it, put it back, and attach the service control policy (docs/deploy.md).",
+    "policy_outdated": f"EnforceMFA has an earlier text. {UPDATE_STACKSET}",
     "policy_drifted": "Policy or group is missing, or not as orgmfa made it: compare with orgmfa policy.",
     "quota_exceeded": "No further policy and no further group fits: detach one, or have the quota raised.",
     "stopped": "enforcement.stop is set, or was not understood: nothing is written.",
@@ -97,12 +101,18 @@ def group_causes(accounts: Iterable[AccountReport]) -> tuple[Cause, ...]:
     failed: defaultdict[tuple[str, ...], list[AccountReport]] = defaultdict(list)
     unresolved: defaultdict[_Reason, list[Member]] = defaultdict(list)
     roots: list[Member] = []
+    at_risk: list[Member] = []
+    outdated: list[Member] = []
     for account in accounts:
         bare = account.model_copy(update={"users": ()})
         if account.status in {Status.FAILED, Status.NOT_REACHED}:
             failed[_failure(account)].append(bare)
         for reason, users in users_by_reason(account.users).items():
             unresolved[reason].append(Member(bare, tuple(users)))
+        if endangered := tuple(filter(is_at_risk, account.users)):
+            at_risk.append(Member(bare, endangered))
+        elif is_outdated(account):
+            outdated.append(Member(bare))
         if is_root_open(account):
             roots.append(Member(bare))
     failures = sorted(failed.items(), key=lambda item: (item[0][0] != Status.FAILED, -len(item[1]), item[0]))
@@ -111,8 +121,10 @@ def group_causes(accounts: Iterable[AccountReport]) -> tuple[Cause, ...]:
     changed = [item for item in reasons if item[0] == _CHANGED_POLICY]
     return (
         *(_cause_of_users(reason, members) for reason, members in changed),
+        *_causes_of_policy("may be locked out", at_risk),
         *(_cause_of_accounts(members) for _, members in failures),
         *(_cause_of_users(reason, members) for reason, members in reasons if reason != _CHANGED_POLICY),
+        *_causes_of_policy("with an earlier text of EnforceMFA", outdated),
         *((of_roots,) if roots else ()),
     )
 
@@ -121,6 +133,9 @@ def format_cause(cause: Cause, code: str) -> str:
     """Return a cause in one line; the code comes as it may be shown."""
     accounts, reason = count(len(cause.members), "account"), f" ({code})" if code else ""
     match cause.subject:
+        case Subject.POLICY:
+            users = f"{count(cause.users, 'user')} in " if cause.users else ""
+            return f"{users}{accounts} {cause.label}{reason}"
         case Subject.ACCOUNT:
             return f"{accounts} {cause.label}, {STAGES[cause.stage] if cause.stage else 'no reason given'}{reason}"
         case Subject.USER:
@@ -132,9 +147,14 @@ def format_cause(cause: Cause, code: str) -> str:
 
 
 def users_by_reason(users: Iterable[UserReport]) -> dict[_Reason, list[UserReport]]:
-    """Return the users that are to fix, by outcome and code; outcome `none` stands for a user whose MFA is unknown."""
+    """Return the users that are to fix, by outcome and code, without those at risk.
+
+    Outcome `none` stands for a user whose MFA is unknown.
+    """
     by_reason: defaultdict[_Reason, list[UserReport]] = defaultdict(list)
-    for user in filter(is_to_fix, users):
+    for user in users:
+        if is_at_risk(user) or not is_to_fix(user):
+            continue
         is_known = OUTCOMES[user.outcome].group is OutcomeGroup.TO_FIX
         by_reason[user.outcome if is_known else Outcome.NONE, user.error.code if user.error else ""].append(user)
     return by_reason
@@ -179,6 +199,12 @@ def _cause_of_accounts(accounts: Sequence[AccountReport]) -> Cause:
         remedy=share_text([error.remedy for error in errors])[0],
         members=tuple(map(Member, accounts)),
     )
+
+
+def _causes_of_policy(label: str, members: Sequence[Member]) -> Iterator[Cause]:
+    code = "policy_outdated"
+    if members:
+        yield Cause(subject=Subject.POLICY, label=label, code=code, remedy=_REMEDIES[code], members=tuple(members))
 
 
 def _cause_of_users(reason: _Reason, members: Sequence[Member]) -> Cause:

@@ -2,7 +2,7 @@
 
 from orchestrator.domain.model import Mode, Outcome, Status, Verdict
 from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup, outcomes_of
-from orchestrator.output.ordering import is_root_open, is_to_fix
+from orchestrator.output.ordering import is_outdated, is_root_open, is_to_fix
 from orchestrator.reports.report import AccountReport, UserReport
 
 
@@ -36,5 +36,6 @@ def is_clean(account: AccountReport, mode: Mode) -> bool:
         account.status is Status.INSPECTED
         and not has_finding(account, mode)
         and not is_root_open(account)
+        and not is_outdated(account)
         and not any(map(is_to_fix, account.users))
     )

@@ -1,6 +1,6 @@
 """The order in which every view shows accounts and users: who needs a person most stands first. Pure."""
 
-from orchestrator.domain.model import Outcome, Status, Verdict
+from orchestrator.domain.model import Outcome, PolicyState, Status, Verdict
 from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, OutcomeGroup
 from orchestrator.output.words import STATUSES, VERDICTS, title_of
 from orchestrator.reports.report import AccountReport, UserReport
@@ -10,9 +10,20 @@ _VERDICT_RANK = {verdict: rank for rank, verdict in enumerate(VERDICTS)}
 _OUTCOME_RANK = {outcome: rank for rank, outcome in enumerate(OUTCOMES)}
 
 
+def is_at_risk(user: UserReport) -> bool:
+    """Return whether EnforceMFA has a text for a user that can lock them out."""
+    is_outdated = user.error is not None and user.error.code == "policy_outdated"
+    return is_outdated and user.outcome is not Outcome.HELD
+
+
+def is_outdated(account: AccountReport) -> bool:
+    """Return whether an account has an earlier text of EnforceMFA, and this run does not change it."""
+    return account.policy is PolicyState.OUTDATED and not account.policy_changes
+
+
 def is_to_fix(user: UserReport) -> bool:
     """Return whether only a person can help a user."""
-    return OUTCOMES[user.outcome].group is OutcomeGroup.TO_FIX or user.verdict is Verdict.UNKNOWN
+    return is_at_risk(user) or OUTCOMES[user.outcome].group is OutcomeGroup.TO_FIX or user.verdict is Verdict.UNKNOWN
 
 
 def has_changed_policy(user: UserReport) -> bool:
@@ -42,6 +53,7 @@ def account_order(account: AccountReport) -> tuple[object, ...]:
     enforced = sum(user.verdict is Verdict.NON_COMPLIANT and user.outcome in ENFORCED for user in account.users)
     return (
         not any(map(has_changed_policy, account.users)),
+        not any(map(is_at_risk, account.users)),
         _STATUS_RANK[account.status],
         -sum(map(is_to_fix, account.users)),
         not is_root_open(account),
@@ -58,6 +70,7 @@ def user_order(user: UserReport) -> tuple[object, ...]:
     changed = has_changed_policy(user)
     return (
         not changed,
+        not is_at_risk(user),
         not is_to_fix(user),
         _VERDICT_RANK[user.verdict],
         _OUTCOME_RANK[user.outcome],

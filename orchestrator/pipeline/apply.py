@@ -86,7 +86,8 @@ def apply_account(plan: AccountResult, context: RunContext, progress: Progress) 
                     now = _settle_policy(plan, context, progress.policy_changes, look=look)
                     if now is None:
                         return as_not_reached(plan, progress, context.cancellation.reason)
-                    plan = replace(plan, decisions=tuple(_hold_unless_ours(one, now) for one in plan.decisions))
+                    held = tuple(_hold_unless_ours(one, now) for one in plan.decisions)
+                    plan = replace(plan, decisions=held, enforcement=now)
                     watch = PolicyWatch(look, now, progress.decisions)
                     carry_out = partial(
                         _enforce, account=plan.account, context=context, watch=watch, gone=progress.gone

@@ -4,8 +4,18 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
-from orchestrator.domain.model import AccountResult, Decision, Gate, Outcome, Problem, RunRequest, Status, Verdict
-from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup, total_name
+from orchestrator.domain.model import (
+    AccountResult,
+    Decision,
+    Gate,
+    Outcome,
+    Problem,
+    Reason,
+    RunRequest,
+    Status,
+    Verdict,
+)
+from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, OutcomeGroup, total_name
 from orchestrator.reports.report import (
     AccountReport,
     ProblemReport,
@@ -15,6 +25,11 @@ from orchestrator.reports.report import (
     Totals,
     UserReport,
     pack_accounts,
+)
+
+_UNDER_THE_POLICY = ENFORCED | {Outcome.NONE}
+_MAY_BE_LOCKED_OUT = Reason(
+    "policy_outdated", "enforced by an earlier text that can deny signing in to the console: update the StackSet"
 )
 
 
@@ -55,7 +70,8 @@ def amend_report(report: RunReport, errors: Iterable[Problem], finished_at: date
 
 def report_account(result: AccountResult, ou: str | None = None) -> AccountReport:
     """Return the report of one account; `ou` is the path of its OU."""
-    root = result.root_user
+    root, enforcement = result.root_user, result.enforcement
+    can_lock_out = enforcement is not None and enforcement.can_lock_out
     return AccountReport(
         id=result.account.id,
         name=result.account.name,
@@ -64,7 +80,8 @@ def report_account(result: AccountResult, ou: str | None = None) -> AccountRepor
         status=result.status,
         error=None if result.problem is None else report_problem(result.problem),
         root_user=None if root is None else RootUserReport(has_credentials=root.has_credentials, has_mfa=root.has_mfa),
-        users=tuple(map(_report_user, result.decisions)),
+        policy=None if enforcement is None else enforcement.policy,
+        users=tuple(_report_user(decision, can_lock_out=can_lock_out) for decision in result.decisions),
         policy_changes=result.policy_changes,
     )
 
@@ -92,9 +109,11 @@ def count_totals(accounts: Iterable[AccountReport]) -> Totals:
     )
 
 
-def _report_user(decision: Decision) -> UserReport:
+def _report_user(decision: Decision, *, can_lock_out: bool) -> UserReport:
     user, reason, device = decision.user, decision.reason, decision.user.mfa_device
     is_error = OUTCOMES[decision.outcome].group is OutcomeGroup.TO_FIX or decision.verdict is Verdict.UNKNOWN
+    if can_lock_out and not is_error and decision.via is not None and decision.outcome in _UNDER_THE_POLICY:
+        reason, is_error = _MAY_BE_LOCKED_OUT, True
     return UserReport(
         id=user.id,
         name=user.name,

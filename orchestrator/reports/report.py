@@ -26,6 +26,7 @@ from orchestrator.domain.model import (
     Mode,
     Outcome,
     PolicyChange,
+    PolicyState,
     Stage,
     Status,
     Trigger,
@@ -124,6 +125,10 @@ class AccountReport(_Model):
     status: Status
     error: ProblemReport | None
     root_user: RootUserReport | None
+    policy: PolicyState | None = Field(
+        default=None,
+        description="EnforceMFA as last seen: outdated has an earlier text of orgmfa, drifted one of somebody else's",
+    )
     users: tuple[UserReport, ...]
     policy_changes: tuple[PolicyChange, ...] = Field(
         default=(),

@@ -1,11 +1,9 @@
 """A member account entered the way a run enters it, for the tests of the adapters."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 from orchestrator.aws.clients import make_clients
@@ -14,8 +12,8 @@ from orchestrator.aws.iam import MemberIam
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import MemberSessions, RoleNames
 from orchestrator.concurrency.cancellation import Cancellation
+from orchestrator.domain.config import PolicyConfig
 from orchestrator.domain.model import Access
-from orchestrator.domain.policy_document import is_same_policy, render_enforcement_policy
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,7 @@ def entered(
     account_id: str,
     *,
     managed_by: Any = "stackset",
+    access_keys: Any = "deny",
     report_wait_seconds: float = 0.05,
     cancellation: Cancellation | None = None,
 ) -> Iterator[Member]:
@@ -41,16 +40,7 @@ def entered(
     slept: list[float] = []
     retrier = Retrier(cancellation or Cancellation(), sleep=slept.append)
     clients = make_clients(connections=8)
-    ours = render_enforcement_policy(partition="aws", access_keys="deny")
-    settings = PolicySettings(
-        partition="aws",
-        name="EnforceMFA",
-        path="/",
-        group="EnforceMFA",
-        document=json.dumps(ours),
-        is_ours=partial(is_same_policy, ours),
-        managed_by=managed_by,
-    )
+    settings = PolicySettings.from_config(PolicyConfig(managed_by=managed_by, access_keys=access_keys), "aws")
     policies = EnforcementPolicies(clients.iam, retrier, settings)
     iam = MemberIam(
         clients.iam,

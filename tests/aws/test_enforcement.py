@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from orchestrator.aws.enforcement import OWNER_TAG, OWNER_TAG_VALUE
 from orchestrator.domain.model import PolicyChange, PolicyState
 from orchestrator.domain.policy_document import render_enforcement_policy
 from tests.aws.member import entered
 from tests.aws_server import AwsServer
+from tests.member_role.rendering import earlier_text
 from tests.organization import SampleOrganization
 
 OURS, MISSING, DRIFTED, OUTDATED = (PolicyState(state) for state in ("ours", "missing", "drifted", "outdated"))
@@ -155,14 +157,45 @@ def test_policy_and_group_are_made_where_the_program_owns_them(aws: AwsServer, a
     assert states(account_id, "orchestrator") == (OURS, OURS)
 
 
+@pytest.mark.parametrize("managed_by", ["stackset", "orchestrator"])
+@pytest.mark.parametrize("tags", [[], [{"Key": OWNER_TAG, "Value": OWNER_TAG_VALUE}]])
+@pytest.mark.parametrize(
+    ("text", "state", "can_lock_out"),
+    [
+        (json.dumps(GRANT), DRIFTED, False),
+        (earlier_text("deny"), OUTDATED, True),
+        (earlier_text("allow"), OUTDATED, True),
+        (earlier_text("deny", "aws-cn"), DRIFTED, False),
+        (earlier_text("deny").replace("iam:GetUser", "iam:DeactivateMFADevice"), DRIFTED, False),
+        (json.dumps(render_enforcement_policy(partition="aws", access_keys="allow")), OUTDATED, False),
+        (json.dumps(render_enforcement_policy(partition="aws", access_keys="deny")), OURS, False),
+    ],
+)
+def test_text_alone_decides_whoever_s_tag_the_policy_bears(
+    aws: AwsServer, account_id: str, managed_by: str, tags: Any, text: str, state: PolicyState, *, can_lock_out: bool
+) -> None:
+    aws.client("iam", account_id).create_policy(PolicyName="EnforceMFA", PolicyDocument=text, Tags=tags)
+
+    with entered(account_id, managed_by=managed_by) as member:
+        seen = member.policies.look(account_id, group=False)
+
+    assert (seen.policy, seen.can_lock_out) == (state, can_lock_out)
+
+
+def test_earlier_text_with_a_key_twice_is_drifted(organization: SampleOrganization, account_id: str) -> None:
+    grant = json.dumps(GRANT["Statement"])
+    organization.enforce_policy(account_id, f'{{"Statement": {grant}, {earlier_text("deny").strip()[1:]}')
+
+    assert states(account_id)[0] is DRIFTED
+
+
 def test_old_policy_of_our_own_is_updated_by_a_new_version(aws: AwsServer, account_id: str) -> None:
     with entered(account_id, managed_by="orchestrator") as member:
         member.policies.change(account_id, PolicyChange.CREATE_POLICY)
     iam, arn = aws.client("iam", account_id), f"arn:aws:iam::{account_id}:policy/EnforceMFA"
     for _ in range(4):  # five versions in all, the quota
-        iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(GRANT), SetAsDefault=True)
+        iam.create_policy_version(PolicyArn=arn, PolicyDocument=earlier_text("deny"), SetAsDefault=True)
     assert states(account_id, "orchestrator")[0] is OUTDATED
-    assert states(account_id, "stackset")[0] is DRIFTED
 
     with entered(account_id, managed_by="orchestrator") as member:
         member.policies.change(account_id, PolicyChange.UPDATE_POLICY)

@@ -7,6 +7,7 @@ from moto.iam.models import AccessKeyLastUsed
 
 from orchestrator.aws.enforcement import OWNER_TAG, OWNER_TAG_VALUE
 from tests.chaos.people import Kind
+from tests.member_role.rendering import earlier_text
 
 POLICY = "EnforceMFA"
 PASSWORD = "chaos-secret-password"
@@ -118,11 +119,11 @@ def empty_group(iam: Any) -> None:
 
 
 def age_policy(iam: Any, versions: int) -> None:
-    """Have EnforceMFA be one of orgmfa's from long ago: with its mark, other texts, and so many versions."""
+    """Have EnforceMFA be one of orgmfa's from long ago: with its mark, an earlier text, and so many versions."""
     arn = f"arn:aws:iam::{iam.account_id}:policy/{POLICY}"
     iam.tag_policy(arn, [{"Key": OWNER_TAG, "Value": OWNER_TAG_VALUE}])
     for _ in range(1, versions):
-        iam.create_policy_version(arn, _HARMLESS, True)
+        iam.create_policy_version(arn, earlier_text("deny"), True)
 
 
 def widen_group(iam: Any) -> None:

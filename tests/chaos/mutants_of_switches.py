@@ -153,9 +153,9 @@ OF_SWITCHES: tuple[Mutation, ...] = (
     Mutation(
         name="somebody else's policy is taken for an old one of our own",
         guards="invariant 2, policy and group",
-        path="orchestrator/aws/enforcement.py",
-        before="PolicyState.OUTDATED if is_marked and self._manages else",
-        after="PolicyState.OUTDATED if self._manages else",
+        path="orchestrator/domain/known_texts.py",
+        before="        return PolicyState.DRIFTED, False\n",
+        after="        return PolicyState.OUTDATED, False\n",
         scenario="policy and group of our own, calls fail",
         invariant=2,
         runs=30,

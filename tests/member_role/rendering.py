@@ -67,6 +67,12 @@ def enforcement_document(**parameters: str) -> dict[str, Any]:
     return document
 
 
+def earlier_text(access_keys: str, partition: str = "aws") -> str:
+    """Return the EnforceMFA text of commit d7b532f, which spares no action of the sign-in service."""
+    text = (Path(__file__).parent / "earlier_texts" / f"1-{access_keys}.json").read_text("utf-8")
+    return text.replace("arn:aws:", f"arn:{partition}:")
+
+
 class Resolver:
     """Resolves intrinsic functions with these values."""
 

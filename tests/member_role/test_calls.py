@@ -5,7 +5,6 @@ makes rare calls necessary (a lost answer, a full quota, five versions, an unfin
 role whose credentials signed it.
 """
 
-import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -23,10 +22,9 @@ from orchestrator.wiring import Hub, make_hub, make_run_id, run_once
 from tests.aws_server import MANAGEMENT, AwsServer, Call, xml_error
 from tests.fakes import FakeObserver
 from tests.iam_evaluator import Decision, Request, decide
-from tests.member_role.rendering import MEMBER, permissions_of
+from tests.member_role.rendering import MEMBER, earlier_text, permissions_of
 from tests.organization import SampleOrganization
 
-GRANT = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
 # CreatePolicy with tags needs it, and no call bears its name (Service Authorization Reference, IAM).
 IMPLIED = {"iam:TagPolicy"}
 # What each of these calls is about, for the policies that name resources.
@@ -90,7 +88,8 @@ def work(aws: AwsServer, organization: SampleOrganization, folder: Path) -> None
     run(hub, Mode.APPLY, owned, unfinished)
     for _ in range(4):  # five versions in all: the next one needs room
         arn = f"arn:aws:iam::{owned}:policy/EnforceMFA"
-        aws.client("iam", owned).create_policy_version(PolicyArn=arn, PolicyDocument=GRANT, SetAsDefault=True)
+        text = earlier_text("deny")
+        aws.client("iam", owned).create_policy_version(PolicyArn=arn, PolicyDocument=text, SetAsDefault=True)
     run(hub, Mode.APPLY, owned)
     run_doctor(hub, make_question("check-2"), cancellation=Cancellation(), observer=FakeObserver())
     organization.add_user(owned, "carol", keys=1)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from orchestrator.domain.model import Outcome, Trigger, Verdict
 from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, Tone, label_of
-from orchestrator.output.causes import Subject
+from orchestrator.output.causes import Subject, format_cause
 from orchestrator.output.story import INCOMPLETE, Story
 from orchestrator.output.words import DEVICES, STAGES, count, format_date, list_counts, seconds_taken, some_of, title_of
 from orchestrator.reports.report import ChangedAccount, ChangedUser, EnrolledUser, RunReport
@@ -47,10 +47,11 @@ def format_duration(report: RunReport) -> str:
 
 
 def list_notices(story: Story) -> Iterator[Notice]:
-    """Yield the gate of the run, its errors, root users without MFA, and access keys that stop working."""
+    """Yield the gate of the run, earlier texts of EnforceMFA, errors, root users without MFA, keys that stop."""
     report = story.report
     if story.gate:
         yield Notice(Tone.BAD, story.gate)
+    yield from _notices_of(Subject.POLICY, story)
     if not report.complete:
         yield Notice(Tone.BAD, INCOMPLETE)
     for error in report.errors[:MAX_ERRORS]:
@@ -58,12 +59,19 @@ def list_notices(story: Story) -> Iterator[Notice]:
         yield Notice(Tone.BAD, said, f"Error {STAGES[error.stage]} ({error.code})")
     if len(report.errors) > MAX_ERRORS:
         yield Notice(Tone.BAD, f"{count(len(report.errors) - MAX_ERRORS, 'more error')} of the run.")
-    for cause in story.causes:
-        if cause.subject is Subject.ROOT_USER:
-            roots = some_of([title_of(member.account) for member in cause.members], MAX_ROOTS)
-            yield Notice(Tone.WARN, f"Root user without MFA, but with a password or keys: {roots}")
+    yield from _notices_of(Subject.ROOT_USER, story)
     if story.keys:
         yield Notice(Tone.WARN, story.keys)
+
+
+def _notices_of(subject: Subject, story: Story) -> Iterator[Notice]:
+    """Yield what is said of the causes of a subject, policies or root users, above all accounts."""
+    for cause in (cause for cause in story.causes if cause.subject is subject):
+        if subject is Subject.ROOT_USER:
+            roots = some_of([title_of(member.account) for member in cause.members], MAX_ROOTS)
+            yield Notice(Tone.WARN, f"Root user without MFA, but with a password or keys: {roots}")
+        else:
+            yield Notice(Tone.BAD if cause.users else Tone.WARN, f"{format_cause(cause, cause.code)}. {cause.remedy}")
 
 
 def list_tiles(report: RunReport) -> Iterator[Tile]:

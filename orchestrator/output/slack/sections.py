@@ -27,7 +27,7 @@ from orchestrator.output.story import Story
 from orchestrator.output.words import VERDICTS, count, list_policy_changes, some_of
 from orchestrator.reports.report import AccountReport, ChangedAccount, ChangedUser
 
-MAX_CAUSES = {Subject.ACCOUNT: 4, Subject.USER: 6, Subject.ROOT_USER: 1}
+MAX_CAUSES = {Subject.POLICY: 2, Subject.ACCOUNT: 4, Subject.USER: 6, Subject.ROOT_USER: 1}
 """Causes shown apart; the accounts of further ones follow under one title."""
 MAX_NOTE = 300
 _UNFINISHED = "not finished for other reasons"
