@@ -23,6 +23,7 @@ from tenacity import (
 
 from orchestrator.aws.clients import Clients, signing_for
 from orchestrator.aws.errors import reads_answers
+from orchestrator.aws.partitions import describe_partition
 from orchestrator.aws.retries import Retrier, retry_budget
 from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
 from orchestrator.domain.errors import AccessDenied, AssumeRoleDenied, DeniedByScp, RegionDisabled
@@ -66,8 +67,6 @@ READ_ONLY_SESSION_POLICY = json.dumps(
     },
     separators=(",", ":"),
 )
-
-_GLOBAL_STS_REGION = {"aws": "aws-global", "aws-us-gov": "us-gov-west-1", "aws-cn": "cn-north-1"}
 
 
 @reads_answers
@@ -167,7 +166,7 @@ class MemberSessions:
 
     @cached_property
     def _global_sts(self) -> "STSClient":
-        return self._clients.sts_at(_GLOBAL_STS_REGION[self._partition])
+        return self._clients.sts_at(describe_partition(self._partition).global_sts_region)
 
     def _assume_at(self, sts: "STSClient", account_id: str, access: Access) -> tuple[ReadOnlyCredentials, datetime]:
         names = self._role_names

@@ -36,7 +36,7 @@ from orchestrator.domain.config import parse_duration
 from orchestrator.domain.config_file import find_config
 from orchestrator.domain.errors import OrgmfaError
 from orchestrator.domain.model import Mode
-from orchestrator.domain.policy_document import render_enforcement_policy
+from orchestrator.domain.policy_document import PARTITIONS, render_enforcement_policy
 from orchestrator.logs import configure_logs
 from orchestrator.output.terminal import Shown, print_runs
 
@@ -233,7 +233,7 @@ def doctor(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
 
 
 @cli.command(epilog="Example: orgmfa policy --partition aws-us-gov")
-@click.option("--partition", type=click.Choice(["aws", "aws-us-gov", "aws-cn"]), default="aws", show_default=True)
+@click.option("--partition", type=click.Choice(PARTITIONS), default="aws", show_default=True)
 @_options("config")
 def policy(*, partition: str, config_path: Path | None) -> int:
     """Print the EnforceMFA policy document (JSON). Needs no credentials."""

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from orchestrator.aws.artifact_bucket import ArtifactBucket
+from orchestrator.aws.partitions import describe_partition
 from orchestrator.aws.stack_sets import CallAs, StackSets
 from orchestrator.aws.stacks import Stacks
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.deploy.parameters import Known
 from orchestrator.domain.cloudformation import StackEvent
 from orchestrator.domain.model import Caller, Organization
-
-_STACK_SET_REGIONS = {"aws-us-gov": "us-gov-west-1", "aws-cn": "cn-north-1"}
-_SUFFIXES = {"aws-cn": "amazonaws.com.cn"}
 
 
 class View(Protocol):
@@ -49,16 +47,14 @@ class Place:
 
     def known(self) -> Known:
         """Return the parameter values that follow from account, organization and Region."""
-        at_first = {"CallAs": str(self.call_as)}
-        if region := _STACK_SET_REGIONS.get(self.caller.partition):
-            at_first["StackSetRegion"] = region
+        region = describe_partition(self.caller.partition).iam_region
+        at_first = {"CallAs": str(self.call_as), "StackSetRegion": region}
         ours = {"OrganizationId": self.organization.id, "SecurityAccountId": self.caller.account_id}
         return Known(ours, at_first)
 
     def address(self, bucket: str, key: str) -> str:
         """Return the https address of an object in S3."""
-        suffix = _SUFFIXES.get(self.caller.partition, "amazonaws.com")
-        return f"https://{bucket}.s3.{self.region}.{suffix}/{key}"
+        return f"https://{bucket}.s3.{self.region}.{describe_partition(self.caller.partition).suffix}/{key}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

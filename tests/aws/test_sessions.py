@@ -11,6 +11,7 @@ from botocore.credentials import ReadOnlyCredentials
 
 from orchestrator.aws import clients as clients_module
 from orchestrator.aws.clients import Clients, make_clients
+from orchestrator.aws.partitions import describe_partition
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import READ_ACTIONS, MemberSessions, RoleNames, _AssumedRole, get_caller
 from orchestrator.concurrency.cancellation import Cancellation
@@ -18,6 +19,7 @@ from orchestrator.concurrency.pool import map_unordered
 from orchestrator.concurrency.work_sharing import map_shared
 from orchestrator.domain.errors import AssumeRoleDenied, DeniedByScp, NoCredentials, NotFound
 from orchestrator.domain.model import Access
+from orchestrator.domain.policy_document import PARTITIONS
 from tests.aws_server import Answer, AwsServer, Call, xml_error
 
 ACCOUNTS = [f"{number:012}" for number in range(100000000001, 100000000065)]
@@ -82,7 +84,7 @@ def test_releasing_uses_the_release_role(aws: AwsServer, aws_clients: Clients) -
     assert assumptions(aws)[0]["RoleArn"].endswith(":role/orgmfa-release")
 
 
-@pytest.mark.parametrize("partition", ["aws", "aws-us-gov", "aws-cn"])
+@pytest.mark.parametrize("partition", PARTITIONS)
 def test_role_arn_is_of_the_partition(aws: AwsServer, aws_clients: Clients, partition: str) -> None:
     with make_sessions(aws_clients, partition=partition).enter(ACCOUNTS[0], Access.INSPECT):
         pass
@@ -300,15 +302,17 @@ def test_inactive_region_falls_back_to_the_global_endpoint_once(aws: AwsServer, 
 
 
 @pytest.mark.parametrize(
-    ("region", "host"),
+    ("partition", "host"),
     [
-        ("aws-global", "sts.amazonaws.com"),
-        ("us-gov-west-1", "sts.us-gov-west-1.amazonaws.com"),
-        ("cn-north-1", "sts.cn-north-1.amazonaws.com.cn"),
+        ("aws", "sts.amazonaws.com"),
+        ("aws-us-gov", "sts.us-gov-west-1.amazonaws.com"),
+        ("aws-cn", "sts.cn-north-1.amazonaws.com.cn"),
+        ("aws-eusc", "sts.eusc-de-east-1.amazonaws.eu"),
     ],
 )
-def test_global_endpoint_is_that_of_the_partition(monkeypatch: pytest.MonkeyPatch, region: str, host: str) -> None:
+def test_global_endpoint_is_that_of_the_partition(monkeypatch: pytest.MonkeyPatch, partition: str, host: str) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL")
+    region = describe_partition(partition).global_sts_region
 
     assert make_clients(connections=1).sts_at(region).meta.endpoint_url == f"https://{host}"
 

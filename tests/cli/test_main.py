@@ -363,12 +363,20 @@ def test_archive_can_be_a_bucket(aws: AwsServer, cli: Cli, sample: Sample) -> No
     assert keys == [f"orgmfa/runs/{run.started_at:%Y/%m/%d}/{run.run_id}.json.gz"]
 
 
-def test_policy_is_printed_without_credentials(cli: Cli) -> None:
-    done = cli("policy", "--partition", "aws-cn", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
+@pytest.mark.parametrize("partition", ["aws", "aws-us-gov", "aws-cn", "aws-eusc"])
+def test_policy_is_printed_without_credentials(cli: Cli, partition: str) -> None:
+    done = cli("policy", "--partition", partition, AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
 
     assert done.returncode == 0
-    assert "arn:aws-cn:iam::*:user/${aws:username}" in done.stdout
+    assert f"arn:{partition}:iam::*:user/${{aws:username}}" in done.stdout
     assert json.loads(done.stdout)["Version"] == "2012-10-17"
+
+
+@pytest.mark.parametrize("partition", ["aws-iso", "aws-iso-b", "AWS", ""])
+def test_policy_of_another_partition_is_refused_with_a_list_of_ours(cli: Cli, partition: str) -> None:
+    done = cli("policy", "--partition", partition)
+
+    assert_refused(done, "--partition", "'aws', 'aws-us-gov', 'aws-cn', 'aws-eusc'")
 
 
 # -- Slack

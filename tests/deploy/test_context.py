@@ -9,7 +9,12 @@ from orchestrator.domain.model import Caller, Organization
 @pytest.mark.parametrize(
     ("partition", "region", "address", "at_first"),
     [
-        ("aws", "eu-central-1", "https://b.s3.eu-central-1.amazonaws.com/k", {"CallAs": "DELEGATED_ADMIN"}),
+        (
+            "aws",
+            "eu-central-1",
+            "https://b.s3.eu-central-1.amazonaws.com/k",
+            {"CallAs": "DELEGATED_ADMIN", "StackSetRegion": "us-east-1"},
+        ),
         (
             "aws-us-gov",
             "us-gov-east-1",
@@ -21,6 +26,12 @@ from orchestrator.domain.model import Caller, Organization
             "cn-north-1",
             "https://b.s3.cn-north-1.amazonaws.com.cn/k",
             {"CallAs": "DELEGATED_ADMIN", "StackSetRegion": "cn-north-1"},
+        ),
+        (
+            "aws-eusc",
+            "eusc-de-east-1",
+            "https://b.s3.eusc-de-east-1.amazonaws.eu/k",
+            {"CallAs": "DELEGATED_ADMIN", "StackSetRegion": "eusc-de-east-1"},
         ),
     ],
 )

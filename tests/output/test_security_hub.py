@@ -204,7 +204,7 @@ def test_user_whose_mfa_is_not_known_is_neither_found_nor_archived() -> None:
     assert findings(report, make_history("alice")) == {}
 
 
-@pytest.mark.parametrize("partition", ["aws-us-gov", "aws-cn"])
+@pytest.mark.parametrize("partition", ["aws-us-gov", "aws-cn", "aws-eusc"])
 def test_other_partitions_have_arns_of_their_own(partition: str) -> None:
     product = Product("999988887777", "cn-north-1", partition)
 

@@ -8,10 +8,12 @@ import cfnlint.api
 import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
+from orchestrator.aws.partitions import describe_partition
 from orchestrator.domain.config import Config
 from orchestrator.domain.config_file import load_config
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.lambdas.events import MAX_AGE
+from orchestrator.domain.policy_document import PARTITIONS
 from orchestrator.lambdas.metrics import NAMESPACE, SERVICE, count_metrics
 from orchestrator.pipeline.context import Finished
 from orchestrator.reports.build import build_report
@@ -38,7 +40,7 @@ PROTECT = json.loads((member_role.FOLDER / "protect.scp.json").read_text("utf-8"
 ONE_LINE = json.dumps(PROTECT, separators=(",", ":"))
 BUS = f"arn:aws:events:{REGION}:{SECURITY}:event-bus/orgmfa"
 SSO_ROLES = f"arn:aws:iam::{SECURITY}:role/aws-reserved/sso.amazonaws.com"
-REGIONS = ["us-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1"]
+REGIONS = ["us-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1"]
 
 
 def parameters() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -159,10 +161,20 @@ def test_a_parameter_of_several_templates_is_the_same_in_each() -> None:
         ("stackset", "TargetIds", "ou-ab12-11112222", True),
         ("stackset", "TargetIds", "111122223333", False),
         ("stackset", "TargetIds", "", False),
-        ("stackset", "StackSetRegion", "us-gov-west-1", True),
+        *(("stackset", "StackSetRegion", describe_partition(one).iam_region, True) for one in PARTITIONS),
+        ("stackset", "StackSetRegion", "eusc-de-east-11", False),
         ("stackset", "StackSetRegion", "global", False),
         ("stackset", "TemplateUrl", URL, True),
-        ("stackset", "TemplateUrl", "https://b.s3.cn-north-1.amazonaws.com.cn/member.yaml", True),
+        *(
+            (
+                "stackset",
+                "TemplateUrl",
+                f"https://b.s3.some-region-1.{describe_partition(one).suffix}/member.yaml",
+                True,
+            )
+            for one in PARTITIONS
+        ),
+        ("stackset", "TemplateUrl", "https://b.s3.eu-west-1.amazonaws.com.eu/member.yaml", False),
         ("stackset", "TemplateUrl", "https://example.com/member.yaml", False),
         ("stackset", "TemplateUrl", f"s3://{BUCKET}/member.yaml", False),
         ("management", "EventBusArn", BUS, True),
@@ -665,7 +677,7 @@ def refusals(name: str, given: dict[str, str]) -> list[str]:
 
 @pytest.mark.parametrize(
     ("partition", "region", "suffix"),
-    [("aws-us-gov", "us-gov-west-1", "amazonaws.com"), ("aws-cn", "cn-north-1", "amazonaws.com.cn")],
+    [(one, facts.iam_region, facts.suffix) for one in PARTITIONS[1:] if (facts := describe_partition(one))],
 )
 def test_no_arn_is_of_another_partition(partition: str, region: str, suffix: str) -> None:
     everything = {key: value.replace("arn:aws:", f"arn:{partition}:") for key, value in EVERYTHING.items()}
