@@ -176,7 +176,7 @@ class AwsServer:
         environ["wsgi.input"] = BytesIO(body)
         call = _read_call(environ, body)
         self.calls.append(call)
-        for fault in (*self.faults, self._refuse_missing_role, self._refuse_over_quota, self._simulate):
+        for fault in (*self.faults, self._refuse_missing_role, self._refuse_over_quota, self._simulate, _tell_sign_in):
             if answer := fault(call):
                 return _send(answer, start_response)
         caught: dict[str, Any] = {}
@@ -272,6 +272,8 @@ def _read_call(environ: WSGIEnvironment, body: bytes) -> Call:
     credential = re.search(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/", authorization)
     access_key, service = credential.groups() if credential else ("", "")
     target = environ.get("HTTP_X_AMZ_TARGET", "")
+    if service == "signin":  # such as /get-console-authorization-configuration
+        target = environ["PATH_INFO"].title().replace("-", "").replace("/", "")
     parameters: dict[str, str] = {}
     if target:
         action = target.rpartition(".")[2]
@@ -284,6 +286,13 @@ def _read_call(environ: WSGIEnvironment, body: bytes) -> Call:
         action = parameters.get("Action", "")
     account_id = get_account_id_from(access_key) if access_key else ""
     return Call(service, action, account_id, parameters, access_key)
+
+
+def _tell_sign_in(call: Call) -> Answer | None:
+    """Answer for the sign-in service, which moto does not know: console authorization is off."""
+    if call.action != "GetConsoleAuthorizationConfiguration":
+        return None
+    return Answer(200, json.dumps({**call.parameters, "consoleAuthorizationEnabled": False}), "application/json")
 
 
 def _members(call: Call, name: str) -> list[str]:

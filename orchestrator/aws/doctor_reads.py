@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.aws.clients import Clients
-from orchestrator.aws.errors import reads_answers
+from orchestrator.aws.errors import reads_answers, translated
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.secrets import read_secret
 from orchestrator.aws.sessions import READ_ACTIONS
@@ -114,6 +114,20 @@ class HubChecks:
     def read_secret(self, name: str) -> str:
         """Return the text of a secret. Raises AwsError where it cannot be read."""
         return read_secret(self._clients.secretsmanager, self._retrier, name)
+
+    @reads_answers
+    def is_sign_in_authorized(self, organization_id: str) -> bool:
+        """Return whether console authorization is on (AWS Sign-In API, GetConsoleAuthorizationConfiguration).
+
+        Asked once, since a network or a partition may have no such endpoint.
+        """
+        client = self._clients.hub.client("signin", **self._clients.options)
+        url = client.meta.endpoint_url
+        if "//signin." not in url:  # AWS_ENDPOINT_URL, which botocore's rules pass over for this operation
+            client.meta.events.register("before-call", lambda params, **_: params.update(url=url + params["url_path"]))
+        with translated():
+            answer = client.get_console_authorization_configuration(targetId=organization_id)
+        return bool(answer["consoleAuthorizationEnabled"])
 
     def look_at_security_hub(self) -> None:
         """Call Security Hub. Raises NotSubscribed where it is off in the caller's account and Region, else AwsError."""

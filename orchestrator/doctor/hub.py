@@ -30,6 +30,18 @@ def check_hub(tools: DoctorContext) -> Iterator[Check]:
     yield _check_security_hub(tools)
 
 
+def check_sign_in(organization_id: str, tools: DoctorContext) -> Check:
+    """Return whether policies authorize signing in to the console; EnforceMFA leaves it alone either way."""
+    name = CheckName.CONSOLE_SIGN_IN
+    try:
+        is_on = tools.hub.is_sign_in_authorized(organization_id)
+    except AwsError as error:
+        remedy = "Ask in the management account: aws signin get-console-authorization-configuration."
+        return unknown(name, f"whether console authorization is on is not known: {in_words(error)}", remedy)
+    words = "on: an earlier text of EnforceMFA keeps users from signing in" if is_on else "off"
+    return fine(name, f"console authorization of {organization_id} is {words}")
+
+
 def _check_archive(tools: DoctorContext) -> Check:
     """Return whether the archive can be written, read and listed; one file is written and deleted again."""
     store, location = tools.store, show_path(tools.config.archive.location)

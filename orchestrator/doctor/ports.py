@@ -78,6 +78,10 @@ class HubReader(Protocol):
         """Return the text of a secret."""
         ...
 
+    def is_sign_in_authorized(self, organization_id: str) -> bool:
+        """Return whether signing in to the console is authorized by policies in the organization."""
+        ...
+
     def look_at_security_hub(self) -> None:
         """Raise NotSubscribed where Security Hub is not switched on."""
         ...

@@ -12,7 +12,7 @@ from orchestrator.concurrency.pool import TaskResult, map_unordered
 from orchestrator.doctor.accounts import CheckedAccount, check_account
 from orchestrator.doctor.config_checks import check_configuration, check_effects, check_exemptions, check_limits
 from orchestrator.doctor.deployment import check_deployment
-from orchestrator.doctor.hub import check_hub
+from orchestrator.doctor.hub import check_hub, check_sign_in
 from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import (
     Check,
@@ -60,6 +60,7 @@ def run_checks(tools: DoctorContext) -> DoctorRun:
         message = "no account was entered: first the organization must be readable, and the right one"
         checks.append(unknown(CheckName.MEMBER_ROLE, message, in_organization.remedy))
         return DoctorRun(build_doctor_report(checks), titles)
+    checks.append(check_sign_in(organization.id, tools))
     found = _examine_accounts(accounts, organization, tools)
     for account, examined in found:
         checks += examined.checks

@@ -54,6 +54,7 @@ def inject(sessions: Sessions, accounts: Mapping[str, SampleAccount], now: datet
     member = _Member(sessions.member, accounts, now - REPORT_AGE)
     handlers: tuple[tuple[boto3.Session, str, Callable[..., Any]], ...] = (
         (sessions.hub, "before-call.sts.AssumeRole", partial(_refuse_missing_role, sessions.hub)),
+        (sessions.hub, "before-call.signin", lambda **_: _answer(200, {"consoleAuthorizationEnabled": False})),
         (sessions.member, "before-call.iam", member.refuse_by_scp),
         (sessions.member, "before-call.iam.AttachUserPolicy", member.refuse_over_policy_quota),
         (sessions.member, "before-call.iam.AddUserToGroup", member.refuse_over_group_quota),

@@ -322,7 +322,7 @@ def test_security_hub_that_is_off_is_a_problem(aws: AwsServer, doctor: Doctor, s
 
     assert (code, faults(report)) == (1, [("security_hub", None)])
     assert (
-        f"Switch Security Hub on in account {MANAGEMENT}, Region us-east-1"
+        f"Switch Security Hub CSPM on in account {MANAGEMENT}, Region us-east-1"
         in line(report, CheckName.SECURITY_HUB).remedy
     )
     aws.client("securityhub").enable_security_hub()
@@ -412,3 +412,27 @@ def test_protections_without_effect_are_named(doctor: Doctor, sample: Sample) ->
         "entry 2 of protected_users (zoe) matches no user",
         "organization.exclude_accounts names 777788889999, which is no account of the organization",
     ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "words"),
+    [
+        (None, OK, "is off"),
+        (Answer(200, '{"consoleAuthorizationEnabled": true}', "application/json"), OK, "is on: an earlier text"),
+        (Answer(200, "{}", "application/json"), UNKNOWN, "not known"),
+        (Answer(403, '{"__type": "AccessDeniedException", "message": "no"}', "application/json"), UNKNOWN, "not known"),
+        (Answer(404, '{"__type": "ResourceNotFoundException"}', "application/json"), UNKNOWN, "not known"),
+    ],
+)
+def test_console_authorization_is_told_where_the_api_tells(
+    aws: AwsServer, doctor: Doctor, sample: Sample, answer: Answer | None, status: CheckStatus, words: str
+) -> None:
+    aws.faults.append(lambda call: answer if call.action == "GetConsoleAuthorizationConfiguration" else None)
+
+    code, report = doctor.report()
+
+    assert code == 0
+    assert line(report, CheckName.CONSOLE_SIGN_IN).status is status
+    assert words in line(report, CheckName.CONSOLE_SIGN_IN).message
+    asked = [call.parameters for call in aws.calls if call.service == "signin"]
+    assert asked == [{"targetId": sample.organization.id}]

@@ -67,6 +67,7 @@ class Ward:
     reading: Reading = NO_SWITCH
     slack: str | DigestError = "Slack accepts the webhook"
     aliases_fail: bool = False
+    sign_in_is_authorized: bool = False
 
     def __post_init__(self) -> None:
         self.aws.add(name="payments")
@@ -153,6 +154,10 @@ class Ward:
     def read_secret(self, name: str) -> str:
         self.aws._note("secret", "", name)
         return self.secret
+
+    def is_sign_in_authorized(self, organization_id: str) -> bool:
+        self.aws._note("sign_in", "", organization_id)
+        return self.sign_in_is_authorized
 
     def look_at_security_hub(self) -> None:
         self.aws._note("security_hub", "", "")

@@ -163,6 +163,7 @@ ORCHESTRATOR_ROWS = [
     ("logs:CreateLogGroup", LOG, {}, NOTHING),
     ("scheduler:GetSchedule", SCHEDULE, {}, NOTHING),
     ("securityhub:DescribeHub", HUB, {}, NOTHING),
+    ("signin:GetConsoleAuthorizationConfiguration", "*", {}, NOTHING),
     ("organizations:ListPolicies", "*", {}, NOTHING),
 ]
 OPERATOR_ROWS = [
@@ -183,6 +184,8 @@ OPERATOR_ROWS = [
     ("lambda:GetFunctionConfiguration", FUNCTION, {}, YES),
     ("lambda:GetFunctionConfiguration", FUNCTION.replace("orgmfa-schedule", "another"), {}, NOTHING),
     ("securityhub:DescribeHub", HUB, {}, YES),
+    ("signin:GetConsoleAuthorizationConfiguration", "*", {}, YES),
+    ("signin:PutConsoleAuthorizationConfiguration", "*", {}, NOTHING),
     ("organizations:ListPolicies", "*", {}, YES),
     ("organizations:DescribePolicy", CONTROL_POLICY, {}, YES),
     ("organizations:ListTargetsForPolicy", CONTROL_POLICY, {}, YES),
@@ -281,6 +284,7 @@ def test_holder_of_a_role(role: str, action: str, resource: str, context: dict[s
                 "s3:PutObject",
                 "scheduler:GetSchedule",
                 "securityhub:DescribeHub",
+                "signin:GetConsoleAuthorizationConfiguration",
                 "ssm:GetParameter",
                 "ssm:PutParameter",
                 "sts:AssumeRole",
