@@ -283,7 +283,7 @@ class ArchiveConfig(_Section):
 
 
 class SecurityHubConfig(_Section):
-    """Whether findings go to Security Hub too."""
+    """Whether findings go to Security Hub CSPM too."""
 
     enabled: StrictBool = False
 

@@ -59,14 +59,16 @@ _ACCOUNT_REMEDIES: Mapping[type[AwsError], str] = {
     AwsError: "Run again for this account (--account {account}).",
 }
 _FINDINGS_REMEDIES: Mapping[type[AwsError], str] = {
-    NotSubscribed: "Switch Security Hub on in account {account}, Region {region}, or set securityhub.enabled: false.",
+    NotSubscribed: (
+        "Switch Security Hub CSPM on in account {account}, Region {region}, or set securityhub.enabled: false."
+    ),
     AccessDenied: (
         "Allow securityhub:BatchImportFindings on {product} to this principal (SecurityHub=on in "
         "stackset/central.yaml), or set securityhub.enabled: false."
     ),
     NoCredentials: "AWS no longer takes the caller's credentials: renew them, then run again.",
     Throttled: "AWS throttled every try: run again in a few minutes; findings are imported anew.",
-    Unreachable: "Check network and proxy, and that the Region {region} has Security Hub; then run again.",
+    Unreachable: "Check network and proxy, and that the Region {region} has Security Hub CSPM; then run again.",
     AwsError: "Run again: findings are imported anew.",
 }
 
@@ -107,17 +109,18 @@ def explain_findings_error(error: AwsError, product: Product) -> Problem:
     remedy = _nearest(_FINDINGS_REMEDIES, error).format(
         account=product.account_id, region=product.region, product=product.arn
     )
-    return Problem(Stage.FINDINGS, error.code, _one_line(f"Security Hub: {error}"), remedy)
+    return Problem(Stage.FINDINGS, error.code, _one_line(f"Security Hub CSPM: {error}"), remedy)
 
 
-def explain_findings(imported: Imported, wanted: int) -> Problem | None:
-    """Return the problem of a run where Security Hub did not take each of the findings, or None where it did."""
+def explain_findings(imported: Imported, wanted: int, product: Product) -> Problem | None:
+    """Return the problem of a run where Security Hub CSPM did not take each of the findings, or None where it did."""
     if imported.refused:
+        remedy = "The log names each: run again; where it stays, report it."
+        if any(refused.code.startswith("InvalidAccess") for refused in imported.refused):  # how it says: not subscribed
+            remedy = _FINDINGS_REMEDIES[NotSubscribed].format(account=product.account_id, region=product.region)
         codes = ", ".join(sorted({refused.code for refused in imported.refused}))  # no IDs: they name users
-        message = f"Security Hub refused {len(imported.refused)} of {wanted} findings ({codes})"
-        return Problem(
-            Stage.FINDINGS, "findings_refused", message, "The log names each: run again; where it stays, report it."
-        )
+        message = f"Security Hub CSPM refused {len(imported.refused)} of {wanted} findings ({codes})"
+        return Problem(Stage.FINDINGS, "findings_refused", message, remedy)
     if imported.sent < wanted:
         message = f"the run ended early; {wanted - imported.sent} of {wanted} findings were not imported"
         return Problem(Stage.FINDINGS, "findings_left", message, "Run again: findings are imported anew.")

@@ -104,7 +104,7 @@ def import_findings(report: RunReport, context: RunContext, *, errors: list[Prob
         for refused in imported.refused:
             log.error("finding_refused", finding_id=refused.id, code=refused.code, message=refused.message)
         log.info("findings_imported", sent=imported.sent, refused=len(imported.refused))
-        problem = explain_findings(imported, len(findings))
+        problem = explain_findings(imported, len(findings), hub.product)
     if problem is not None:
         log.error("findings_failed", code=problem.code, message=problem.message)
         errors.append(problem)

@@ -85,7 +85,7 @@ def test_each_failure_of_the_listing_has_its_own_remedy(kind: type[AwsError], wo
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        (errors.NotSubscribed, "Switch Security Hub on in account 999988887777, Region eu-central-1"),
+        (errors.NotSubscribed, "Switch Security Hub CSPM on in account 999988887777, Region eu-central-1"),
         (
             errors.AccessDenied,
             "Allow securityhub:BatchImportFindings on arn:aws:securityhub:eu-central-1:999988887777:",
@@ -113,16 +113,27 @@ def test_each_failure_of_an_import_of_findings_has_its_own_remedy(kind: type[Aws
     ],
 )
 def test_findings_that_are_not_all_taken_are_a_problem(imported: Imported, code: str, words: str) -> None:
-    problem = explain_findings(imported, 2)
+    problem = explain_findings(imported, 2, PRODUCT)
 
     assert problem is not None
     assert (problem.stage, problem.code) == (Stage.FINDINGS, code)
     assert words in problem.message
 
 
+@pytest.mark.parametrize("code", ["InvalidAccess", "InvalidAccessException"])
+def test_findings_refused_since_the_hub_is_off_have_the_remedy_of_not_being_subscribed(code: str) -> None:
+    refused = Refused("a/b", "InvalidInput", "no"), Refused("a/c", code, "not subscribed")
+
+    problem = explain_findings(Imported(2, refused), 2, PRODUCT)
+
+    assert problem is not None
+    assert problem.remedy == explain_findings_error(make_error(errors.NotSubscribed), PRODUCT).remedy
+    assert "Switch Security Hub CSPM on" in problem.remedy
+
+
 @pytest.mark.parametrize("count", [0, 2])
 def test_findings_that_are_all_taken_are_none(count: int) -> None:
-    assert explain_findings(Imported(count, ()), count) is None
+    assert explain_findings(Imported(count, ()), count, PRODUCT) is None
 
 
 @pytest.mark.parametrize("kind", ALL_KINDS)

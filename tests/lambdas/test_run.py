@@ -463,7 +463,7 @@ def test_findings_that_cannot_be_imported_fail_the_invocation_after_report_and_d
         lambda call: json_error("InvalidAccessException", "not subscribed") if call.service == "securityhub" else None
     )
 
-    with pytest.raises(RunFailed, match="findings: Security Hub: not subscribed"):
+    with pytest.raises(RunFailed, match="findings: Security Hub CSPM: not subscribed"):
         function.invoke(today(SCHEDULE))
 
     assert len(function.reports()) == 1

@@ -66,7 +66,7 @@ def test_findings_that_cannot_be_imported_fail_the_run_and_the_digest_tells_of_i
     (problem,) = report.errors
     assert (problem.stage, problem.code) == ("findings", "InvalidAccessException")
     assert problem.remedy == (
-        "Switch Security Hub on in account 999999999999, Region eu-central-1, or set securityhub.enabled: false."
+        "Switch Security Hub CSPM on in account 999999999999, Region eu-central-1, or set securityhub.enabled: false."
     )
     assert outcomes(report) == {"alice": "enforced"}
     assert len(stage.store.files) == len(stage.slack.messages) == 1
@@ -80,7 +80,7 @@ def test_findings_that_are_refused_fail_the_run(stage: Stage) -> None:
     (error,) = stage.play().errors
 
     assert (error.stage, error.code) == ("findings", "findings_refused")
-    assert error.message == "Security Hub refused 1 of 1 findings (InvalidInput)"
+    assert error.message == "Security Hub CSPM refused 1 of 1 findings (InvalidInput)"
 
 
 def test_interrupted_run_tells_that_its_findings_are_left(stage: Stage) -> None:
