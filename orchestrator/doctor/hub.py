@@ -36,7 +36,8 @@ def check_sign_in(organization_id: str, tools: DoctorContext) -> Check:
     try:
         is_on = tools.hub.is_sign_in_authorized(organization_id)
     except AwsError as error:
-        remedy = "Ask in the management account: aws signin get-console-authorization-configuration."
+        command = "aws signin get-console-authorization-configuration --target-id"
+        remedy = f"Ask in the management account: {command} {organization_id}"
         return unknown(name, f"whether console authorization is on is not known: {in_words(error)}", remedy)
     words = "on: an earlier text of EnforceMFA keeps users from signing in" if is_on else "off"
     return fine(name, f"console authorization of {organization_id} is {words}")

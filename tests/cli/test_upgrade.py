@@ -28,7 +28,7 @@ class HalfWay:
     """Five accounts with EnforceMFA in five states; in each, one user has it and one without MFA has not.
 
     upgraded   today's text              ann (has it)    una (not)
-    waiting    an earlier text, deny     bea, and zoe who enrolled; cem by the group    wil (not)
+    waiting    an earlier text, deny     bea, and zoe who enrolled; cem by the group    wil (not), and kim who enrolled
     allowing   an earlier text, allow    dan             xia (not)
     other      today's text, allow       eve             yan (not)
     tampered   a grant, with our tag     fay             zed (not)
@@ -74,6 +74,7 @@ def make_half_way(aws: AwsServer) -> HalfWay:
     )
     organization.add_user(ids["waiting"], "zoe", mfa="virtual")
     attach(aws, ids["waiting"], "zoe")
+    organization.add_user(ids["waiting"], "kim", mfa="virtual")
     organization.add_user(ids["waiting"], "cem")
     aws.client("iam", ids["waiting"]).add_user_to_group(GroupName="EnforceMFA", UserName="cem")
     return HalfWay(organization, ids)
@@ -113,6 +114,7 @@ def test_nobody_new_gets_an_earlier_text_and_who_has_it_stays_enforced(
         "una": "enforced",
         **dict.fromkeys(("bea", "cem", "dan", "eve"), "already_enforced"),
         "zoe": "none",
+        "kim": "none",
         **dict.fromkeys(("wil", "xia", "yan", "fay", "zed"), "held"),
     }
     codes = {user.name: user.error.code for account in report.accounts for user in account.users if user.error}

@@ -76,6 +76,8 @@ def plan(facts: AccountFacts, managed_by: Any = "stackset", **config: Any) -> An
         (make_user(), {"policy": MISSING}, "held", None, ()),
         (make_user(), {"policy": DRIFTED}, "held", None, ()),
         (make_user(attached_policy_arns=frozenset({POLICY_ARN})), {"policy": DRIFTED}, "held", None, ()),
+        (make_user(), {"policy": OUTDATED}, "held", None, ()),
+        (make_user(attached_policy_arns=frozenset({POLICY_ARN})), {"policy": OUTDATED}, "already_enforced", "user", ()),
         (make_user(), {"group": DRIFTED}, "planned", "user", (ATTACH,)),
         (make_user(group_names=frozenset({"EnforceMFA"})), {"group": DRIFTED}, "planned", "user", (ATTACH,)),
         (make_user(attached_policy_arns=OTHER_POLICIES), {"group": DRIFTED}, "held", None, ()),
@@ -101,11 +103,13 @@ def test_quotas_are_those_of_the_account() -> None:
     assert "alice has 0 managed policies" in lowered.reason.message
 
 
-@pytest.mark.parametrize("state", [DRIFTED, MISSING])
-def test_held_user_carries_the_code_for_drift(state: PolicyState) -> None:
+@pytest.mark.parametrize(
+    ("state", "code"), [(DRIFTED, "policy_drifted"), (MISSING, "policy_drifted"), (OUTDATED, "policy_outdated")]
+)
+def test_held_user_carries_the_code_of_the_policy(state: PolicyState, code: str) -> None:
     decision = decide(make_user(), make_facts(enforcement=make_enforcement(policy=state)))
 
-    assert decision.reason.code == "policy_drifted"
+    assert decision.reason.code == code
     assert POLICY_ARN in decision.reason.message
 
 

@@ -567,10 +567,12 @@ def actions(*found: dict[str, Any]) -> Iterator[str]:
 
 
 def test_the_policy_linter_finds_only_what_is_explained() -> None:
+    # The sign-in service is newer than parliament's list of services.
     findings = [
         (where, (finding.issue, str(finding.detail)))
         for where, document in documents()
         for finding in parliament.analyze_policy_string(json.dumps(document)).findings
+        if "Unknown action signin:" not in str(finding.detail)
     ]
 
     assert [(where, finding) for where, finding in findings if finding not in EXPLAINED] == []
