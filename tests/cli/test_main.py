@@ -379,6 +379,21 @@ def test_policy_of_another_partition_is_refused_with_a_list_of_ours(cli: Cli, pa
     assert_refused(done, "--partition", "'aws', 'aws-us-gov', 'aws-cn', 'aws-eusc'")
 
 
+@pytest.mark.parametrize("command", ["plan", "doctor"])
+def test_caller_of_another_partition_is_refused_with_a_list_of_ours(
+    aws: AwsServer, cli: Cli, sample: Sample, command: str
+) -> None:
+    arn = "arn:aws-iso:iam::123456789012:user/ana"
+    result = f"<GetCallerIdentityResult><Account>123456789012</Account><Arn>{arn}</Arn></GetCallerIdentityResult>"
+    identity = Answer(200, f"<GetCallerIdentityResponse>{result}</GetCallerIdentityResponse>")
+    aws.faults.append(lambda call: identity if call.action == "GetCallerIdentity" else None)
+
+    done = cli(command)
+
+    assert_refused(done, "partition must be one of aws, aws-us-gov, aws-cn, aws-eusc, not 'aws-iso'")
+    assert "AssumeRole" not in aws.actions()
+
+
 # -- Slack
 
 
