@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 from orchestrator.domain.model import IamUser, Mode, Outcome, RunRequest, Status, Verdict
 from orchestrator.domain.outcomes import ENFORCED
 from orchestrator.domain.records import find_record, record_key
-from orchestrator.reports.history import History
+from orchestrator.reports.history import HISTORY_UNREADABLE, History
 from orchestrator.reports.report import (
     AccountReport,
     ChangedAccount,
@@ -44,7 +44,8 @@ def with_history(
     kept = tuple(sights.values())
     if was_read(account):
         known = {user.id: one for user in users if (one := find_record(sights.get, user))} if sights else {}
-        begins = None if history.is_unreadable else request.started_at
+        is_unreadable = history.problem is not None and history.problem.code == HISTORY_UNREADABLE
+        begins = None if is_unreadable else request.started_at
         seen = [(user, known.get(user.id or "")) for user in account.users]
         kept = tuple(_keep(user, one, request) for user, one in seen if one and not _is_open(user))
         update["users"] = tuple(

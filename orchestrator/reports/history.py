@@ -38,11 +38,6 @@ class History:
     released: frozenset[tuple[str, str]] = frozenset()
     problem: Problem | None = None
 
-    @property
-    def is_unreadable(self) -> bool:
-        """Whether nothing is known because the archive could not be read."""
-        return self.problem is not None and self.problem.code == HISTORY_UNREADABLE
-
     def without_ended(self, moment: datetime) -> "History":
         """Return the history without the first sights of users who have been seen with MFA since this moment."""
         sights = {
