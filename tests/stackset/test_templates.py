@@ -12,8 +12,8 @@ from orchestrator.aws.partitions import describe_partition
 from orchestrator.domain.config import Config
 from orchestrator.domain.config_file import load_config
 from orchestrator.domain.model import Mode, RunRequest, Trigger
-from orchestrator.lambdas.events import MAX_AGE
 from orchestrator.domain.policy_document import PARTITIONS
+from orchestrator.lambdas.events import MAX_AGE
 from orchestrator.lambdas.metrics import NAMESPACE, SERVICE, count_metrics
 from orchestrator.pipeline.context import Finished
 from orchestrator.reports.build import build_report
