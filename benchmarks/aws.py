@@ -149,8 +149,7 @@ class Aws:
     def _simulate(self, call: Call) -> bytes:
         given = parse_qs(call.body.decode())
         actions = [values[0] for name, values in given.items() if name.startswith("ActionNames.")]
-        resources = [values[0] for name, values in given.items() if name.startswith("ResourceArns.")]
-        return iam_answers.simulation(actions, resources)
+        return iam_answers.simulation(actions, given["ResourceArns.member.1"][0])
 
     @cached_property
     def _actions(self) -> dict[str, Callable[[Call], bytes]]:
@@ -173,6 +172,8 @@ class Aws:
             "ListRoots": lambda call: self._made(call.action, hub_answers.list_roots),
             "ListAttachedUserPolicies": self._attached_policies,
             "ListMFADevices": self._devices,
+            "ListServiceSpecificCredentials": lambda call: self._made(call.action, iam_answers.service_credentials),
+            "ListSSHPublicKeys": lambda call: self._made(call.action, iam_answers.ssh_public_keys),
             "ListUsers": self._users,
             "ListVirtualMFADevices": self._virtual_devices,
             "SimulatePrincipalPolicy": self._simulate,

@@ -5,7 +5,7 @@ Source: the IAM API Reference; the columns of the credential report are those of
 
 import base64
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import cache
 from urllib.parse import quote
@@ -211,17 +211,31 @@ def login_profile(index: int) -> bytes:
     )
 
 
-def simulation(actions: Sequence[str], resources: Iterable[str]) -> bytes:
-    """Return that every action on every resource is allowed."""
+def simulation(actions: Sequence[str], resource: str) -> bytes:
+    """Return that every action on a resource is allowed, in the shape of botocore 1.44."""
+    keys = "<MatchedStatements/><MissingContextValues/>"
+    specific = (
+        f"<member><EvalResourceName>{resource}</EvalResourceName><EvalResourceDecision>allowed</EvalResourceDecision>"
+        f"{keys}</member>"
+    )
     results = "".join(
-        f"<member><EvalActionName>{action}</EvalActionName><EvalResourceName>{resource}</EvalResourceName>"
-        "<EvalDecision>allowed</EvalDecision><MatchedStatements/><MissingContextValues/>"
+        f"<member><EvalActionName>{action}</EvalActionName><EvalResourceName>*</EvalResourceName>"
+        f"<EvalDecision>allowed</EvalDecision>{keys}"
         "<OrganizationsDecisionDetail><AllowedByOrganizations>true</AllowedByOrganizations>"
-        "</OrganizationsDecisionDetail></member>"
-        for resource in resources
+        f"</OrganizationsDecisionDetail><ResourceSpecificResults>{specific}</ResourceSpecificResults></member>"
         for action in actions
     )
     return xml(
         "SimulatePrincipalPolicy",
         f"<EvaluationResults>{results}</EvaluationResults><IsTruncated>false</IsTruncated>",
     )
+
+
+def service_credentials() -> bytes:
+    """Return that no user of an account has a service-specific credential."""
+    return xml("ListServiceSpecificCredentials", "<ServiceSpecificCredentials/><IsTruncated>false</IsTruncated>")
+
+
+def ssh_public_keys() -> bytes:
+    """Return that a user has no SSH key."""
+    return xml("ListSSHPublicKeys", "<SSHPublicKeys/><IsTruncated>false</IsTruncated>")

@@ -35,13 +35,25 @@ _READS = (
     "GetPolicyVersion",
     "ListAccountAliases",
     "ListMFADevices",
+    "ListSSHPublicKeys",
+    "ListServiceSpecificCredentials",
     "ListVirtualMFADevices",
     "SimulatePrincipalPolicy",
 )
 _READING = {"Effect": "Allow", "Action": [f"iam:{action}" for action in _READS], "Resource": "*"}
 _SESSION_POLICY = json.dumps({"Version": "2012-10-17", "Statement": [_READING]}, separators=(",", ":"))
 _CONSOLE_COLUMN = "password_enabled"
-_ENROLMENT = ["iam:EnableMFADevice", "iam:CreateVirtualMFADevice"]
+_ENROLMENT = (
+    (
+        "arn:aws:iam::{account}:user/{name}",
+        ["iam:EnableMFADevice", "iam:ListMFADevices", "iam:GetUser", "iam:ChangePassword"],
+    ),
+    ("arn:aws:iam::{account}:mfa/*", ["iam:CreateVirtualMFADevice"]),
+    (
+        "arn:aws:signin:::console/*",
+        ["signin:Authenticate", "signin:AuthorizeOAuth2Access", "signin:CreateOAuth2Token"],
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,25 +113,27 @@ class Run:
         await self._look_at_policy(signer, account)
         report = await iam(signer, "GetCredentialReport")
         users = list(_open_users(account, details=details, devices=devices, report=report))
+        if users:
+            await iam(signer, "ListServiceSpecificCredentials", AllUsers="true", MaxItems=1000)
         wanted = await asyncio.gather(*(self._is_to_be_enforced(signer, user) for user in users))
         return [user for user, is_wanted in zip(users, wanted, strict=True) if is_wanted]
 
     async def _is_to_be_enforced(self, signer: Signer, user: User) -> bool:
         """Return whether a user could enrol under EnforceMFA; the credential report is of this run."""
-        answer = await self.calls.iam(
-            signer,
-            "SimulatePrincipalPolicy",
-            PolicySourceArn=user.arn,
-            PolicyInputList=[self.document],
-            ActionNames=_ENROLMENT,
-            ResourceArns=[user.arn, f"arn:aws:iam::{user.account}:mfa/{user.name}"],
-            ContextEntries=[
-                _context("aws:MultiFactorAuthPresent", "boolean", "false"),
-                _context("aws:ViaAWSService", "boolean", "false"),
-                _context("aws:username", "string", user.name),
-            ],
-        )
-        return {decision.text for decision in answer.iter("EvalDecision")} == {"allowed"}
+        await self.calls.iam(signer, "ListSSHPublicKeys", UserName=user.name)
+        decisions: set[str | None] = set()
+        for resource, actions in _ENROLMENT:
+            answer = await self.calls.iam(
+                signer,
+                "SimulatePrincipalPolicy",
+                PolicySourceArn=user.arn,
+                PolicyInputList=[self.document],
+                ActionNames=actions,
+                ResourceArns=[resource.format(account=user.account, name=user.name)],
+                ContextEntries=_session(user),
+            )
+            decisions |= {decision.text for decision in answer.iter("EvalResourceDecision")}
+        return decisions == {"allowed"}
 
     async def _is_open(self, signer: Signer, user: User) -> bool:
         """Return whether a user has no MFA device and a console password right now."""
@@ -176,6 +190,32 @@ def _open_users(
 
 def _role_arn(account: str) -> str:
     return f"arn:aws:iam::{account}:role/{ROLE_NAME}"
+
+
+def _session(user: User) -> list[dict[str, object]]:
+    """Return the condition keys of a user's console session, as many as orgmfa sends."""
+    texts = {
+        "username": user.name,
+        "PrincipalArn": user.arn,
+        "PrincipalAccount": user.account,
+        "PrincipalType": "User",
+        "PrincipalOrgID": "o-benchmark01",
+        "ResourceAccount": user.account,
+        "ResourceOrgID": "o-benchmark01",
+        "RequestedRegion": "us-east-1",
+        "PrincipalTag/team": "payments",
+    }
+    flags = {
+        "MultiFactorAuthPresent": "false",
+        "ViaAWSService": "false",
+        "PrincipalIsAWSService": "false",
+        "SecureTransport": "true",
+    }
+    return [
+        *(_context(f"aws:{key}", "boolean", value) for key, value in flags.items()),
+        _context("aws:CurrentTime", "date", "2026-03-02T12:00:00Z"),
+        *(_context(f"aws:{key}", "string", value) for key, value in texts.items()),
+    ]
 
 
 def _context(key: str, kind: str, value: str) -> dict[str, object]:

@@ -34,13 +34,14 @@ INSPECTION = (
     "iam:GetCredentialReport",
 )
 """What every account costs."""
-APPLICATION = ("sts:AssumeRole", "iam:GetPolicy")
+APPLICATION = ("iam:ListServiceSpecificCredentials", "sts:AssumeRole", "iam:GetPolicy")
 """What an account costs more in which there is something to write; the policy is looked at again every few writes."""
 LOOK_AND_WRITE = Counter(
     {
         "iam:ListMFADevices": 1,
         "iam:GetLoginProfile": 1,
-        "iam:SimulatePrincipalPolicy": 1,
+        "iam:ListSSHPublicKeys": 1,
+        "iam:SimulatePrincipalPolicy": 3,
         "iam:AttachUserPolicy": 1,
     }
 )

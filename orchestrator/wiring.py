@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Literal
 
 from orchestrator.aws.clients import Clients, make_clients
+from orchestrator.aws.console_session import ConsoleSession
 from orchestrator.aws.enforcement import EnforcementPolicies, PolicySettings
 from orchestrator.aws.file_store import Store, make_store
 from orchestrator.aws.iam import MemberIam
@@ -16,6 +17,7 @@ from orchestrator.aws.organizations import Directory
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.secrets import read_secret
 from orchestrator.aws.securityhub import FindingImporter
+from orchestrator.aws.service_credentials import ServiceCredentials
 from orchestrator.aws.sessions import MemberSessions, RoleNames, get_caller
 from orchestrator.aws.simulator import EnrolmentSimulator
 from orchestrator.aws.stop_switch import StopSwitch
@@ -158,7 +160,13 @@ def build_context(
         ),
         iam=MemberIam(clients.iam, retrier, policies),
         policies=policies,
-        simulator=EnrolmentSimulator(clients.iam, retrier, settings.document),
+        simulator=EnrolmentSimulator(
+            clients.iam,
+            retrier,
+            settings.document,
+            session=ConsoleSession(organization.id, config.enforcement.context),
+        ),
+        credentials=ServiceCredentials(clients.iam, retrier),
         archive=archive,
         securityhub=_securityhub(hub, retrier, caller),
         notifiers=notifiers,

@@ -3,7 +3,9 @@
 `AwsServer` is a moto server behind a WSGI layer that
   - writes each call into `calls` (action, account it was made in, parameters, answer's status): the fake's own books;
   - refuses AssumeRole for roles in `missing_roles`, which moto would let anybody assume;
-  - answers SimulatePrincipalPolicy, which moto has not: all allowed, but for users in `cannot_enrol`;
+  - answers SimulatePrincipalPolicy, which moto has not, in the shape of botocore 1.44: all allowed, but for users in
+    `cannot_enrol`;
+  - answers ListServiceSpecificCredentials, which moto has not, for all users or for one, from `credentials`;
   - knows the quotas of ten policies and ten groups a user, which moto does not;
   - gives the credential report the time it was really made, which moto dates to 2015;
   - asks `faults` before each call; the first that answers stands in the place of AWS.
@@ -78,6 +80,77 @@ def error_for(call: Call, code: str, message: str = "injected", status: int = 40
     return make(code, message, status)
 
 
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A service-specific credential of a user; `expires` is its end, in ISO 8601."""
+
+    account_id: str
+    user_name: str
+    service: str = "codecommit.amazonaws.com"
+    status: str = "Active"
+    expires: str = ""
+
+
+def list_credentials(*found: Credential, marker: str = "") -> Answer:
+    """Return a page of service-specific credentials; with a marker, more follow."""
+    entries = "".join(
+        f"<member><UserName>{each.user_name}</UserName><ServiceName>{each.service}</ServiceName>"
+        f"<Status>{each.status}</Status><ServiceSpecificCredentialId>ACCAEXAMPLE{index:06}</ServiceSpecificCredentialId>"
+        "<CreateDate>2026-01-01T00:00:00Z</CreateDate>"
+        + (f"<ExpirationDate>{each.expires}</ExpirationDate>" if each.expires else "")
+        + "</member>"
+        for index, each in enumerate(found)
+    )
+    more = f"<Marker>{marker}</Marker>" if marker else ""
+    listed = f"<ServiceSpecificCredentials>{entries}</ServiceSpecificCredentials>{more}"
+    return _answer("ListServiceSpecificCredentials", f"{listed}<IsTruncated>{str(bool(marker)).lower()}</IsTruncated>")
+
+
+def simulated(
+    action: str,
+    resource: str,
+    decision: str = "allowed",
+    *,
+    organization: bool = True,
+    boundary: bool | None = None,
+    missing: Iterable[str] = (),
+    matched: Iterable[str] = (),
+) -> str:
+    """Return what the simulator decides on an action and a resource, in the shape of botocore 1.44."""
+    statements = "".join(f"<member><SourcePolicyId>{name}</SourcePolicyId></member>" for name in matched)
+    keys = "".join(f"<member>{key}</member>" for key in missing)
+    allowed = f"<AllowedByPermissionsBoundary>{str(boundary).lower()}</AllowedByPermissionsBoundary>"
+    details = (
+        f"<MatchedStatements>{statements}</MatchedStatements><MissingContextValues>{keys}</MissingContextValues>"
+        + (
+            ""
+            if boundary is None
+            else f"<PermissionsBoundaryDecisionDetail>{allowed}</PermissionsBoundaryDecisionDetail>"
+        )
+    )
+    specific = (
+        f"<member><EvalResourceName>{resource}</EvalResourceName>"
+        f"<EvalResourceDecision>{decision}</EvalResourceDecision>{details}</member>"
+    )
+    return (
+        f"<member><EvalActionName>{action}</EvalActionName>"
+        "<EvalResourceName>arn:${Partition}:iam::${Account}:user/${UserNameWithPath}</EvalResourceName>"
+        f"<EvalDecision>{decision}</EvalDecision><OrganizationsDecisionDetail><AllowedByOrganizations>"
+        f"{str(organization).lower()}</AllowedByOrganizations></OrganizationsDecisionDetail>{details}"
+        f"<ResourceSpecificResults>{specific}</ResourceSpecificResults></member>"
+    )
+
+
+def simulation(*results: str) -> Answer:
+    """Return the simulator's answer with these results."""
+    body = f"<EvaluationResults>{''.join(results)}</EvaluationResults><IsTruncated>false</IsTruncated>"
+    return _answer("SimulatePrincipalPolicy", body)
+
+
+def _answer(action: str, body: str) -> Answer:
+    return Answer(200, f"<{action}Response><{action}Result>{body}</{action}Result></{action}Response>")
+
+
 @dataclass
 class AwsServer:
     """A served AWS; enter it to start, `reset` it between tests."""
@@ -87,6 +160,7 @@ class AwsServer:
     after: list[Fault] = field(default_factory=list)
     missing_roles: set[tuple[str, str]] = field(default_factory=set)
     cannot_enrol: set[str] = field(default_factory=set)
+    credentials: list[Credential] = field(default_factory=list)
     _server: BaseWSGIServer | None = None
     _lock: Lock = field(default_factory=Lock)
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
@@ -110,7 +184,7 @@ class AwsServer:
     def reset(self) -> None:
         """Empty AWS, the books and the faults."""
         empty_moto()
-        for books in (self.calls, self.faults, self.after, self.missing_roles, self.cannot_enrol):
+        for books in (self.calls, self.faults, self.after, self.missing_roles, self.cannot_enrol, self.credentials):
             books.clear()
         # The credentials of the others are gone with the accounts.
         self._clients = {key: client for key, client in self._clients.items() if key[1] == MANAGEMENT}
@@ -176,7 +250,8 @@ class AwsServer:
         environ["wsgi.input"] = BytesIO(body)
         call = _read_call(environ, body)
         self.calls.append(call)
-        for fault in (*self.faults, self._refuse_missing_role, self._refuse_over_quota, self._simulate, _tell_sign_in):
+        ours = (self._refuse_missing_role, self._refuse_over_quota, self._simulate, self._list_credentials, _tell_sign_in)
+        for fault in (*self.faults, *ours):
             if answer := fault(call):
                 return _send(answer, start_response)
         caught: dict[str, Any] = {}
@@ -233,17 +308,25 @@ class AwsServer:
         if call.action != "SimulatePrincipalPolicy":
             return None
         denied = call.parameters["PolicySourceArn"].rpartition("/")[2] in self.cannot_enrol
-        results = "".join(
-            f"<member><EvalActionName>{action}</EvalActionName><EvalResourceName>{resource}</EvalResourceName>"
-            f"<EvalDecision>{'explicitDeny' if denied else 'allowed'}</EvalDecision>"
-            f"<OrganizationsDecisionDetail><AllowedByOrganizations>{'false' if denied else 'true'}"
-            "</AllowedByOrganizations></OrganizationsDecisionDetail></member>"
-            for action in _members(call, "ActionNames")
-            for resource in _members(call, "ResourceArns")
+        decision = "explicitDeny" if denied else "allowed"
+        (resource,) = members(call, "ResourceArns")
+        return simulation(
+            *(simulated(action, resource, decision, organization=not denied) for action in members(call, "ActionNames"))
         )
-        result = f"<SimulatePrincipalPolicyResult><EvaluationResults>{results}</EvaluationResults>"
-        ended = "<IsTruncated>false</IsTruncated></SimulatePrincipalPolicyResult>"
-        return Answer(200, f"<SimulatePrincipalPolicyResponse>{result}{ended}</SimulatePrincipalPolicyResponse>")
+
+    def _list_credentials(self, call: Call) -> Answer | None:
+        if call.action != "ListServiceSpecificCredentials":
+            return None
+        asked = (call.parameters.get("UserName"), call.parameters.get("ServiceName"))
+        return list_credentials(
+            *(
+                each
+                for each in self.credentials
+                if each.account_id == call.account_id
+                and asked[0] in (None, each.user_name)
+                and asked[1] in (None, each.service)
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +378,7 @@ def _tell_sign_in(call: Call) -> Answer | None:
     return Answer(200, json.dumps({**call.parameters, "consoleAuthorizationEnabled": False}), "application/json")
 
 
-def _members(call: Call, name: str) -> list[str]:
+def members(call: Call, name: str) -> list[str]:
     """Return the members of a list parameter in the query protocol."""
     return [value for key, value in call.parameters.items() if key.startswith(f"{name}.member.")]
 

@@ -29,6 +29,7 @@ from orchestrator.domain.model import (
     PolicyState,
     Product,
     Quotas,
+    Reason,
     Refused,
     RemoveFromGroup,
     RootUser,
@@ -58,6 +59,11 @@ class FakeAccount:
     """Kinds of change (`attach`, `join`) for which users have no room, though the bulk reads say they have."""
     obstacles: dict[str, str] = field(default_factory=dict)
     """What would keep a user from enrolling under EnforceMFA."""
+    doubts: dict[str, Reason] = field(default_factory=dict)
+    """What else the simulator says of a user."""
+    credentials: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Services of the active service-specific credentials of a user."""
+    ssh_keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
     report_made_at: datetime | None = NOW
 
 
@@ -189,9 +195,22 @@ class FakeAws:
 
     # -- Simulator
 
-    def enrolment_blocker(self, user_name: str, user_arn: str) -> str | None:
-        self._note("simulate", _entered.get(), user_name)
-        return self.accounts[_entered.get()].obstacles.get(user_name)
+    def simulate_enrolment(self, user: IamUser, account: Account, now: datetime) -> Reason | None:
+        self._note("simulate", account.id, user.name)
+        fake = self.accounts[_entered.get()]
+        if user.name in fake.obstacles:
+            return Reason("cannot_enrol", fake.obstacles[user.name])
+        return fake.doubts.get(user.name)
+
+    # -- Credentials
+
+    def list_active(self, now: datetime) -> Mapping[str, tuple[str, ...]]:
+        self._note("list_credentials", _entered.get(), "")
+        return self.accounts[_entered.get()].credentials
+
+    def list_ssh_keys(self, user_name: str) -> tuple[str, ...]:
+        self._note("list_ssh_keys", _entered.get(), user_name)
+        return self.accounts[_entered.get()].ssh_keys.get(user_name, ())
 
     # -- Policies
 
@@ -361,6 +380,7 @@ def make_context(aws: FakeAws, **changes: Any) -> RunContext:
         "iam": aws,
         "policies": aws,
         "simulator": aws,
+        "credentials": aws,
         "archive": RunArchive(MemoryStore(), timedelta(days=400)),
         "notifiers": (),
         "observer": FakeObserver(),

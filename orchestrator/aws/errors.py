@@ -68,6 +68,8 @@ _CODES: dict[type[AwsError], str] = {
         "ExpiredToken ExpiredTokenException InvalidClientTokenId UnrecognizedClientException InvalidAccessKeyId "
         "SignatureDoesNotMatch InvalidSignatureException RequestExpired"
     ),
+    # The simulator cannot evaluate what it is asked: status 500, and the same answer to every try.
+    AwsError: "PolicyEvaluation PolicyEvaluationException",
 }
 """AWS error codes by the class they are raised as; a code that is not listed is a plain `AwsError`."""
 ERROR_BY_CODE = {code: kind for kind, codes in _CODES.items() for code in codes.split()}

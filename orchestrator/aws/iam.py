@@ -223,6 +223,7 @@ def _read_user(detail: "UserDetailTypeDef", row: ReportRow | None, devices: Mapp
         attached_policy_arns=frozenset(policy["PolicyArn"] for policy in detail["AttachedManagedPolicies"]),
         group_names=frozenset(detail["GroupList"]),
         mfa_device=devices.get(arn),
+        tags=tuple((tag["Key"], tag["Value"]) for tag in detail.get("Tags", ())),
     )
 
 

@@ -129,6 +129,7 @@ def read_account(entry: Mapping[str, Any]) -> Account:
         name=_encodable(entry.get("Name") or account_id),
         state=state and AccountState(state),
         ou_ids=_read_paths(entry.get("Paths") or ()),
+        org_path=_org_path(entry.get("Paths") or (), account_id),
     )
 
 
@@ -140,3 +141,9 @@ def _encodable(text: str) -> str:
 def _read_paths(paths: Sequence[str]) -> frozenset[str] | None:
     """Return the IDs of the root and the OUs in `Account.Paths`, or None without paths."""
     return frozenset(part for path in paths for part in ids_in(path)) or None
+
+
+def _org_path(paths: Sequence[str], account_id: str) -> str | None:
+    """Return the path from the organization down to the account's OU as aws:PrincipalOrgPaths has it, or None."""
+    parts = (part for path in paths[:1] for part in path.split("/") if part not in {"", account_id})
+    return "".join(f"{part}/" for part in parts) or None

@@ -55,6 +55,8 @@ READ_ACTIONS = (
     "iam:ListGroupPolicies",
     "iam:ListGroupsForUser",
     "iam:ListMFADevices",
+    "iam:ListSSHPublicKeys",
+    "iam:ListServiceSpecificCredentials",
     "iam:ListVirtualMFADevices",
     "iam:SimulatePrincipalPolicy",
 )

@@ -1,84 +1,123 @@
 """IAM policy simulator: tells whether a user could still enrol an MFA device once EnforceMFA is attached.
 
-A permissions boundary or a service control policy can deny what EnforceMFA allows; such a user would be locked out for
-good. Source: IAM API Reference, SimulatePrincipalPolicy; it tells the boundary's and the organization's decision.
+A permissions boundary, a service control policy or another policy can deny what EnforceMFA allows; such a user would be
+locked out for good. Source: IAM API Reference, SimulatePrincipalPolicy. Each call names one resource: the decision of
+the organization stands at the top level of a result alone, and so needs no guess whose it is. The simulator evaluates
+SCPs with the keys it was given and tells nowhere which others they ask for; resource control policies it leaves out.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.aws.console_session import ConsoleSession, missing_keys
 from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retries import Retrier
-from orchestrator.domain.errors import Malformed
+from orchestrator.domain.errors import AwsError, Malformed, NotFound
+from orchestrator.domain.model import Account, IamUser, Reason
+from orchestrator.domain.outcomes import CANNOT_ENROL, CANNOT_TELL, SIGN_IN
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
-    from mypy_boto3_iam.type_defs import ContextEntryTypeDef
 
-ENABLE, CREATE = "iam:EnableMFADevice", "iam:CreateVirtualMFADevice"
+CHANGE_PASSWORD = "iam:ChangePassword"  # noqa: S105 - the name of an action
+ON_USER = ("iam:EnableMFADevice", "iam:ListMFADevices", "iam:GetUser", CHANGE_PASSWORD)
+ON_DEVICE = ("iam:CreateVirtualMFADevice",)
+ON_CONSOLE = ("signin:Authenticate", "signin:AuthorizeOAuth2Access", "signin:CreateOAuth2Token")
+SIGN_IN_UNKNOWN = Reason(
+    SIGN_IN,
+    "The policy simulator could not be asked about signing in to the console (signin:Authenticate and what follows), "
+    "which holds nobody: where console authorization is on, see that no policy of others denies it.",
+)
+_NO, _YES = frozenset({"explicitDeny", "implicitDeny"}), frozenset({"allowed"})
 
 
 class EnrolmentSimulator:
     """Policy simulator of the entered account."""
 
-    def __init__(self, client: "IAMClient", retrier: Retrier, document: str) -> None:
-        """Take the shared client and the text of EnforceMFA."""
+    def __init__(self, client: "IAMClient", retrier: Retrier, document: str, *, session: ConsoleSession) -> None:
+        """Take the shared client, the text of EnforceMFA, and the keys of the session in which users enrol."""
         self._client = client
         self._call = retrier.call
-        self._document = document
+        self._pages = partial(retrier.pages, client.simulate_principal_policy, PolicyInputList=[document])
+        self._session = session
 
     @reads_answers
-    def enrolment_blocker(self, user_name: str, user_arn: str) -> str | None:
-        """Return what would keep a user from enrolling in the console under EnforceMFA, or None; takes one call.
+    def simulate_enrolment(self, user: IamUser, account: Account, now: datetime) -> Reason | None:
+        """Return why a user could not enrol in the console under EnforceMFA, or why that is not known, or None.
 
-        Raises AwsError where the simulation fails.
+        SIGN_IN_UNKNOWN stands in nobody's way. Takes three calls, or four. Raises AwsError where the simulation fails.
         """
-        partition, account_id = user_arn.split(":")[1], user_arn.split(":")[4]
-        resource_by_action = {ENABLE: user_arn, CREATE: f"arn:{partition}:iam::{account_id}:mfa/{user_name}"}
-        answer = self._call(
-            self._client.simulate_principal_policy,
-            PolicySourceArn=user_arn,
-            PolicyInputList=[self._document],
-            ActionNames=list(resource_by_action),
-            ResourceArns=list(resource_by_action.values()),
-            ContextEntries=_console_session(user_name),
-        )
-        decisions = {
-            (action, resource): (decision, result)
-            for result in answer["EvaluationResults"]
-            for action, resource, decision in _decisions(result)
+        _, partition, _, _, account_id, _ = user.arn.split(":", 5)
+        entries = self._session.entries(user, account, now)
+        ask = partial(self._ask, partial(self._pages, PolicySourceArn=user.arn, ContextEntries=entries))
+        found = ask(user.arn, ON_USER) | ask(f"arn:{partition}:iam::{account_id}:mfa/*", ON_DEVICE)
+        if CHANGE_PASSWORD in found and not self._must_change_password(user.name):
+            del found[CHANGE_PASSWORD]
+        note = None
+        try:
+            found |= ask(f"arn:{partition}:signin:::console/*", ON_CONSOLE)
+        except AwsError as error:
+            if type(error) not in {AwsError, Malformed}:
+                raise
+            note = SIGN_IN_UNKNOWN
+        denied = next((reason for reason in found.values() if reason.code == CANNOT_ENROL), None)
+        if denied or not found:
+            return denied or note
+        return Reason(CANNOT_TELL, "; ".join(dict.fromkeys(reason.message for reason in found.values())))
+
+    @staticmethod
+    def _ask(simulate: Callable[..., Iterator[Any]], resource: str, actions: Sequence[str]) -> dict[str, Reason]:
+        """Return what stands in the way of these actions on a resource, by action; nothing of those allowed."""
+        answers = simulate(ActionNames=list(actions), ResourceArns=[resource])
+        results = [result for answer in answers for result in answer["EvaluationResults"]]
+        by_action = {
+            action: [each for each in results if each["EvalActionName"].casefold() == action.casefold()]
+            for action in actions
         }
-        for action, resource in resource_by_action.items():
-            if (action, resource) not in decisions:
-                message = f"the simulator did not decide on {action}"
-                raise Malformed(message, code="MalformedAnswer", operation="SimulatePrincipalPolicy")
-            decision, result = decisions[action, resource]
-            if decision != "allowed":
-                return f"{_who_denies(result)} keeps the user from {action}"
+        if undecided := [action for action, decided in by_action.items() if not decided]:
+            message = f"the simulator did not decide on {undecided[0]}"
+            raise Malformed(message, code="MalformedAnswer", operation="SimulatePrincipalPolicy")
+        judged = {action: _judge(action, decided) for action, decided in by_action.items()}
+        return {action: finding for action, finding in judged.items() if finding is not None}
+
+    def _must_change_password(self, user_name: str) -> bool:
+        try:
+            profile = self._call(self._client.get_login_profile, UserName=user_name)["LoginProfile"]
+        except NotFound:
+            return False
+        return profile.get("PasswordResetRequired") is not False
+
+
+def _judge(action: str, results: Iterable[Mapping[str, Any]]) -> Reason | None:
+    """Return what an answer says against an action, or None where it is allowed.
+
+    Signing in needs no permission where console authorization is off, so there only a deny counts (AWS Sign-In User
+    Guide, 'Controlling console access with resource-based policies and resource control policies').
+    """
+    parts = [part for result in results for part in (result, *result.get("ResourceSpecificResults", ()))]
+    decisions = {part.get("EvalResourceDecision", part.get("EvalDecision")) for part in parts}
+    if _is_refused(parts, "OrganizationsDecisionDetail", "AllowedByOrganizations"):
+        who = "an organization policy (SCP), as far as its keys are known,"
+    elif missing := missing_keys(parts):
+        return Reason(CANNOT_TELL, f"a policy asks for {', '.join(missing)}: put the value into enforcement.context")
+    elif decisions == _YES or (action in ON_CONSOLE and decisions <= _YES | {"implicitDeny"}):
         return None
+    elif decisions <= _NO | _YES:
+        who = _who_denies(parts)
+    else:
+        return Reason(CANNOT_TELL, f"the simulator decided on {action} what this version of orgmfa does not know")
+    return Reason(CANNOT_ENROL, f"{who} keeps the user from {action}; under EnforceMFA there would be no way back in")
 
 
-def _console_session(user_name: str) -> "list[ContextEntryTypeDef]":
-    """Return the context keys of a console session without MFA, in which a user enrols."""
-    return [
-        {"ContextKeyName": "aws:MultiFactorAuthPresent", "ContextKeyType": "boolean", "ContextKeyValues": ["false"]},
-        {"ContextKeyName": "aws:ViaAWSService", "ContextKeyType": "boolean", "ContextKeyValues": ["false"]},
-        {"ContextKeyName": "aws:username", "ContextKeyType": "string", "ContextKeyValues": [user_name]},
-    ]
-
-
-def _decisions(result: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield (action, resource, decision) of a result, which can have a decision for each resource."""
-    action = result["EvalActionName"]
-    for specific in result.get("ResourceSpecificResults", ()):
-        yield action, specific["EvalResourceName"], specific["EvalResourceDecision"]
-    if "EvalResourceName" in result:
-        yield action, result["EvalResourceName"], result["EvalDecision"]
-
-
-def _who_denies(result: Mapping[str, Any]) -> str:
-    if not result.get("OrganizationsDecisionDetail", {}).get("AllowedByOrganizations", True):
-        return "an organization policy (SCP)"
-    if not result.get("PermissionsBoundaryDecisionDetail", {}).get("AllowedByPermissionsBoundary", True):
+def _who_denies(parts: Sequence[Mapping[str, Any]]) -> str:
+    if _is_refused(parts, "PermissionsBoundaryDecisionDetail", "AllowedByPermissionsBoundary"):
         return "the user's permissions boundary"
-    return "another policy of the user"
+    matched = (statement.get("SourcePolicyId") for part in parts for statement in part.get("MatchedStatements", ()))
+    names = sorted({"EnforceMFA itself" if name.startswith("PolicyInputList") else name for name in matched if name})
+    return f"a policy of the user ({', '.join(names)})" if names else "another policy of the user"
+
+
+def _is_refused(parts: Iterable[Mapping[str, Any]], detail: str, flag: str) -> bool:
+    return any(part.get(detail, {}).get(flag) is False for part in parts)

@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
+    StrictFloat,
     StrictInt,
     StringConstraints,
     model_validator,
@@ -110,6 +111,20 @@ def check_stop(value: str | None) -> str | None:
     return value
 
 
+_KNOWN_KEYS = re.compile(
+    r"aws:(multifactorauth.*|viaawsservice|principalisawsservice|username|securetransport|currenttime|requestedregion"
+    r"|principal(arn|account|type|orgid|tag/.*)|resource(account|orgid))"
+)
+"""Condition keys that `aws.console_session` fills in by itself, for each user."""
+
+
+def _only_unknown(context: dict[str, object]) -> dict[str, object]:
+    """Refuse keys that the program knows: a value that held for everybody would be wrong for most."""
+    if known := [key for key in context if _KNOWN_KEYS.fullmatch(key.casefold())]:
+        raise ValueError(f"{known[0]} is known for each user and must not be given: name keys such as aws:SourceIp")
+    return context
+
+
 def check_location(value: str) -> str:
     """Return the location of an archive, a folder or bucket. Raises ValueError for what is neither."""
     is_address = "://" in value or value.lower().startswith("s3:")
@@ -135,6 +150,11 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+=,.@-]{1,128}$")]
 RoleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+=,.@-]{1,64}$")]
 IamPath = Annotated[str, StringConstraints(pattern=r"^/([\x21-\x7e]{0,510}/)?$")]
 UserPattern = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(check_pattern)]
+ContextKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+:\S{1,240}$")]
+_ContextText = Annotated[str, StringConstraints(min_length=1)]
+ContextValue = (
+    StrictBool | StrictInt | StrictFloat | _ContextText | Annotated[tuple[_ContextText, ...], Field(min_length=1)]
+)
 MaxChanges = Annotated[StrictInt, Field(ge=0)] | None
 
 
@@ -168,6 +188,7 @@ class EnforcementConfig(_Section):
     grace_period: Duration = timedelta()
     notice: Duration = timedelta()
     check_enrolment: StrictBool = True
+    context: Annotated[dict[ContextKey, ContextValue], AfterValidator(_only_unknown)] = {}
     stop: Annotated[str, StringConstraints(min_length=1), AfterValidator(check_stop)] | None = None
 
 

@@ -165,13 +165,15 @@ class Account:
     """An account as Organizations lists it.
 
     `state` is None where this version does not know what AWS says. `ou_ids` holds the root and every OU above the
-    account, or is None where the listing does not tell.
+    account, or is None where the listing does not tell. `org_path` is the value of aws:PrincipalOrgPaths, from
+    the organization down to the account's OU, or None where AWS does not fill it in.
     """
 
     id: str
     name: str
     state: AccountState | None
     ou_ids: frozenset[str] | None = None
+    org_path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +227,9 @@ class IamUser:
     """An IAM user as read from its account; `None` is not known.
 
     `unreadable` says why a live look could not find it out either. `mfa_device` is the newest one; the bulk reads list
-    virtual devices only. `id` (AIDA...) is given to no other user, whatever its name.
+    virtual devices only. `id` (AIDA...) is given to no other user, whatever its name. `tags` are keys and values.
+    `service_credentials` are the services of active credentials that are neither password nor access key, one entry
+    each; they are looked up for users with a planned change alone.
     """
 
     id: str
@@ -240,6 +244,8 @@ class IamUser:
     group_names: frozenset[str]
     unreadable: Reason | None = None
     mfa_device: MfaDevice | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    service_credentials: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +350,10 @@ class PolicyChange(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Decision about one user, and its outcome; `changes` are tried in order until one fits."""
+    """Decision about one user, and its outcome; `changes` are tried in order until one fits.
+
+    `note` is a remark that holds nobody, and is said once a run.
+    """
 
     user: IamUser
     verdict: Verdict
@@ -352,6 +361,7 @@ class Decision:
     via: Via | None = None
     changes: tuple[UserChange, ...] = ()
     reason: Reason | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,9 @@ from enum import StrEnum
 
 from orchestrator.domain.model import Mode, Outcome
 
+CANNOT_ENROL, CANNOT_TELL, SIGN_IN = "cannot_enrol", "cannot_tell", "sign_in_unknown"
+"""Codes of what the policy simulator says of a user; the last holds nobody."""
+
 
 class Tone(StrEnum):
     """Severity of a word; the page shows it as a colour and a sign."""

@@ -75,7 +75,12 @@ _ROOT_REMEDY = "It has a password or access keys: register an MFA device, or del
 _REMEDIES = {
     "active_key": "An access key in use would stop working: move its caller to a role, exempt the user, or set "
     "policy.access_keys: allow.",
-    "cannot_enrol": "A permissions boundary or an SCP would keep the user from enrolling an MFA device.",
+    "active_credential": "A service-specific credential or SSH key would stop working, or the role may not ask: "
+    "deactivate it, move what uses it to a role, exempt the user, or update the StackSet.",
+    "cannot_enrol": "A permissions boundary, an SCP or another policy would keep the user from enrolling an MFA "
+    "device. Where it asks for what orgmfa cannot know, such as aws:SourceIp, put the value into enforcement.context.",
+    "cannot_tell": "The policy simulator could not tell whether the user can enrol: put the key that it lacks, such as "
+    "aws:SourceIp, into enforcement.context; where it could not be asked, see the message.",
     "over_limit": "A limit is exceeded: read the plan, then allow one run with --max-changes; what the functions may "
     "change in a run is MaxChanges of central.yaml.",
     "failed policy_drifted": "Whoever has the policy may be granted what it says now: see in CloudTrail who changed "

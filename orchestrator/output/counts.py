@@ -39,14 +39,21 @@ def tell_written(report: RunReport) -> str:
 
 
 def count_keys(report: RunReport) -> str:
-    """Return in a sentence how many access keys stop working because of this run, or nothing."""
+    """Return in sentences how many access keys stop working because of this run, and what else would, or nothing."""
     if report.mode not in _STOP:
         return ""
     outcome, stop = _STOP[report.mode]
-    keys = [user.active_access_keys for account in report.accounts for user in account.users if user.outcome is outcome]
-    known, unread = sum(filter(None, keys)), keys.count(None)
+    known = unread = others = 0
+    for user in (user for account in report.accounts for user in account.users):
+        others += len(user.service_credentials)
+        if user.outcome is outcome:
+            known += user.active_access_keys or 0
+            unread += user.active_access_keys is None
     more = f", and those of {count(unread, 'user')} that could not be read" if unread else ""
-    return f"Access keys that {stop} working without an MFA session: {known:,}{more}." if known or unread else ""
+    said = [f"Access keys that {stop} working without an MFA session: {known:,}{more}."] if known or unread else []
+    if others:
+        said.append(f"Service credentials and SSH keys that would stop, of users held for it: {others:,}.")
+    return " ".join(said)
 
 
 def count_open(report: RunReport) -> str:

@@ -37,6 +37,7 @@ _USER_COLUMNS: Mapping[str, Callable[[UserReport], _Value]] = {
     ),
     "active_access_keys": lambda user: user.active_access_keys,
     "keys_last_used": lambda user: user.keys_last_used,
+    "service_credentials": lambda user: ", ".join(user.service_credentials),
     "open_since": lambda user: user.open_since,
 }
 COLUMNS = (*_ACCOUNT_COLUMNS, *_USER_COLUMNS)

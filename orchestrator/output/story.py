@@ -79,7 +79,7 @@ def tell_story(report: RunReport, *, blocks_access_keys: bool, notes: Iterable[s
         open_for=count_open(report),
         clean=clean,
         skipped=count_skipped(accounts),
-        notes=tuple(notes),
+        notes=(*notes, *dict.fromkeys(note for account in report.accounts for note in account.notes)),
         findings=findings,
     )
 

@@ -10,6 +10,7 @@ from orchestrator.domain.config import Config
 from orchestrator.domain.model import Organization, Problem, RunRequest, Stage
 from orchestrator.pipeline.ports import (
     Counter,
+    Credentials,
     Directory,
     Iam,
     Notifier,
@@ -67,6 +68,7 @@ class RunContext:
     iam: Iam
     policies: Policies
     simulator: Simulator
+    credentials: Credentials
     archive: RunArchive
     securityhub: SecurityHub | None = None
     notifiers: Sequence[Notifier]

@@ -30,7 +30,6 @@ from orchestrator.domain.model import (
 from orchestrator.domain.planning import (
     count_planned,
     decide_user,
-    hold_decision,
     is_over_limit,
     is_unclear,
     plan_account,
@@ -40,6 +39,7 @@ from orchestrator.domain.planning import (
 )
 from orchestrator.domain.remedies import explain_account_error
 from orchestrator.pipeline.context import RunContext
+from orchestrator.pipeline.precautions import KnownCredentials, hold_unless_safe
 
 T = TypeVar("T")
 
@@ -85,11 +85,17 @@ def _plan(account: Account, context: RunContext, limit: AdaptiveLimit) -> Accoun
     if is_release:
         return plan_release(account, facts, context.request.user_names)
     plan = _decide(account, facts, context)
+    credentials = KnownCredentials.read(any(map(_is_planned, plan.decisions)), context)
     decisions = _share_where(
         _is_planned,
         plan.decisions,  # of an account over its limit none is planned any more
         lambda decision: _check(
-            decision, account, facts, context=context, was_looked_at=decision.user.name in looked_at
+            decision,
+            account,
+            facts,
+            context=context,
+            credentials=credentials,
+            was_looked_at=decision.user.name in looked_at,
         ),
         limit=limit,
     )
@@ -148,37 +154,27 @@ def _fill_in(user: IamUser, context: RunContext) -> IamUser | None:
 
 
 def _check(
-    decision: Decision, account: Account, facts: AccountFacts, *, context: RunContext, was_looked_at: bool
+    decision: Decision,
+    account: Account,
+    facts: AccountFacts,
+    *,
+    context: RunContext,
+    credentials: KnownCredentials,
+    was_looked_at: bool,
 ) -> Decision | None:
-    """Return a planned decision after a live look at its user and the policy simulator; None: the user is gone.
+    """Return a planned decision after a live look at its user and all that could hold it; None: the user is gone.
 
     A credential report that this run had made replaces the look; another look comes right before the write.
     """
     try:
         if not facts.is_report_ours and not was_looked_at:
             decision = recheck_user(decision, account, context, keys=True)
-        return _hold_if_locked_out(decision, context)
+        return hold_unless_safe(decision, account, context, known=credentials)
     except NotFound:
         return None
     except AwsError as error:
         unreadable = Reason(error.code, str(error))
         return Decision(replace(decision.user, has_mfa=None), Verdict.UNKNOWN, Outcome.NONE, reason=unreadable)
-
-
-def _hold_if_locked_out(decision: Decision, context: RunContext) -> Decision:
-    """Return a planned decision, held where the user could not enrol under EnforceMFA or the simulator cannot tell."""
-    if decision.outcome is not Outcome.PLANNED or not context.config.enforcement.check_enrolment:
-        return decision
-    user = decision.user
-    try:
-        blocker = context.simulator.enrolment_blocker(user.name, user.arn)
-    except NotFound:
-        raise
-    except AwsError as error:
-        blocker = f"the policy simulator could not be asked whether the user can enrol ({error.code}: {error})"
-    if blocker is None:
-        return decision
-    return hold_decision(decision, Reason("cannot_enrol", f"{blocker}; under EnforceMFA there would be no way back in"))
 
 
 def recheck_user(decision: Decision, account: Account, context: RunContext, *, keys: bool) -> Decision:

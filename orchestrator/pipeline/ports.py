@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any, Protocol
 
 from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
@@ -13,10 +14,12 @@ from orchestrator.domain.model import (
     AddToGroup,
     AttachPolicy,
     Enforcement,
+    IamUser,
     Imported,
     LiveUser,
     PolicyChange,
     Product,
+    Reason,
     UserChange,
 )
 from orchestrator.domain.records import Release
@@ -120,8 +123,20 @@ class Policies(Protocol):
 class Simulator(Protocol):
     """The IAM policy simulator of the entered account."""
 
-    def enrolment_blocker(self, user_name: str, user_arn: str) -> str | None:
-        """Return why a user could not enrol an MFA device under EnforceMFA, or None."""
+    def simulate_enrolment(self, user: IamUser, account: Account, now: datetime) -> Reason | None:
+        """Return what keeps a user from enrolling under EnforceMFA, or that it is not known; or raise AwsError."""
+        ...
+
+
+class Credentials(Protocol):
+    """Credentials in the entered account that are neither password nor access key."""
+
+    def list_active(self, now: datetime) -> Mapping[str, tuple[str, ...]]:
+        """Return the services of the active service-specific credentials, by user name, or raise AwsError."""
+        ...
+
+    def list_ssh_keys(self, user_name: str) -> tuple[str, ...]:
+        """Return an entry for each active SSH key of a user, or raise AwsError."""
         ...
 
 

@@ -83,6 +83,7 @@ def report_account(result: AccountResult, ou: str | None = None) -> AccountRepor
         policy=None if enforcement is None else enforcement.policy,
         users=tuple(_report_user(decision, can_lock_out=can_lock_out) for decision in result.decisions),
         policy_changes=result.policy_changes,
+        notes=tuple(dict.fromkeys(decision.note for decision in result.decisions if decision.note)),
     )
 
 
@@ -122,6 +123,7 @@ def _report_user(decision: Decision, *, can_lock_out: bool) -> UserReport:
         console_password=user.has_console_password,
         active_access_keys=user.active_access_keys,
         keys_last_used=user.keys_last_used,
+        service_credentials=user.service_credentials,
         outcome=decision.outcome,
         via=decision.via,
         error=ReasonReport(code=reason.code, message=reason.message) if reason and is_error else None,

@@ -99,6 +99,11 @@ class UserReport(_Model):
         description="the newest MFA device, where the run came to know it: virtual ones, and those newly enrolled",
     )
     mfa_enrolled_at: UtcTime | None = None
+    service_credentials: tuple[str, ...] = Field(
+        default=(),
+        description="the service of each active credential that is neither password nor access key and would stop; "
+        "looked up with policy.access_keys: deny, for users with a planned change",
+    )
 
 
 class FirstSight(_Model):
@@ -134,6 +139,7 @@ class AccountReport(_Model):
         default=(),
         description="changes to policy or group themselves, planned or made; with policy.managed_by: orchestrator",
     )
+    notes: tuple[str, ...] = Field(default=(), description="remarks that hold nobody")
     failing_runs: int = Field(default=0, description="how many runs in a row, this one included, the account failed")
     unread_open_since: dict[str, UtcTime] = Field(
         default_factory=dict,

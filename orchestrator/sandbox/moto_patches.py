@@ -4,6 +4,7 @@
 - A service control policy that denies everything does so (moto knows SCPs as texts alone).
 - AttachUserPolicy and AddUserToGroup end at the quotas (moto has none).
 - SimulatePrincipalPolicy answers (moto has none): allowed, but for users whose boundary leaves enrolling out.
+- ListServiceSpecificCredentials answers (moto has none): nobody has one.
 - GetAccountSummary tells of the root user and of a raised quota (moto: no password, no MFA, always 10).
 - The credential report is two hours old and has a row of the root user (moto: made just now, dated 2015, no root).
 
@@ -59,6 +60,7 @@ def inject(sessions: Sessions, accounts: Mapping[str, SampleAccount], now: datet
         (sessions.member, "before-call.iam.AttachUserPolicy", member.refuse_over_policy_quota),
         (sessions.member, "before-call.iam.AddUserToGroup", member.refuse_over_group_quota),
         (sessions.member, "before-call.iam.SimulatePrincipalPolicy", member.simulate),
+        (sessions.member, "before-call.iam.ListServiceSpecificCredentials", member.list_service_credentials),
         (sessions.member, "after-call.iam.GetAccountSummary", member.complete_summary),
         (sessions.member, "after-call.iam.GetCredentialReport", member.complete_report),
     )
@@ -107,19 +109,19 @@ class _Member:
         body = params["body"]
         name = body["PolicySourceArn"].rpartition("/")[2]
         is_bound = any(user.name == name and user.is_bound for user in self._account().users)
+        boundary = {"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": not is_bound}}
+        decision = "implicitDeny" if is_bound else "allowed"
+        specific = {"EvalResourceName": body["ResourceArns.member.1"], "EvalResourceDecision": decision, **boundary}
         results = [
-            {
-                "EvalActionName": body[action],
-                "EvalResourceName": body[resource],
-                "EvalDecision": "implicitDeny" if is_bound else "allowed",
-                "PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": not is_bound},
-            }
-            for action in body
-            if action.startswith("ActionNames.member.")
-            for resource in body
-            if resource.startswith("ResourceArns.member.")
+            {"EvalActionName": body[name], "EvalDecision": decision, "ResourceSpecificResults": [specific], **boundary}
+            for name in body
+            if name.startswith("ActionNames.member.")
         ]
         return _answer(200, {"EvaluationResults": results, "IsTruncated": False})
+
+    def list_service_credentials(self, **_: object) -> Refusal:
+        """Return that nobody of the sample has a service-specific credential."""
+        return _answer(200, {"ServiceSpecificCredentials": [], "IsTruncated": False})
 
     def complete_summary(self, parsed: dict[str, Any], **_: object) -> None:
         """Add the root user and the quotas to an account summary."""

@@ -43,6 +43,7 @@ CODES: dict[type[AwsError], str] = {
         "ExpiredToken ExpiredTokenException InvalidClientTokenId UnrecognizedClientException InvalidAccessKeyId "
         "SignatureDoesNotMatch InvalidSignatureException RequestExpired"
     ),
+    errors.AwsError: "PolicyEvaluation PolicyEvaluationException",
 }
 KIND_BY_CODE = {code: kind for kind, codes in CODES.items() for code in codes.split()}
 BY_SCP = "User: x is not authorized to perform: iam:GetPolicy with an explicit deny in a service control policy"

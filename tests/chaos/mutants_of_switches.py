@@ -95,9 +95,9 @@ OF_SWITCHES: tuple[Mutation, ...] = (
     Mutation(
         name="a user who could not enrol is enforced",
         guards="cannot_enrol",
-        path="orchestrator/pipeline/inspection.py",
-        before="    if blocker is None:\n",
-        after="    if blocker != '':\n",
+        path="orchestrator/pipeline/precautions.py",
+        before="    if reason is None:\n",
+        after="    if reason != '':\n",
         scenario="nothing goes wrong",
         invariant=2,
         runs=20,

@@ -49,7 +49,7 @@ def keys_in(document: object, prefix: str = "") -> Iterator[str]:
 ALL_KEYS = sorted(keys_of(Config))
 
 
-DEFAULTS = {
+DEFAULTS: dict[str, object] = {
     "organization.id": None,
     "organization.include_ous": (),
     "organization.exclude_ous": (),
@@ -63,6 +63,7 @@ DEFAULTS = {
     "enforcement.grace_period": timedelta(),
     "enforcement.notice": timedelta(),
     "enforcement.check_enrolment": True,
+    "enforcement.context": {},
     "enforcement.stop": None,
     "policy.name": "EnforceMFA",
     "policy.group": "EnforceMFA",

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from orchestrator.domain.config import Config, Exemption, LimitsConfig, check_pattern, matches, parse_duration
 from orchestrator.domain.config_file import load_config
 from orchestrator.domain.model import Mode
+from orchestrator.domain.errors import ConfigError
 from tests.configuration_page import PAGE, place_table
 from tests.domain.config_samples import ALL_KEYS, DEFAULTS, ROBOT, keys_in, parsed, refusal
 
@@ -87,7 +88,7 @@ def test_document_explains_the_keys_of_entries() -> None:
             "exclude_accounts, exclude_ous, id, include_management_account",
         ),
         ("member_role: {arn: x}", "member_role.arn", "name, path, release_name"),
-        ("enforcement: {Mode: plan}", "enforcement.Mode", "check_enrolment, grace_period"),
+        ("enforcement: {Mode: plan}", "enforcement.Mode", "check_enrolment, context, grace_period"),
         ("policy: {arn: x}", "policy.arn", "access_keys, group, managed_by, name, path"),
         ("limits: {max: 1}", "limits.max", "hold_keys_used_within, max_changes_per_account, max_changes_per_run"),
         ("concurrency: {threads: 1}", "concurrency.threads", "workers"),
@@ -243,6 +244,61 @@ def test_account_id_without_quotes_is_refused(key: str, written: str) -> None:
 )
 def test_archive_is_a_folder_or_a_bucket(location: str) -> None:
     assert Config.model_validate({"archive": {"location": location}}).archive.location == location
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{aws:SourceIp: 198.51.100.7}", {"aws:SourceIp": "198.51.100.7"}),
+        ("{aws:SourceVpc: [vpc-1, vpc-2]}", {"aws:SourceVpc": ("vpc-1", "vpc-2")}),
+        ("{custom:flag: true, custom:age: 7}", {"custom:flag": True, "custom:age": 7}),
+        ("{aws:PrincipalOrgPaths: [o-a/r-b/]}", {"aws:PrincipalOrgPaths": ("o-a/r-b/",)}),
+    ],
+)
+def test_context_takes_condition_keys_that_orgmfa_cannot_know(
+    tmp_path: Path, text: str, value: dict[str, object]
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(f"enforcement:\n  context: {text}\n", encoding="utf-8")
+
+    assert load_config(file, {}).enforcement.context == value
+    assert load_config(None, {"ORGMFA_ENFORCEMENT_CONTEXT": text}).enforcement.context == value
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "aws:MultiFactorAuthPresent",
+        "aws:multifactorauthage",
+        "aws:ViaAWSService",
+        "aws:UserName",
+        "aws:PrincipalArn",
+        "aws:PrincipalAccount",
+        "aws:PrincipalOrgID",
+        "aws:PrincipalTag/team",
+        "aws:PrincipalType",
+        "aws:PrincipalIsAWSService",
+        "aws:RequestedRegion",
+        "aws:ResourceAccount",
+        "aws:ResourceOrgID",
+        "aws:SecureTransport",
+        "AWS:CURRENTTIME",
+    ],
+)
+def test_context_takes_no_key_that_is_known_for_each_user(key: str) -> None:
+    with pytest.raises(ValidationError, match="must not be given"):
+        Config.model_validate({"enforcement": {"context": {key: "x"}}})
+
+
+@pytest.mark.parametrize(
+    "context", ["{SourceIp: 1}", "{aws:SourceIp: null}", "{aws:SourceIp: ''}", "{aws:x: []}", "[]"]
+)
+def test_context_refuses_what_is_no_condition_key_with_a_value(tmp_path: Path, context: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(f"enforcement:\n  context: {context}\n", encoding="utf-8")
+
+    with pytest.raises(ConfigError, match=r"enforcement\.context"):
+        load_config(file, {})
 
 
 @pytest.mark.parametrize("stop", ["stop.txt", "/etc/orgmfa/stop", "ssm:/orgmfa/stop", None])

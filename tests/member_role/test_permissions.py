@@ -55,6 +55,7 @@ READS_OF_THE_ACCOUNT = [
     "iam:GetAccountSummary",
     "iam:GetCredentialReport",
     "iam:ListAccountAliases",
+    "iam:ListServiceSpecificCredentials",
     "iam:ListVirtualMFADevices",
 ]
 READS_OF_USERS = [
@@ -64,6 +65,7 @@ READS_OF_USERS = [
     "iam:ListAttachedUserPolicies",
     "iam:ListGroupsForUser",
     "iam:ListMFADevices",
+    "iam:ListSSHPublicKeys",
     "iam:SimulatePrincipalPolicy",
 ]
 

@@ -54,6 +54,7 @@ def test_row_says_all_that_is_known_of_a_user() -> None:
         error=ReasonReport(code="active_key", message="used, yesterday"),
         active_access_keys=2,
         keys_last_used=days_ago(1),
+        service_credentials=("bedrock.amazonaws.com", "codecommit.amazonaws.com (SSH key)"),
     )
 
     assert rows_of(
@@ -77,6 +78,7 @@ def test_row_says_all_that_is_known_of_a_user() -> None:
             "console_password": "yes",
             "active_access_keys": "2",
             "keys_last_used": "2026-03-01T12:00:00Z",
+            "service_credentials": "bedrock.amazonaws.com, codecommit.amazonaws.com (SSH key)",
             "open_since": "2026-02-18T12:00:00Z",
         }
     ]
@@ -90,8 +92,8 @@ def test_unknown_is_empty_and_never_a_no() -> None:
 
     first, second = rows_of(make_run_report(make_account_report("1", unknown, known)))
 
-    assert [first[name] for name in COLUMNS[13:]] == ["", "", "", "", ""]
-    assert [second[name] for name in COLUMNS[13:]] == ["build robots", "no", "0", "", ""]
+    assert [first[name] for name in COLUMNS[13:]] == ["", "", "", "", "", ""]
+    assert [second[name] for name in COLUMNS[13:]] == ["build robots", "no", "0", "", "", ""]
 
 
 def test_device_that_is_known_is_told_with_its_date() -> None:

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.errors import AccessDenied, Throttled
-from orchestrator.domain.model import LiveUser, PolicyState
+from orchestrator.domain.errors import AccessDenied, NotFound, Throttled
+from orchestrator.domain.model import IamUser, LiveUser, PolicyState, Reason
 from orchestrator.reports.report import exit_code
 from tests.builders import NOW, days_ago, make_config, make_user
 from tests.fakes import fail
-from tests.pipeline.stage import Stage, outcomes, user_of
+from tests.pipeline.stage import Stage, account_of, outcomes, user_of
 
 
 def test_user_who_enrolled_a_minute_ago_is_not_enforced(stage: Stage) -> None:
@@ -181,7 +181,77 @@ def test_simulator_that_cannot_be_asked_holds_the_user(stage: Stage) -> None:
     report = stage.play()
 
     assert outcomes(report) == {"alice": "held"}
+    assert user_of(report).error.code == "cannot_tell"  # type: ignore[union-attr]
     assert stage.aws.writes() == []
+
+
+def test_doubt_of_the_simulator_holds_the_user_and_a_note_does_not(stage: Stage) -> None:
+    stage.aws.add(
+        make_user("alice"),
+        make_user("bob"),
+        make_user("carol"),
+        doubts={
+            "alice": Reason("cannot_tell", "a policy asks for aws:SourceIp"),
+            "bob": Reason("sign_in_unknown", "nobody could try"),
+            "carol": Reason("sign_in_unknown", "nobody could try"),
+        },
+    )
+
+    report = stage.play()
+
+    assert outcomes(report) == {"alice": "held", "bob": "enforced", "carol": "enforced"}
+    assert account_of(report).notes == ("nobody could try",)
+    assert stage.slack.messages  # the digest says it once
+    assert user_of(report, "bob").error is None
+
+
+def test_user_with_a_credential_that_would_stop_is_held_before_the_simulator_is_asked(stage: Stage) -> None:
+    stage.aws.add(
+        make_user("alice"),
+        make_user("bob"),
+        make_user("carol"),
+        credentials={"alice": ("bedrock.amazonaws.com",)},
+        ssh_keys={"bob": ("codecommit.amazonaws.com (SSH key)",)},
+    )
+
+    report = stage.play()
+
+    assert outcomes(report) == {"alice": "held", "bob": "held", "carol": "enforced"}
+    assert {user_of(report, name).error.code for name in ("alice", "bob")} == {"active_credential"}  # type: ignore[union-attr]
+    assert [call[2] for call in stage.aws.calls if call[0] == "simulate"] == ["carol"]
+    assert stage.aws.writes() == [("attach", "000000000001", "carol")]
+
+
+@pytest.mark.parametrize(
+    ("user", "policy", "asked"),
+    [
+        (make_user("alice"), {}, True),
+        (make_user("alice", has_mfa=True), {}, False),
+        (make_user("alice", has_console_password=False), {}, False),
+        (make_user("alice"), {"access_keys": "allow"}, False),
+    ],
+)
+def test_credentials_are_asked_for_where_a_planned_change_could_stop_them(
+    stage: Stage, user: IamUser, policy: dict[str, Any], asked: bool
+) -> None:
+    stage.aws.add(user)
+
+    stage.play("plan", make_config(policy=policy))
+
+    done = [call[0] for call in stage.aws.calls if call[0] in {"list_credentials", "list_ssh_keys"}]
+    assert done == (["list_credentials", "list_ssh_keys"] if asked else [])
+
+
+def test_user_who_is_gone_when_the_ssh_keys_are_asked_for_is_in_no_list(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"), make_user("bob"))
+
+    def delete(action: str, account_id: str, subject: str) -> None:
+        if (action, subject) == ("list_ssh_keys", "alice"):
+            raise fail(NotFound, "NoSuchEntity", "ListSSHPublicKeys")
+
+    stage.aws.before = delete
+
+    assert outcomes(stage.play()) == {"bob": "enforced"}
 
 
 def test_simulator_is_not_asked_where_the_configuration_says_so(stage: Stage) -> None:

@@ -7,7 +7,7 @@
 
     error:         [stage, code, message, remedy], or 0
     user:          [name, verdict, outcome, via, console password, active keys, keys last used, days open, reason,
-                    device, enrolled]
+                    device, enrolled, service credentials]
     user not read: [name, days open]
 
 Statuses, verdicts, outcomes, ways and devices are positions in their lists; OUs, messages and reasons are positions in
@@ -111,6 +111,7 @@ class _Writer:
             self._text(reason_of(user)) or None,
             self._device[user.mfa_device] or None,
             _day(user.mfa_enrolled_at),
+            self._text(", ".join(user.service_credentials)) or None,
         ]
         while values[-1] is None:
             values.pop()

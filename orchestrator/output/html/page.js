@@ -4,7 +4,8 @@
 (() => {
   const PAGE = 100; // rows drawn at once; a button draws more
   const PRINTED = 500; // accounts on paper
-  const [NAME, VERDICT, OUTCOME, VIA, CONSOLE, KEYS, KEYS_USED, DAYS, REASON, DEVICE, ENROLLED] = [...Array(11).keys()];
+  const [NAME, VERDICT, OUTCOME, VIA, CONSOLE, KEYS, KEYS_USED, DAYS, REASON, DEVICE, ENROLLED, CREDENTIALS] =
+    [...Array(12).keys()];
 
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("data").textContent);
@@ -219,8 +220,9 @@
   }
 
   function keys(user) {
-    if (user[KEYS] == null) return "unknown";
-    return user[KEYS_USED] == null ? number(user[KEYS]) : `${number(user[KEYS])}, used ${date(user[KEYS_USED])}`;
+    const used = user[KEYS_USED] == null ? "" : `, used ${date(user[KEYS_USED])}`;
+    const others = user[CREDENTIALS] ? `; ${data.texts[user[CREDENTIALS]]}` : "";
+    return `${user[KEYS] == null ? "unknown" : number(user[KEYS])}${used}${others}`;
   }
 
   // -- the list

@@ -62,6 +62,7 @@ def list_notices(story: Story) -> Iterator[Notice]:
     yield from _notices_of(Subject.ROOT_USER, story)
     if story.keys:
         yield Notice(Tone.WARN, story.keys)
+    yield from (Notice(Tone.WARN, note) for note in story.notes)
 
 
 def _notices_of(subject: Subject, story: Story) -> Iterator[Notice]:

@@ -155,6 +155,8 @@ def _name(user: UserReport, view: View) -> str:
     keys = user.active_access_keys
     if view.blocks_access_keys and view.mode is not Mode.RELEASE and row.group is OutcomeGroup.CHANGED and keys != 0:
         remarks.append("keys unknown" if keys is None else count(keys, "key"))
+    if user.service_credentials:
+        remarks.append(count(len(user.service_credentials), "service credential"))
     if view.show_all or user.grace_ends is not None:
         remarks += filter(None, [age(user, now)])
     reason = plain(user.reason or "") if view.show_all else ""

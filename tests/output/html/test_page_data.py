@@ -67,6 +67,7 @@ USERS = st.builds(
     open_since=st.none() | MOMENTS,
     mfa_device=st.sampled_from([None, "virtual", "fido", "hardware"]),
     mfa_enrolled_at=st.none() | MOMENTS,
+    service_credentials=st.lists(TEXTS.filter(bool), max_size=2).map(tuple),
 )
 PROBLEMS = st.builds(ProblemReport, stage=st.sampled_from(Stage), code=TEXTS, message=TEXTS, remedy=TEXTS)
 ACCOUNTS = st.builds(
@@ -106,8 +107,8 @@ def test_script_reads_every_account_and_user_as_reported(drawn: list[tuple[Accou
 
 
 def assert_user_is(user: UserReport, values: list[Any], data: Any) -> None:
-    values = values + [None] * (11 - len(values))
-    name, verdict, outcome, via, console, keys, used, days, reason, device, enrolled = values
+    values = values + [None] * (12 - len(values))
+    name, verdict, outcome, via, console, keys, used, days, reason, device, enrolled, others = values
     assert name == visible(user.name)
     assert ORDER[verdict] is user.verdict
     assert data["outcomes"][outcome][2] == (user.outcome in outcomes_of(OutcomeGroup.TO_FIX))
@@ -120,6 +121,7 @@ def assert_user_is(user: UserReport, values: list[Any], data: Any) -> None:
     assert ["", "authenticator app", "passkey or security key", "hardware token"].index(
         data["devices"][device or 0]
     ) == [None, "virtual", "fido", "hardware"].index(user.mfa_device)
+    assert data["texts"][others or 0] == visible(", ".join(user.service_credentials))
     assert enrolled == (user.mfa_enrolled_at and (user.mfa_enrolled_at - EPOCH).days)
 
 

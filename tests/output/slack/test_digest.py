@@ -207,6 +207,25 @@ def test_the_keys_that_stop_working_are_counted(
     assert (words or "") in shown
 
 
+@pytest.mark.parametrize("mode", [Mode.PLAN, Mode.APPLY])
+def test_service_credentials_that_would_stop_are_counted_beside_the_keys(mode: Mode) -> None:
+    held = make_user_report("ana", Outcome.HELD, service_credentials=("bedrock.amazonaws.com", "logs.amazonaws.com"))
+    changed = make_user_report("bob", Outcome.PLANNED if mode is Mode.PLAN else Outcome.ENFORCED, active_access_keys=1)
+
+    shown = show(make_run(make_account_report(1, held, changed), mode=mode))
+
+    said = (
+        "working without an MFA session: 1. Service credentials and SSH keys that would stop, of users held for it: 2."
+    )
+    assert said in " ".join(shown.split())
+
+
+def test_remarks_of_accounts_are_said_once() -> None:
+    accounts = [make_account_report(number, notes=("nobody could try",)) for number in (1, 2)]
+
+    assert show(make_run(*accounts)).count("nobody could try") == 1
+
+
 def test_a_reason_and_its_remedy_are_said_once_for_all_accounts_it_holds_for() -> None:
     def denied(number: int) -> AccountReport:
         message = f"not authorized to assume arn:aws:iam::{number:012}:role/orgmfa-member"
