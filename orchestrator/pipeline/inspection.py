@@ -39,7 +39,7 @@ from orchestrator.domain.planning import (
 )
 from orchestrator.domain.remedies import explain_account_error
 from orchestrator.pipeline.context import RunContext
-from orchestrator.pipeline.precautions import KnownCredentials, hold_unless_safe
+from orchestrator.pipeline.precautions import KnownCredentials, hold_unless_safe, read_credentials
 
 T = TypeVar("T")
 
@@ -85,7 +85,8 @@ def _plan(account: Account, context: RunContext, limit: AdaptiveLimit) -> Accoun
     if is_release:
         return plan_release(account, facts, context.request.user_names)
     plan = _decide(account, facts, context)
-    credentials = KnownCredentials.read(any(map(_is_planned, plan.decisions)), context)
+    is_asked = context.config.policy.blocks_access_keys and any(map(_is_planned, plan.decisions))
+    credentials = read_credentials(context) if is_asked else {}
     decisions = _share_where(
         _is_planned,
         plan.decisions,  # of an account over its limit none is planned any more

@@ -4,8 +4,7 @@ Each answer that is not a clear one holds the user.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Self
+from dataclasses import replace
 
 from orchestrator.domain.errors import AwsError, NotFound
 from orchestrator.domain.model import Account, Decision, Outcome, Reason
@@ -13,25 +12,16 @@ from orchestrator.domain.outcomes import CANNOT_TELL, SIGN_IN
 from orchestrator.domain.planning import hold_decision
 from orchestrator.pipeline.context import RunContext
 
-ACTIVE_CREDENTIAL = "active_credential"
+KnownCredentials = Mapping[str, tuple[str, ...]] | Reason
+"""The services of the active service-specific credentials of an account by user name, or why they are not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownCredentials:
-    """The active service-specific credentials of an account by user name; `unknown` says why they could not be read."""
-
-    services: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    unknown: Reason | None = None
-
-    @classmethod
-    def read(cls, is_needed: bool, context: RunContext) -> Self:  # noqa: FBT001 - the one question
-        """Return those of the entered account, asked for only where a planned change could stop one of them."""
-        if not is_needed or not context.config.policy.blocks_access_keys:
-            return cls()
-        try:
-            return cls(context.credentials.list_active(context.now()))
-        except AwsError as error:
-            return cls(unknown=_unread(error))
+def read_credentials(context: RunContext) -> KnownCredentials:
+    """Return those of the entered account, in one call or a few."""
+    try:
+        return context.credentials.list_active(context.now())
+    except AwsError as error:
+        return _unread(error)
 
 
 def hold_unless_safe(decision: Decision, account: Account, context: RunContext, *, known: KnownCredentials) -> Decision:
@@ -57,11 +47,11 @@ def _hold_for_credentials(decision: Decision, context: RunContext, known: KnownC
     """Return a planned decision with the user's service credentials, held where there is one or that is not known."""
     if decision.outcome is not Outcome.PLANNED or not context.config.policy.blocks_access_keys:
         return decision
-    if known.unknown is not None:
-        return hold_decision(decision, known.unknown)
+    if isinstance(known, Reason):
+        return hold_decision(decision, known)
     name = decision.user.name
     try:
-        found = (*known.services.get(name, ()), *context.credentials.list_ssh_keys(name))
+        found = (*known.get(name, ()), *context.credentials.list_ssh_keys(name))
     except NotFound:
         raise
     except AwsError as error:
@@ -73,9 +63,9 @@ def _hold_for_credentials(decision: Decision, context: RunContext, known: KnownC
         f"active credentials of {', '.join(sorted(set(found)))} would stop working: move what uses them to a role, "
         "deactivate them, exempt the user, or set policy.access_keys: allow"
     )
-    return hold_decision(held, Reason(ACTIVE_CREDENTIAL, text))
+    return hold_decision(held, Reason("active_credential", text))
 
 
 def _unread(error: AwsError) -> Reason:
     text = f"whether a service-specific credential or SSH key would stop working is not known ({error.code}: {error})"
-    return Reason(ACTIVE_CREDENTIAL, text)
+    return Reason("active_credential", text)

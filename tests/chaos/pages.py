@@ -20,6 +20,9 @@ _LISTS = {
     "ListAttachedUserPolicies": ("AttachedPolicies",),
     "ListGroupsForUser": ("Groups",),
     "ListAccessKeys": ("AccessKeyMetadata",),
+    "ListSSHPublicKeys": ("SSHPublicKeys",),
+    "ListServiceSpecificCredentials": ("ServiceSpecificCredentials",),
+    "SimulatePrincipalPolicy": ("EvaluationResults",),
 }
 
 

@@ -6,7 +6,8 @@ process, as AWS defines them (IAM User Guide, 'AWS global condition context keys
 - `aws:PrincipalArn` of an assumed role is the role's ARN (ministack gives the session's);
 - `aws:ResourceOrgID` is the organization of the resource's account, here the one there is;
 - `iam:PolicyARN` of AttachUserPolicy and DetachUserPolicy is the policy in the request;
-- the resource of DescribeAccount is the account (ministack knows none).
+- the resource of DescribeAccount is the account (ministack knows none);
+- ListServiceSpecificCredentials and ListSSHPublicKeys, which it does not know, answer that there are none.
 
 `aws:MultiFactorAuthPresent` is false in sessions without MFA and absent with long-term keys, as it should be.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
+from ministack.services import iam
 
 _ASSUMED_ROLE = re.compile(r"arn:(?P<partition>[\w-]+):sts::(?P<account>\d{12}):assumed-role/(?P<role>[^/]+)/.+")
 
@@ -71,10 +73,21 @@ def name_accounts(organization_file: Path) -> None:
     iam_actions.extract_resource_arn = name_resource
 
 
+def add_empty_lists() -> None:
+    """Have ministack answer what it does not know of IAM: nobody has a credential of these kinds."""
+    for action, name in (
+        ("ListServiceSpecificCredentials", "ServiceSpecificCredentials"),
+        ("ListSSHPublicKeys", "SSHPublicKeys"),
+    ):
+        body = f"<{action}Result><{name}/><IsTruncated>false</IsTruncated></{action}Result>"
+        iam._IAM_HANDLERS[action] = lambda _, action=action, body=body: iam._xml(200, f"{action}Response", body)
+
+
 if __name__ == "__main__":
     file = Path(os.environ["E2E_ORGANIZATION_FILE"])
     add_condition_keys(file)
     name_accounts(file)
+    add_empty_lists()
     from ministack.app import main
 
     main()
