@@ -145,5 +145,5 @@ def _read_paths(paths: Sequence[str]) -> frozenset[str] | None:
 
 def _org_path(paths: Sequence[str], account_id: str) -> str | None:
     """Return the path from the organization down to the account's OU as aws:PrincipalOrgPaths has it, or None."""
-    parts = (part for path in paths[:1] for part in path.split("/") if part not in {"", account_id})
-    return "".join(f"{part}/" for part in parts) or None
+    path = next((path for path in paths if path.startswith("o-")), "")
+    return "".join(f"{part}/" for part in path.split("/") if part not in {"", account_id}) or None

@@ -55,13 +55,8 @@ class EnrolmentSimulator:
         found = ask(user.arn, ON_USER) | ask(f"arn:{partition}:iam::{account_id}:mfa/*", ON_DEVICE)
         if CHANGE_PASSWORD in found and not self._must_change_password(user.name):
             del found[CHANGE_PASSWORD]
-        note = None
-        try:
-            found |= ask(f"arn:{partition}:signin:::console/*", ON_CONSOLE)
-        except AwsError as error:
-            if type(error) not in {AwsError, Malformed}:
-                raise
-            note = SIGN_IN_UNKNOWN
+        sign_in, note = _ask_sign_in(partial(ask, f"arn:{partition}:signin:::console/*"))
+        found |= sign_in
         denied = next((reason for reason in found.values() if reason.code == CANNOT_ENROL), None)
         if denied or not found:
             return denied or note
@@ -88,6 +83,18 @@ class EnrolmentSimulator:
         except NotFound:
             return False
         return profile.get("PasswordResetRequired") is not False
+
+
+def _ask_sign_in(
+    ask: Callable[[Sequence[str]], dict[str, Reason]],
+) -> tuple[dict[str, Reason], Reason | None]:
+    """Return what stands in the way of signing in, and a note where these actions alone cannot be simulated."""
+    try:
+        return ask(ON_CONSOLE), None
+    except AwsError as error:
+        if type(error) not in {AwsError, Malformed}:  # it failed otherwise: nothing is known of this user
+            raise
+        return {}, SIGN_IN_UNKNOWN
 
 
 def _judge(action: str, results: Iterable[Mapping[str, Any]]) -> Reason | None:

@@ -138,6 +138,20 @@ def test_ous_are_read_from_paths_where_they_are_filled(aws: AwsServer) -> None:
     assert aws.actions() == ["ListAccounts"]
 
 
+@pytest.mark.parametrize(
+    ("paths", "org_path"),
+    [
+        (["o-example/r-ab12/ou-ab12-11111111/000000000001/"], "o-example/r-ab12/ou-ab12-11111111/"),
+        (["o-example/r-ab12/000000000001"], "o-example/r-ab12/"),
+        (["r-ab12/000000000001/"], None),
+        ([], None),
+    ],
+)
+def test_path_of_the_account_is_read_as_policies_have_it(paths: list[str], org_path: str | None) -> None:
+    assert read_account(entry(1, Paths=paths)).org_path == org_path
+    assert read_account(entry(1)).org_path is None
+
+
 def test_ous_are_walked_down_once_where_paths_are_missing(aws: AwsServer) -> None:
     organization = SampleOrganization(aws)
     production = organization.add_ou("production")
