@@ -250,7 +250,13 @@ class AwsServer:
         environ["wsgi.input"] = BytesIO(body)
         call = _read_call(environ, body)
         self.calls.append(call)
-        ours = (self._refuse_missing_role, self._refuse_over_quota, self._simulate, self._list_credentials, _tell_sign_in)
+        ours = (
+            self._refuse_missing_role,
+            self._refuse_over_quota,
+            self._simulate,
+            self._list_credentials,
+            _tell_sign_in,
+        )
         for fault in (*self.faults, *ours):
             if answer := fault(call):
                 return _send(answer, start_response)

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from orchestrator.domain.config import Config, Exemption, LimitsConfig, check_pattern, matches, parse_duration
 from orchestrator.domain.config_file import load_config
-from orchestrator.domain.model import Mode
 from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.model import Mode
 from tests.configuration_page import PAGE, place_table
 from tests.domain.config_samples import ALL_KEYS, DEFAULTS, ROBOT, keys_in, parsed, refusal
 
