@@ -68,40 +68,48 @@ def apply_account(plan: AccountResult, context: RunContext, progress: Progress) 
 
     `progress` is filled meanwhile, so that what was written is known even if this function never returns.
     """
-    is_release = context.request.mode is Mode.RELEASE
-    access = Access.RELEASE if is_release else Access.ENFORCE
-    watch: PolicyWatch | None = None
-    carry_out = partial(_release, context=context)
-
-    def settle(decision: Decision) -> None:
-        after = carry_out(decision)
-        if after.outcome is not Outcome.PLANNED:
-            progress.decisions.append(after)
-
+    carry_out = _release_all if context.request.mode is Mode.RELEASE else _enforce_all
     with structlog.contextvars.bound_contextvars(account_id=plan.account.id):
         try:
-            with context.sessions.enter(plan.account.id, access) as limit:
-                if not is_release:
-                    look = _make_look(plan, context)
-                    now = _settle_policy(plan, context, progress.policy_changes, look=look)
-                    if now is None:
-                        return as_not_reached(plan, progress, context.cancellation.reason)
-                    held = tuple(_hold_unless_ours(one, now) for one in plan.decisions)
-                    plan = replace(plan, decisions=held, enforcement=now)
-                    watch = PolicyWatch(look, now, progress.decisions)
-                    carry_out = partial(
-                        _enforce, account=plan.account, context=context, watch=watch, gone=progress.gone
-                    )
-                progress.decisions.extend(one for one in plan.decisions if one.outcome is not Outcome.PLANNED)
-                map_shared(_planned(plan), settle, limit)
-                if watch:
-                    watch.settle()
-            if is_release and not context.cancellation.reason:
-                _release_again(plan.account.id, context, progress, settle=settle)
+            plan = carry_out(plan, context, progress)
         except AwsError as error:
             return failed(plan, progress, fail_account(error, plan.account, context, stage=Stage.APPLY))
         result = _as_far_as_applied(plan, progress)
         return as_not_reached(plan, progress, context.cancellation.reason) if _planned(result) else result
+
+
+def _enforce_all(plan: AccountResult, context: RunContext, progress: Progress) -> AccountResult:
+    """Enforce MFA on the planned users as far as policy and group are ours, and return the plan as it was then."""
+    with context.sessions.enter(plan.account.id, Access.ENFORCE) as limit:
+        look = _make_look(plan, context)
+        now = _settle_policy(plan, context, progress.policy_changes, look=look)
+        if now is None:
+            return plan
+        held = tuple(_hold_unless_ours(decision, now) for decision in plan.decisions)
+        plan = replace(plan, decisions=held, enforcement=now)
+        watch = PolicyWatch(look, now, progress.decisions)
+        progress.decisions.extend(one for one in plan.decisions if one.outcome is not Outcome.PLANNED)
+        enforce = partial(_enforce, account=plan.account, context=context, watch=watch, gone=progress.gone)
+        map_shared(_planned(plan), partial(_settle, carry_out=enforce, progress=progress), limit)
+        watch.settle()
+    return plan
+
+
+def _release_all(plan: AccountResult, context: RunContext, progress: Progress) -> AccountResult:
+    """Release the planned users, look at them again, and return the plan."""
+    settle = partial(_settle, carry_out=partial(_release, context=context), progress=progress)
+    progress.decisions.extend(one for one in plan.decisions if one.outcome is not Outcome.PLANNED)
+    with context.sessions.enter(plan.account.id, Access.RELEASE) as limit:
+        map_shared(_planned(plan), settle, limit)
+    if not context.cancellation.reason:
+        _release_again(plan.account.id, context, progress, settle=settle)
+    return plan
+
+
+def _settle(decision: Decision, *, carry_out: Callable[[Decision], Decision], progress: Progress) -> None:
+    after = carry_out(decision)
+    if after.outcome is not Outcome.PLANNED:
+        progress.decisions.append(after)
 
 
 def failed(plan: AccountResult, progress: Progress, problem: Problem) -> AccountResult:
