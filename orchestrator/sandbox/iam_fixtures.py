@@ -6,6 +6,7 @@ Times in the past are written into moto's own state: when users were made, devic
 import json
 import secrets
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from moto.iam.models import AccessKeyLastUsed, iam_backends
@@ -109,6 +110,7 @@ def _enrol(iam: "IAMClient", account: SampleAccount, user: SampleUser) -> None:
 
 def _backdate(account_id: str, user: SampleUser, now: datetime) -> None:
     made = iam_backends[account_id][PARTITION].users[user.name]
+    made.id = f"AIDA{sha256(f'{account_id}/{user.name}'.encode()).hexdigest()[:17].upper()}"  # the same in every run
     made.create_date = naive_utc(now - user.created_ago)
     for device in made.mfa_devices.values():
         device.enable_date = naive_utc(now - user.enrolled_ago)

@@ -360,7 +360,7 @@ def test_archive_can_be_a_bucket(aws: AwsServer, cli: Cli, sample: Sample) -> No
     assert code == 0
     assert shown == run
     keys = [entry["Key"] for entry in aws.client("s3").list_objects_v2(Bucket="acme-archive")["Contents"]]
-    assert keys == [f"orgmfa/runs/{run.started_at:%Y/%m/%d}/{run.run_id}.json.gz"]
+    assert keys == ["orgmfa/locks/probe", f"orgmfa/runs/{run.started_at:%Y/%m/%d}/{run.run_id}.json.gz"]
 
 
 @pytest.mark.parametrize("partition", ["aws", "aws-us-gov", "aws-cn", "aws-eusc"])
