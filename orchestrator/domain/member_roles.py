@@ -1,8 +1,8 @@
 """The two roles of a member account as `member_role/template.yaml` makes them, and how deployed roles differ from them.
 
-Pure; `aws.doctor_reads` reads the deployed roles. Two things are not in the configuration and never count as a
-difference: the names of the security account's roles (parameters of the StackSet), and which users are protected (a
-deny, which grants nothing).
+Pure; `aws.doctor_reads` reads the deployed roles. Three things are not in the configuration and never count as a
+difference: the names of the security account's roles and AllowSessionContext (parameters of the StackSet), and which
+users are protected (a deny, which grants nothing).
 """
 
 import json
@@ -34,10 +34,11 @@ class DeployedRole:
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """Names of the security account's roles that the member roles trust."""
+    """Names of the security account's roles that the member roles trust, and whether with AllowSessionContext."""
 
     orchestrator: str
     operator: str
+    with_context: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,11 @@ def default_trusted() -> Trusted:
 def render_role(role: str, settings: RoleSettings, trusted: Trusted) -> DeployedRole:
     """Return MEMBER_ROLE or RELEASE_ROLE as the template makes it, without the policy of the protected users."""
     template = read_template()
-    names = {"OrchestratorRoleName": trusted.orchestrator, "OperatorRoleName": trusted.operator}
+    names = {
+        "OrchestratorRoleName": trusted.orchestrator,
+        "OperatorRoleName": trusted.operator,
+        "AllowSessionContext": str(trusted.with_context).lower(),
+    }
     resolver = TemplateResolver(values=settings.parameters() | names, conditions=template["Conditions"])
     properties = template["Resources"][role]["Properties"]
     policies = [*properties["Policies"], *_separate_policies(role, resolver)]
@@ -95,7 +100,7 @@ def read_trusted(member: DeployedRole, release: DeployedRole, settings: RoleSett
     if len(by_release) != 1 or len(others) > 1 or not by_release <= by_member:
         return default_trusted()
     (operator,) = by_release
-    return Trusted(next(iter(others), operator), operator)
+    return Trusted(next(iter(others), operator), operator, with_context="TagSession" in str(release.trust))
 
 
 def list_differences(deployed: DeployedRole, expected: DeployedRole) -> tuple[str, ...]:

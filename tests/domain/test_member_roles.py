@@ -51,6 +51,7 @@ OTHER_PARAMETERS = {
     "OperatorRoleName": "mfa-people",
 }
 OTHER_TRUSTED = Trusted("mfa-lambda", "mfa-people")
+WITH_CONTEXT = replace(default_trusted(), with_context=True)
 ADMIN = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 
@@ -60,6 +61,7 @@ ADMIN = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*
     [
         (SETTINGS, default_trusted(), {}),
         (MANAGING, default_trusted(), {"AllowPolicyManagement": "true"}),
+        (SETTINGS, WITH_CONTEXT, {"AllowSessionContext": "true"}),
         (OTHER_NAMES, OTHER_TRUSTED, OTHER_PARAMETERS),
     ],
 )
@@ -158,7 +160,9 @@ def test_protected_users_are_whom_the_stackset_says() -> None:
     assert list_differences(member(policies={**member().policies, PROTECTED_USERS: protects}), member()) == ()
 
 
-@pytest.mark.parametrize("trusted", [default_trusted(), OTHER_TRUSTED, Trusted("one-for-both", "one-for-both")])
+@pytest.mark.parametrize(
+    "trusted", [default_trusted(), OTHER_TRUSTED, Trusted("one-for-both", "one-for-both"), WITH_CONTEXT]
+)
 def test_trusted_roles_are_read_from_the_roles_themselves(trusted: Trusted) -> None:
     deployed = [render_role(role, SETTINGS, trusted) for role in (MEMBER_ROLE, RELEASE_ROLE)]
 

@@ -540,15 +540,31 @@ def test_who_may_assume_the_roles(
     assert decisions == [member, release]
 
 
-@pytest.mark.parametrize("action", ["sts:TagSession", "sts:SetSourceIdentity", "sts:AssumeRoleWithSAML"])
-def test_the_trust_is_for_assuming_alone(action: str) -> None:
-    context = {
-        "aws:PrincipalArn": f"{SECURITY_IAM}:role/orgmfa-operator",
-        "aws:PrincipalOrgID": ORGANIZATION,
-    }
-    trust = resources()["MemberRole"]["AssumeRolePolicyDocument"]
+@pytest.mark.parametrize(("role", "arn"), [("MemberRole", MEMBER_ROLE), ("ReleaseRole", RELEASE_ROLE)])
+@pytest.mark.parametrize(
+    ("action", "allowed_with_context"),
+    [
+        ("sts:TagSession", True),
+        ("sts:SetSourceIdentity", True),
+        ("sts:AssumeRoleWithSAML", False),
+        ("sts:AssumeRoleWithWebIdentity", False),
+        ("sts:SetContext", False),
+    ],
+)
+@pytest.mark.parametrize("allows", ["false", "true"])
+def test_the_trust_is_for_assuming_alone_unless_the_session_may_keep_its_context(
+    role: str, arn: str, action: str, allows: str, *, allowed_with_context: bool
+) -> None:
+    operator, other = (f"{SECURITY_IAM}:role/{name}" for name in ("orgmfa-operator", "any"))
+    trust = resources(AllowSessionContext=allows)[role]["AssumeRolePolicyDocument"]
 
-    assert decide(Request(action, MEMBER_ROLE, context), [trust]) == NOTHING
+    def judge(caller: str, organization: str = ORGANIZATION) -> Decision:
+        context = {"aws:PrincipalArn": caller, "aws:PrincipalOrgID": organization}
+        return decide(Request(action, arn, context), [trust])
+
+    assert judge(operator) == (YES if allowed_with_context and allows == "true" else NOTHING)
+    assert judge(other) == NOTHING
+    assert judge(operator, "o-zzzzzzzzzz") == NOTHING
 
 
 STACKSET = f"{IAM}:role/stacksets-exec-0123456789abcdef0123456789abcdef"

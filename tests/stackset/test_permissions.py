@@ -394,6 +394,30 @@ def test_caller_becomes_the_operator(
     assert decide(request, [role["AssumeRolePolicyDocument"]]) == expected
 
 
+@pytest.mark.parametrize("action", ["sts:SetSourceIdentity", "sts:TagSession"])
+@pytest.mark.parametrize(("allows", "expected"), [("false", NOTHING), ("true", YES)])
+def test_session_of_the_operator_keeps_its_context_only_where_that_is_switched_on(
+    action: str, allows: str, expected: Decision
+) -> None:
+    given = {"OperatorPrincipalArns": TEAM, "RequireMfa": "true", "AllowSessionContext": allows}
+    deployed = resources("central", **(EVERYTHING | given))
+    trust = [deployed["OperatorRole"]["AssumeRolePolicyDocument"]]
+
+    def on_role(name: str, role: str, context: dict[str, str]) -> Decision:
+        documents = [policy["PolicyDocument"] for policy in deployed[name]["Policies"]]
+        return decide(Request(action, member(role), context), documents)
+
+    becoming = [
+        decide(Request(action, "*", {"aws:PrincipalArn": TEAM} | mfa), trust) for mfa in (WITH_MFA, WITHOUT_MFA)
+    ]
+    assert becoming == [expected, NOTHING]
+    assert [on_role("OperatorRole", role, OURS) for role in ("orgmfa-member", "orgmfa-release")] == [expected, expected]
+    assert on_role("OperatorRole", "orgmfa-member", THEIRS) == NOTHING
+    assert on_role("OperatorRole", "any", OURS) == NOTHING
+    # A function's own session has neither: its role is never given them.
+    assert on_role("OrchestratorRole", "orgmfa-member", OURS) == NOTHING
+
+
 @given(
     name=st.from_regex(r"[A-Za-z0-9+=,.@_-]{0,23}", fullmatch=True),
     suffix=st.from_regex(r"[0-9a-f]{16}", fullmatch=True),

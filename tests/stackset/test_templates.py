@@ -226,7 +226,8 @@ def test_the_readme_lists_every_permission(role: str, listed_as: str) -> None:
     rows = re.findall(r"^\| (both|orchestrator|operator)(?:, with [^|]+)? \| (`\w+:.+?) \|", README, re.MULTILINE)
     listed = {action for who, cell in rows if who in {"both", listed_as} for action in re.findall(r"`(\w+:\w+)`", cell)}
 
-    granted = [statement["Action"] for one in permissions_of(role, **EVERYTHING) for statement in one["Statement"]]
+    documents = permissions_of(role, **EVERYTHING, AllowSessionContext="true")
+    granted = [statement["Action"] for one in documents for statement in one["Statement"]]
 
     assert listed == set(re.findall(r"\w+:[A-Z]\w+", json.dumps(granted)))
 
