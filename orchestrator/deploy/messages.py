@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from orchestrator.domain.cloudformation import STACK_TYPE, Stack, StackEvent
-from orchestrator.domain.errors import AwsError, NoCredentials, OrgmfaError, Throttled, Unavailable
+from orchestrator.domain.errors import AwsError, LocalFault, NoCredentials, OrgmfaError, Throttled, Unavailable
 from orchestrator.domain.remedies import select_remedy
 
 MAX_REASONS = 20
@@ -58,7 +58,7 @@ def remedy(stack: Stack, *, region: str) -> str:
 
 def explain_refusal(error: AwsError) -> str:
     """Return the error of an AWS call made during a deployment, and what to do."""
-    is_passing = isinstance(error, NoCredentials | Throttled | Unavailable)
+    is_passing = isinstance(error, LocalFault | NoCredentials | Throttled | Unavailable)
     advice = select_remedy(error) if is_passing else f"AWS refused {error.operation or 'the call'}: mend the cause."
     return (
         f"{error} ({error.code}). {advice}\n"

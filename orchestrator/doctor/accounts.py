@@ -5,7 +5,15 @@ from dataclasses import dataclass, field
 
 from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, fine, problem, unknown
-from orchestrator.domain.errors import AssumeRoleDenied, AwsError, DeniedByScp, NoCredentials, Throttled, Unavailable
+from orchestrator.domain.errors import (
+    AssumeRoleDenied,
+    AwsError,
+    DeniedByScp,
+    LocalFault,
+    NoCredentials,
+    Throttled,
+    Unavailable,
+)
 from orchestrator.domain.member_roles import (
     MEMBER_ROLE,
     RELEASE_ROLE,
@@ -22,7 +30,7 @@ from orchestrator.domain.planning import policy_not_ours
 from orchestrator.domain.remedies import UPDATE_STACKSET, explain_account_error
 
 _DEPLOY = "Have the StackSet deploy this version's member_role/template.yaml there"
-_HOPELESS = (DeniedByScp, NoCredentials, Throttled, Unavailable)
+_HOPELESS = (DeniedByScp, LocalFault, NoCredentials, Throttled, Unavailable)
 """Errors that every further call to the account would raise too, so that one check reports them."""
 
 

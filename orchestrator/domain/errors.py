@@ -7,7 +7,7 @@ OrgmfaError
     +-- AccessDenied (DeniedByScp, AssumeRoleDenied)
     +-- Unavailable (Unreachable, Garbled)
     +-- NotFound, AlreadyExists, QuotaExceeded, Throttled, NotReady, NotSubscribed, RegionDisabled, NoCredentials,
-        Malformed
+        Malformed, LocalFault
 """
 
 
@@ -120,6 +120,18 @@ class Unreachable(Unavailable):
 
 class NoCredentials(AwsError):
     """The caller's own credentials are missing, expired or refused."""
+
+
+class LocalFault(AwsError):
+    """What this machine gives the AWS SDK cannot be used: profile, credentials, Region, CA bundle. Never tried again.
+
+    `profile` is the name of the AWS profile, for the remedy.
+    """
+
+    def __init__(self, message: str, *, code: str, operation: str = "", profile: str = "default") -> None:
+        """Keep the message with its code; the operation is that of STS where AWS refused the credentials."""
+        super().__init__(message, code=code, operation=operation)
+        self.profile = profile
 
 
 class Garbled(Unavailable):

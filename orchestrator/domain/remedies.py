@@ -1,12 +1,13 @@
 """Remedies: what an operator can do about each failure of AWS, in words. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from orchestrator.domain.errors import (
     AccessDenied,
     AssumeRoleDenied,
     AwsError,
     DeniedByScp,
+    LocalFault,
     Malformed,
     NoCredentials,
     NotFound,
@@ -16,6 +17,15 @@ from orchestrator.domain.errors import (
     Unreachable,
 )
 from orchestrator.domain.model import Account, Imported, Organization, Problem, Product, Stage
+from orchestrator.domain.remedy_rows import (
+    ACCOUNT_ROWS,
+    CALLER_ROWS,
+    LOCAL_ROWS,
+    SELECT_ROWS,
+    Row,
+    denied_action,
+    find_remedy,
+)
 
 ASSUME_ROLE = "AssumeRole"
 UPDATE_STACKSET = "Update the StackSet, with AccessKeys as policy.access_keys says."
@@ -23,14 +33,13 @@ UPDATE_STACKSET = "Update the StackSet, with AccessKeys as policy.access_keys sa
 
 # In each table the entry of an error's nearest class counts; the placeholders in braces are filled in.
 _SELECT_REMEDIES: Mapping[type[AwsError], str] = {
-    NoCredentials: "Give the program AWS credentials: a profile (AWS_PROFILE), environment variables, or a role.",
-    AccessDenied: (
-        "Run in the management account or in a delegated administrator's account, or allow "
-        "organizations:{operation} to this principal in the organization's resource policy."
+    NoCredentials: (
+        "Give the program AWS credentials: a profile (--profile, AWS_PROFILE), environment variables, or a role."
     ),
+    AccessDenied: "Allow {denied} to this principal.",
     NotFound: "Check that the caller's account is in an AWS Organization, and that each OU and account named exists.",
     Throttled: "AWS throttled every try: run again in a few minutes.",
-    Unreachable: "Check the network, the proxy, AWS_ENDPOINT_URL and the Region (AWS_REGION).",
+    Unreachable: "Check the network, the proxy, AWS_ENDPOINT_URL and the Region (--region, AWS_REGION).",
     AwsError: "Run again; where it stays, see the AWS Health Dashboard.",
 }
 _MANAGEMENT_ACCOUNT = (
@@ -50,9 +59,7 @@ _ACCOUNT_REMEDIES: Mapping[type[AwsError], str] = {
     Throttled: (
         "AWS throttled every try: run again for this account (--account {account}), or lower concurrency.workers."
     ),
-    NoCredentials: (
-        "AWS no longer takes the credentials of the session: check the clock of this machine, then run again."
-    ),
+    NoCredentials: "AWS did not take a new session in this account either: run again (--account {account}).",
     Unreachable: "No answer from AWS: check network and proxy, then run again.",
     Unavailable: "AWS answered with an error of its own: run again for this account (--account {account}).",
     Malformed: "The answer of AWS could not be used, so nobody was judged: run again, and report it where it stays.",
@@ -78,14 +85,15 @@ def explain_account_error(
 ) -> Problem:
     """Return the problem of an account whose inspection or change failed with this error."""
     is_management = account.id == organization.management_account_id
-    text = _nearest(_ACCOUNT_REMEDIES, error)
-    if isinstance(error, AssumeRoleDenied) and is_management:
-        text = _MANAGEMENT_ACCOUNT
+    text = _find(ACCOUNT_ROWS, error, "iam")
+    if text is None:
+        is_missing_there = isinstance(error, AssumeRoleDenied) and is_management
+        text = _MANAGEMENT_ACCOUNT if is_missing_there else _nearest(_ACCOUNT_REMEDIES, error)
     return Problem(
         stage=Stage.ASSUME_ROLE if error.operation == ASSUME_ROLE else stage,
         code=error.code,
         message=_one_line(str(error)),
-        remedy=text.format(role=role_name, operation=error.operation, account=account.id),
+        remedy=_fill(text, error, "iam", role=role_name, account=account.id),
     )
 
 
@@ -106,9 +114,8 @@ def explain_select_error(error: AwsError) -> Problem:
 
 def explain_findings_error(error: AwsError, product: Product) -> Problem:
     """Return the problem of a run whose findings could not be imported into Security Hub."""
-    remedy = _nearest(_FINDINGS_REMEDIES, error).format(
-        account=product.account_id, region=product.region, product=product.arn
-    )
+    text = _find(CALLER_ROWS, error, "securityhub") or _nearest(_FINDINGS_REMEDIES, error)
+    remedy = _fill(text, error, "securityhub", account=product.account_id, region=product.region, product=product.arn)
     return Problem(Stage.FINDINGS, error.code, _one_line(f"Security Hub CSPM: {error}"), remedy)
 
 
@@ -129,7 +136,17 @@ def explain_findings(imported: Imported, wanted: int, product: Product) -> Probl
 
 def select_remedy(error: AwsError) -> str:
     """Return what to do where the caller or its organization could not be read."""
-    return _nearest(_SELECT_REMEDIES, error).format(operation=error.operation)
+    text = _find(SELECT_ROWS, error, "organizations") or _nearest(_SELECT_REMEDIES, error)
+    return _fill(text, error, "organizations")
+
+
+def _find(rows: Sequence[Row], error: AwsError, service: str) -> str | None:
+    return find_remedy(LOCAL_ROWS if isinstance(error, LocalFault) else rows, error, service)
+
+
+def _fill(text: str, error: AwsError, service: str, **values: str) -> str:
+    profile = error.profile if isinstance(error, LocalFault) else ""
+    return text.format(denied=denied_action(error, service), operation=error.operation, profile=profile, **values)
 
 
 def _nearest(table: Mapping[type[AwsError], str], error: AwsError) -> str:
