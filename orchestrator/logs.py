@@ -4,6 +4,7 @@ Events are constants and facts are keys. `run_id` and `account_id` are bound to 
 """
 
 import logging
+import re
 import sys
 from typing import TextIO
 
@@ -33,3 +34,30 @@ def configure_logs(*, as_json: bool, level: int = logging.INFO, stream: TextIO |
         logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
+
+
+_ARGUMENT = re.compile(r"%[a-z]")
+_TELLING = re.compile(
+    r"orchestrator\..*|botocore\.(client|config\w+|credentials|hooks|loaders|regions|retries\..*|session|tokens)"
+)
+"""Loggers of botocore whose lines hold no part of a request or an answer; of all others the constant text is shown."""
+_SECRETS = re.compile(r"(?i)((?:secret|token|passw|signature|authorization)[\w-]*['\"]?\s*[:=]\s*)\S+")
+
+
+class _WithoutSecrets(logging.Formatter):
+    """Formats a log line of botocore without what it read or sent, which holds keys, codes and tokens."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line."""
+        tells = _TELLING.fullmatch(record.name) is not None
+        text = _SECRETS.sub(r"\1***", record.getMessage()) if tells else _ARGUMENT.sub("...", str(record.msg))
+        return f"{record.levelname.lower()} {record.name}: {' '.join(text.split())}"
+
+
+def log_botocore(stream: TextIO | None = None) -> None:
+    """Send the debug log of botocore, and a line a call, to a stream (standard error by default), without secrets."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_WithoutSecrets())
+    for logger in (logging.getLogger("botocore"), logging.getLogger("orchestrator")):
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(logging.DEBUG)

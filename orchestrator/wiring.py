@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Literal
 
+from orchestrator.aws.caller_credentials import Asking
 from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.console_session import ConsoleSession
 from orchestrator.aws.enforcement import EnforcementPolicies, PolicySettings
@@ -91,15 +92,25 @@ def make_hub(
     *,
     prepare: Callable[[Clients], None] = lambda _: None,
     now: Callable[[], datetime] = utc_now,
+    profile: str | None = None,
+    region: str | None = None,
+    asking: Asking | None = None,
 ) -> Hub:
     """Return a hub with fresh clients; `prepare` may hook into their sessions before any client is made.
 
+    `profile` and `region` replace those of the environment; `asking` asks for MFA codes; None: nobody is there.
     Raises StartError where the AWS settings of the environment cannot be used.
     """
     with _or_no_start("cannot use the AWS settings"):
-        clients = make_clients(connections=config.concurrency.workers)
+        clients = make_clients(connections=config.concurrency.workers, profile=profile, region=region, asking=asking)
     prepare(clients)
     return Hub(config, environment, clients, now)
+
+
+def load_credentials(hub: Hub) -> None:
+    """Have the caller's credentials loaded, and an MFA code asked for, before anything is drawn. Raises StartError."""
+    with _or_no_start("cannot start"):
+        hub.clients.load_credentials()
 
 
 def run_once(
@@ -204,9 +215,11 @@ def make_sessions(
     )
 
 
-def make_slack_client(credentials: SlackCredentials, config: Config) -> SlackClient:
-    """Return what posts to Slack with these credentials."""
-    return SlackClient(credentials, channel=config.slack.channel, attaches=config.slack.attach)
+def make_slack_client(credentials: SlackCredentials, hub: Hub) -> SlackClient:
+    """Return what posts to Slack with these credentials. Raises StartError where the CA bundle cannot be used."""
+    with _or_no_start("cannot reach Slack"):
+        tls = hub.clients.tls_context()
+    return SlackClient(credentials, channel=hub.config.slack.channel, attaches=hub.config.slack.attach, tls=tls)
 
 
 def _start(hub: Hub, retrier: Retrier) -> tuple[Caller, Organization]:
@@ -240,7 +253,7 @@ def _slack_channel(hub: Hub, retrier: Retrier) -> SlackChannel | None:
     if credentials is None and name is not None:
         with _or_no_start(f"slack.secret: cannot read the secret {name}"):
             credentials = parse_slack_secret(read_secret(hub.clients.secretsmanager, retrier, name), name=name)
-    return None if credentials is None else SlackChannel(make_slack_client(credentials, hub.config), hub.config)
+    return None if credentials is None else SlackChannel(make_slack_client(credentials, hub), hub.config)
 
 
 def _securityhub(hub: Hub, retrier: Retrier, caller: Caller) -> FindingImporter | None:
@@ -257,4 +270,5 @@ def _or_no_start(what: str) -> Iterator[None]:
     try:
         yield
     except AwsError as error:
-        raise StartError(f"{what}: {error} ({error.code}). {select_remedy(error)}") from error
+        told = f"{what}: {error} ({error.code}). {select_remedy(error)}"
+        raise StartError(" ".join(told.split())) from error

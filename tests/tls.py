@@ -87,9 +87,9 @@ class _Sts(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.send_header("Content-Type", "text/xml")
-        self.send_header("Content-Length", str(len(CALLER)))
+        self.send_header("Content-Length", str(len(self.served.answer)))
         self.end_headers()
-        self.wfile.write(CALLER)
+        self.wfile.write(self.served.answer)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -117,11 +117,12 @@ class _Tunnel(BaseHTTPRequestHandler):
 
 @dataclass
 class Served:
-    """A server that runs: its URL, the connections it has had, and how many calls wait for one another, if any do."""
+    """A server that runs: its URL, its connections so far, how many calls wait for one another, and what it answers."""
 
     url: str = ""
     connections: list[Any] = field(default_factory=list)
     together: Barrier | None = None
+    answer: bytes = CALLER
 
 
 class _Server(ThreadingHTTPServer):

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
+from ssl import SSLContext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -23,8 +24,9 @@ from botocore.handlers import json_decode_policies
 from botocore.httpsession import get_cert_path
 
 from orchestrator import __version__
+from orchestrator.aws.caller_credentials import Asking, CallerProvider, NobodyToAsk
 from orchestrator.aws.connections import Connections
-from orchestrator.aws.errors import translated
+from orchestrator.aws.errors import settings_of
 from orchestrator.aws.transport import send_through
 from orchestrator.domain.errors import NoCredentials
 
@@ -42,6 +44,7 @@ C = TypeVar("C")
 
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20
+_TIMEOUTS: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, "read_timeout": READ_TIMEOUT_SECONDS}
 FALLBACK_REGION = "us-east-1"
 
 
@@ -99,96 +102,115 @@ class Clients:
     @cached_property
     def sts(self) -> "STSClient":
         """STS at the regional endpoint."""
-        return self._connect(self.hub.client("sts", **self.options))
+        return self._connect(lambda: self.hub.client("sts", **self.options))
 
     @cached_property
     def organizations(self) -> "OrganizationsClient":
         """AWS Organizations, for the caller's organization."""
-        return self._connect(self.hub.client("organizations", **self.options))
+        return self._connect(lambda: self.hub.client("organizations", **self.options))
 
     @cached_property
     def s3(self) -> "S3Client":
         """S3, for an archive in a bucket; botocore retries its calls, since only one caller uses it."""
-        return self.hub.client("s3", config=self._config(attempts=5))
+        return self._connect(lambda: self.hub.client("s3", config=self._config(attempts=5)))
 
     @cached_property
     def secretsmanager(self) -> "SecretsManagerClient":
         """Secrets Manager, for the Slack secret."""
-        return self._connect(self.hub.client("secretsmanager", **self.options))
+        return self._connect(lambda: self.hub.client("secretsmanager", **self.options))
 
     @cached_property
     def securityhub(self) -> "SecurityHubClient":
         """Security Hub, for the findings of a run."""
-        return self._connect(self.hub.client("securityhub", **self.options))
+        return self._connect(lambda: self.hub.client("securityhub", **self.options))
 
     @cached_property
     def ssm(self) -> "SSMClient":
         """Systems Manager, for the stop parameter."""
-        return self._connect(self.hub.client("ssm", **self.options))
+        return self._connect(lambda: self.hub.client("ssm", **self.options))
 
     @cached_property
     def iam(self) -> "IAMClient":
         """IAM of the member account that the current context has entered; policy documents stay text."""
-        client = self._connect(self.member.client("iam", **self.options), self.member)
+        client = self._connect(lambda: self.member.client("iam", **self.options), self.member)
         # botocore makes dicts of the documents, and so loses the first of two values under one key.
         client.meta.events.unregister("after-call.iam", json_decode_policies)
         return client
 
     def cloudformation(self) -> "CloudFormationClient":
         """Return CloudFormation, for a deployment; the Lambda never calls it."""
-        return self._connect(self.hub.client("cloudformation", **self.options))
+        return self._connect(lambda: self.hub.client("cloudformation", **self.options))
 
     def sts_at(self, region: str) -> "STSClient":
         """Return STS at a partition's global endpoint, for accounts where the regional one is not active."""
-        return self._connect(self.hub.client("sts", **self.options | {"region_name": region}))
+        return self._connect(lambda: self.hub.client("sts", **self.options | {"region_name": region}))
 
-    def _connect(self, client: C, session: boto3.Session | None = None) -> C:
+    def load_credentials(self) -> None:
+        """Load the caller's credentials, so that what asks for an MFA code does so now. Raises AwsError."""
+        self.hub.get_credentials()
+
+    def tls_context(self) -> SSLContext | None:
+        """Return the TLS context with the CA bundle that the settings name, or None where they name none.
+
+        Raises LocalFault where the bundle cannot be used.
+        """
+        return self.connections.tls_context() if self.connections.bundle_source else None
+
+    def _connect(self, make: Callable[[], C], session: boto3.Session | None = None) -> C:
+        with settings_of(self.hub.profile_name):
+            self.tls_context()
+            client = make()
         return send_through(client, session or self.hub, self.connections)
 
     def _config(self, attempts: int = 1) -> ClientConfig:
         return ClientConfig(
             retries={"mode": "standard", "total_max_attempts": attempts},  # 1: the `Retrier` retries
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            read_timeout=READ_TIMEOUT_SECONDS,
+            **_TIMEOUTS,
             max_pool_connections=self.connections.max_idle,
             user_agent_extra=f"orgmfa/{__version__}",
         )
 
 
-def make_clients(*, connections: int) -> Clients:
+def make_clients(
+    *, connections: int, profile: str | None = None, region: str | None = None, asking: Asking | None = None
+) -> Clients:
     """Return the clients of this process, from the standard AWS settings (environment, profile, instance role).
 
-    At most `connections` idle connections to each endpoint are kept open. Raises NoCredentials where the profile of the
-    environment does not exist.
+    At most `connections` idle connections to each endpoint are kept open. `profile` and `region` go before the
+    environment's. `asking` asks for MFA codes. Raises LocalFault where the profile does not exist or cannot be read.
     """
-    with translated():
-        hub = botocore.session.get_session()
+    hub = botocore.session.Session(profile=profile)
+    with settings_of(hub.profile or "default"):
         hub.set_config_variable("sts_regional_endpoints", "regional")
         # As in the AWS CLI and other SDKs; botocore reads only AWS_DEFAULT_REGION.
-        if region := os.environ.get("AWS_REGION"):
+        if region := region or os.environ.get("AWS_REGION"):
             hub.set_config_variable("region", region)
-        member = botocore.session.get_session()
+        caller = CallerProvider(
+            hub, asking or NobodyToAsk(), region=hub.get_config_variable("region") or FALLBACK_REGION
+        )
+        hub.register_component("credential_provider", caller)
+        member = botocore.session.Session(profile=profile)
         member.register_component("data_loader", hub.get_component("data_loader"))
         # In place of botocore's chain of credential providers.
         member.register_component("credential_provider", SimpleNamespace(load_credentials=MemberCredentials))
         for session in (hub, member):
-            session.set_default_client_config(ClientConfig(user_agent=_make_user_agent(hub)))
+            session.set_default_client_config(ClientConfig(user_agent=_make_user_agent(hub), **_TIMEOUTS))
+        path, source = _find_ca_bundle(hub)
         return Clients(
             boto3.Session(botocore_session=hub),
             boto3.Session(botocore_session=member),
-            Connections(
-                ca_bundle=_find_ca_bundle(hub),
-                connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                read_timeout=READ_TIMEOUT_SECONDS,
-                max_idle=connections,
-            ),
+            Connections(ca_bundle=path, bundle_source=source, max_idle=connections, **_TIMEOUTS),
         )
 
 
-def _find_ca_bundle(session: botocore.session.Session) -> str:
-    """Return the path of the CA bundle, by the rules of botocore."""
-    named: str | None = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
-    return named or str(get_cert_path(verify=True))
+def _find_ca_bundle(session: botocore.session.Session) -> tuple[str, str]:
+    """Return the path of the CA bundle, by the rules of botocore, and which setting names it, if any does."""
+    if path := session.get_config_variable("ca_bundle"):
+        is_set = os.environ.get("AWS_CA_BUNDLE") == path
+        return path, "AWS_CA_BUNDLE" if is_set else f"ca_bundle of profile {session.profile or 'default'}"
+    if path := os.environ.get("REQUESTS_CA_BUNDLE"):
+        return path, "REQUESTS_CA_BUNDLE"
+    return str(get_cert_path(verify=True)), ""
 
 
 def _make_user_agent(session: botocore.session.Session) -> str:

@@ -26,6 +26,8 @@ from botocore.exceptions import (
     SSLError,
 )
 
+from orchestrator.domain.errors import LocalFault
+
 _BUFFER_SIZE = 65_536
 _FOLD = re.compile(r"\r?\n[ \t]+").sub
 _PORTS = {"http": 80, "https": 443}
@@ -61,9 +63,21 @@ class Connections:
     connections are closed.
     """
 
-    def __init__(self, *, ca_bundle: str, connect_timeout: float, read_timeout: float | None, max_idle: int) -> None:
-        """Take the timeouts in seconds (None: no limit), and the most idle connections to keep for each address."""
+    def __init__(
+        self,
+        *,
+        ca_bundle: str,
+        connect_timeout: float,
+        read_timeout: float | None,
+        max_idle: int,
+        bundle_source: str = "",
+    ) -> None:
+        """Take the timeouts in seconds (None: no limit), and the most idle connections to keep for each address.
+
+        `bundle_source` is the setting that names the CA bundle; empty: it is the one that comes with the SDK.
+        """
         self.max_idle = max_idle
+        self.bundle_source = bundle_source
         self._ca_bundle = ca_bundle
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
@@ -131,18 +145,20 @@ class Connections:
         _, host, port = address
         if address.scheme == "http":
             return _HttpConnection(host, port, timeout=self._connect_timeout)
-        return _HttpsConnection(host, port, timeout=self._connect_timeout, context=self._load_context())
+        return _HttpsConnection(host, port, timeout=self._connect_timeout, context=self.tls_context())
 
-    def _load_context(self) -> SSLContext:
-        """Return the TLS context that all connections share. Raises TLSError where the CA bundle cannot be read."""
+    def tls_context(self) -> SSLContext:
+        """Return the TLS context that all connections share. Raises LocalFault where the CA bundle cannot be used."""
         with self._lock:
             if self._context is None:
                 context = SSLContext(PROTOCOL_TLS_CLIENT)  # which verifies certificates and host names
                 try:
                     context.load_verify_locations(self._ca_bundle)
                 except OSError as error:
-                    message = f"the CA bundle {self._ca_bundle} cannot be read: {error}"
-                    raise TLSError(message) from error
+                    reason = "it holds no certificate in PEM" if isinstance(error, TLSError) else error.strerror
+                    named = f" that {self.bundle_source} names" if self.bundle_source else ""
+                    message = f"the CA bundle{named} cannot be used: {self._ca_bundle}: {reason}"
+                    raise LocalFault(message, code="CaBundle") from error
                 self._context = context
             return self._context
 

@@ -16,6 +16,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
+    SSLError,
     SSOError,
     TokenRetrievalError,
 )
@@ -27,11 +28,13 @@ from orchestrator.domain.errors import (
     AwsError,
     DeniedByScp,
     Garbled,
+    LocalFault,
     Malformed,
     NoCredentials,
     NotFound,
     NotReady,
     NotSubscribed,
+    OrgmfaError,
     QuotaExceeded,
     RegionDisabled,
     Throttled,
@@ -66,7 +69,7 @@ _CODES: dict[type[AwsError], str] = {
     ),
     NoCredentials: (
         "ExpiredToken ExpiredTokenException InvalidClientTokenId UnrecognizedClientException InvalidAccessKeyId "
-        "SignatureDoesNotMatch InvalidSignatureException RequestExpired"
+        "SignatureDoesNotMatch InvalidSignatureException RequestExpired RequestTimeTooSkewed"
     ),
     # The simulator cannot evaluate what it is asked: status 500, and the same answer to every try.
     AwsError: "PolicyEvaluation PolicyEvaluationException",
@@ -79,6 +82,10 @@ _UNTAKEN_SIGNATURE = (
     "AWS does not take the signature of the request: check the secret access key, and the clock of this machine"
 )
 _WORDS_OF_REQUESTS = ("canonical string", "string-to-sign", "x-amz-security-token")
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+"""How OpenSSL names a certificate that is not trusted, expired or of another host; both HTTP stacks pass it on."""
+_MOST_TOLD = 300
+"""Characters of an error of a credential provider that are told: credential_process may print any amount."""
 _HTTP_SERVER_ERROR = 500
 _ORGANIZATION_POLICIES = ("service control policy", "resource control policy")
 _LOCAL_CREDENTIALS = (
@@ -109,8 +116,30 @@ def translated() -> Iterator[None]:
             raise
         raise Garbled(_UNREADABLE, code="UnreadableAnswer") from None  # botocore fails on JSON that is no object
     except BotoCoreError as error:  # time-outs, endpoints, unreadable answers: not a ClientError
-        kind: type[AwsError] = Unreachable if isinstance(error, ConnectionError | HTTPClientError) else AwsError
-        raise kind(str(error), code=type(error).__name__) from error
+        raise _from_botocore(error) from error
+
+
+@contextmanager
+def settings_of(profile: str) -> Iterator[None]:
+    """Context manager around what loads settings or credentials: what fails is a LocalFault that names the profile.
+
+    Only what may pass by itself keeps its kind. botocore lets errors of Python through here: of JSON, files, URLs.
+    """
+    try:
+        yield
+    except OrgmfaError:
+        raise
+    except ClientError as error:
+        fault = _from_answer(error)
+        if isinstance(fault, Throttled | Unavailable):
+            raise fault from error
+        raise _local(str(fault), profile, code=fault.code, operation=fault.operation) from None
+    except (ConnectionError, HTTPClientError) as error:
+        raise _from_botocore(error) from error
+    except ResponseParserError:
+        raise Garbled(_UNREADABLE, code="UnreadableAnswer") from None
+    except Exception as error:
+        raise _local(str(error), profile, code=type(error).__name__) from error
 
 
 def reads_answers(method: Callable[P, T]) -> Callable[P, T]:
@@ -150,6 +179,18 @@ def require(value: T | None, field: str, operation: str) -> T:
         message = f"the answer to {operation} lacks {field}"
         raise Malformed(message, code="MalformedAnswer", operation=operation)
     return value
+
+
+def _local(message: str, profile: str, *, code: str, operation: str = "") -> LocalFault:
+    told = " ".join(message.split())[:_MOST_TOLD]
+    return LocalFault(f"profile {profile}: {told}", code=code, operation=operation, profile=profile)
+
+
+def _from_botocore(error: BotoCoreError) -> AwsError:
+    if isinstance(error, SSLError) and _UNTRUSTED in str(error):
+        return LocalFault(str(error), code="UntrustedCertificate")
+    kind: type[AwsError] = Unreachable if isinstance(error, ConnectionError | HTTPClientError) else AwsError
+    return kind(str(error), code=type(error).__name__)
 
 
 def _from_answer(error: ClientError) -> AwsError:

@@ -87,7 +87,8 @@ def as_role(clients: Clients, retrier: Retrier, *, role_arn: str, session_name: 
     issued = retrier.call(
         clients.sts.assume_role, RoleArn=role_arn, RoleSessionName=session_name, DurationSeconds=SESSION_SECONDS
     )["Credentials"]
-    hub = botocore.session.get_session()
+    profile = clients.hub.profile_name
+    hub = botocore.session.Session(profile=None if profile == "default" else profile)
     hub.set_config_variable("sts_regional_endpoints", "regional")
     hub.set_config_variable("region", clients.region)
     hub.set_credentials(issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])

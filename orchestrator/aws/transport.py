@@ -6,6 +6,7 @@ endpoints and errors, and every call that is not a signed POST, goes through a p
 botocore's events between `before-call` and `after-call` only `before-send` is emitted. There are no retries here.
 """
 
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 C = TypeVar("C")
 
+_log = logging.getLogger(__name__)
 _NEVER_SIGNED = frozenset(SIGNED_HEADERS_BLACKLIST)
 _KNOWN_SIGNING = {"region", "signing_name", "disableDoubleEncoding"}
 _quote = lru_cache(maxsize=1024)(quote_plus)
@@ -82,6 +84,7 @@ class Transport:
         http = first_non_none_response(answers)
         if http is None:
             http = self._connections.send(request)
+        _log.debug("%s %s: HTTP %s from %s", self._service, model.name, http.status_code, params["url"])
         return http, self._parse(http, model)
 
     def _make_request(self, params: Mapping[str, Any], signer: "RequestSigner", context: dict[str, Any]) -> "_Request":

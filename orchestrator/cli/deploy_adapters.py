@@ -17,7 +17,7 @@ def make_deploy_context(hub: Hub, *, view: View, cancellation: Cancellation) -> 
     """Return the context of one deployment. Raises StartError where nothing can be deployed from here."""
     region = hub.clients.hub.region_name
     if not region:
-        raise StartError("in which Region? Set AWS_REGION, or the region of the profile (AWS_PROFILE)")
+        raise StartError("in which Region? Set --region, AWS_REGION, or the region of the profile (AWS_PROFILE)")
     retrier = Retrier(cancellation)
     organization, caller = describe_organization(hub), read_caller(hub, retrier)
     place, client = Place(caller, organization, region), hub.clients.cloudformation()

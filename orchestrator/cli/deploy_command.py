@@ -9,9 +9,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from orchestrator.cli.defects import note_writing
 from orchestrator.cli.deploy_adapters import as_operator, make_deploy_context
 from orchestrator.cli.deploy_view import DeploymentView
 from orchestrator.cli.enforced_users import count_enforced_users, format_enforced_users
+from orchestrator.cli.mfa_prompt import MfaPrompt
 from orchestrator.cli.run_command import CONFIG_FILE, configure_command_logs, read_config
 from orchestrator.cli.signals import Interrupts
 from orchestrator.concurrency.cancellation import Cancellation
@@ -31,7 +33,7 @@ from orchestrator.domain.errors import AwsError
 from orchestrator.domain.model import Mode
 from orchestrator.output.terminal import ProgressView
 from orchestrator.output.words import count
-from orchestrator.wiring import Hub, make_hub
+from orchestrator.wiring import Hub, load_credentials, make_hub
 
 FAILED = 1
 
@@ -46,6 +48,8 @@ class DeployOptions:
     delete: bool
     yes: bool
     verbose: bool
+    profile: str | None = None
+    region: str | None = None
 
 
 def deploy_command(options: DeployOptions) -> int:
@@ -81,6 +85,7 @@ class DeployCommand:
         self._errors = Console(stderr=True)
         self._view = DeploymentView(Console(), self._errors)
         self._config = read_config(options.config_path)
+        self._asking = MfaPrompt(self._view.paused, cancellation)
 
     def deploy(self) -> int:
         """Deploy the stacks, and return the exit code."""
@@ -117,7 +122,9 @@ class DeployCommand:
 
     def _open(self, verb: str) -> tuple[Hub, DeployContext]:
         """Connect to AWS, and print in which account, Region and organization."""
-        hub = make_hub(self._config, os.environ)
+        options = self._options
+        hub = make_hub(self._config, os.environ, profile=options.profile, region=options.region, asking=self._asking)
+        load_credentials(hub)
         context = make_deploy_context(hub, view=self._view, cancellation=self._cancellation)
         place = context.place
         who = f"account {place.caller.account_id}, Region {place.region}, organization {place.organization.id}"
@@ -132,11 +139,17 @@ class DeployCommand:
     def _confirm_changes(self, prepared: Sequence[PreparedChange]) -> bool:
         self._view.show_changes(prepared)
         number = sum(change.change_set is not None for change in prepared)
-        return self._options.yes or self._interrupts.ask(f"Change {count(number, 'stack')}?")
+        return self._is_agreed(f"Change {count(number, 'stack')}?")
 
     def _confirm_removal(self, found: Inventory) -> bool:
         self._view.show_inventory(found)
-        return self._options.yes or self._interrupts.ask("\nDelete all this?")
+        return self._is_agreed("\nDelete all this?")
+
+    def _is_agreed(self, question: str) -> bool:
+        agreed = self._options.yes or self._interrupts.ask(question)
+        if agreed:
+            note_writing()
+        return agreed
 
     def _refuse_enforced(self, hub: Hub, stacks: Mapping[str, Stack], reached: Collection[str]) -> None:
         """Raise DeploymentFailed while somebody is under EnforceMFA: IAM deletes no policy that is attached."""

@@ -4,7 +4,7 @@ Changes and results go to standard output, progress to standard error. Nothing i
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -14,7 +14,7 @@ from rich.text import Text
 from orchestrator.deploy.change_sets import PreparedChange
 from orchestrator.deploy.teardown import Inventory
 from orchestrator.domain.cloudformation import STACK_TYPE, ChangeSet, StackEvent
-from orchestrator.output.terminal import tidy
+from orchestrator.output.terminal import paused, tidy
 from orchestrator.output.words import count, plain, visible
 
 _REPLACED = {"True": "yes", "False": "no", "Conditional": "maybe", "": ""}
@@ -27,6 +27,11 @@ class DeploymentView:
         """Take the consoles of standard output and standard error."""
         self._output = output
         self._progress = progress
+        self._bar: Progress | None = None
+
+    def paused(self) -> AbstractContextManager[None]:
+        """Context manager: keeps what follows a stack off the screen, so that a question can be asked there."""
+        return paused(self._bar)
 
     def say(self, text: str) -> None:
         """Print a result; its line breaks are kept."""
@@ -53,6 +58,7 @@ class DeploymentView:
         with Progress(
             *columns, console=self._progress, transient=True, redirect_stdout=False, disable=not is_shown
         ) as bar:
+            self._bar = bar
             task = bar.add_task(stack_name, count=f"0{of}", last="")
 
             def show(event: StackEvent) -> None:

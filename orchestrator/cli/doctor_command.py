@@ -10,6 +10,7 @@ from orchestrator.aws.doctor_reads import RUN_ACTIONS, HubChecks, MemberChecks
 from orchestrator.aws.enforcement import EnforcementPolicies, PolicySettings
 from orchestrator.aws.organizations import Directory
 from orchestrator.aws.retries import Retrier
+from orchestrator.cli.mfa_prompt import MfaPrompt
 from orchestrator.cli.run_command import CONFIG_FILE, RunOptions, configure_command_logs, open_hub
 from orchestrator.cli.signals import Interrupts
 from orchestrator.concurrency.cancellation import Cancellation
@@ -28,7 +29,8 @@ def doctor_command(options: RunOptions) -> int:
     Raises ConfigError or StartError where nothing could be checked.
     """
     configure_command_logs(verbose=options.verbose)
-    with open_hub(options) as opened:
+    asking = MfaPrompt()
+    with open_hub(options, asking) as opened:
         hub = replace(opened, environment={}) if options.sandbox else opened  # the sandbox knows no Slack
         request = DoctorRequest(
             run_id=make_run_id(hub.now()),
@@ -37,7 +39,8 @@ def doctor_command(options: RunOptions) -> int:
             ou_ids=options.ou_ids,
         )
         cancellation = Cancellation()
-        with Interrupts(cancellation), ProgressView(Console(stderr=True)) as progress:
+        progress = ProgressView(Console(stderr=True))
+        with Interrupts(cancellation), progress, asking.during(progress.paused, cancellation):
             found = run_doctor(hub, request, cancellation=cancellation, observer=progress)
         if options.output == "json":
             click.echo(found.report.model_dump_json(indent=2))
@@ -69,7 +72,7 @@ def run_doctor(hub: Hub, request: DoctorRequest, *, cancellation: Cancellation, 
             released_until=lambda: hub.archive.released_until(hub.now()),
             alias_by_account_id=hub.archive.alias_by_account_id,
             environment_slack=slack_credentials(hub.environment),
-            probe_slack=lambda credentials: make_slack_client(credentials, config).probe(),
+            probe_slack=lambda credentials: make_slack_client(credentials, hub).probe(),
             run_actions=RUN_ACTIONS,
             now=hub.now,
             cancellation=cancellation,

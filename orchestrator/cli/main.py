@@ -20,6 +20,7 @@ from rich.console import Console
 
 from orchestrator import __version__
 from orchestrator.cli.config_command import config_command
+from orchestrator.cli.defects import explain_exception
 from orchestrator.cli.doctor_command import doctor_command
 from orchestrator.cli.run_command import (
     CONFIG_FILE,
@@ -37,7 +38,7 @@ from orchestrator.domain.config_file import find_config
 from orchestrator.domain.errors import OrgmfaError
 from orchestrator.domain.model import Mode
 from orchestrator.domain.policy_document import PARTITIONS, render_enforcement_policy
-from orchestrator.logs import configure_logs
+from orchestrator.logs import configure_logs, log_botocore
 from orchestrator.output.terminal import Shown, print_runs
 
 MAX_LISTED = 30
@@ -85,6 +86,10 @@ def _parse_release_time(text: str) -> timedelta:
     return duration
 
 
+
+
+_AWS = ("profile", "region", "debug")
+"""The options of each command that calls AWS."""
 _OPTIONS = {
     "config": click.option(
         "--config",
@@ -143,6 +148,15 @@ _OPTIONS = {
     ),
     "all": click.option("--all", "every_row", is_flag=True, help="Show every account, cause and user in the table."),
     "quiet": click.option("-q", "--quiet", is_flag=True, help="Show what is to fix and what was done, a line each."),
+    "profile": click.option("--profile", metavar="NAME", help="The AWS profile; else AWS_PROFILE."),
+    "region": click.option("--region", metavar="NAME", help="The AWS Region; else AWS_REGION, or the profile's."),
+    "debug": click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        callback=lambda *given: log_botocore() if given[2] else None,
+        help="Log what botocore does, without secrets, on standard error.",
+    ),
     "verbose": click.option(
         "-v", "--verbose", is_flag=True, help="Log every account and every change; show AWS's messages whole."
     ),
@@ -170,7 +184,7 @@ def cli() -> None:
 
 
 @cli.command(epilog="Example: orgmfa plan --ou ou-abcd-11112222 --output json")
-@_options("config", "output", "account", "ou", "max-changes", "digest", "sandbox", "all", "quiet", "verbose")
+@_options("config", "output", "account", "ou", "max-changes", "digest", "sandbox", "all", *_AWS, "quiet", "verbose")
 def plan(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Show what a run would do. Writes nothing in any account."""
     return run_command(Mode.PLAN, RunOptions(**given))
@@ -180,7 +194,9 @@ def plan(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     short_help="Show the plan, ask, and enforce MFA.",
     epilog="Example: orgmfa apply --account 111122223333 --max-changes 5",
 )
-@_options("config", "output", "account", "ou", "max-changes", "yes", "no-digest", "sandbox", "all", "quiet", "verbose")
+@_options(
+    "config", "output", "account", "ou", "max-changes", "yes", "no-digest", "sandbox", "all", *_AWS, "quiet", "verbose"
+)
 def apply(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Enforce MFA on the users whom the plan names, after showing it and asking."""
     return run_command(Mode.APPLY, RunOptions(**given))
@@ -190,7 +206,10 @@ def apply(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     short_help="Take EnforceMFA off users again.",
     epilog="Example: orgmfa release --account 111122223333 --user alice --for 2d",
 )
-@_options("config", "output", "account", "ou", "user", "for", "yes", "no-digest", "sandbox", "all", "quiet", "verbose")
+@_options(
+    *("config", "output", "account", "ou", "user", "for", "yes", "no-digest", "sandbox", "all"),
+    *(*_AWS, "quiet", "verbose"),
+)
 def release(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Take EnforceMFA off users again: detach the policy, remove from the group; nothing else."""
     if not given["release_for"] and not (given["targets"] or given["ou_ids"] or given["user_names"]):
@@ -204,11 +223,13 @@ def release(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
 @click.option("--html", "html_path", metavar="FILE", type=click.Path(path_type=Path), help="Write its page instead.")
 @click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write a row a user instead.")
 @click.option("--json", "output", flag_value="json", help="The same as --output json.")
-@_options("config", "output", "sandbox", "all", "quiet", "verbose")
+@_options("config", "output", "sandbox", "all", *_AWS, "quiet", "verbose")
 def report(*, run_id: str, list_runs: bool, output: str, **given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Show an archived run, the newest finished one by default; or the report in a file."""
     configure_logs(as_json=False, level=logging.WARNING)
-    config, archive = open_archive(given["config_path"], sandbox=given["sandbox"])
+    config, archive = open_archive(
+        given["config_path"], sandbox=given["sandbox"], profile=given["profile"], region=given["region"]
+    )
     shown = Shown(every_row=given["every_row"], whole_texts=given["verbose"], brief=given["quiet"])
     if given["html_path"] or given["csv_path"]:
         export_report(archive, run_id, config, html_path=given["html_path"], csv_path=given["csv_path"])
@@ -226,7 +247,7 @@ def report(*, run_id: str, list_runs: bool, output: str, **given: Any) -> int:  
 
 
 @cli.command(epilog="Example: orgmfa doctor --account 111122223333")
-@_options("config", "output-of-checks", "account", "ou", "sandbox", "verbose")
+@_options("config", "output-of-checks", "account", "ou", "sandbox", *_AWS, "verbose")
 def doctor(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Check what a run needs, and say what to do about it. Changes nothing in any account."""
     return doctor_command(RunOptions(**given))
@@ -269,7 +290,7 @@ def config(*, config_path: Path | None, checks: bool, output: str) -> int:
     type=click.Path(path_type=Path),
     help="The zip that orgmfa package made; else it is built now.",
 )
-@_options("config", "yes", "verbose")
+@_options("config", "yes", *_AWS, "verbose")
 def deploy(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Deploy roles, functions and StackSet, after showing what will change and asking. Safe to run again."""
     from orchestrator.cli.deploy_command import DeployOptions, deploy_command  # noqa: PLC0415 - for this command alone
@@ -341,4 +362,7 @@ def run() -> int:
     except OrgmfaError as error:
         click.echo(f"orgmfa: {error}", err=True)
         code = UNUSABLE
+    except Exception as error:  # noqa: BLE001 - a defect: nobody above can do more than tell of it
+        line, code = explain_exception(error)
+        click.echo(f"orgmfa: {line}", err=True)
     return code

@@ -14,6 +14,8 @@ import click
 import structlog
 from rich.console import Console
 
+from orchestrator.cli.defects import note_writing
+from orchestrator.cli.mfa_prompt import MfaPrompt
 from orchestrator.cli.release_end import end_releases
 from orchestrator.cli.signals import Interrupts
 from orchestrator.cli.streams import output_error
@@ -28,11 +30,12 @@ from orchestrator.output.exemption_notices import run_notes
 from orchestrator.output.slack import render_digest, render_text
 from orchestrator.output.terminal import ProgressView, Shown, print_report
 from orchestrator.pipeline.context import Finished
+from orchestrator.pipeline.ports import APPLYING
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport, exit_code
 from orchestrator.reports.run_files import read_file
 from orchestrator.reports.serialization import write_accounts, write_indented
-from orchestrator.wiring import Hub, make_hub, make_run_id, run_once, utc_now
+from orchestrator.wiring import Hub, load_credentials, make_hub, make_run_id, run_once, utc_now
 
 CONFIG_FILE = Path("config.yaml")
 
@@ -54,6 +57,8 @@ class RunOptions:
     send_digest: bool = False
     user_names: tuple[str, ...] = ()
     release_for: timedelta = timedelta()
+    profile: str | None = None
+    region: str | None = None
 
 
 def read_config(path: Path | None, *, needs_switch: bool = True) -> Config:
@@ -73,7 +78,8 @@ def run_command(mode: Mode, options: RunOptions) -> int:
     if ask and not sys.stdin.isatty():
         raise click.UsageError(f"{mode.value} asks before it writes, and there is no terminal to ask on: add --yes")
     configure_command_logs(verbose=options.verbose, is_shown=options.output == "table")
-    with open_hub(options, needs_switch=mode is not Mode.RELEASE) as hub:
+    asking = MfaPrompt()
+    with open_hub(options, asking, needs_switch=mode is not Mode.RELEASE) as hub:
         request = _make_request(mode, options, hub)
         structlog.contextvars.bind_contextvars(run_id=request.run_id)
         cancellation = Cancellation()
@@ -81,7 +87,8 @@ def run_command(mode: Mode, options: RunOptions) -> int:
             with Interrupts(cancellation) as interrupts:
                 return _end_releases(hub, request, options, confirm=interrupts.ask if ask else lambda _: True)
         with Interrupts(cancellation) as interrupts:  # also while the report is printed, so that it is not cut off
-            with ProgressView(Console(stderr=True), mode) as progress:
+            progress = _Progress(Console(stderr=True), mode)
+            with progress, asking.during(progress.paused, cancellation):
 
                 def confirm(plan: RunReport) -> bool:
                     with progress.paused():
@@ -108,6 +115,16 @@ def _end_releases(hub: Hub, request: RunRequest, options: RunOptions, *, confirm
     if as_json:
         show_report(report, hub.config, Shown(), output=options.output)
     return exit_code(report)
+
+
+class _Progress(ProgressView):
+    """The progress of a run, which notes when writing begins."""
+
+    def phase(self, name: str, total: int | None) -> None:
+        """Begin a phase."""
+        if name == APPLYING:
+            note_writing()
+        super().phase(name, total)
 
 
 def _show(finished: Finished, options: RunOptions, config: Config, *, mode: Mode) -> int:
@@ -148,11 +165,13 @@ def _shown(options: RunOptions, *, address: str | None = None) -> Shown:
     )
 
 
-def open_archive(config_path: Path | None, *, sandbox: bool) -> tuple[Config, RunArchive]:
+def open_archive(
+    config_path: Path | None, *, sandbox: bool, profile: str | None, region: str | None
+) -> tuple[Config, RunArchive]:
     """Return the configuration and the archive whose runs are shown; those of the sandbox need no AWS."""
     if not sandbox:
         config = read_config(config_path, needs_switch=False)
-        return config, make_hub(config, os.environ).archive
+        return config, make_hub(config, os.environ, profile=profile, region=region, asking=MfaPrompt()).archive
     from orchestrator.sandbox import sandbox_config  # noqa: PLC0415 - as in open_hub
 
     config = sandbox_config(utc_now())
@@ -221,11 +240,16 @@ def _make_request(mode: Mode, options: RunOptions, hub: Hub) -> RunRequest:
 
 
 @contextmanager
-def open_hub(options: RunOptions, *, needs_switch: bool = True) -> Iterator[Hub]:
-    """Context manager: yields the hub of a command, for the configured AWS or for the embedded organization."""
+def open_hub(options: RunOptions, asking: MfaPrompt, *, needs_switch: bool = True) -> Iterator[Hub]:
+    """Context manager: yields the hub of a command, for the configured AWS or for the embedded organization.
+
+    The credentials of the configured AWS are loaded already.
+    """
     if not options.sandbox:
         config = read_config(options.config_path, needs_switch=needs_switch)
-        yield make_hub(config, os.environ).with_max_changes(options.max_changes)
+        hub = make_hub(config, os.environ, profile=options.profile, region=options.region, asking=asking)
+        load_credentials(hub)
+        yield hub.with_max_changes(options.max_changes)
         return
     from orchestrator.sandbox import sandbox_organization  # noqa: PLC0415 - moto is an extra, and slow to import
 

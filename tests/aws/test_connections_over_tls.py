@@ -15,7 +15,10 @@ from botocore.exceptions import (
 )
 
 from orchestrator.aws.clients import make_clients
+from orchestrator.aws.retries import Retrier
 from orchestrator.aws.transport import send_through
+from orchestrator.concurrency.cancellation import Cancellation
+from orchestrator.domain.errors import LocalFault
 from tests.tls import Authority, Served, serve_proxy, serve_sts
 
 THREADS = 8
@@ -129,13 +132,59 @@ def test_certificate_for_another_name_is_refused(authority: Authority, monkeypat
                 client.get_caller_identity()
 
 
-def test_missing_bundle_stays_an_error(sts: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "none.pem"))
+@pytest.mark.parametrize("kind", ["missing", "a folder", "no PEM", "empty", "no permission"])
+@pytest.mark.parametrize("place", ["AWS_CA_BUNDLE", "ca_bundle of profile default", "REQUESTS_CA_BUNDLE"])
+@pytest.mark.parametrize("service", ["sts", "s3"])
+def test_bundle_that_cannot_be_used_is_told_at_once_with_the_setting(
+    sts: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service: str, place: str, kind: str
+) -> None:
+    bundle, reason = tmp_path / "bundle.pem", "PEM"
+    match kind:
+        case "missing":
+            reason = "No such file"
+        case "a folder":
+            bundle.mkdir()
+            reason = "Is a directory"
+        case "no permission":
+            bundle = bundle / "below-a-file"
+            (tmp_path / "bundle.pem").write_text("x")
+            reason = "Not a directory"
+        case _:
+            bundle.write_text("" if kind == "empty" else "not a certificate")
+    monkeypatch.delenv("AWS_CA_BUNDLE")
+    if place.startswith("ca_bundle"):
+        (tmp_path / "config").write_text(f"[default]\nca_bundle = {bundle}\n")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    else:
+        monkeypatch.setenv(place, str(bundle))
+    clients = make_clients(connections=1)
 
-    client = make_clients(connections=1).sts
     for _ in range(2):
-        with pytest.raises(SSLError, match=r"none\.pem cannot be read"):
-            client.get_caller_identity()
+        with pytest.raises(LocalFault, match=reason) as caught:
+            getattr(clients, service)
+        assert f"the CA bundle that {place} names cannot be used: {bundle}" in str(caught.value)
+        assert caught.value.code == "CaBundle"
+    assert sts.connections == []
+
+
+@pytest.mark.parametrize("service", ["sts", "s3", "through a proxy"])
+def test_certificate_that_is_not_trusted_is_not_tried_again(
+    sts: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(Authority(tmp_path, "another").bundle))
+    retrier = Retrier(Cancellation(), sleep=lambda _: None)
+    with serve_proxy() as proxy:
+        if service == "through a proxy":
+            monkeypatch.setenv("HTTPS_PROXY", proxy)
+            monkeypatch.setenv("NO_PROXY", "")
+        clients = make_clients(connections=1)
+        call = clients.s3.list_buckets if service == "s3" else clients.sts.get_caller_identity
+
+        with pytest.raises(LocalFault, match="CERTIFICATE_VERIFY_FAILED") as caught:
+            retrier.call(call)
+
+    assert caught.value.code == "UntrustedCertificate"
+    assert retrier.calls == 1
 
 
 def test_client_certificate_is_shown_by_botocore(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,15 @@
+import re
 import traceback
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore import exceptions as botocore_errors
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 from botocore.parsers import ResponseParserError
 
 from orchestrator.aws.clients import make_clients
-from orchestrator.aws.errors import ERROR_BY_CODE, reads_answers, require, translated
+from orchestrator.aws.errors import ERROR_BY_CODE, reads_answers, require, settings_of, translated
 from orchestrator.domain import errors
 from orchestrator.domain.errors import AwsError
 from tests.aws_server import Answer, AwsServer, error_for
@@ -41,7 +42,7 @@ CODES: dict[type[AwsError], str] = {
     ),
     errors.NoCredentials: (
         "ExpiredToken ExpiredTokenException InvalidClientTokenId UnrecognizedClientException InvalidAccessKeyId "
-        "SignatureDoesNotMatch InvalidSignatureException RequestExpired"
+        "SignatureDoesNotMatch InvalidSignatureException RequestExpired RequestTimeTooSkewed"
     ),
     errors.AwsError: "PolicyEvaluation PolicyEvaluationException",
 }
@@ -174,6 +175,94 @@ def test_error_of_botocore_is_raised_by_its_kind(name: str) -> None:
 )
 def test_sign_in_that_has_expired_is_a_matter_of_credentials(error: BotoCoreError) -> None:
     assert type(ours(error)) is errors.NoCredentials
+
+
+def make_every_botocore_error() -> dict[str, BotoCoreError]:
+    """Return one of each of botocore's errors, with a word for all that its text names."""
+    made: dict[str, BotoCoreError] = {}
+    for name, kind in vars(botocore_errors).items():
+        if isinstance(kind, type) and issubclass(kind, BotoCoreError) and kind.__name__ == name:
+            words = dict.fromkeys(re.findall(r"{(\w+)", kind.fmt), "x")
+            made[name] = WaiterError("x", "x", {}) if kind is WaiterError else kind(**words)
+    return made
+
+
+PASSING = {
+    "ConnectionError",
+    "EndpointConnectionError",
+    "ConnectTimeoutError",
+    "ReadTimeoutError",
+    "ConnectionClosedError",
+    "ProxyConnectionError",
+    "SSLError",
+    "HTTPClientError",
+    "ResponseStreamingError",
+}
+
+
+@pytest.mark.parametrize("name", list(make_every_botocore_error()))
+def test_whatever_botocore_raises_of_settings_is_a_fault_of_the_profile_or_may_pass(name: str) -> None:
+    with pytest.raises(AwsError) as caught, settings_of("team"):
+        raise make_every_botocore_error()[name]
+
+    if name in PASSING:
+        assert type(caught.value) is errors.Unreachable
+    else:
+        assert type(caught.value) is errors.LocalFault
+        assert (caught.value.code, caught.value.profile) == (name, "team")
+        assert str(caught.value).startswith("profile team: ")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("x\ny"),
+        KeyError("AccessKeyId"),
+        TypeError("x"),
+        FileNotFoundError(2, "No such file", "/keys"),
+        RecursionError(),
+        RuntimeError("still expired"),
+        UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"),
+    ],
+)
+def test_error_of_python_while_settings_are_loaded_is_a_fault_of_the_profile(error: Exception) -> None:
+    with pytest.raises(errors.LocalFault) as caught, settings_of("team"):
+        raise error
+
+    assert caught.value.code == type(error).__name__
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("AccessDenied", errors.LocalFault),
+        ("ExpiredToken", errors.LocalFault),
+        ("Throttling", errors.Throttled),
+        ("InternalFailure", errors.Unavailable),
+    ],
+)
+def test_answer_while_credentials_are_loaded_keeps_its_code(code: str, kind: type[AwsError]) -> None:
+    with pytest.raises(AwsError) as caught, settings_of("team"):
+        raise answer(code)
+
+    assert type(caught.value) is kind
+    assert (caught.value.code, caught.value.operation) == (code, "ListUsers")
+
+
+@pytest.mark.parametrize("error", [errors.ConfigError("x"), errors.Throttled("x", code="y"), KeyboardInterrupt()])
+def test_error_of_ours_passes_the_loading_of_settings(error: BaseException) -> None:
+    with pytest.raises(type(error)) as caught, settings_of("team"):
+        raise error
+
+    assert caught.value is error
+
+
+def test_unreadable_answer_while_credentials_are_loaded_is_not_repeated() -> None:
+    with pytest.raises(errors.Garbled) as caught, settings_of("team"):
+        raise ResponseParserError("<SecretAccessKey>s3cret</SecretAccessKey>")
+
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_answer_that_cannot_be_parsed_is_not_repeated() -> None:

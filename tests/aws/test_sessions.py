@@ -17,7 +17,7 @@ from orchestrator.aws.sessions import READ_ACTIONS, MemberSessions, RoleNames, _
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.concurrency.pool import map_unordered
 from orchestrator.concurrency.work_sharing import map_shared
-from orchestrator.domain.errors import AssumeRoleDenied, DeniedByScp, NoCredentials, NotFound
+from orchestrator.domain.errors import AssumeRoleDenied, DeniedByScp, LocalFault, NoCredentials, NotFound
 from orchestrator.domain.model import Access
 from orchestrator.domain.policy_document import PARTITIONS
 from tests.aws_server import Answer, AwsServer, Call, xml_error
@@ -335,7 +335,7 @@ def test_caller_tells_account_and_partition(aws: AwsServer, aws_clients: Clients
 def test_profile_that_does_not_exist_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
 
-    with pytest.raises(NoCredentials, match="nobody"):
+    with pytest.raises(LocalFault, match="profile nobody"):
         make_clients(connections=1)
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException
 from ipaddress import ip_address, ip_network
+from ssl import SSLCertVerificationError, SSLContext, create_default_context
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -60,6 +61,10 @@ _WORDS_BY_REMEDY = {
         "invalid_blocks invalid_blocks_format invalid_payload msg_blocks_too_long msg_too_long no_text"
     ),
 }
+UNTRUSTED_REMEDY = (
+    "have AWS_CA_BUNDLE, which AWS gets too, or SSL_CERT_FILE, where that is not set, name a file with the certificate "
+    "of your proxy's authority"
+)
 _What = Literal["digest", "credentials", "page"]
 _REMEDIES = {word: remedy for remedy, words in _WORDS_BY_REMEDY.items() for word in words.split()}
 
@@ -94,9 +99,13 @@ class SlackClient:
         attaches: bool = False,
         base_url: str | None = None,
         timeout_seconds: int = TIMEOUT_SECONDS,
+        tls: SSLContext | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Raises ConfigError where the credentials cannot serve this, or a bot token has no channel to post into."""
+        """Take the TLS context with the CA bundle that AWS gets too; None: the authorities that Python trusts.
+
+        Raises ConfigError where the credentials cannot serve this, or a bot token has no channel to post into.
+        """
         self._webhook_url = (credentials.webhook_url or "").strip()
         self._bot_token = (credentials.bot_token or "").strip()
         self._channel = channel or ""
@@ -104,6 +113,7 @@ class SlackClient:
         self._thread: tuple[str, str] | None = None
         self._base_url = base_url
         self._timeout_seconds = timeout_seconds
+        self._tls = tls
         self._sleep = sleep
         if self._webhook_url:
             if not _is_url(self._webhook_url):
@@ -146,7 +156,7 @@ class SlackClient:
         try:
             answer = _answer_of(call)
         except URLError as error:
-            return f"{_describe_unreachable(error)}: check the network and the proxy (HTTPS_PROXY)"
+            return _describe_unreachable(error)
         except (OSError, HTTPException):
             silence = f"Slack did not answer within {self._timeout_seconds} s, or broke off"
             return (
@@ -222,6 +232,7 @@ class SlackClient:
             # slack_sdk logs the webhook URL, in errors too: its logger leads nowhere.
             "logger": logging.Logger("slack", logging.CRITICAL + 1),  # noqa: LOG001 - outside of all configured ones
             "retry_handlers": [_make_retry_handler(self._sleep)],
+            "ssl": self._tls or create_default_context(),  # urllib's own is made once in a process
         }
         if self._base_url and not self._webhook_url:
             settings["base_url"] = self._base_url
@@ -238,7 +249,9 @@ def seconds_to_wait(tries: int, response: "HttpResponse | None", error: Exceptio
     """
     backoff = FIRST_WAIT_SECONDS * 2**tries
     if response is None:
-        is_unsent = isinstance(error, URLError) and not isinstance(error.reason, TimeoutError)
+        is_unsent = isinstance(error, URLError) and not isinstance(
+            error.reason, TimeoutError | SSLCertVerificationError
+        )
         return backoff if is_unsent else None
     if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
         asked = [value[0] for name, value in response.headers.items() if name.lower() == "retry-after"]
@@ -306,10 +319,11 @@ def _explain(answer: _Answer, what: _What) -> str:
 
 def _describe_unreachable(error: URLError) -> str:
     reason = error.reason
-    if isinstance(reason, TimeoutError):
-        return "Slack could not be reached (timed out)"
+    if isinstance(reason, SSLCertVerificationError):
+        return f"the certificate of Slack is not trusted ({reason.verify_message}): {UNTRUSTED_REMEDY}"
     said = reason.strerror if isinstance(reason, OSError) else ""
-    return f"Slack could not be reached ({said or type(reason).__name__})"
+    what = "timed out" if isinstance(reason, TimeoutError) else said or type(reason).__name__
+    return f"Slack could not be reached ({what}): check the network and the proxy (HTTPS_PROXY)"
 
 
 def _is_url(text: str) -> bool:

@@ -1,7 +1,7 @@
 """A progress bar on the terminal while a run is going on; nothing anywhere else."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +12,19 @@ from rich.text import Text
 from orchestrator.domain.model import Mode
 
 _CHANGED = {Mode.PLAN: "planned", Mode.APPLY: "enforced", Mode.RELEASE: "released"}
+
+
+@contextmanager
+def paused(bar: Progress | None) -> Iterator[None]:
+    """Context manager: keeps a bar off the screen; pauses may lie in one another."""
+    if bar is None or not bar.live.is_started:
+        yield
+        return
+    bar.stop()
+    try:
+        yield
+    finally:
+        bar.start()
 
 
 class _AccountsColumn(TextColumn):
@@ -55,14 +68,9 @@ class ProgressView:
     ) -> None:
         self._progress.stop()
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Keep the bar off the screen, so that a question can be asked there."""
-        self._progress.stop()
-        try:
-            yield
-        finally:
-            self._progress.start()
+    def paused(self) -> AbstractContextManager[None]:
+        """Context manager: keeps the bar off the screen, so that a question can be asked there."""
+        return paused(self._progress)
 
     def phase(self, name: str, total: int | None) -> None:
         """Begin a phase of so many accounts, or of a number not known yet; the phase before it stays in sight."""
