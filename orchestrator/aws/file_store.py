@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from botocore.exceptions import BotoCoreError, ClientError
 
 from orchestrator.aws.errors import translated
-from orchestrator.domain.errors import AlreadyExists, ArchiveError, AwsError, FileTooLarge, NotFound
+from orchestrator.domain.errors import AlreadyExists, ArchiveError, AwsError, FileTooLarge, LocalFault, NotFound
+from orchestrator.domain.remedies import select_remedy
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -67,7 +68,8 @@ class _Store(ABC):
         try:
             yield
         except AwsError as error:
-            message = f"the archive: cannot {verb} {self.address(name)}: {error} ({error.code})"
+            remedy = f". {select_remedy(error)}" if isinstance(error, LocalFault) else ""
+            message = f"the archive: cannot {verb} {self.address(name)}: {error} ({error.code}){remedy}"
             raise ArchiveError(message) from error
         except (OSError, ValueError, ClientError, BotoCoreError) as error:
             cause = error.__cause__ or error.__context__ or error

@@ -35,9 +35,10 @@ from orchestrator.cli.run_command import (
 from orchestrator.cli.streams import guard_streams, output_error
 from orchestrator.domain.config import parse_duration
 from orchestrator.domain.config_file import find_config
-from orchestrator.domain.errors import OrgmfaError
+from orchestrator.domain.errors import AwsError, OrgmfaError
 from orchestrator.domain.model import Mode
 from orchestrator.domain.policy_document import PARTITIONS, render_enforcement_policy
+from orchestrator.domain.remedies import select_remedy
 from orchestrator.logs import configure_logs, log_botocore
 from orchestrator.output.terminal import Shown, print_runs
 
@@ -360,7 +361,8 @@ def run() -> int:
         error.show()
         code = error.exit_code
     except OrgmfaError as error:
-        click.echo(f"orgmfa: {error}", err=True)
+        remedy = f" ({error.code}). {select_remedy(error)}" if isinstance(error, AwsError) else ""
+        click.echo(f"orgmfa: {error}{remedy}", err=True)
         code = UNUSABLE
     except Exception as error:  # noqa: BLE001 - a defect: nobody above can do more than tell of it
         line, code = explain_exception(error)

@@ -226,3 +226,14 @@ def test_service_that_is_down_while_credentials_are_loaded_is_no_fault_of_the_pr
 
     assert_refused(done, "ServiceUnavailable")
     assert "Mend profile" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["report"], ["report", "--list"]])
+def test_archive_in_a_bucket_tells_of_the_profile_too(cli: Cli, profiles: Path, arguments: list[str]) -> None:
+    cli.configure("archive: {location: 's3://acme-archive/orgmfa'}\n")
+    profiles.write_text("[profile team]\ncredential_process = /nowhere/keys\n")
+
+    done = cli(*arguments, "--profile", "team")
+
+    assert_refused(done, "profile team", "/nowhere/keys", MEND)
+    assert_one_line(done.stderr)

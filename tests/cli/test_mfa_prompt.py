@@ -68,8 +68,9 @@ class Terminal:
         os.write(self.ours, text.encode())
 
     def end(self) -> int:
+        until = time.monotonic() + TIMEOUT_SECONDS
         while self.read():
-            pass
+            assert time.monotonic() < until, self.screen
         assert self.process.stdout is not None
         self.out = self.process.stdout.read().decode()
         return self.process.wait(timeout=TIMEOUT_SECONDS)
