@@ -61,7 +61,8 @@ class Terminal:
 
     def look_for_more(self) -> None:
         """Take what is drawn within half a second: a bar is drawn ten times a second."""
-        while select.select([self.ours], [], [], 0.5)[0]:
+        until = time.monotonic() + 0.5
+        while (left := until - time.monotonic()) > 0 and select.select([self.ours], [], [], left)[0]:
             self.read()
 
     def type(self, text: str) -> None:
@@ -232,11 +233,11 @@ IN_MID_RUN = 4
 """Which prompt comes while the bar is drawn: before it come those of the start, the caller and the organization."""
 
 
-def reach_mid_run(terminal: Terminal) -> None:
-    for number in range(1, IN_MID_RUN):
+def reach_mid_run(terminal: Terminal, prompt: int = IN_MID_RUN) -> None:
+    for number in range(1, prompt):
         terminal.wait_for(PROMPT, number)
         terminal.type(f"{number:06}\n")
-    terminal.wait_for(PROMPT, IN_MID_RUN)
+    terminal.wait_for(PROMPT, prompt)
 
 
 @pytest.mark.parametrize("command", [["apply", "--yes"], ["doctor"]], ids=lambda words: words[0])
@@ -269,3 +270,17 @@ def test_prompt_in_mid_run_that_is_left_ends_the_run(cli: Cli, sts: Sts, how: st
     assert code in {1, 2}
     assert "no MFA code was given" in " ".join((terminal.screen + terminal.out).split())
     assert terminal.screen.count(PROMPT) == IN_MID_RUN
+
+
+@pytest.mark.parametrize("prompt", [5, 6])
+def test_prompt_that_was_left_is_not_shown_at_each_further_call(cli: Cli, sts: Sts, prompt: int) -> None:
+    sts.short = 99
+    cli.configure("concurrency: {workers: 1}\n")
+    with at_terminal(cli, "plan") as terminal:
+        reach_mid_run(terminal, prompt)
+        terminal.type("\x04")
+        terminal.look_for_more()
+        if terminal.screen.count(PROMPT) == prompt:
+            terminal.end()
+
+    assert terminal.screen.count(PROMPT) == prompt
