@@ -87,8 +87,6 @@ def _parse_release_time(text: str) -> timedelta:
     return duration
 
 
-
-
 _AWS = ("profile", "region", "debug")
 """The options of each command that calls AWS."""
 _OPTIONS = {
