@@ -41,10 +41,10 @@ from orchestrator.domain.policy_document import PARTITIONS, render_enforcement_p
 from orchestrator.domain.remedies import select_remedy
 from orchestrator.logs import configure_logs, log_botocore
 from orchestrator.output.terminal import Shown, print_runs
+from orchestrator.reports.archive import MAX_RELEASE
 
 MAX_LISTED = 30
 """How many runs `report --list` shows: each costs reading a file."""
-MAX_RELEASE = timedelta(days=90)
 DECLINED = 1
 FAILED = 1
 UNUSABLE = 2

@@ -32,6 +32,7 @@ from orchestrator.domain.model import (
     RemoveFromGroup,
     Stage,
     Status,
+    Trigger,
     UserChange,
     Via,
 )
@@ -40,6 +41,7 @@ from orchestrator.pipeline.context import RunContext, cut_short
 from orchestrator.pipeline.inspection import fail_account, recheck_user
 from orchestrator.pipeline.policy_watch import PolicyWatch
 from orchestrator.pipeline.ports import Releases
+from orchestrator.pipeline.precautions import KnownCredentials, hold_unless_safe, read_credentials
 
 PLAN_TIME = timedelta(minutes=5)
 """How old a run may be at a write without the access keys being looked at again."""
@@ -71,31 +73,36 @@ def apply_account(plan: AccountResult, context: RunContext, progress: Progress) 
     carry_out = _release_all if context.request.mode is Mode.RELEASE else _enforce_all
     with structlog.contextvars.bound_contextvars(account_id=plan.account.id):
         try:
-            plan = carry_out(plan, context, progress)
+            done = carry_out(plan, context, progress)
         except AwsError as error:
             return failed(plan, progress, fail_account(error, plan.account, context, stage=Stage.APPLY))
-        result = _as_far_as_applied(plan, progress)
-        return as_not_reached(plan, progress, context.cancellation.reason) if _planned(result) else result
+        if done is None or _planned(result := _as_far_as_applied(done, progress)):
+            return as_not_reached(done or plan, progress, context.cancellation.reason)
+        return result
 
 
-def _enforce_all(plan: AccountResult, context: RunContext, progress: Progress) -> AccountResult:
-    """Enforce MFA on the planned users as far as policy and group are ours, and return the plan as it was then."""
+def _enforce_all(plan: AccountResult, context: RunContext, progress: Progress) -> AccountResult | None:
+    """Enforce MFA on the planned users as far as policy and group are ours, and return the plan as it was then.
+
+    None where the run had to end before policy and group were made.
+    """
     with context.sessions.enter(plan.account.id, Access.ENFORCE) as limit:
         look = _make_look(plan, context)
         now = _settle_policy(plan, context, progress.policy_changes, look=look)
         if now is None:
-            return plan
+            return None
         held = tuple(_hold_unless_ours(decision, now) for decision in plan.decisions)
         plan = replace(plan, decisions=held, enforcement=now)
         watch = PolicyWatch(look, now, progress.decisions)
         progress.decisions.extend(one for one in plan.decisions if one.outcome is not Outcome.PLANNED)
-        enforce = partial(_enforce, account=plan.account, context=context, watch=watch, gone=progress.gone)
+        known = read_credentials(context) if _is_handed_on(context) and _planned(plan) else {}
+        enforce = partial(_enforce, account=plan.account, context=context, watch=watch, gone=progress.gone, known=known)
         map_shared(_planned(plan), partial(_settle, carry_out=enforce, progress=progress), limit)
         watch.settle()
     return plan
 
 
-def _release_all(plan: AccountResult, context: RunContext, progress: Progress) -> AccountResult:
+def _release_all(plan: AccountResult, context: RunContext, progress: Progress) -> AccountResult | None:
     """Release the planned users, look at them again, and return the plan."""
     settle = partial(_settle, carry_out=partial(_release, context=context), progress=progress)
     progress.decisions.extend(one for one in plan.decisions if one.outcome is not Outcome.PLANNED)
@@ -190,7 +197,13 @@ def _is_of(change: UserChange, now: Enforcement) -> bool:
 
 
 def _enforce(
-    decision: Decision, *, account: Account, context: RunContext, watch: PolicyWatch, gone: set[str]
+    decision: Decision,
+    *,
+    account: Account,
+    context: RunContext,
+    watch: PolicyWatch,
+    gone: set[str],
+    known: KnownCredentials,
 ) -> Decision:
     """Return the decision after a live look at its user and the write; still planned where there was none.
 
@@ -201,7 +214,9 @@ def _enforce(
             return forbidden
     try:
         is_old = context.now() - context.request.started_at > PLAN_TIME
-        decision = recheck_user(decision, account, context, keys=is_old)
+        decision = recheck_user(decision, account, context, keys=is_old or _is_handed_on(context))
+        if _is_handed_on(context):
+            decision = hold_unless_safe(decision, account, context, known=known)
         if decision.outcome is not Outcome.PLANNED:
             return decision
         return _write(decision, account, context, watch=watch)
@@ -213,6 +228,11 @@ def _enforce(
         return _fail(decision, error)
     except AwsError as error:
         return _fail(decision, error)
+
+
+def _is_handed_on(context: RunContext) -> bool:
+    """Return whether the plan comes from a file, so that keys, credentials and enrolling are asked about anew."""
+    return context.request.trigger is Trigger.MAP
 
 
 def _forbid(decision: Decision, account: Account, context: RunContext, *, released: Releases | None) -> Decision | None:

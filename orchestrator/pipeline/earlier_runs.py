@@ -6,6 +6,8 @@ import structlog
 
 from orchestrator.domain.errors import ArchiveError, StartError
 from orchestrator.domain.model import Mode, Problem, Stage
+from orchestrator.domain.records import Release
+from orchestrator.output.words import some_of
 from orchestrator.pipeline.context import RunContext
 from orchestrator.reports.history import HISTORY_UNREADABLE, History
 from orchestrator.reports.report import NO_WHOLE_RUN
@@ -20,6 +22,9 @@ _NO_WHOLE_RUN = Problem(
 )
 """Of no stage that fails an invocation: nothing is enforced too early."""
 
+_LOST = "the archive has lost the notes of releases that are not over; their users are left alone until then"
+_LOST_REMEDY = "Restore releases/ of the archive (the bucket keeps deleted versions), and find out who deleted them."
+
 
 def read_earlier_runs(context: RunContext) -> RunContext:
     """Return the context with the history of the organization; releases are not compared with earlier runs.
@@ -32,6 +37,7 @@ def read_earlier_runs(context: RunContext) -> RunContext:
     notice = context.config.enforcement.notice
     try:
         history = context.archive.build_history(context.request.mode, context.organization.id)
+        history = replace(history, releases=context.archive.lost_releases(history.releases, context.now()))
     except ArchiveError as error:
         if notice:
             message = (
@@ -48,10 +54,19 @@ def read_earlier_runs(context: RunContext) -> RunContext:
 
 
 def with_history(context: RunContext, history: History) -> RunContext:
-    """Return the context with this history, for its rules too."""
-    return replace(context, history=history, rules=replace(context.rules, sights=history.sights))
+    """Return the context with this history, for its rules too; a release whose note is gone holds all the same."""
+    lost = {one.key: Release(one.since, one.until, one.user_name, one.user_id) for one in history.releases}
+    released = {**context.rules.released_until, **lost}
+    return replace(
+        context, history=history, rules=replace(context.rules, sights=history.sights, released_until=released)
+    )
 
 
 def history_problems(context: RunContext) -> list[Problem]:
-    """Return the problem of a history that could not be read, or has no whole run, if any."""
-    return [context.history.problem] if context.history.problem else []
+    """Return the problems of a history that could not be read, has no whole run, or lacks notes of releases."""
+    history = context.history
+    problems = [history.problem] if history.problem else []
+    if history.releases:
+        names = some_of([f"{one.user_name} ({one.account_id})" for one in history.releases], 5)
+        problems.append(Problem(Stage.ARCHIVE, "release_lost", f"{_LOST}: {names}", _LOST_REMEDY))
+    return problems

@@ -43,6 +43,7 @@ def approve(plan: RunReport, context: RunContext) -> Gate | None:
     if context.request.mode is Mode.RELEASE:
         try:
             context.archive.remember_release(plan, context.now() + context.request.release_for)
+            context.archive.forget_releases(context.now())
         except ArchiveError as error:
             message = f"{error}. Nobody was released: the next run would have undone it unknowingly."
             raise StartError(message) from error

@@ -58,7 +58,13 @@ def report_run(
         gate=gate,
     )
     releases = tuple(
-        ReleaseReport(account_id=account_id, user_name=release.user_name, until=release.until)
+        ReleaseReport(
+            account_id=account_id,
+            user_name=release.user_name,
+            user_id=release.user_id,
+            since=release.since,
+            until=release.until,
+        )
         for (account_id, _), release in sorted(context.rules.released_until.items(), key=itemgetter(0))
         if account_id in results and request.mode is not Mode.RELEASE
     )

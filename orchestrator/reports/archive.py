@@ -27,7 +27,7 @@ from orchestrator.domain.errors import ArchiveError, ConfigError
 from orchestrator.domain.model import Mode, Outcome, Trigger
 from orchestrator.domain.records import Release, record_key
 from orchestrator.reports.history import History, build_history, is_of, is_whole
-from orchestrator.reports.report import RunReport, UtcTime
+from orchestrator.reports.report import ReleaseReport, RunReport, UtcTime
 from orchestrator.reports.run_files import RUNS, ArchivedRun, Runs, RunStore
 from orchestrator.reports.serialization import write_lines
 
@@ -36,6 +36,8 @@ EVENTS = "events/"
 ONBOARDED = "events/onboarding/"
 WORK = "work/"
 PROBE = "locks/probe"
+MAX_RELEASE = timedelta(days=90)
+"""The longest release."""
 LATEST = "latest"
 ALIASES_FROM_RUNS = 10
 """Number of runs in which aliases are looked for; a run of a single account knows one alias."""
@@ -200,6 +202,24 @@ class RunArchive:
                 newest.pop((user.account_id, record_key(None, user.user_name)), None)
                 newest[user.key] = Release(written_at, note.until, user.user_name, user.user_id)
         return {key: release for key, release in newest.items() if release.until > now}
+
+    def lost_releases(self, known: Iterable[ReleaseReport], now: datetime) -> tuple[ReleaseReport, ...]:
+        """Return those of the releases of which earlier runs told that are not over and have no note any more."""
+        names = {file.name for file in self._store.list_files(RELEASES)}
+        noted = {user.key for name in names for user in self._releases(name).users}
+        return tuple(one for one in known if one.until > now and one.key not in noted)
+
+    def forget_releases(self, now: datetime) -> None:
+        """Delete notes in a folder that nothing depends on any more; a bucket has a lifecycle rule for that.
+
+        A note that ends a release is needed for as long as the older one would last. Raises ArchiveError.
+        """
+        names = (
+            [] if self._store.address("").startswith("s3://") else [f.name for f in self._store.list_files(RELEASES)]
+        )
+        for name in names:
+            if self._releases(name).until + MAX_RELEASE < now:
+                self._store.delete(name)
 
     def _released_since(self, moment: datetime) -> frozenset[tuple[str, str]]:
         """Return the users released since then, by account ID and key of the record."""

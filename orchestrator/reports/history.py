@@ -13,7 +13,7 @@ from datetime import datetime
 
 from orchestrator.domain.model import Mode, Problem, Verdict
 from orchestrator.domain.records import record_key
-from orchestrator.reports.report import FirstSight, RunReport
+from orchestrator.reports.report import FirstSight, ReleaseReport, RunReport
 from orchestrator.reports.stored_run import PastAccount, StoredRun
 
 HISTORY_UNREADABLE = "history_unreadable"
@@ -28,13 +28,15 @@ class History:
 
     `base` is the run to compare with. `sights` has the first sights by account ID, then key of the record; all there
     are where `is_whole`. `released` are the users whom `orgmfa release` has freed since the base, by account ID and key
-    of the record. `problem` says why nothing is known, or not all.
+    of the record. `releases` were in force at the newest runs; a run keeps those whose notes are gone. `problem` says
+    why nothing is known, or not all.
     """
 
     base: StoredRun | None = None
     sights: Mapping[str, Mapping[str, FirstSight]] = field(default_factory=dict)
     is_whole: bool = True
     failing_runs: Mapping[str, int] = field(default_factory=dict)
+    releases: tuple[ReleaseReport, ...] = ()
     released: frozenset[tuple[str, str]] = frozenset()
     problem: Problem | None = None
 
@@ -67,12 +69,15 @@ def build_history(runs: ArchivedRuns, mode: Mode, organization_id: str) -> Histo
     base: StoredRun | None = None
     sights: dict[str, Mapping[str, FirstSight]] = {}
     failing_runs: dict[str, int] = {}
+    releases: dict[tuple[str, str], ReleaseReport] = {}
     is_base_full = are_sights_full = False
     for number, (head, load) in enumerate(runs, start=1):
         can_be_base = head.mode is mode and is_whole(head) and (base is None or not head.totals.not_reached)
         is_base = can_be_base and not is_base_full and number <= MAX_RUNS_BACK
         has_sights = not are_sights_full and all(error.code != HISTORY_UNREADABLE for error in head.errors)
         run = load() if is_of(organization_id, head) and (is_base or has_sights) else None
+        if is_of(organization_id, head):
+            releases = {one.key: one for one in head.releases} | releases  # what the newest run told counts
         if run is not None and has_sights:  # the newest sight of an account counts
             for account in run.accounts.values():
                 failing_runs.setdefault(account.id, account.failing_runs)
@@ -82,7 +87,13 @@ def build_history(runs: ArchivedRuns, mode: Mode, organization_id: str) -> Histo
             base, is_base_full = run, not head.totals.not_reached
         if are_sights_full and (is_base_full or number >= MAX_RUNS_BACK):
             break
-    return History(base=base, sights=sights, failing_runs=failing_runs, is_whole=are_sights_full)
+    return History(
+        base=base,
+        sights=sights,
+        failing_runs=failing_runs,
+        releases=tuple(releases.values()),
+        is_whole=are_sights_full,
+    )
 
 
 def is_of(organization_id: str, head: RunReport) -> bool:

@@ -34,6 +34,7 @@ from orchestrator.domain.model import (
     Via,
 )
 from orchestrator.domain.outcomes import OutcomeGroup, outcomes_of, total_name
+from orchestrator.domain.records import record_key
 from orchestrator.reports.compressed import CompressedList, JsonCodec
 
 UtcTime = Annotated[
@@ -218,7 +219,14 @@ class ReleaseReport(_Model):
 
     account_id: str
     user_name: str
+    user_id: str | None = None
+    since: UtcTime
     until: UtcTime
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The account ID, and the key of the record."""
+        return self.account_id, record_key(self.user_id, self.user_name)
 
 
 class _Counts(_Model):

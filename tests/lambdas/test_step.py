@@ -2,15 +2,17 @@
 
 import gzip
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from orchestrator.domain.errors import StartError
 from orchestrator.lambdas.run import lambda_handler as handle
+from orchestrator.lambdas.runtime import RunFailed
 from orchestrator.lambdas.step import lambda_handler as step
 from orchestrator.pipeline.lease_file import LEASE_FILE
-from tests.aws_server import Call
+from tests.aws_server import Call, Credential
 from tests.fake_slack import FakeSlack
 from tests.lambdas.function import FakeContext, today
 from tests.lambdas.machine import SCHEDULE, Machine, comparable, outcomes
@@ -398,6 +400,70 @@ def test_forged_plan_reaches_nobody_who_is_left_alone(machine: Machine) -> None:
     machine.map("apply", gated)
 
     assert machine.organization.attached(machine.accounts[0], "break-glass") == []
+
+
+def block_enrolling(machine: Machine) -> None:
+    machine.aws.cannot_enrol.add("alice")
+
+
+def give_credential(machine: Machine) -> None:
+    machine.aws.credentials.append(Credential(machine.accounts[0], "alice", "bedrock.amazonaws.com"))
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "code"), [(block_enrolling, "cannot_enrol"), (give_credential, "active_credential")]
+)
+def test_what_the_plan_says_of_a_user_who_must_be_held_counts_for_nothing(
+    machine: Machine, meanwhile: Callable[[Machine], None], code: str
+) -> None:
+    """A plan in the archive may be forged: what holds a user is asked about again in the step that writes."""
+    machine.configure(enforcement={"mode": "apply"})
+    selected = machine.select(**SCHEDULE)
+    machine.map("plan", selected)
+    meanwhile(machine)
+    gated = machine.gate(selected, **SCHEDULE)
+
+    machine.map("apply", gated)
+    machine.merge(selected, **SCHEDULE)
+
+    assert machine.enforced() == ["bob", "carol", "dave"]
+    (alice,) = [user for account in machine.report().accounts for user in account.users if user.name == "alice"]
+    assert (alice.outcome, alice.error and alice.error.code) == ("held", code)
+
+
+@pytest.mark.parametrize("steps", [True, False])
+def test_release_whose_note_is_deleted_holds_all_the_same_and_is_an_error(machine: Machine, *, steps: bool) -> None:
+    machine.configure(enforcement={"mode": "plan"})
+    users = {"account_id": machine.accounts[1], "user_name": "bob"}
+    note = {"run_id": "release-1", "until": "2999-01-01T00:00:00Z", "users": [users]}
+    machine.store.write("releases/release-1.json", json.dumps(note).encode())
+    handle({"accounts": machine.accounts}, FakeContext())
+    machine.store.delete("releases/release-1.json")
+    machine.configure(enforcement={"mode": "apply"})
+
+    for _ in range(2):  # also the run after the next knows it
+        with pytest.raises(RunFailed, match=r"lost the notes of releases that are not over.*bob"):
+            machine.run(mode="apply") if steps else handle({"accounts": machine.accounts}, FakeContext())
+
+    report = machine.report()
+    assert machine.enforced() == ["alice", "carol", "dave"]
+    assert (outcomes(report)["bob"], [error.code for error in report.errors]) == ("in_grace", ["release_lost"])
+    assert [one.user_name for one in report.releases] == ["bob"]
+
+
+def test_release_that_was_ended_is_not_lost(machine: Machine) -> None:
+    machine.configure(enforcement={"mode": "apply"})
+    users = {"account_id": machine.accounts[1], "user_name": "bob"}
+    note = {"run_id": "release-1", "until": "2999-01-01T00:00:00Z", "users": [users]}
+    machine.store.write("releases/release-1.json", json.dumps(note).encode())
+    handle({"accounts": machine.accounts, "mode": "plan"}, FakeContext())
+    end = note | {"until": "2026-01-01T00:00:00Z"}
+    machine.store.write("releases/release-1.json", json.dumps(end).encode())
+
+    handle({"accounts": machine.accounts}, FakeContext())
+
+    assert machine.enforced() == ["alice", "bob", "carol", "dave"]
+    assert machine.report().errors == ()
 
 
 def test_stop_switch_set_after_the_gate_stops_the_writing(machine: Machine) -> None:

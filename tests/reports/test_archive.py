@@ -17,7 +17,14 @@ from orchestrator.aws.file_store import make_store
 from orchestrator.domain.errors import ArchiveError, ConfigError
 from orchestrator.domain.model import AccountResult, Decision, Mode, Outcome, Status, Trigger, Verdict, Via
 from orchestrator.logs import configure_logs
-from orchestrator.reports.archive import ALIASES_FROM_RUNS, MAX_HANDLED_BYTES, ReleasedUser, RunArchive, name_event
+from orchestrator.reports.archive import (
+    ALIASES_FROM_RUNS,
+    MAX_HANDLED_BYTES,
+    MAX_RELEASE,
+    ReleasedUser,
+    RunArchive,
+    name_event,
+)
 from orchestrator.reports.build import build_report, report_account
 from orchestrator.reports.report import RunReport
 from tests.aws_server import MANAGEMENT, AwsServer
@@ -490,6 +497,19 @@ def test_no_record_of_a_release_is_pruned(shelf: Shelf) -> None:
     assert shelf.archive.prune(NOW) == 0
 
     assert shelf.files() == [f"releases/run-{number}.json" for number in (1, 2, 3)]
+
+
+def test_release_forgets_notes_in_a_folder_once_nothing_depends_on_them(shelf: Shelf) -> None:
+    """An older note may last for 90 days more than the one that ended it."""
+    ends = {"over": NOW - MAX_RELEASE - timedelta(seconds=1), "needed": NOW - MAX_RELEASE, "new": NOW}
+    for run_id, until in ends.items():
+        shelf.archive.note_release(run_id, [ALICE], until, now=until)
+
+    shelf.archive.forget_releases(NOW)
+
+    is_folder = not shelf.archive.save(make_report("run-9")).startswith("s3://")
+    kept = [f"releases/{name}.json" for name in sorted(ends) if not (is_folder and name == "over")]
+    assert [name for name in shelf.files() if name.startswith("releases/")] == kept
 
 
 def test_nothing_is_pruned_where_runs_are_kept_for_ever(request: pytest.FixtureRequest) -> None:

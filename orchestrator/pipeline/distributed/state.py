@@ -26,7 +26,7 @@ from orchestrator.reports.archive import WORK, Store
 from orchestrator.reports.bounded import unpack
 from orchestrator.reports.compressed import JsonCodec
 from orchestrator.reports.history import History
-from orchestrator.reports.report import FirstSight
+from orchestrator.reports.report import FirstSight, ReleaseReport
 from orchestrator.reports.stored_run import PastAccount
 
 BatchStage = Literal["plans", "applied"]
@@ -38,12 +38,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RunManifest:
-    """What the first step found; `sizes` counts the accounts of each batch, `max_changes` can only lower the limits."""
+    """What the first step found; `sizes` counts the accounts of each batch, `max_changes` can only lower the limits.
+
+    `releases` are those in force whose notes are gone.
+    """
 
     request: RunRequest
     sizes: tuple[int, ...]
     is_complete: bool
     problems: tuple[Problem, ...]
+    releases: tuple[ReleaseReport, ...]
     max_changes: int | Literal["none"] | None
 
 

@@ -46,14 +46,17 @@ def list_batches(
         if reason := context.cancellation.reason:
             problems.append(cut_short(Stage.SELECT, reason, "the run ended while accounts were still being listed"))
             break
-    state.write(MANIFEST, RunManifest(context.request, tuple(sizes), listing.is_complete, tuple(problems), max_changes))
+    state.write(
+        MANIFEST,
+        RunManifest(context.request, tuple(sizes), listing.is_complete, tuple(problems), history.releases, max_changes),
+    )
     state.write_items(PLAN_ITEMS, range(len(sizes)))
 
 
 def plan_batch(number: int, context: RunContext, state: RunState) -> None:
     """Plan the accounts of one batch and keep the plans."""
     entries = state.read_batch(number)
-    context = _with_history_of(entries, context)
+    context = _with_history_of(entries, context, state)
     results = Results({entry.account.id: index for index, entry in enumerate(entries)})
     AccountExecutor(context, results).plan_all(entry.account for entry in entries)
     for entry in entries:  # a cancelled run leaves accounts undrawn
@@ -90,7 +93,7 @@ def apply_batch(number: int, context: RunContext, state: RunState) -> None:
     decision = state.gate_decision()
     if decision is None or decision.gate is not None or context.request.mode is not Mode.APPLY:
         raise StartError(f"batch {number} may not be applied: the gate has not let this run go")
-    context = _with_history_of(state.read_batch(number), context)
+    context = _with_history_of(state.read_batch(number), context, state)
     results = Results.of(state.read_output("plans", number).results)
     changed = results.with_changes
     with writing(results.planned, context, keep=True) as gate:
@@ -100,7 +103,7 @@ def apply_batch(number: int, context: RunContext, state: RunState) -> None:
     state.write_output("applied", number, BatchOutput(_usage(context), (results[one] for one in changed)))
 
 
-def _with_history_of(entries: Sequence[Entry], context: RunContext) -> RunContext:
+def _with_history_of(entries: Sequence[Entry], context: RunContext, state: RunState) -> RunContext:
     """Return the context with what earlier runs knew of the accounts of a batch, as far as planning and applying ask.
 
     Both need it: without it the look before a write would take each user for first seen now, and in grace.
@@ -108,7 +111,7 @@ def _with_history_of(entries: Sequence[Entry], context: RunContext) -> RunContex
     before = {entry.before.id: entry.before for entry in entries if entry.before}
     sights = {entry.account.id: entry.sights for entry in entries}
     base = StoredRun("", context.request.started_at, before)
-    return with_history(context, History(base=base, sights=sights))
+    return with_history(context, History(base=base, sights=sights, releases=state.read(MANIFEST).releases))
 
 
 def _usage(context: RunContext) -> Usage:
