@@ -45,7 +45,7 @@ def assert_told(done: tuple[int, str], code: int, extent: str) -> None:
         (["apply", "--yes"], (run_command, "run_once")),
         (["release", "--yes"], (run_command, "make_hub")),
         (["doctor"], (doctor_command, "run_doctor")),
-        (["report"], (main, "make_hub")),
+        (["report"], (run_command, "make_hub")),
         (["policy"], (main, "render_enforcement_policy")),
         (["package"], (main, "find_config")),
         (["apply", "--yes"], (AccountExecutor, "plan_all")),
