@@ -25,7 +25,12 @@ from orchestrator.aws.stop_switch import StopSwitch
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.assessment import Rules
 from orchestrator.domain.config import Config
-from orchestrator.domain.environment import SlackCredentials, parse_slack_secret, slack_credentials
+from orchestrator.domain.environment import (
+    SlackCredentials,
+    expects_onboarding,
+    parse_slack_secret,
+    slack_credentials,
+)
 from orchestrator.domain.errors import ArchiveError, AwsError, ConfigError, StartError
 from orchestrator.domain.model import Caller, Mode, Organization, Product, RunRequest, Trigger
 from orchestrator.domain.records import Release
@@ -42,6 +47,7 @@ from orchestrator.reports.report import RunReport
 ONBOARDING_TIMEOUT_SECONDS = 120.0
 """How long a run of new accounts waits for their roles to appear; no other run waits for a role."""
 SESSION_NAME_PREFIX = "orgmfa-"
+_DAILY = frozenset({Trigger.SCHEDULE, Trigger.MAP})
 
 
 def utc_now() -> datetime:
@@ -180,6 +186,7 @@ def build_context(
         credentials=ServiceCredentials(clients.iam, retrier),
         archive=archive,
         securityhub=_securityhub(hub, retrier, caller),
+        expects_onboarding=request.trigger in _DAILY and expects_onboarding(hub.environment),
         notifiers=notifiers,
         observer=observer or Unobserved(),
         counter=retrier,

@@ -13,6 +13,7 @@ from orchestrator.domain.paths import show_path
 from orchestrator.domain.remedies import explain_findings_error
 from orchestrator.domain.stop_switch import SwitchState
 from orchestrator.output.exemption_notices import describe_releases
+from orchestrator.output.words import some_of, title_and_id
 from orchestrator.reports.archive import RELEASES
 
 PROBE_FOLDER = "probe"
@@ -25,6 +26,7 @@ def check_hub(tools: DoctorContext) -> Iterator[Check]:
     yield archive
     if archive.status is CheckStatus.OK:
         yield from _check_releases(tools)
+        yield from _check_onboarding(tools)
     yield _check_stop(tools)
     yield from _check_slack(tools)
     yield _check_security_hub(tools)
@@ -74,6 +76,14 @@ def _check_releases(tools: DoctorContext) -> Iterator[Check]:
     lines = describe_releases((release.user_name, account_id, release.until) for (account_id, _), release in released)
     for line in tuple(lines) or ("no release is in force",):
         yield fine(name, line, "To end one early: orgmfa release --for 0d --user NAME" if released else "")
+
+
+def _check_onboarding(tools: DoctorContext) -> Iterator[Check]:
+    """Yield a check where the newest run met new accounts of which no event had told."""
+    if missed := tools.unannounced():
+        message = f"no event told of new accounts: {some_of([title_and_id(one) for one in missed], 5)}"
+        remedy = "Check the rules of onboarding, and the forwarder in the management account (docs/deploy.md)."
+        yield unknown(CheckName.ONBOARDING, message, remedy)
 
 
 def _check_stop(tools: DoctorContext) -> Check:

@@ -15,6 +15,7 @@ from orchestrator.domain.records import Release
 from orchestrator.domain.stop_switch import Reading
 from orchestrator.pipeline.ports import Accounts, Observer, Policies, Sessions
 from orchestrator.reports.archive import Store
+from orchestrator.reports.report import ChangedAccount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +103,7 @@ class DoctorContext:
     hub: HubReader
     store: Store
     released_until: Callable[[], Mapping[tuple[str, str], Release]]
+    unannounced: Callable[[], Sequence[ChangedAccount]]
     alias_by_account_id: Callable[[], Mapping[str, str]]
     environment_slack: SlackCredentials | None
     probe_slack: Callable[[SlackCredentials], str]

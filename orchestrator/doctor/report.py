@@ -28,6 +28,7 @@ class CheckName(StrEnum):
     GUARD = "guard"
     ARCHIVE = "archive"
     RELEASES = "releases"
+    ONBOARDING = "onboarding"
     STOP_SWITCH = "stop_switch"
     SLACK_SECRET = "slack_secret"  # noqa: S105 - the name of a check, not a secret
     SLACK = "slack"

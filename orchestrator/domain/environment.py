@@ -15,6 +15,7 @@ WEBHOOK_VARIABLE = "ORGMFA_SLACK_WEBHOOK_URL"
 BOT_TOKEN_VARIABLE = "ORGMFA_SLACK_BOT_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 STACK_SET_VARIABLE = "ORGMFA_STACKSET_NAME"
 BATCH_SIZE_VARIABLE = "ORGMFA_BATCH_SIZE"
+ONBOARDING_VARIABLE = "ORGMFA_ONBOARDING"
 
 _PREFIX = "ORGMFA_"
 
@@ -25,7 +26,14 @@ def variable_of(section: str, key: str) -> str:
 
 
 KNOWN_VARIABLES = frozenset(
-    {CONFIG_VARIABLE, WEBHOOK_VARIABLE, BOT_TOKEN_VARIABLE, STACK_SET_VARIABLE, BATCH_SIZE_VARIABLE}
+    {
+        CONFIG_VARIABLE,
+        WEBHOOK_VARIABLE,
+        BOT_TOKEN_VARIABLE,
+        STACK_SET_VARIABLE,
+        BATCH_SIZE_VARIABLE,
+        ONBOARDING_VARIABLE,
+    }
 ).union(
     variable_of(section, key)
     for section, field_info in Config.model_fields.items()
@@ -58,6 +66,11 @@ def slack_credentials(environment: Mapping[str, str]) -> SlackCredentials | None
     """Return the Slack credentials of the environment, or None where it has none."""
     webhook_url, bot_token = environment.get(WEBHOOK_VARIABLE) or None, environment.get(BOT_TOKEN_VARIABLE) or None
     return SlackCredentials(webhook_url, bot_token) if webhook_url or bot_token else None
+
+
+def expects_onboarding(environment: Mapping[str, str]) -> bool:
+    """Return whether events of new accounts are to start runs, as the parameter Onboarding says."""
+    return environment.get(ONBOARDING_VARIABLE) == "on"
 
 
 def stack_set_name(environment: Mapping[str, str]) -> str:

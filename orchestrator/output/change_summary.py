@@ -80,6 +80,12 @@ def _groups(changes: Changes) -> Iterator[ChangeGroup]:
     yield ChangeGroup("Released", changes.newly_released, is_finding=True)
     yield ChangeGroup("Newly without MFA", changes.newly_without_mfa, is_finding=True)
     yield ChangeGroup("Newly enforced", changes.newly_enforced)
+    yield ChangeGroup(
+        "New accounts of which no event told",
+        changes.unannounced_accounts,
+        "Onboarding is on and heard nothing: check its rule, and the forwarder in the management account.",
+        is_finding=True,
+    )
     yield ChangeGroup("New accounts", changes.new_accounts)
     yield ChangeGroup("Accounts gone", changes.gone_accounts)
 

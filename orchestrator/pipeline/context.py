@@ -71,6 +71,7 @@ class RunContext:
     credentials: Credentials
     archive: RunArchive
     securityhub: SecurityHub | None = None
+    expects_onboarding: bool = False
     notifiers: Sequence[Notifier]
     observer: Observer
     counter: Counter

@@ -68,7 +68,12 @@ def report_run(
         for (account_id, _), release in sorted(context.rules.released_until.items(), key=itemgetter(0))
         if account_id in results and request.mode is not Mode.RELEASE
     )
-    return report.model_copy(update={"changes": compare(report, history), "releases": releases})
+    return report.model_copy(
+        update={
+            "changes": compare(report, history, expects_onboarding=context.expects_onboarding),
+            "releases": releases,
+        }
+    )
 
 
 def archive_report(report: RunReport, context: RunContext, *, errors: list[Problem]) -> str | None:

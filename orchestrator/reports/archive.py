@@ -27,7 +27,7 @@ from orchestrator.domain.errors import ArchiveError, ConfigError
 from orchestrator.domain.model import Mode, Outcome, Trigger
 from orchestrator.domain.records import Release, record_key
 from orchestrator.reports.history import History, build_history, is_of, is_whole
-from orchestrator.reports.report import ReleaseReport, RunReport, UtcTime
+from orchestrator.reports.report import ChangedAccount, ReleaseReport, RunReport, UtcTime
 from orchestrator.reports.run_files import RUNS, ArchivedRun, Runs, RunStore
 from orchestrator.reports.serialization import write_lines
 
@@ -202,6 +202,11 @@ class RunArchive:
                 newest.pop((user.account_id, record_key(None, user.user_name)), None)
                 newest[user.key] = Release(written_at, note.until, user.user_name, user.user_id)
         return {key: release for key, release in newest.items() if release.until > now}
+
+    def unannounced_accounts(self) -> tuple[ChangedAccount, ...]:
+        """Return the new accounts of which no event told, as the newest run over all accounts says."""
+        changes = (head.changes for head in self.heads(ALIASES_FROM_RUNS) if is_whole(head) and head.changes)
+        return next((found.unannounced_accounts for found in changes), ())
 
     def lost_releases(self, known: Iterable[ReleaseReport], now: datetime) -> tuple[ReleaseReport, ...]:
         """Return those of the releases of which earlier runs told that are not over and have no note any more."""

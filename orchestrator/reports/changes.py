@@ -67,10 +67,11 @@ def _keep(user: UserReport, sight: FirstSight, request: RunRequest) -> FirstSigh
     return sight.model_copy(update={"id": user.id, "name": user.name, "ended_at": ended_at})
 
 
-def compare(report: RunReport, history: History) -> Changes | None:
+def compare(report: RunReport, history: History, *, expects_onboarding: bool = False) -> Changes | None:
     """Return what changed since the base, or None where there is none.
 
     Accounts are new or gone only where both runs listed all of them; a narrowed run reports on its own accounts only.
+    With `expects_onboarding`, new accounts that may be entered should have been met by an onboarding run.
     """
     base = history.base
     if base is None or report.mode is Mode.RELEASE:
@@ -83,6 +84,8 @@ def compare(report: RunReport, history: History) -> Changes | None:
             found.setdefault(kind, []).append(_describe(kind, account, user))
     is_whole = report.complete and not report.narrowed
     new = [account for account in listed.values() if account.id not in base.accounts] if is_whole else []
+    met = {one.id for one in report.accounts if one.status is Status.SKIPPED} | history.onboarded
+    missed = [account for account in new if account.id not in met] if expects_onboarding else []
     gone = [_name(account) for account in base.accounts.values() if account.id not in listed] if is_whole else []
     return Changes(
         since_run_id=base.run_id,
@@ -94,6 +97,7 @@ def compare(report: RunReport, history: History) -> Changes | None:
         newly_exempt=_sorted(found.get("newly_exempt", [])),
         newly_released=_sorted(found.get("newly_released", [])),
         new_accounts=_sorted_accounts(new),
+        unannounced_accounts=_sorted_accounts(missed),
         gone_accounts=_sorted_accounts(gone),
     )
 

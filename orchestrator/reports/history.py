@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from orchestrator.domain.model import Mode, Problem, Verdict
+from orchestrator.domain.model import Mode, Problem, Trigger, Verdict
 from orchestrator.domain.records import record_key
 from orchestrator.reports.report import FirstSight, ReleaseReport, RunReport
 from orchestrator.reports.stored_run import PastAccount, StoredRun
@@ -28,8 +28,8 @@ class History:
 
     `base` is the run to compare with. `sights` has the first sights by account ID, then key of the record; all there
     are where `is_whole`. `released` are the users whom `orgmfa release` has freed since the base, by account ID and key
-    of the record. `releases` were in force at the newest runs; a run keeps those whose notes are gone. `problem` says
-    why nothing is known, or not all.
+    of the record. `releases` were in force at the newest runs; a run keeps those whose notes are gone. `onboarded` are
+    the accounts of the onboarding runs since the base. `problem` says why nothing is known, or not all.
     """
 
     base: StoredRun | None = None
@@ -37,6 +37,7 @@ class History:
     is_whole: bool = True
     failing_runs: Mapping[str, int] = field(default_factory=dict)
     releases: tuple[ReleaseReport, ...] = ()
+    onboarded: frozenset[str] = frozenset()
     released: frozenset[tuple[str, str]] = frozenset()
     problem: Problem | None = None
 
@@ -70,12 +71,17 @@ def build_history(runs: ArchivedRuns, mode: Mode, organization_id: str) -> Histo
     sights: dict[str, Mapping[str, FirstSight]] = {}
     failing_runs: dict[str, int] = {}
     releases: dict[tuple[str, str], ReleaseReport] = {}
+    onboarded: set[str] = set()
     is_base_full = are_sights_full = False
     for number, (head, load) in enumerate(runs, start=1):
         can_be_base = head.mode is mode and is_whole(head) and (base is None or not head.totals.not_reached)
         is_base = can_be_base and not is_base_full and number <= MAX_RUNS_BACK
         has_sights = not are_sights_full and all(error.code != HISTORY_UNREADABLE for error in head.errors)
-        run = load() if is_of(organization_id, head) and (is_base or has_sights) else None
+        is_onboarding = head.trigger is Trigger.ONBOARDING
+        is_wanted = is_of(organization_id, head) and (is_base or has_sights or is_onboarding)
+        run = load() if is_wanted else None
+        if run is not None and is_onboarding:
+            onboarded.update(run.accounts)
         if is_of(organization_id, head):
             releases = {one.key: one for one in head.releases} | releases  # what the newest run told counts
         if run is not None and has_sights:  # the newest sight of an account counts
@@ -92,6 +98,7 @@ def build_history(runs: ArchivedRuns, mode: Mode, organization_id: str) -> Histo
         sights=sights,
         failing_runs=failing_runs,
         releases=tuple(releases.values()),
+        onboarded=frozenset(onboarded),
         is_whole=are_sights_full,
     )
 

@@ -211,6 +211,9 @@ class Changes(_Model):
     newly_exempt: tuple[ChangedUser, ...] = Field(default=(), description="exempt or protected, and not so before")
     newly_released: tuple[ChangedUser, ...] = Field(default=(), description="freed by orgmfa release")
     new_accounts: tuple[ChangedAccount, ...] = ()
+    unannounced_accounts: tuple[ChangedAccount, ...] = Field(
+        default=(), description="new accounts of which no onboarding event told, though Onboarding is on"
+    )
     gone_accounts: tuple[ChangedAccount, ...] = ()
 
 

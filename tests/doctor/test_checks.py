@@ -20,6 +20,7 @@ from orchestrator.domain.errors import (
 from orchestrator.domain.member_roles import Trusted
 from orchestrator.domain.model import AccountState, PolicyState
 from orchestrator.domain.stop_switch import Reading, absent, read_content, unreadable
+from orchestrator.reports.report import ChangedAccount
 from tests.builders import make_config, make_user
 from tests.doctor.command import OK, PROBLEM, UNKNOWN, faults, line
 from tests.doctor.ward import ACCOUNT, PROTECT, Ward, breaks, make_function, make_policy, states
@@ -339,6 +340,17 @@ def test_control_policies_that_cannot_be_read_or_hang_nowhere(ward: Ward) -> Non
         "iam:AttachUserPolicy, iam:AddUserToGroup and 1 more in Root"
     )
     assert "quarantine" not in unattached
+
+
+def test_new_accounts_of_which_no_event_told_are_named_with_the_remedy(ward: Ward) -> None:
+    ward.unannounced = (ChangedAccount(id="777788889999", name="Sales", alias="acme-sales"),)
+
+    told = line(ward.run_checks(), CheckName.ONBOARDING)
+
+    assert (told.status, "acme-sales (777788889999)" in told.message) == (UNKNOWN, True)
+    assert "forwarder in the management account" in told.remedy
+    ward.unannounced = ()
+    assert all(check.name is not CheckName.ONBOARDING for check in ward.run_checks().checks)
 
 
 # -- protections without effect

@@ -22,6 +22,7 @@ from orchestrator.domain.member_roles import (
 from orchestrator.domain.model import Account, Caller, Organization
 from orchestrator.domain.stop_switch import NO_SWITCH, Reading
 from orchestrator.reports.archive import RunArchive
+from orchestrator.reports.report import ChangedAccount
 from tests.builders import NOW, ORGANIZATION
 from tests.doctor.command import OK
 from tests.fakes import FakeAws, FakeObserver, MemoryStore
@@ -68,6 +69,7 @@ class Ward:
     slack: str | DigestError = "Slack accepts the webhook"
     aliases_fail: bool = False
     sign_in_is_authorized: bool = False
+    unannounced: tuple[ChangedAccount, ...] = ()
 
     def __post_init__(self) -> None:
         self.aws.add(name="payments")
@@ -89,6 +91,7 @@ class Ward:
                 hub=self,
                 store=self.store,
                 released_until=lambda: RunArchive(self.store, None).released_until(NOW),
+                unannounced=lambda: self.unannounced,
                 alias_by_account_id=self.alias_by_account_id,
                 environment_slack=None,
                 probe_slack=self.probe_slack,

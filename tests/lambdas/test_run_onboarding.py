@@ -11,7 +11,7 @@ from orchestrator.lambdas import runtime as invocation
 from orchestrator.lambdas.runtime import RunFailed
 from orchestrator.pipeline import gate
 from tests.fake_slack import FakeSlack, Say
-from tests.lambdas.function import Function
+from tests.lambdas.function import SCHEDULE, Function, today
 from tests.onboarding_events import batch, stack_set_event
 
 
@@ -164,3 +164,43 @@ def test_event_with_an_odd_id_is_refused_and_those_beside_it_are_run_and_noted(
     assert second == {"accounts": 0, "passed_over": 0, "refused": 1}
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [line["event"] for line in lines].count("event_refused") == 2
+
+
+@pytest.mark.parametrize(
+    ("onboarding", "events", "trigger", "told"),
+    [
+        ("on", [], "schedule", ["Sales"]),
+        ("on", ["Sales"], "schedule", []),
+        ("off", [], "schedule", []),
+        (None, [], "schedule", []),
+        ("on", [], "on_demand", []),
+    ],
+)
+def test_new_account_of_which_no_event_told_is_said_once_where_onboarding_is_on(
+    function: Function,
+    slack: FakeSlack,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    onboarding: str | None,
+    events: list[str],
+    trigger: str,
+    told: list[str],
+) -> None:
+    if onboarding:
+        monkeypatch.setenv("ORGMFA_ONBOARDING", onboarding)
+    function.invoke(today(SCHEDULE, minutes_ago=9))
+    sales = function.organization.add_account("Sales")
+    if events:
+        function.invoke(batch(stack_set_event(sales)))
+    everybody = {"accounts": [function.payments, function.search, sales]}
+
+    function.invoke(today(SCHEDULE, minutes_ago=5) if trigger == "schedule" else everybody)
+    (report, *_) = function.reports()
+    digests = [text for message in slack.messages[-1:] for text in message.texts]
+    function.invoke(today(SCHEDULE, minutes_ago=1))
+
+    changes = report.changes
+    assert [one.name for one in (changes.unannounced_accounts if changes else ())] == told
+    assert any("of which no event told" in text for text in digests) == bool(told)
+    again = function.reports()[0].changes
+    assert trigger == "on_demand" or (again is not None and again.unannounced_accounts == ())

@@ -16,6 +16,7 @@ from orchestrator.domain.policy_document import PARTITIONS
 from orchestrator.lambdas.events import MAX_AGE
 from orchestrator.lambdas.metrics import NAMESPACE, SERVICE, count_metrics
 from orchestrator.pipeline.context import Finished
+from orchestrator.reports.archive import MAX_RELEASE
 from orchestrator.reports.build import build_report
 from orchestrator.wiring import utc_now
 from tests.member_role import rendering as member_role
@@ -289,11 +290,13 @@ def test_the_bucket_is_encrypted_with(given: dict[str, str], expected: list[Any]
     assert encryption["ServerSideEncryptionConfiguration"] == expected
 
 
-def test_s3_never_forgets_a_release_or_what_is_deployed() -> None:
+def test_s3_forgets_no_release_before_it_is_over_and_nothing_that_is_deployed() -> None:
+    """A release lasts 90 days at most, and the note that ends one is needed no longer."""
     rules = resources("bootstrap", ArchiveKeepDays="30")["Bucket"]["LifecycleConfiguration"]["Rules"]
 
     expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
 
+    assert expiring.pop("archive/releases/") > 2 * MAX_RELEASE.days
     assert expiring == {"archive/runs/": "30", "archive/events/": "30", "archive/work/": 7}
 
 
@@ -383,7 +386,7 @@ def test_the_program_understands_the_variables_of_a_function() -> None:
         for section, field in Config.model_fields.items()
         for key in getattr(field.annotation, "model_fields", {})
     }
-    assert variables.keys() - known == {"ORGMFA_STACKSET_NAME"}
+    assert variables.keys() - known == {"ORGMFA_ONBOARDING", "ORGMFA_STACKSET_NAME"}
     assert config.organization.id == ORGANIZATION
     assert (config.member_role.name, config.member_role.path) == ("orgmfa-member", "/security/")
     assert config.member_role.release_name == "orgmfa-release"
