@@ -1,9 +1,11 @@
 """What becomes of AWS's answers although nothing is wrong: IAM's own pages, empty ones among them, and old reports."""
 
 import base64
+import csv
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from random import Random
 from xml.etree import ElementTree as ET
 
@@ -89,3 +91,33 @@ def old_reports(world: World, age: timedelta = timedelta(hours=3)) -> Edit:
         return re.sub(rb"(?<=<GeneratedTime>)[^<]*", made_at, content)
 
     return edit
+
+
+def timed_reports(*, reborn: bool) -> Edit:
+    """Have the credential reports say that everybody has MFA.
+
+    As somebody in the account had them made at a moment of their choice; or, with `reborn`, of users who had the names
+    before those of today.
+    """
+
+    def edit(call: Call, content: bytes) -> bytes:
+        if call.action == "GenerateCredentialReport" and not reborn:
+            return re.sub(rb"(?<=<State>)[^<]*", b"COMPLETE", content)
+        if call.action != "GetCredentialReport":
+            return content
+        found = re.search(rb"(?<=<Content>)[^<]*", content)
+        assert found is not None
+        return content.replace(found[0], base64.b64encode(_with_mfa(base64.b64decode(found[0]), reborn=reborn)))
+
+    return edit
+
+
+def _with_mfa(report: bytes, *, reborn: bool) -> bytes:
+    reader = csv.DictReader(StringIO(report.decode()))
+    text = StringIO()
+    writer = csv.DictWriter(text, reader.fieldnames or (), lineterminator="\n")
+    writer.writeheader()
+    for row in reader:
+        born = {"user_creation_time": "2019-01-01T00:00:00+00:00"} if reborn else {}
+        writer.writerow(row | {"mfa_active": "true"} | born)
+    return text.getvalue().encode()

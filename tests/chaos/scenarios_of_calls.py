@@ -52,6 +52,14 @@ def _old_reports(stage: Stage, _: Random) -> None:
     stage.server.edits.append(pages.old_reports(stage.world))
 
 
+def _timed_reports(stage: Stage, _: Random) -> None:
+    stage.server.edits.append(pages.timed_reports(reborn=False))
+
+
+def _reborn_users(stage: Stage, _: Random) -> None:
+    stage.server.edits.append(pages.timed_reports(reborn=True))
+
+
 def _reports_missing(stage: Stage, rng: Random) -> None:
     account_ids = frozenset(rng.sample(list(stage.world.places), k=2))
     make = rng.choice(["ReportInProgress", "ReportNotPresent", "refused"])
@@ -126,6 +134,8 @@ CALLS: tuple[Scenario, ...] = (
     Scenario(name="empty pages with a marker", arrange=_odd_pages),
     Scenario(name="accounts twice across pages", arrange=_repeating_pages),
     Scenario(name="credential report hours old", arrange=_old_reports),
+    Scenario(name="credential report of a chosen moment", arrange=_timed_reports),
+    Scenario(name="credential report of earlier users of the same names", arrange=_reborn_users),
     Scenario(name="credential report never ready", arrange=_reports_missing),
     Scenario(name="devices of users cannot be read", arrange=_devices_unreadable),
     Scenario(name="all writes to a user fail", arrange=_writes_fail, is_mixable=False),
