@@ -214,12 +214,13 @@ def _enforce(
             return forbidden
     try:
         is_old = context.now() - context.request.started_at > PLAN_TIME
-        decision = recheck_user(decision, account, context, keys=is_old or _is_handed_on(context))
+        if is_old or _is_handed_on(context):
+            decision = recheck_user(decision, account, context, keys=True)
         if _is_handed_on(context):
             decision = hold_unless_safe(decision, account, context, known=known)
-        if decision.outcome is not Outcome.PLANNED:
-            return decision
-        return _write(decision, account, context, watch=watch)
+        if decision.outcome is Outcome.PLANNED:
+            decision = recheck_user(decision, account, context, keys=False)  # right before the write
+        return _write(decision, account, context, watch=watch) if decision.outcome is Outcome.PLANNED else decision
     except NotFound as error:
         if _is_gone(decision.user, context):
             log.info("user_gone", user_name=decision.user.name)

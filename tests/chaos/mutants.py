@@ -64,8 +64,9 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
         name="no look at the user right before the write",
         guards="invariant 2, live look at the user",
         path="orchestrator/pipeline/apply.py",
-        before="        decision = recheck_user(decision, account, context, keys=is_old or _is_handed_on(context))\n",
-        after="",
+        before="            decision = recheck_user(decision, account, context, keys=False)"
+        "  # right before the write\n",
+        after="            pass\n",
         scenario="a user enrols in mid-run",
         invariant=2,
     ),
