@@ -9,7 +9,17 @@ _NAIVE_PYTHON = str(ROOT / ".cache/bench/bin/python")
 
 ORGMFA = Tool(
     "orgmfa",
-    (str(Path(sys.executable).with_name("orgmfa")), "apply", "--yes", "--output", "json", "--max-changes", "none"),
+    (
+        str(Path(sys.executable).with_name("orgmfa")),
+        "apply",
+        "--yes",
+        "--output",
+        "json",
+        "--max-changes",
+        "none",
+        "--max-changes-per-account",
+        "none",
+    ),
 )
 NO_SDK = Tool("no SDK", (sys.executable, "-m", "benchmarks.no_sdk"))
 NAIVE = tuple(

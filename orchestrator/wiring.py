@@ -24,7 +24,7 @@ from orchestrator.aws.simulator import EnrolmentSimulator
 from orchestrator.aws.stop_switch import StopSwitch
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.assessment import Rules
-from orchestrator.domain.config import Config
+from orchestrator.domain.config import Config, LimitsConfig
 from orchestrator.domain.environment import (
     SlackCredentials,
     expects_onboarding,
@@ -70,11 +70,8 @@ class Hub:
     clients: Clients
     now: Callable[[], datetime] = utc_now
 
-    def with_max_changes(self, max_changes: int | Literal["none"] | None) -> "Hub":
-        """Return this hub with both limits on the number of changes replaced; None: as it is, `none`: no limit."""
-        if max_changes is None:
-            return self
-        limits = self.config.limits.with_max_changes(None if max_changes == "none" else max_changes)
+    def with_limits(self, limits: LimitsConfig) -> "Hub":
+        """Return this hub with other limits."""
         return replace(self, config=self.config.model_copy(update={"limits": limits}))
 
     def narrowed(self, mode: Mode | None, max_changes: int | Literal["none"] | None) -> "Hub":

@@ -135,7 +135,12 @@ _OPTIONS = {
     "max-changes": click.option(
         "--max-changes",
         type=ParsedType("N|none", _parse_max_changes),
-        help="Replaces limits.max_changes_per_account and max_changes_per_run for this run.",
+        help="Replaces limits.max_changes_per_run for this run; the limit of each account stays.",
+    ),
+    "max-changes-per-account": click.option(
+        "--max-changes-per-account",
+        type=ParsedType("N|none", _parse_max_changes),
+        help="Replaces limits.max_changes_per_account for this run.",
     ),
     "yes": click.option("--yes", is_flag=True, help="Do not ask before writing."),
     "digest": click.option("--digest", "send_digest", is_flag=True, help="Send the plan's Slack digest too."),
@@ -162,6 +167,9 @@ _OPTIONS = {
 }
 
 
+_LIMITS = ("max-changes", "max-changes-per-account")
+
+
 def _options(*names: str) -> Callable[[Command], Command]:
     """Return a decorator that adds the named options to a command, in this order."""
 
@@ -183,7 +191,7 @@ def cli() -> None:
 
 
 @cli.command(epilog="Example: orgmfa plan --ou ou-abcd-11112222 --output json")
-@_options("config", "output", "account", "ou", "max-changes", "digest", "sandbox", "all", *_AWS, "quiet", "verbose")
+@_options("config", "output", "account", "ou", *_LIMITS, "digest", "sandbox", "all", *_AWS, "quiet", "verbose")
 def plan(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Show what a run would do. Writes nothing in any account."""
     return run_command(Mode.PLAN, RunOptions(**given))
@@ -193,9 +201,7 @@ def plan(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     short_help="Show the plan, ask, and enforce MFA.",
     epilog="Example: orgmfa apply --account 111122223333 --max-changes 5",
 )
-@_options(
-    "config", "output", "account", "ou", "max-changes", "yes", "no-digest", "sandbox", "all", *_AWS, "quiet", "verbose"
-)
+@_options("config", "output", "account", "ou", *_LIMITS, "yes", "no-digest", "sandbox", "all", *_AWS, "quiet", "verbose")
 def apply(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Enforce MFA on the users whom the plan names, after showing it and asking."""
     return run_command(Mode.APPLY, RunOptions(**given))

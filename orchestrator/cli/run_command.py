@@ -42,7 +42,7 @@ CONFIG_FILE = Path("config.yaml")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """Command-line options of a run; `max_changes` is a count, `none`, or None where not given."""
+    """Command-line options of a run; the limits are a count, `none`, or None where not given."""
 
     config_path: Path | None
     output: str
@@ -53,6 +53,7 @@ class RunOptions:
     every_row: bool = False
     quiet: bool = False
     max_changes: int | Literal["none"] | None = None
+    max_changes_per_account: int | Literal["none"] | None = None
     yes: bool = False
     send_digest: bool = False
     user_names: tuple[str, ...] = ()
@@ -249,14 +250,20 @@ def open_hub(options: RunOptions, asking: MfaPrompt, *, needs_switch: bool = Tru
         config = read_config(options.config_path, needs_switch=needs_switch)
         hub = make_hub(config, os.environ, profile=options.profile, region=options.region, asking=asking)
         load_credentials(hub)
-        yield hub.with_max_changes(options.max_changes)
+        yield _with_limits(hub, options)
         return
     from orchestrator.sandbox import sandbox_organization  # noqa: PLC0415 - moto is an extra, and slow to import
 
     with sandbox_organization() as sandbox:
         hub = make_hub(_sandboxed(sandbox.config, options), os.environ, prepare=sandbox.prepare)
         sandbox.resume(_done_so_far(hub.archive))
-        yield hub.with_max_changes(options.max_changes)
+        yield _with_limits(hub, options)
+
+
+def _with_limits(hub: Hub, options: RunOptions) -> Hub:
+    per_run, per_account = options.max_changes, options.max_changes_per_account
+    limits = hub.config.limits.replaced(max_changes_per_run=per_run, max_changes_per_account=per_account)
+    return hub.with_limits(limits)
 
 
 def _done_so_far(archive: RunArchive) -> Iterator[tuple[str, str, Via | None]]:

@@ -256,9 +256,10 @@ class LimitsConfig(_Section):
     max_share_per_account: Annotated[float, _NO_TRUTH, Field(ge=0, le=1)] = 1.0
     hold_keys_used_within: Duration = timedelta(days=90)
 
-    def with_max_changes(self, max_changes: int | None) -> Self:
-        """Return these limits with both counts replaced, as `--max-changes` asks for one run."""
-        return self.model_copy(update={"max_changes_per_account": max_changes, "max_changes_per_run": max_changes})
+    def replaced(self, **counts: int | Literal["none"] | None) -> Self:
+        """Return these limits with those counts replaced that are not None; `none`: no limit."""
+        given = {name: None if most == "none" else most for name, most in counts.items() if most is not None}
+        return self.model_copy(update=given)
 
     def lowered(self, most: int) -> Self:
         """Return these limits with both counts no larger than `most`, as an event asks for one run."""

@@ -81,8 +81,8 @@ _REMEDIES = {
     "device. Where it asks for what orgmfa cannot know, such as aws:SourceIp, put the value into enforcement.context.",
     "cannot_tell": "The policy simulator could not tell whether the user can enrol: put the key that it lacks, such as "
     "aws:SourceIp, into enforcement.context; where it could not be asked, see the message.",
-    "over_limit": "A limit is exceeded: read the plan, then allow one run with --max-changes; what the functions may "
-    "change in a run is MaxChanges of central.yaml.",
+    "over_limit": "A limit of the account is exceeded: read the plan, then allow one run with "
+    "--max-changes-per-account; limits.max_share_per_account has no option.",
     "failed policy_drifted": "Whoever has the policy may be granted what it says now: see in CloudTrail who changed "
     "it, put it back, and attach the service control policy (docs/deploy.md).",
     "policy_outdated": f"EnforceMFA has an earlier text. {UPDATE_STACKSET}",

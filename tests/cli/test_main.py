@@ -257,6 +257,21 @@ def test_limit_holds_and_is_lifted_for_one_run(aws: AwsServer, cli: Cli, sample:
     assert (code, outcomes(lifted)["alice"]) == (0, "enforced")
 
 
+def test_each_limit_has_an_option_that_leaves_the_other_as_it_is(cli: Cli, sample: Sample) -> None:
+    sample.organization.add_user(sample.payments, "dora")
+    cli.configure("limits: {max_changes_per_run: 2, max_changes_per_account: 1}\n")
+
+    _, run_lifted = cli.report("plan", "--max-changes", "none")
+    _, account_lifted = cli.report("plan", "--max-changes-per-account", "none")
+    _, both = cli.report("plan", "--max-changes", "3", "--max-changes-per-account", "2")
+
+    assert (outcomes(run_lifted)["alice"], run_lifted.gate) == ("held", None)
+    assert outcomes(account_lifted)["alice"] == "planned"
+    assert account_lifted.gate is not None
+    assert (account_lifted.gate.planned, account_lifted.gate.limit) == (3, 2)
+    assert (outcomes(both)["alice"], both.gate) == ("planned", None)
+
+
 @pytest.mark.parametrize(
     ("content", "enforced"),
     [

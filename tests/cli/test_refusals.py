@@ -95,6 +95,7 @@ def test_webhook_that_is_to_attach_the_page_is_refused_before_anything_is_read(c
         (["plan", "--config", "missing.yaml"], ("missing.yaml", "No such file")),
         (["plan", "--config", "."], ("cannot read",)),
         (["plan", "--max-changes", "-1"], ("--max-changes", "none")),
+        (["apply", "--yes", "--max-changes-per-account", "few"], ("--max-changes-per-account", "none")),
         (["plan", "--ou", "ou-none-00000000"], ("ou-none-00000000",)),
         (["apply"], ("--yes", "no terminal")),
         (["release"], ("--yes",)),

@@ -487,15 +487,14 @@ def test_every_duration_is_what_it_says(count: int, unit: str) -> None:
     assert parse_duration(f"{count}{unit}").total_seconds() == count * seconds
 
 
-@pytest.mark.parametrize("most", [None, 0, 5])
-def test_limits_of_one_run_replace_both_counts_and_nothing_else(most: int | None) -> None:
+@pytest.mark.parametrize(("asked", "most"), [(None, 100), (0, 0), (5, 5), ("none", None)])
+@pytest.mark.parametrize("name", ["max_changes_per_run", "max_changes_per_account"])
+def test_limit_of_one_run_replaces_that_count_and_nothing_else(name: str, asked: Any, most: int | None) -> None:
     limits = LimitsConfig(max_share_per_account=0.5, hold_keys_used_within=timedelta(days=1))
 
-    changed = limits.with_max_changes(most)
+    changed = limits.replaced(**{name: asked})
 
-    assert (changed.max_changes_per_account, changed.max_changes_per_run) == (most, most)
-    assert changed.max_share_per_account == 0.5
-    assert changed.hold_keys_used_within == timedelta(days=1)
+    assert changed == limits.model_copy(update={name: most})
     assert limits.max_changes_per_run == 100
 
 

@@ -187,7 +187,7 @@ def test_gate_holds_a_run_over_its_limit_or_stopped() -> None:
     assert stopped is not None
     assert (stopped.code, stopped.planned, stopped.limit) == ("stopped", 1, None)
     assert "because" in stopped.message
-    assert close_gate(10**6, limits.with_max_changes(None), stop_reason=None) is None
+    assert close_gate(10**6, limits.replaced(max_changes_per_run="none"), stop_reason=None) is None
 
 
 @pytest.mark.parametrize("trigger", [one for one in Trigger if one is not Trigger.CLI])
