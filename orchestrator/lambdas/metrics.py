@@ -4,6 +4,7 @@ Namespace `orgmfa`, one dimension `service` = `orgmfa`: a dimension by account o
 pay for. docs/metrics.md lists the names; stackset/central.yaml draws them and sets alarms on them.
 """
 
+from orchestrator.domain.model import Mode
 from orchestrator.pipeline.context import Finished
 
 NAMESPACE = "orgmfa"
@@ -31,6 +32,7 @@ def count_metrics(finished: Finished, *, is_failed: bool, is_scheduled: bool) ->
         "RunsFinished": 1,
         **({"ScheduledRunsFinished": 1} if is_scheduled else {}),
         "RunsFailed": int(is_failed),
+        "RunsHeld": int(finished.report.gate is not None and finished.report.mode is not Mode.PLAN),
         "AccountsInspected": totals.inspected,
         "AccountsFailed": totals.failed,
         "AccountsNotReached": totals.not_reached,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.domain.model import AccountResult, Decision, Outcome, Status, Verdict
+from orchestrator.domain.model import AccountResult, Decision, Gate, Mode, Outcome, Status, Verdict
 from orchestrator.lambdas.metrics import count_metrics, emit_metrics
 from orchestrator.pipeline.context import Finished
 from orchestrator.reports.build import build_report, report_account
@@ -54,6 +54,18 @@ def test_metrics_are_one_line_of_the_embedded_format(capsys: pytest.CaptureFixtu
     assert document["ApiCalls"] == [27]
     assert document["ApiThrottles"] == [3]
     assert document["RunsFailed"] == [0]
+
+
+@pytest.mark.parametrize(("mode", "held"), [(Mode.APPLY, 1), (Mode.PLAN, 0)])
+def test_run_is_held_that_was_to_enforce_and_wrote_nothing(mode: Mode, held: int) -> None:
+    gate = Gate(code="stopped", planned=1, limit=None, message="because", remedy="")
+    finished = make_finished()
+
+    def count(gate: Gate | None) -> float:
+        report = finished.report.model_copy(update={"mode": mode, "gate": gate})
+        return count_metrics(replace(finished, report=report), is_failed=False, is_scheduled=True)["RunsHeld"]
+
+    assert (count(gate), count(None)) == (held, 0)
 
 
 def test_every_metric_is_documented() -> None:

@@ -488,6 +488,7 @@ def test_every_alarm_is_sent_to_the_topic_and_known_to_it() -> None:
 
     assert {one["AlarmName"] for one in found.values()} == {
         "orgmfa-run-failed",
+        "orgmfa-run-held",
         "orgmfa-no-run",
         "orgmfa-accounts-failed",
         "orgmfa-execution-aborted",
@@ -542,6 +543,20 @@ def test_one_distributed_run_that_does_not_come_to_its_end_rings(name: str, metr
     assert alarm["Dimensions"] == [
         {"Name": "StateMachineArn", "Value": f"arn:aws:states:{REGION}:{SECURITY}:stateMachine:orgmfa-run"}
     ]
+    assert (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"]) == (
+        "Sum",
+        "GreaterThanOrEqualToThreshold",
+        1,
+    )
+    assert (alarm["DatapointsToAlarm"], alarm["TreatMissingData"]) == (1, "notBreaching")
+
+
+@pytest.mark.parametrize("scale", ["single", "distributed"])
+def test_one_run_that_was_held_rings_and_no_run_at_all_does_not(scale: str) -> None:
+    alarm = alarms(Scale=scale)["RunHeldAlarm"]
+
+    assert (alarm["Namespace"], alarm["MetricName"]) == (NAMESPACE, "RunsHeld")
+    assert alarm["Dimensions"] == [{"Name": "service", "Value": SERVICE}]
     assert (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"]) == (
         "Sum",
         "GreaterThanOrEqualToThreshold",
