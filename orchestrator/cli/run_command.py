@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from shlex import quote
 from typing import Literal, TextIO
 
 import click
@@ -162,8 +163,19 @@ def _shown(options: RunOptions, *, address: str | None = None) -> Shown:
         whole_texts=options.verbose,
         brief=options.quiet,
         address=address,
-        options=" --sandbox" if options.sandbox else "",
+        options=_spell(("--config", options.config_path)) + (" --sandbox" if options.sandbox else ""),
+        narrowing=_spell(
+            *(("--account", one) for one in options.targets),
+            *(("--ou", one) for one in options.ou_ids),
+            ("--max-changes-per-account", options.max_changes_per_account),
+        ),
+        limit=_spell(("--max-changes", options.max_changes)),
     )
+
+
+def _spell(*given: tuple[str, object]) -> str:
+    """Return those of these options that have a value, as they are written in a shell."""
+    return "".join(f" {name} {quote(str(value))}" for name, value in given if value is not None)
 
 
 def open_archive(

@@ -147,17 +147,27 @@ def count_planned(result: AccountResult) -> int:
 
 
 def close_gate(
-    planned: int, limits: LimitsConfig, *, stop_reason: str | None, trigger: Trigger = Trigger.CLI
+    planned: int,
+    limits: LimitsConfig,
+    *,
+    stop_reason: str | None,
+    trigger: Trigger = Trigger.CLI,
+    is_whole: bool = True,
 ) -> Gate | None:
-    """Return why a run with this number of planned changes must write nothing, or None where it may write."""
+    """Return why a run with this number of planned changes must write nothing, or None where it may write.
+
+    Of a plan that is not whole the number is no limit to allow.
+    """
     most = limits.max_changes_per_run
     if stop_reason is not None:
         message, remedy = f"enforcement.stop: {stop_reason}", "Clear the switch when writing may go on, then run again."
         return Gate(code="stopped", planned=planned, limit=None, message=message, remedy=remedy)
     if most is not None and planned > most:
         message = f"{planned} changes planned, limits.max_changes_per_run is {most}"
-        remedy = f"Read the plan, then allow this run with --max-changes {planned}, or apply OU by OU."
-        if trigger is not Trigger.CLI:
+        remedy = f"Read the plan, then `orgmfa apply --max-changes {planned}` over the same accounts, or OU by OU."
+        if not is_whole:
+            remedy = "The plan is incomplete, so it tells no limit to allow: run again."
+        elif trigger is not Trigger.CLI:
             remedy = (
                 f"Read the plan, then have an operator run `orgmfa apply --max-changes {planned}`, or deploy with "
                 f"MaxChanges={planned}."

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestrator.output.words import format_minute, list_counts
-from orchestrator.reports.report import ChangedAccount, ChangedUser, Changes, EnrolledUser
+from orchestrator.output.words import count, format_minute, list_counts
+from orchestrator.reports.report import ChangedAccount, ChangedUser, Changes, EnrolledUser, Totals
 
 _DEVICES = {"virtual": "virtual", "fido": "FIDO", "hardware": "hardware", None: "unknown device"}
 
@@ -41,11 +41,13 @@ class ChangeSummary:
     groups: tuple[ChangeGroup, ...]
 
 
-def summarize_changes(changes: Changes) -> ChangeSummary:
-    """Return what changed since the run that a report is compared with."""
+def summarize_changes(changes: Changes, totals: Totals, *, complete: bool) -> ChangeSummary:
+    """Return what changed since the run that a report is compared with, and where only, if not all could be read."""
     groups = (group for group in _groups(changes) if group.changed)
     words = list_counts(_counted(changes)) or "nothing changed"
-    return ChangeSummary(f"Since the run of {format_minute(changes.since)}: {words}.", tuple(groups))
+    is_whole = complete and not totals.failed + totals.not_reached
+    where = "" if is_whole else f", in the {count(totals.inspected, 'account')} that could be read"
+    return ChangeSummary(f"Since the run of {format_minute(changes.since)}{where}: {words}.", tuple(groups))
 
 
 def describe_changed_user(user: ChangedUser) -> str:

@@ -42,7 +42,7 @@ def count_keys(report: RunReport) -> str:
     """Return in sentences how many access keys stop working because of this run, and what else would, or nothing."""
     if report.mode not in _STOP:
         return ""
-    outcome, stop = _STOP[report.mode]
+    outcome, stop = _STOP[Mode.PLAN if report.gate else report.mode]
     known = unread = others = 0
     for user in (user for account in report.accounts for user in account.users):
         others += len(user.service_credentials)

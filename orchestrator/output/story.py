@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestrator.domain.model import Mode, Outcome
+from orchestrator.domain.model import Mode, Outcome, Stage
 from orchestrator.domain.outcomes import OutcomeGroup, label_of, outcomes_of
 from orchestrator.output.causes import Cause, Subject, group_causes
 from orchestrator.output.change_summary import ChangeSummary, summarize_changes
@@ -13,7 +13,7 @@ from orchestrator.output.words import count
 from orchestrator.reports.compressed import CompressedList
 from orchestrator.reports.report import AccountReport, RunReport, Totals, failures
 
-INCOMPLETE = "The accounts could not be listed to the end: some are missing here."
+_CUT = {"interrupted": "The run was interrupted", "deadline": "The run came near its deadline"}
 _NOTHING = {Mode.PLAN: "nothing to enforce", Mode.APPLY: "nothing to enforce", Mode.RELEASE: "nobody to release"}
 _Counted = tuple[int, str, str]
 """A number, its noun, and what is said of it."""
@@ -33,6 +33,8 @@ class Story:
     news: tuple[str, ...]
     gate: str
     """Why the run as a whole wrote nothing, or nothing."""
+    incomplete: str
+    """Why accounts are missing, or nothing."""
     causes: tuple[Cause, ...]
     changes: ChangeSummary | None
     totals: tuple[str, ...]
@@ -65,15 +67,17 @@ def tell_story(report: RunReport, *, blocks_access_keys: bool, notes: Iterable[s
     accounts = report.accounts.sorted(account_order)
     causes = group_causes(accounts)
     clean, findings = count_clean(accounts, report.mode)
+    totals, changes = report.totals, report.changes
     return Story(
         report=report,
         accounts=accounts,
         sentence=tuple(_sentence(report, causes)),
         news=tuple(_news(report, causes)) or (_NOTHING[report.mode],),
         gate=_tell_gate(report),
+        incomplete=_tell_incomplete(report),
         causes=causes,
-        changes=summarize_changes(report.changes) if report.changes else None,
-        totals=tuple(count_totals(report.totals, report.mode)),
+        changes=summarize_changes(changes, totals, complete=report.complete) if changes else None,
+        totals=tuple(count_totals(totals, report.mode)),
         written=tell_written(report),
         keys=count_keys(report) if blocks_access_keys else "",
         open_for=count_open(report),
@@ -87,6 +91,7 @@ def tell_story(report: RunReport, *, blocks_access_keys: bool, notes: Iterable[s
 def _sentence(report: RunReport, causes: Sequence[Cause]) -> Iterator[str]:
     """Yield the parts of: 214 accounts, 41 users without MFA, 17 enforced today, 3 accounts failed."""
     totals = report.totals
+    yield from _held(report)
     yield count(totals.accounts, "account")
     if totals.users and totals.compliant == totals.users and report.complete and not totals.failed + totals.not_reached:
         yield "every user has MFA"
@@ -113,8 +118,9 @@ def _news(report: RunReport, causes: Sequence[Cause]) -> Iterator[str]:
         *((totals.of(outcome), "user", label_of(outcome, mode)) for outcome in changed),
         (len(changes.enrolled) if changes else 0, "user", "enrolled"),
     ]
-    if not totals.of(*changed):
+    if not totals.of(*changed) and report.gate is None:
         numbers.append((totals.already_enforced, "user", label_of(Outcome.ALREADY_ENFORCED, mode)))
+    yield from _held(report)
     if not report.complete:
         yield "incomplete"
     yield from _counted(*numbers)
@@ -128,8 +134,24 @@ def _tell_gate(report: RunReport) -> str:
     gate = report.gate
     if gate is None:
         return ""
-    why = gate.message if gate.limit is None else f"{gate.planned:,} changes planned, limit {gate.limit:,}"
-    return f"STOPPED: {why}. Nothing written. {gate.remedy}"
+    why = gate.message if gate.limit is None else f"{gate.planned:,} changes planned, the limit is {gate.limit:,}"
+    return f"{next(_held(report)).upper()}: {why}. {gate.remedy}"
+
+
+def _held(report: RunReport) -> Iterator[str]:
+    """Yield that the run as a whole wrote nothing, or of a plan that apply would not, where it was held."""
+    if report.gate:
+        yield "apply would write nothing" if report.mode is Mode.PLAN else "nothing was written"
+
+
+def _tell_incomplete(report: RunReport) -> str:
+    """Return why accounts are missing, in a sentence, or nothing: AWS broke off the listing, or the run ended early."""
+    if report.complete:
+        return ""
+    cut = [_CUT[error.code] for error in report.errors if error.stage is Stage.SELECT and error.code in _CUT]
+    if cut:
+        return f"{cut[0]} while accounts were still being listed: some may be missing here."
+    return "The organization could not be listed to its end: accounts are missing here."
 
 
 def _unfinished(totals: Totals) -> tuple[_Counted, ...]:

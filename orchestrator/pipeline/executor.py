@@ -31,12 +31,16 @@ class AccountExecutor:
     def plan_all(self, accounts: Iterable[Account]) -> None:
         """Plan every account while accounts are still being listed."""
         observer = self._context.observer
+
+        def tell_total() -> Iterator[Account]:
+            yield from accounts
+            observer.found(INSPECTING, self._results.listed)  # known once all are listed
+
         observer.phase(INSPECTING, None)
         is_alone = len(self._context.request.targets) == 1
-        for done in self._work_through(accounts, self._plan, has_budgets=not is_alone):
+        for done in self._work_through(tell_total(), self._plan, has_budgets=not is_alone):
             result = done.result or compress_result(self._uninspected(done.item, done.error))
             self._results.put(result)
-            observer.found(INSPECTING, self._results.listed)
             observer.done(INSPECTING, changes=result.planned, failed=result.status is Status.FAILED)
 
     def apply_all(self) -> None:
@@ -91,13 +95,14 @@ def skip(account: Account, context: RunContext) -> AccountResult | None:
     return AccountResult(account, Status.FAILED if problem.remedy else Status.SKIPPED, problem=problem)
 
 
-def explain_unreached(results: Results, reason: str | None) -> list[Problem]:
-    """Return the problem of a run that ended early, if it did."""
+def explain_unreached(results: Results, reason: str | None, *, is_listed: bool = True) -> list[Problem]:
+    """Return the problem of a run that ended early, if it did; before the end of the listing, where not `is_listed`."""
     left = results.not_reached
-    if reason is None or not left:
+    if reason is None or (is_listed and not left):
         return []
-    stage = Stage.APPLY if results.was_any_decided else Stage.INSPECT
-    return [cut_short(stage, reason, f"the run ended early; {left} accounts were not reached")]
+    when = "early" if is_listed else "while accounts were still being listed"
+    stage = results.left_at if is_listed else Stage.SELECT
+    return [cut_short(stage, reason, f"the run ended {when}; {left} accounts were not reached")]
 
 
 def leave_out(account: Account, reason: str | None) -> AccountResult:

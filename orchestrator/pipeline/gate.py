@@ -20,13 +20,15 @@ PUBLISHING_SECONDS = 30.0
 log = structlog.get_logger(__name__)
 
 
-def find_gate(planned: int, context: RunContext, *, has_changes: bool) -> Gate | None:
-    """Return why a run must write nothing at all, or None where it may go on; a release always may."""
+def find_gate(planned: int, context: RunContext, *, has_changes: bool, is_whole: bool = True) -> Gate | None:
+    """Return why a run must write nothing at all, or None where it may go on; a release always may.
+
+    `is_whole`: all accounts are listed and planned, so that the number may be told as a limit to allow.
+    """
     if context.request.mode is Mode.RELEASE or not has_changes:
         return None
-    found = close_gate(
-        planned, context.config.limits, stop_reason=context.stop_reason(), trigger=context.request.trigger
-    )
+    limits, trigger = context.config.limits, context.request.trigger
+    found = close_gate(planned, limits, stop_reason=context.stop_reason(), trigger=trigger, is_whole=is_whole)
     if found is not None:
         log.warning("run_held", code=found.code, message=found.message, planned=planned)
     return found
@@ -38,7 +40,7 @@ def approve(plan: RunReport, context: RunContext) -> Gate | None:
     Raises StartError where the release cannot be recorded: the next run would undo it unknowingly.
     """
     if context.confirm is not None and not context.confirm(plan):
-        message, remedy = "the question was answered with no", "Run again, and answer y."
+        message, remedy = "nobody agreed to the plan", "Run again, and agree."
         return Gate(code="declined", planned=plan.totals.planned, limit=None, message=message, remedy=remedy)
     if context.request.mode is Mode.RELEASE:
         try:

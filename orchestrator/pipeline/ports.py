@@ -169,7 +169,7 @@ class Observer(Protocol):
         ...
 
     def found(self, name: str, count: int) -> None:
-        """`count` accounts of a phase are known so far."""
+        """All accounts of a phase are listed, `count` of them; called by the thread that lists."""
         ...
 
     def done(self, name: str, *, changes: int, failed: bool) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, Self
 
-from orchestrator.domain.model import AccountResult, Outcome, Status
+from orchestrator.domain.model import AccountResult, Outcome, Stage, Status
 from orchestrator.domain.planning import count_planned
 from orchestrator.reports.compressed import JsonCodec
 
@@ -22,12 +22,14 @@ class CompressedResult(NamedTuple):
     written: int
     """How many users were enforced or released."""
     has_changes: bool
-    was_decided: bool
+    left_at: Stage | None
+    """Where an account that was not reached was left when the run ended early."""
 
 
 def compress_result(result: AccountResult) -> CompressedResult:
     """Return a result compressed. Called by the worker that made it, so that no result waits as objects."""
-    planned = count_planned(result)
+    planned, problem = count_planned(result), result.problem
+    is_left = result.status is Status.NOT_REACHED and problem is not None and problem.code != "slow"
     return CompressedResult(
         account_id=result.account.id,
         packed=RESULTS.pack(result),
@@ -35,7 +37,7 @@ def compress_result(result: AccountResult) -> CompressedResult:
         planned=planned,
         written=sum(decision.outcome in _WRITTEN for decision in result.decisions),
         has_changes=bool(planned or result.policy_changes),
-        was_decided=bool(result.decisions),
+        left_at=problem.stage if is_left and problem else None,
     )
 
 
@@ -96,6 +98,7 @@ class Results:
         return sum(entry.status is Status.NOT_REACHED for entry in self._entries.values())
 
     @property
-    def was_any_decided(self) -> bool:
-        """Whether anything was decided about any user."""
-        return any(entry.was_decided for entry in self._entries.values())
+    def left_at(self) -> Stage:
+        """The stage that a run was in when it ended early: it applies nothing before everything is inspected."""
+        stages = {entry.left_at for entry in self._entries.values()}
+        return Stage.APPLY if Stage.APPLY in stages and Stage.INSPECT not in stages else Stage.INSPECT

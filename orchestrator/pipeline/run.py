@@ -39,8 +39,9 @@ def run(context: RunContext) -> Finished:
     results = Results(listing.order)
     executor = AccountExecutor(context, results)
     executor.plan_all(listing)
-    gate = find_gate(results.planned, context, has_changes=bool(results.with_changes))
-    errors = [*listing.problems, *history_problems(context), *_unmatched_users(request, results)]
+    is_whole = listing.is_complete and not results.not_reached
+    gate = find_gate(results.planned, context, has_changes=bool(results.with_changes), is_whole=is_whole)
+    errors = [*listing.problems, *history_problems(context), *_unmatched_users(request, results, is_whole=is_whole)]
 
     if request.mode is not Mode.PLAN and results.with_changes and gate is None:
         if not cancellation.reason and (context.confirm is not None or request.mode is Mode.RELEASE):
@@ -48,7 +49,8 @@ def run(context: RunContext) -> Finished:
             if declined := approve(plan, context):
                 return Finished(plan.model_copy(update={"gate": declined}), None, was_declined=True)
         gate = _apply(executor, results, context)
-    errors += explain_unreached(results, cancellation.reason)
+    is_listed = listing.is_complete or bool(listing.problems)
+    errors += explain_unreached(results, cancellation.reason, is_listed=is_listed)
     return close_run(results, context, errors=errors, is_complete=listing.is_complete, gate=gate)
 
 
@@ -66,9 +68,9 @@ def _apply(executor: AccountExecutor, results: Results, context: RunContext) -> 
     return gate
 
 
-def _unmatched_users(request: RunRequest, results: Results) -> list[Problem]:
-    """Return a problem for each user who is to be released and is in none of the accounts."""
-    if request.user_names is None:
+def _unmatched_users(request: RunRequest, results: Results, *, is_whole: bool) -> list[Problem]:
+    """Return a problem for each user who is to be released and is in none of the accounts, once all were read."""
+    if request.user_names is None or not is_whole:
         return []
     missing = request.user_names - {decision.user.name for result in results for decision in result.decisions}
     return [

@@ -160,6 +160,6 @@ def test_run_that_would_write_ends_with_its_plan_while_another_does(
     assert report.gate is not None
     assert (code, report.gate.code, report.totals.planned) == (1, "under_way", 2)
     assert shown.returncode == 1
-    assert "STOPPED: run run-of-the-lambda holds the lease on writing. Nothing written." in shown.stdout
+    assert "NOTHING WAS WRITTEN: run run-of-the-lambda holds the lease on writing." in shown.stdout
     assert aws.writes() == []
     assert cli("plan").returncode == 0

@@ -6,8 +6,13 @@ from typing import Any
 import pytest
 
 from orchestrator.concurrency.cancellation import Cancellation
+from orchestrator.domain.model import AccountResult, Status
+from orchestrator.domain.model import Stage as RunStage
+from orchestrator.pipeline.apply import Progress, as_not_reached
+from orchestrator.pipeline.executor import explain_unreached, leave_out
+from orchestrator.pipeline.results import Results
 from orchestrator.reports.report import exit_code
-from tests.builders import make_config, make_user
+from tests.builders import make_account, make_config, make_user
 from tests.fakes import FakeObserver
 from tests.pipeline.stage import Stage, outcomes
 
@@ -114,6 +119,51 @@ def test_run_interrupted_between_its_plan_and_the_first_write_says_that_nothing_
     assert [error.code for error in report.errors] == ["interrupted"]
     assert exit_code(report) == 1
     assert not [name for name in stage.store.files if name.startswith("releases/")]
+
+
+@pytest.mark.parametrize("mode", ["plan", "apply"])
+def test_plan_that_is_interrupted_says_so_and_of_which_stage(stage: Stage, mode: str) -> None:
+    for name in ("alice", "bob", "carol"):
+        stage.aws.add(make_user(name))
+
+    def interrupt(action: str, account_id: str, subject: str) -> None:
+        if (action, account_id) == ("inspect", "000000000002"):
+            stage.cancellation.event.set()
+
+    stage.aws.before = interrupt
+    report = stage.play(mode, make_config(concurrency={"workers": 1}))
+
+    [error] = report.errors
+    assert (error.stage, error.code) == ("inspect" if report.complete else "select", "interrupted")
+    assert ("listed" in error.message) is not report.complete
+    assert stage.aws.writes() == []
+
+
+def test_listing_that_is_interrupted_is_no_fault_of_the_organization(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+    stage.aws.add(make_user("bob"))
+    stage.aws.add(make_user("carol"))
+
+    def interrupt(action: str, account_id: str, subject: str) -> None:
+        if (action, account_id) == ("list", "000000000002"):
+            stage.cancellation.event.set()
+
+    stage.aws.before = interrupt
+    report = stage.play("plan")
+
+    [error] = report.errors
+    assert not report.complete
+    assert (error.stage, error.code) == ("select", "interrupted")
+    assert error.message.startswith("the run ended while accounts were still being listed")
+
+
+def test_account_that_took_too_long_does_not_make_an_interrupted_apply_one_of_inspection() -> None:
+    slow = leave_out(make_account("1"), "slow")
+    left = as_not_reached(AccountResult(make_account("2"), Status.INSPECTED), Progress(), "interrupted")
+
+    [problem] = explain_unreached(Results.of([slow, left]), "interrupted")
+
+    assert problem.stage is RunStage.APPLY
 
 
 def test_run_past_its_deadline_starts_nothing_more(stage: Stage) -> None:

@@ -1,5 +1,7 @@
 """Limits, stop switch and question of whole runs against an organization in memory."""
 
+import pytest
+
 from orchestrator.reports.report import exit_code
 from tests.builders import make_config, make_user
 from tests.pipeline.stage import Stage, outcomes
@@ -61,6 +63,28 @@ def test_stop_switch_thrown_in_a_running_sweep_stops_the_next_write(stage: Stage
 
     assert outcomes(report) == {"alice": "enforced", "bob": "held", "carol": "held"}
     assert len(stage.aws.writes()) == 1
+
+
+@pytest.mark.parametrize("mode", ["plan", "apply"])
+def test_plan_that_is_incomplete_tells_no_limit_to_allow(stage: Stage, mode: str) -> None:
+    stage.aws.add(make_user("alice"), make_user("bob"))
+    stage.aws.add(make_user("carol"))
+    config = make_config(limits={"max_changes_per_run": 1}, concurrency={"workers": 1})
+
+    def interrupt(action: str, account_id: str, subject: str) -> None:
+        if action == "inspect":
+            stage.cancellation.event.set()
+
+    whole = stage.play(mode, config)
+    stage.aws.before = interrupt
+    part = stage.play(mode, config)
+
+    assert whole.gate is not None
+    assert "--max-changes 3" in whole.gate.remedy
+    assert part.gate is not None
+    assert part.gate.code == "over_limit"
+    assert "--max-changes" not in part.gate.remedy
+    assert stage.aws.writes() == []
 
 
 def test_person_who_says_no_has_nothing_written_and_nothing_archived(stage: Stage) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from orchestrator.domain.model import Outcome, Trigger, Verdict
 from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, Tone, label_of
 from orchestrator.output.causes import Subject, format_cause
-from orchestrator.output.story import INCOMPLETE, Story
+from orchestrator.output.story import Story
 from orchestrator.output.words import DEVICES, STAGES, count, format_date, list_counts, seconds_taken, some_of, title_of
 from orchestrator.reports.report import ChangedAccount, ChangedUser, EnrolledUser, RunReport
 
@@ -52,8 +52,8 @@ def list_notices(story: Story) -> Iterator[Notice]:
     if story.gate:
         yield Notice(Tone.BAD, story.gate)
     yield from _notices_of(Subject.POLICY, story)
-    if not report.complete:
-        yield Notice(Tone.BAD, INCOMPLETE)
+    if story.incomplete:
+        yield Notice(Tone.BAD, story.incomplete)
     for error in report.errors[:MAX_ERRORS]:
         said = (f": {error.message}" if error.message else "") + (f" Try: {error.remedy}" if error.remedy else "")
         yield Notice(Tone.BAD, said, f"Error {STAGES[error.stage]} ({error.code})")

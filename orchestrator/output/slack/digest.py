@@ -22,7 +22,7 @@ from orchestrator.output.slack.limits import (
 from orchestrator.output.slack.mrkdwn import code, link_to, literal, mention, plain, size
 from orchestrator.output.slack.sections import SectionMaker
 from orchestrator.output.slack.text import MAX_CODE, MAX_MESSAGE, MAX_NAME, format_problem
-from orchestrator.output.story import INCOMPLETE, Story, tell_story
+from orchestrator.output.story import Story, tell_story
 from orchestrator.output.words import count
 from orchestrator.reports.report import RunReport
 
@@ -98,8 +98,8 @@ def _problems(story: Story, *, names: bool) -> Iterator[str]:
     report = story.report
     if story.gate:
         yield f"*{literal(story.gate, MAX_MESSAGE)}*"
-    if not report.complete:
-        yield f"*{INCOMPLETE}*"
+    if story.incomplete:
+        yield f"*{story.incomplete}*"
     for error in report.errors[:MAX_ERRORS]:
         yield format_problem(error, names=names)
     if len(report.errors) > MAX_ERRORS:

@@ -28,11 +28,12 @@ def paused(bar: Progress | None) -> Iterator[None]:
 
 
 class _AccountsColumn(TextColumn):
-    """How many accounts are done, and of how many where that is known."""
+    """How many accounts are done, and of how many once all are listed."""
 
     def render(self, task: Task) -> Text:
-        of = "" if task.total is None else f"/{task.total:,.0f}"
-        return Text(f"{task.completed:,.0f}{of} accounts")
+        if task.total is None:
+            return Text(f"{task.completed:,.0f} accounts, listing")
+        return Text(f"{task.completed:,.0f}/{task.total:,.0f} accounts, {task.percentage:.0f} %")
 
 
 class ProgressView:
@@ -78,7 +79,7 @@ class ProgressView:
         self._phases[name] = self._progress.add_task(name, total=total, changes=0, failures=0, word=word)
 
     def found(self, name: str, count: int) -> None:
-        """Take note of how many accounts of a phase are known so far."""
+        """Take note of how many accounts a phase is over, once that is known."""
         if name in self._phases:
             self._progress.update(self._phases[name], total=count)
 

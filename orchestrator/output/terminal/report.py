@@ -44,7 +44,8 @@ class Shown:
 
     `every_row` lists all accounts, causes and names; `whole_texts` shows AWS's messages as they came; `brief` is a line
     for each cause and for what was done. `address` is
-    where the report is archived: without one no command is named. `options` are those that such a command needs.
+    where the report is archived: without one no command is named. `options` are those that such a command needs;
+    `narrowing` are those by which the next run is over the same accounts, `limit` is its limit.
     """
 
     every_row: bool = False
@@ -52,6 +53,8 @@ class Shown:
     brief: bool = False
     address: str | None = None
     options: str = ""
+    narrowing: str = ""
+    limit: str = ""
 
     def most(self, number: int) -> int:
         """Return how many of something are shown."""
@@ -88,16 +91,15 @@ def print_report(
 
 def _head(story: Story, width: int) -> Iterator[Text]:
     report = story.report
+    if story.gate:
+        yield from make_lines(story.gate, width, tone=Tone.BAD)
+        yield Text()
     title = f"{report.mode.capitalize()} run {report.run_id} of {report.organization_id}"
     yield from make_lines(f"{title}, {format_minute(report.started_at)}, {seconds_taken(report):,} s", width)
     yield from make_lines(", ".join(story.sentence), width)
     yield Text()
-    if story.gate:
-        yield from make_lines(story.gate, width, tone=Tone.BAD)
-        yield Text()
-    if not report.complete:
-        words = "INCOMPLETE: The organization could not be listed to its end: accounts are missing from this report."
-        yield from make_lines(words, width, tone=Tone.BAD)
+    if story.incomplete:
+        yield from make_lines(f"INCOMPLETE: {story.incomplete}", width, tone=Tone.BAD)
         yield Text()
     if report.errors:
         yield from make_lines("ERRORS OF THE RUN", width, tone=Tone.BAD)
@@ -215,7 +217,7 @@ def _last_lines(story: Story, shown: Shown) -> Iterator[Text]:
         return
     yield Text(f"Report: {plain(shown.address)}")
     yield Text(f"Page:   orgmfa report {plain(story.report.run_id)}{shown.options} --html orgmfa.html")
-    if next_step := _next_step(story, shown.options):
+    if next_step := _next_step(story, shown):
         yield Text(f"Next:   {next_step}")
 
 
@@ -225,17 +227,20 @@ def _every_row(story: Story, shown: Shown) -> str:
     return f"orgmfa report {plain(story.report.run_id)}{shown.options} --all"
 
 
-def _next_step(story: Story, options: str) -> str:
-    report = story.report
-    if report.gate and report.gate.code == "over_limit":
-        return f"read the plan, then orgmfa apply --max-changes {report.gate.planned}{options}"
-    if report.gate:
+def _next_step(story: Story, shown: Shown) -> str:
+    """Return what to do now; of a run that did not get to every account only that it is to be made again."""
+    report, options = story.report, f"{shown.narrowing}{shown.options}"
+    if report.gate and report.gate.code != "over_limit":
         return report.gate.remedy
+    if report.mode is not Mode.RELEASE and (report.totals.not_reached or not report.complete):
+        return f"orgmfa {report.mode}{shown.limit}{options} (again: this run did not get to every account)"
+    if report.gate:
+        return f"read the plan, then orgmfa apply --max-changes {report.gate.planned}{options}"
     if report.mode is Mode.PLAN and report.totals.planned:
         accounts = sum(any(user.outcome == "planned" for user in account.users) for account in report.accounts)
         where = f"{count(report.totals.planned, 'user')} in {count(accounts, 'account')}"
-        return f"orgmfa apply{options} (enforces MFA on {where}, after asking)"
-    return "fix what stands under TO FIX, then orgmfa plan" + options if story.causes else ""
+        return f"orgmfa apply{shown.limit}{options} (enforces MFA on {where}, after asking)"
+    return f"fix what stands under TO FIX, then orgmfa plan{shown.limit}{options}" if story.causes else ""
 
 
 def _indented(text: str, width: int) -> Iterator[Text]:

@@ -6,6 +6,7 @@ from datetime import UTC
 from rich.console import Console
 from rich.text import Text
 
+from orchestrator.domain.model import Mode
 from orchestrator.output.terminal.layout import tidy
 from orchestrator.output.words import count, plain
 from orchestrator.reports.report import RunReport
@@ -27,7 +28,8 @@ def print_runs(heads: Sequence[RunReport], console: Console, *, more: int = 0) -
 def _run_line(head: RunReport) -> str:
     totals = head.totals
     counts = f"{totals.non_compliant:>6,}  {totals.accounts:>8,}  {totals.failed + totals.not_reached:>6,}"
-    remarks = ["" if head.complete else "incomplete", count(len(head.errors), "error") if head.errors else ""]
+    remarks = ["nothing written" if head.gate and head.mode is not Mode.PLAN else ""]
+    remarks += ["" if head.complete else "incomplete", count(len(head.errors), "error") if head.errors else ""]
     remark = ", ".join(filter(None, remarks))
     when = f"{head.finished_at.astimezone(UTC):%Y-%m-%d %H:%M}"
     return f"{when}  {head.mode.value:7}  {counts}  {plain(head.run_id)}{f' ({remark})' if remark else ''}"

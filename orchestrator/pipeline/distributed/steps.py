@@ -72,13 +72,15 @@ def gate_plans(manifest: RunManifest, context: RunContext, state: RunState) -> l
 
     Plans of batches that were lost are not applied, so they are not counted.
     """
-    planned, changed = 0, []
+    planned, changed, seen, is_whole = 0, list[int](), 0, manifest.is_complete
     for number, plans in state.read_outputs("plans"):
         results = Results.of(plans.results)
+        seen, is_whole = seen + 1, is_whole and not results.not_reached
         planned += results.planned
         if results.with_changes:
             changed.append(number)
-    gate = find_gate(planned, context, has_changes=bool(changed))
+    is_whole = is_whole and seen == len(manifest.sizes)
+    gate = find_gate(planned, context, has_changes=bool(changed), is_whole=is_whole)
     numbers = changed if gate is None and manifest.request.mode is Mode.APPLY else []
     if numbers:
         with writing(planned, context, keep=True) as gate:

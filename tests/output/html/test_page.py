@@ -93,7 +93,7 @@ def test_nothing_to_cover_is_no_division_by_zero() -> None:
 @pytest.mark.parametrize(
     ("report", "words"),
     [
-        (make_run_report(complete=False), "could not be listed to the end"),
+        (make_run_report(complete=False), "could not be listed to its end"),
         (make_run_report(errors=(PROBLEM,)), "Error assuming the role (AccessDenied): not authorized Try: Check the"),
         (make_run_report(errors=(PROBLEM,) * 25), "5 more errors of the run."),
         (make_run_report(make_account_report(root_user=ROOT_OPEN)), "with a password or keys: Payments"),

@@ -146,7 +146,7 @@ def test_an_incomplete_listing_and_errors_stand_before_the_totals() -> None:
     lines = show(make_run(make_account_report(), complete=False, errors=errors)).splitlines()
 
     assert lines[0] == "orgmfa apply: incomplete, 5 errors"
-    assert lines[1] == "The accounts could not be listed to the end: some are missing here."
+    assert lines[1] == "The organization could not be listed to its end: accounts are missing here."
     assert lines[2:4] == ["Error archiving the report (E0): disk full", "Try: Deploy the StackSet."]
     assert lines[8:10] == ["and 2 more errors", "1 account inspected."]
 

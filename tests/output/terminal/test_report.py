@@ -1,6 +1,6 @@
 import pytest
 
-from orchestrator.domain.model import Mode, Outcome, Stage, Status
+from orchestrator.domain.model import Gate, Mode, Outcome, Stage, Status
 from orchestrator.reports.report import (
     RunReport,
 )
@@ -45,7 +45,7 @@ def test_report_goes_from_what_is_to_fix_to_the_next_step() -> None:
         "8 accounts: ",
         "Report: ./orgmfa-runs/run.json.gz",
         "Page:   orgmfa report 20251124T120000Z-4f2a --html orgmfa.html",
-        "Next:   orgmfa apply (enforces MFA on 1 user in 1 account, after asking)",
+        "Next:   orgmfa plan (again: this run did not get to every account)",
     )
 
 
@@ -87,7 +87,42 @@ def test_run_that_its_limit_held_says_first_that_nothing_was_written() -> None:
 
     text = show(make_report(make_account("shop", users), mode=Mode.APPLY, gate=OVER_LIMIT))
 
-    assert_in_order(text, "STOPPED: 214 changes planned, limit 100. Nothing written.", "TO FIX", "\nshop")
+    assert text.startswith("NOTHING WAS WRITTEN: 214 changes planned, the limit is 100.")
+    assert_in_order(text, "Apply run", "nothing was written, 1 account,", "TO FIX", "\nshop")
+
+
+def test_run_that_was_held_says_so_first_also_in_brief() -> None:
+    report = make_report(make_account("shop", [make_user("bo", Outcome.PLANNED)]), gate=OVER_LIMIT)
+
+    assert show(report, brief=True).startswith("APPLY WOULD WRITE NOTHING: 214 changes planned, the limit is 100.")
+
+
+@pytest.mark.parametrize("gate", [None, OVER_LIMIT])
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_no_limit_and_no_apply_is_advised_by_a_plan_that_is_incomplete(gate: Gate | None, is_complete: bool) -> None:
+    accounts = [make_account("a", [make_user("bo", Outcome.PLANNED)]), make_account("b", status=Status.NOT_REACHED)]
+    report = make_report(*accounts[: 1 + is_complete], gate=gate, is_complete=is_complete)
+
+    text = show(report, address="a file", narrowing=" --ou ou-1", limit=" --max-changes 5")
+
+    again = "orgmfa plan --max-changes 5 --ou ou-1 (again: this run did not get to every account)"
+    assert text.splitlines()[-1] == f"Next:   {again}"
+
+
+@pytest.mark.parametrize(
+    ("gate", "step"),
+    [
+        (None, "orgmfa apply --max-changes 5 --ou ou-1 --sandbox (enforces MFA on 1 user in 1 account, after asking)"),
+        (OVER_LIMIT, "read the plan, then orgmfa apply --max-changes 214 --ou ou-1 --sandbox"),
+    ],
+)
+def test_next_step_is_over_the_same_accounts(gate: Gate | None, step: str) -> None:
+    report = make_report(make_account("a", [make_user("bo", Outcome.PLANNED)]), gate=gate)
+
+    text = show(report, address="a file", narrowing=" --ou ou-1", limit=" --max-changes 5", options=" --sandbox")
+
+    assert text.splitlines()[-1] == f"Next:   {step}"
+    assert "report 20251124T120000Z-4f2a --sandbox --html" in text
 
 
 def test_reason_and_remedy_are_complete_however_long_where_all_is_wanted() -> None:

@@ -3,9 +3,10 @@
 from datetime import timedelta
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
-from orchestrator.domain.model import Mode, Outcome, Status
+from orchestrator.domain.model import Gate, Mode, Outcome, Status
 from orchestrator.output.terminal import print_runs
 from tests.output.terminal.report_samples import (
     NOON,
@@ -16,6 +17,17 @@ from tests.output.terminal.report_samples import (
     make_user,
     written,
 )
+
+GATE = Gate(code="stopped", planned=1, limit=None, message="because", remedy="")
+
+
+@pytest.mark.parametrize(("mode", "remark"), [(Mode.APPLY, " (nothing written)"), (Mode.PLAN, "")])
+def test_run_that_was_held_is_marked_in_the_list(mode: Mode, remark: str) -> None:
+    console = Console(file=StringIO(), width=80, force_terminal=False)
+
+    print_runs([make_report(mode=mode, gate=GATE)], console)
+
+    assert written(console).splitlines()[1].endswith(f"20251124T120000Z-4f2a{remark}")
 
 
 def test_runs_are_listed_in_the_order_given_with_what_they_came_to() -> None:
