@@ -10,7 +10,7 @@ from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import StartError
 from orchestrator.domain.model import Account, AccountResult, Problem, RunRequest, Stage, Status
 from orchestrator.domain.records import Release
-from orchestrator.output.words import plain, title_and_id
+from orchestrator.output.words import count, plain, title_and_id
 from orchestrator.pipeline.context import RunContext
 from orchestrator.pipeline.listing import list_accounts
 from orchestrator.reports.archive import ReleasedUser
@@ -19,7 +19,9 @@ from orchestrator.reports.report import RunReport
 from orchestrator.wiring import Hub, build_context
 
 
-def end_releases(hub: Hub, request: RunRequest, *, confirm: Callable[[str], bool], as_json: bool) -> RunReport | None:
+def end_releases(
+    hub: Hub, request: RunRequest, *, confirm: Callable[[str, int], bool], as_json: bool
+) -> RunReport | None:
     """End the releases that the request names, say whom the next run may enforce, and return a report of it.
 
     The report has the accounts in question, all skipped. None: the person declined. Raises StartError or ConfigError.
@@ -41,7 +43,7 @@ def end_releases(hub: Hub, request: RunRequest, *, confirm: Callable[[str], bool
         click.echo(f"{title_and_id(account)}: {plain(account.error.message if account.error else '')}", err=as_json)
     for error in report.errors:
         click.echo(f"{plain(error.message)}. {error.remedy}", err=True)
-    if ended and not confirm(f"End {len(ended)} releases?"):
+    if ended and not confirm(f"End {count(len(ended), 'release')}?", len(ended)):
         return None
     if ended:
         users = (

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from orchestrator.cli.defects import note_writing
 from orchestrator.cli.mfa_prompt import MfaPrompt
+from orchestrator.cli.question import Question, make_question
 from orchestrator.cli.release_end import end_releases
 from orchestrator.cli.signals import Interrupts
 from orchestrator.cli.streams import output_error
@@ -87,7 +88,7 @@ def run_command(mode: Mode, options: RunOptions) -> int:
         cancellation = Cancellation()
         if mode is Mode.RELEASE and not options.release_for:
             with Interrupts(cancellation) as interrupts:
-                return _end_releases(hub, request, options, confirm=interrupts.ask if ask else lambda _: True)
+                return _end_releases(hub, request, options, confirm=interrupts.ask if ask else lambda *_: True)
         with Interrupts(cancellation) as interrupts:  # also while the report is printed, so that it is not cut off
             progress = _Progress(Console(stderr=True), mode)
             with progress, asking.during(progress.paused, cancellation):
@@ -95,7 +96,7 @@ def run_command(mode: Mode, options: RunOptions) -> int:
                 def confirm(plan: RunReport) -> bool:
                     with progress.paused():
                         question = _show_plan(plan, options, hub.config)
-                        return output_error() is None and interrupts.ask(question)  # nobody agrees to a plan unseen
+                        return output_error() is None and interrupts.ask(*question)  # nobody agrees to a plan unseen
 
                 finished = run_once(
                     hub,
@@ -108,7 +109,7 @@ def run_command(mode: Mode, options: RunOptions) -> int:
             return _show(finished, options, hub.config, mode=mode)
 
 
-def _end_releases(hub: Hub, request: RunRequest, options: RunOptions, *, confirm: Callable[[str], bool]) -> int:
+def _end_releases(hub: Hub, request: RunRequest, options: RunOptions, *, confirm: Callable[[str, int], bool]) -> int:
     as_json = options.output == "json"
     report = end_releases(hub, request, confirm=confirm, as_json=as_json)
     if report is None:
@@ -296,14 +297,13 @@ def _sandboxed(config: Config, options: RunOptions) -> Config:
     return named.model_copy(update=kept)
 
 
-def _show_plan(plan: RunReport, options: RunOptions, config: Config) -> str:
+def _show_plan(plan: RunReport, options: RunOptions, config: Config) -> Question:
     """Print the plan and return the question whether to carry it out."""
     _print_report(plan, config, _shown(options), console=Console(stderr=options.output != "table"))
-    accounts = sum(any(user.outcome is Outcome.PLANNED for user in account.users) for account in plan.accounts)
-    verb = "Release" if plan.mode is Mode.RELEASE else "Enforce MFA on"
-    plans_only = plan.mode is Mode.APPLY and config.enforcement.mode is Mode.PLAN
-    note = " (enforcement.mode is plan, so the Lambda writes nothing)" if plans_only else ""
-    return f"{verb} {plan.totals.planned} users in {accounts} accounts?{note}"
+    if plan.mode is Mode.APPLY and config.enforcement.mode is Mode.PLAN:
+        click.echo("enforcement.mode is plan: the Lambda writes nothing, this command does.", err=True)
+    width = Console(stderr=True).width
+    return make_question(plan, blocks_access_keys=config.policy.blocks_access_keys, width=width)
 
 
 def _keep_digest(report: RunReport, config: Config) -> None:

@@ -128,7 +128,7 @@ def test_doctor_says_that_nobody_is_released(cli: Cli, sample: Sample) -> None:
 
 
 def test_end_that_a_person_declines_ends_nothing(cli: Cli, released: Sample) -> None:
-    asked: list[str] = []
+    asked: list[tuple[str, int]] = []
     config = load_config(None, {"ORGMFA_ARCHIVE_LOCATION": str(cli.folder / "orgmfa-runs")})
     hub = make_hub(config, {})
     request = RunRequest(
@@ -140,11 +140,11 @@ def test_end_that_a_person_declines_ends_nothing(cli: Cli, released: Sample) -> 
         release_for=timedelta(),
     )
 
-    def decline(question: str) -> bool:
-        asked.append(question)
+    def decline(question: str, users: int) -> bool:
+        asked.append((question, users))
         return False
 
     declined = end_releases(hub, request, confirm=decline, as_json=True)
 
-    assert (declined, asked) == (None, ["End 1 releases?"])
+    assert (declined, asked) == (None, [("End 1 release?", 1)])
     assert outcomes(cli.report("plan")[1])["alice"] == "in_grace"
