@@ -201,7 +201,9 @@ def plan(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     short_help="Show the plan, ask, and enforce MFA.",
     epilog="Example: orgmfa apply --account 111122223333 --max-changes 5",
 )
-@_options("config", "output", "account", "ou", *_LIMITS, "yes", "no-digest", "sandbox", "all", *_AWS, "quiet", "verbose")
+@_options(
+    "config", "output", "account", "ou", *_LIMITS, "yes", "no-digest", "sandbox", "all", *_AWS, "quiet", "verbose"
+)
 def apply(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Enforce MFA on the users whom the plan names, after showing it and asking."""
     return run_command(Mode.APPLY, RunOptions(**given))

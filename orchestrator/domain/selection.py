@@ -1,6 +1,7 @@
 """Selection of accounts: which of the listed ones a run enters. Pure; no AWS, no files."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 
 from orchestrator.domain.config import OrganizationConfig
 from orchestrator.domain.errors import ConfigError
@@ -64,9 +65,13 @@ def _resolve_target(target: str, known: Mapping[str, Account], alias_by_account_
     if matches:
         message = f"--account {target!r} matches {len(matches)} accounts ({', '.join(matches)}): name one by its ID"
         raise ConfigError(message)
+    names = (name for one in known.values() for name in (one.name, alias_by_account_id.get(one.id)) if name)
+    folded = {name: name.casefold() for name in sorted(names)}
+    nearest = get_close_matches(target.casefold(), set(folded.values()))
+    near = ", ".join(repr(name) for one in nearest for name in folded if folded[name] == one)
     message = (
-        f"--account {target!r} matches no account: give an account ID, the account's name in AWS Organizations, "
-        "or an alias that an earlier run has seen; upper and lower case count"
+        f"--account {target!r} matches no account{f'; near it: {near}' if near else ''}: give an account ID, "
+        "the account's name in AWS Organizations, or an alias that an earlier run has seen; upper and lower case count"
     )
     raise ConfigError(message)
 

@@ -91,6 +91,7 @@ def test_webhook_that_is_to_attach_the_page_is_refused_before_anything_is_read(c
     ("arguments", "words"),
     [
         (["plan", "--account", "nobody"], ("--account", "nobody", "matches no account")),
+        (["plan", "--account", "Serach"], ("matches no account; near it: 'search'",)),
         (["plan", "--account", "000000000000"], ("--account", "000000000000")),
         (["plan", "--config", "missing.yaml"], ("missing.yaml", "No such file")),
         (["plan", "--config", "."], ("cannot read",)),

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -68,6 +69,28 @@ def test_signal_ends_the_run_with_a_report_of_what_was_done(
     assert sorted(outcomes(report).values()) == ["enforced", "none", "planned"]
     assert len(aws.writes()) == 1
     assert list((cli.folder / "orgmfa-runs" / "runs").rglob("*.json.gz"))
+
+
+def test_plan_that_is_interrupted_says_who_ended_it_and_advises_nothing_but_to_plan_again(
+    aws: AwsServer, cli: Cli, sample: Sample
+) -> None:
+    cli.configure("concurrency: {workers: 1}\nlimits: {max_changes_per_run: 0}\n")
+    assert "Next:   read the plan, then orgmfa apply --max-changes 2 --config config.yaml" in (
+        cli("plan", "--config", "config.yaml").stdout
+    )
+    running = signal_at(aws, "GenerateCredentialReport", signal.SIGINT)
+    with started(cli, "plan", "--config", "config.yaml") as process:
+        running.append(process)
+        stdout, _ = process.communicate(timeout=TIMEOUT_SECONDS)
+
+    assert process.returncode == 1
+    assert "interrupted" in stdout
+    assert "could not be listed to its end" not in stdout
+    assert "writing to IAM" not in stdout
+    assert "--max-changes" not in stdout
+    assert re.search(r"Since the run of .+, in the \d accounts? that could be read: ", " ".join(stdout.split()))
+    assert stdout.splitlines()[-1].startswith("Next:   orgmfa plan --config config.yaml (again")
+    assert aws.writes() == []
 
 
 INTERRUPTED_WHILE_WRITING = """

@@ -71,6 +71,28 @@ def test_target_is_matched_exactly_by_id_name_or_alias(target: str, account_id: 
 
 
 @pytest.mark.parametrize(
+    ("target", "near"),
+    [
+        ("paymets", "'Payments', 'payments'"),
+        ("PAYMENTS", "'Payments', 'payments'"),
+        ("acme-serach", "'acme-search'"),
+        ("acme_orders", "'acme-orders'"),
+    ],
+)
+def test_mistyped_target_gets_the_nearest_names_and_aliases(target: str, near: str) -> None:
+    with pytest.raises(ConfigError, match="matches no account; near it: ") as caught:
+        resolve_targets([target], ACCOUNTS, ALIASES)
+
+    assert str(caught.value).partition("near it: ")[2].startswith(near)
+
+
+@pytest.mark.parametrize("target", ["", "x", "something else", "999999999999"])
+def test_target_that_is_near_no_account_gets_no_names(target: str) -> None:
+    with pytest.raises(ConfigError, match="matches no account: give"):
+        resolve_targets([target], ACCOUNTS, ALIASES)
+
+
+@pytest.mark.parametrize(
     ("target", "words"),
     [
         ("PAYMENTS", "matches no account"),
