@@ -44,7 +44,6 @@ C = TypeVar("C")
 
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20
-_TIMEOUTS: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, "read_timeout": READ_TIMEOUT_SECONDS}
 FALLBACK_REGION = "us-east-1"
 
 
@@ -165,7 +164,7 @@ class Clients:
     def _config(self, attempts: int = 1) -> ClientConfig:
         return ClientConfig(
             retries={"mode": "standard", "total_max_attempts": attempts},  # 1: the `Retrier` retries
-            **_TIMEOUTS,
+            **_timeouts(),
             max_pool_connections=self.connections.max_idle,
             user_agent_extra=f"orgmfa/{__version__}",
         )
@@ -194,13 +193,17 @@ def make_clients(
         # In place of botocore's chain of credential providers.
         member.register_component("credential_provider", SimpleNamespace(load_credentials=MemberCredentials))
         for session in (hub, member):
-            session.set_default_client_config(ClientConfig(user_agent=_make_user_agent(hub), **_TIMEOUTS))
+            session.set_default_client_config(ClientConfig(user_agent=_make_user_agent(hub), **_timeouts()))
         path, source = _find_ca_bundle(hub)
         return Clients(
             boto3.Session(botocore_session=hub),
             boto3.Session(botocore_session=member),
-            Connections(ca_bundle=path, bundle_source=source, max_idle=connections, **_TIMEOUTS),
+            Connections(ca_bundle=path, bundle_source=source, max_idle=connections, **_timeouts()),
         )
+
+
+def _timeouts() -> dict[str, Any]:
+    return {"connect_timeout": CONNECT_TIMEOUT_SECONDS, "read_timeout": READ_TIMEOUT_SECONDS}
 
 
 def _find_ca_bundle(session: botocore.session.Session) -> tuple[str, str]:

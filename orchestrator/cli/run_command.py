@@ -164,7 +164,8 @@ def _shown(options: RunOptions, *, address: str | None = None) -> Shown:
         whole_texts=options.verbose,
         brief=options.quiet,
         address=address,
-        options=_spell(("--config", options.config_path)) + (" --sandbox" if options.sandbox else ""),
+        options=_spell(("--config", options.config_path), ("--profile", options.profile), ("--region", options.region))
+        + (" --sandbox" if options.sandbox else ""),
         narrowing=_spell(
             *(("--account", one) for one in options.targets),
             *(("--ou", one) for one in options.ou_ids),

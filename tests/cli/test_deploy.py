@@ -46,7 +46,7 @@ def test_first_deployment_makes_three_stacks_and_says_what_is_next(deploy: Deplo
     member = s3.get_object(Bucket=BUCKET, Key=stack_set["TemplateUrl"].partition(".amazonaws.com/")[2])["Body"].read()
     assert member == (ROOT / "member_role/template.yaml").read_bytes()
     shown = done.stdout.splitlines()
-    assert f"{CENTRAL}: a new stack, 14 resources" in shown
+    assert f"{CENTRAL}: a new stack, 15 resources" in shown
     assert "  Add     ScheduleFunction            AWS::Lambda::Function" in shown
     assert "  orgmfa plan                              what a run would do" in shown
     assert any(line.startswith("  aws cloudformation deploy --stack-name orgmfa-management") for line in shown)
