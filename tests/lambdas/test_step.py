@@ -235,6 +235,24 @@ def test_limit_of_the_run_counts_all_batches(machine: Machine, limit: int, writt
     assert (machine.report().gate is None) == (written > 0)
 
 
+@pytest.mark.parametrize("what", ["whole", "lost", "deadline"])
+def test_gate_tells_no_limit_to_allow_where_a_batch_is_missing_or_cut_short(machine: Machine, what: str) -> None:
+    machine.configure(enforcement={"mode": "apply"}, limits={"max_changes_per_run": 0})
+    selected = machine.select(**SCHEDULE)
+    for number in range(1 if what == "lost" else 0, 3):
+        seconds = 30 if what == "deadline" and number == 0 else 900
+        step({"step": "plan", "run_id": selected["run_id"], "batch": number}, FakeContext(seconds))
+    machine.gate(selected, **SCHEDULE)
+
+    machine.merge(selected, **SCHEDULE)
+
+    gate = machine.report().gate
+    assert gate is not None
+    assert gate.code == "over_limit"
+    assert ("MaxChanges=" in gate.remedy) is (what == "whole")
+    assert machine.enforced() == []
+
+
 @pytest.mark.parametrize(
     ("limit", "asked", "written"),
     [(100, {"max_changes": 3}, 0), (100, {"max_changes": 4}, 4), (None, {"max_changes": "none"}, 4), (3, {}, 0)],
