@@ -475,7 +475,7 @@ def test_findings_that_cannot_be_imported_fail_the_invocation_after_report_and_d
 def test_function_near_its_end_starts_nothing_and_fails(function: Function) -> None:
     function.configure(enforcement={"mode": "apply"})
 
-    with pytest.raises(RunFailed, match="could not be listed to the end"):
+    with pytest.raises(RunFailed, match="still being listed"):
         function.invoke(today(SCHEDULE), remaining_seconds=30)
 
     assert "AssumeRole" not in function.aws.actions()

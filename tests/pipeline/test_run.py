@@ -283,6 +283,7 @@ def test_progress_is_told_account_by_account(stage: Stage) -> None:
     stage.play()
 
     assert stage.observer.phases == [("inspecting", None), ("applying", 1)]
+    assert stage.observer.known == {"inspecting": 2}
     assert stage.observer.accounts_done == 3
     assert stage.observer.changes == 2
 

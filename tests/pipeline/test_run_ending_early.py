@@ -155,6 +155,7 @@ def test_listing_that_is_interrupted_is_no_fault_of_the_organization(stage: Stag
     assert not report.complete
     assert (error.stage, error.code) == ("select", "interrupted")
     assert error.message.startswith("the run ended while accounts were still being listed")
+    assert stage.observer.known == {}, "no total before all are listed"
 
 
 def test_account_that_took_too_long_does_not_make_an_interrupted_apply_one_of_inspection() -> None:

@@ -118,6 +118,21 @@ def test_release_that_fails_is_told(stage: Stage) -> None:
     assert exit_code(report) == 1
 
 
+def test_release_that_was_interrupted_does_not_say_that_a_user_is_nowhere(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", attached_policy_arns=ENFORCED))
+    stage.aws.add(make_user("bob", attached_policy_arns=ENFORCED))
+
+    def interrupt(action: str, account_id: str, subject: str) -> None:
+        stage.cancellation.event.set()
+
+    stage.aws.before = interrupt
+
+    report = stage.play("release", user_names=frozenset({"bob"}))
+
+    assert [error.code for error in report.errors] == ["interrupted"]
+    assert exit_code(report) == 1
+
+
 def test_release_of_a_user_whom_nobody_knows_is_an_error_of_the_run(stage: Stage) -> None:
     stage.aws.add(make_user("alice", attached_policy_arns=ENFORCED))
 
