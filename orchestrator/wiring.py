@@ -24,7 +24,7 @@ from orchestrator.aws.simulator import EnrolmentSimulator
 from orchestrator.aws.stop_switch import StopSwitch
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.assessment import Rules
-from orchestrator.domain.config import Config, LimitsConfig
+from orchestrator.domain.config import Config
 from orchestrator.domain.environment import (
     SlackCredentials,
     expects_onboarding,
@@ -70,8 +70,9 @@ class Hub:
     clients: Clients
     now: Callable[[], datetime] = utc_now
 
-    def with_limits(self, limits: LimitsConfig) -> "Hub":
-        """Return this hub with other limits."""
+    def with_limits(self, **counts: int | Literal["none"] | None) -> "Hub":
+        """Return this hub with those limits replaced that are not None; `none`: no limit."""
+        limits = self.config.limits.replaced(**counts)
         return replace(self, config=self.config.model_copy(update={"limits": limits}))
 
     def narrowed(self, mode: Mode | None, max_changes: int | Literal["none"] | None) -> "Hub":

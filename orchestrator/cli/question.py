@@ -1,7 +1,5 @@
 """The question before a run writes: how many users, in which accounts, and how many access keys stop. Pure."""
 
-from typing import NamedTuple
-
 from orchestrator.cli.signals import MAX_UNTYPED
 from orchestrator.domain.model import Mode, Outcome
 from orchestrator.output.terminal.layout import make_lines
@@ -13,15 +11,8 @@ MAX_NAMED = 3
 ANSWERS = " [y/N]: "
 
 
-class Question(NamedTuple):
-    """What is asked before a plan is carried out, and how many users it changes."""
-
-    text: str
-    users: int
-
-
-def make_question(plan: RunReport, *, blocks_access_keys: bool, width: int) -> Question:
-    """Return the question whether to carry a plan out: one line, wrapped between words where it is wider.
+def make_question(plan: RunReport, *, blocks_access_keys: bool, width: int) -> tuple[str, int]:
+    """Return the question whether to carry a plan out, and the number of users: one line, wrapped where it is wider.
 
     `blocks_access_keys` is that of `policy`. Users whose keys could not be read make their number a least one.
     """
@@ -42,4 +33,4 @@ def make_question(plan: RunReport, *, blocks_access_keys: bool, width: int) -> Q
         where = count(len(titles), "account")
     text = ", ".join([f"{what} in {where}" if where else what, *parts]) + "?"
     room = width if len(keys) > MAX_UNTYPED else width - len(ANSWERS)  # a number is typed on a line of its own
-    return Question("\n".join(line.plain for line in make_lines(text, room)), len(keys))
+    return "\n".join(line.plain for line in make_lines(text, room)), len(keys)

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from orchestrator.cli.defects import note_writing
 from orchestrator.cli.mfa_prompt import MfaPrompt
-from orchestrator.cli.question import Question, make_question
+from orchestrator.cli.question import make_question
 from orchestrator.cli.release_end import end_releases
 from orchestrator.cli.signals import Interrupts
 from orchestrator.cli.streams import output_error
@@ -159,6 +159,7 @@ def _print_report(report: RunReport, config: Config, shown: Shown, *, console: C
 
 def _shown(options: RunOptions, *, address: str | None = None) -> Shown:
     """Return which details of a report to print."""
+    narrowing = [*(("--account", one) for one in options.targets), *(("--ou", one) for one in options.ou_ids)]
     return Shown(
         every_row=options.every_row,
         whole_texts=options.verbose,
@@ -166,11 +167,7 @@ def _shown(options: RunOptions, *, address: str | None = None) -> Shown:
         address=address,
         options=_spell(("--config", options.config_path), ("--profile", options.profile), ("--region", options.region))
         + (" --sandbox" if options.sandbox else ""),
-        narrowing=_spell(
-            *(("--account", one) for one in options.targets),
-            *(("--ou", one) for one in options.ou_ids),
-            ("--max-changes-per-account", options.max_changes_per_account),
-        ),
+        narrowing=_spell(*narrowing, ("--max-changes-per-account", options.max_changes_per_account)),
         limit=_spell(("--max-changes", options.max_changes)),
     )
 
@@ -260,24 +257,20 @@ def open_hub(options: RunOptions, asking: MfaPrompt, *, needs_switch: bool = Tru
 
     The credentials of the configured AWS are loaded already.
     """
+    per_run, per_account = options.max_changes, options.max_changes_per_account
+    limits = {"max_changes_per_run": per_run, "max_changes_per_account": per_account}
     if not options.sandbox:
         config = read_config(options.config_path, needs_switch=needs_switch)
         hub = make_hub(config, os.environ, profile=options.profile, region=options.region, asking=asking)
         load_credentials(hub)
-        yield _with_limits(hub, options)
+        yield hub.with_limits(**limits)
         return
     from orchestrator.sandbox import sandbox_organization  # noqa: PLC0415 - moto is an extra, and slow to import
 
     with sandbox_organization() as sandbox:
         hub = make_hub(_sandboxed(sandbox.config, options), os.environ, prepare=sandbox.prepare)
         sandbox.resume(_done_so_far(hub.archive))
-        yield _with_limits(hub, options)
-
-
-def _with_limits(hub: Hub, options: RunOptions) -> Hub:
-    per_run, per_account = options.max_changes, options.max_changes_per_account
-    limits = hub.config.limits.replaced(max_changes_per_run=per_run, max_changes_per_account=per_account)
-    return hub.with_limits(limits)
+        yield hub.with_limits(**limits)
 
 
 def _done_so_far(archive: RunArchive) -> Iterator[tuple[str, str, Via | None]]:
@@ -298,13 +291,13 @@ def _sandboxed(config: Config, options: RunOptions) -> Config:
     return named.model_copy(update=kept)
 
 
-def _show_plan(plan: RunReport, options: RunOptions, config: Config) -> Question:
-    """Print the plan and return the question whether to carry it out."""
+def _show_plan(plan: RunReport, options: RunOptions, config: Config) -> tuple[str, int]:
+    """Print the plan and return the question whether to carry it out, and how many users it changes."""
     _print_report(plan, config, _shown(options), console=Console(stderr=options.output != "table"))
     if plan.mode is Mode.APPLY and config.enforcement.mode is Mode.PLAN:
         click.echo("enforcement.mode is plan: the Lambda writes nothing, this command does.", err=True)
-    width = Console(stderr=True).width
-    return make_question(plan, blocks_access_keys=config.policy.blocks_access_keys, width=width)
+    stops_keys = config.policy.blocks_access_keys
+    return make_question(plan, blocks_access_keys=stops_keys, width=Console(stderr=True).width)
 
 
 def _keep_digest(report: RunReport, config: Config) -> None:
