@@ -1,6 +1,6 @@
 import pytest
 
-from orchestrator.domain.model import Mode, Outcome, Status, Verdict
+from orchestrator.domain.model import Gate, Mode, Outcome, Status, Verdict
 from orchestrator.output.html.summary import MAX_NAMED
 from orchestrator.output.story import tell_story
 from orchestrator.reports.report import (
@@ -115,6 +115,17 @@ def test_nothing_to_cover_is_no_division_by_zero() -> None:
 )
 def test_notice_is_given(report: RunReport, words: str) -> None:
     assert words in page_of(report).readable
+
+
+def test_run_that_was_held_says_so_in_its_title_and_in_the_first_notice() -> None:
+    gate = Gate(code="over_limit", planned=1442, limit=100, message="too many", remedy="Read the plan, then allow it.")
+    account = make_account_report("1", *users_of(Outcome.PLANNED, 1), root_user=ROOT_OPEN)
+
+    text = page_of(make_run_report(account, gate=gate, errors=(PROBLEM,), mode=Mode.APPLY)).readable
+
+    said = "NOTHING WAS WRITTEN: 1,442 changes planned, the limit is 100. Read the plan, then allow it."
+    assert text.index("nothing was written") < text.index(said)
+    assert text.index(said) < text.index("not authorized")
 
 
 @pytest.mark.parametrize(

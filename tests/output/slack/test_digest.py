@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.model import Mode, Outcome, PolicyChange, Stage, Status, Verdict
+from orchestrator.domain.model import Gate, Mode, Outcome, PolicyChange, Stage, Status, Verdict
 from orchestrator.output.slack import render_text
 from orchestrator.output.slack.text import MAX_NAMES
 from orchestrator.reports.report import (
@@ -138,6 +138,16 @@ def test_a_user_left_alone_on_purpose_is_counted_but_is_no_finding(outcome: Outc
 
     assert not render(report).has_findings
     assert f"1 user: 1 without MFA. 1 {outcome.replace('_', ' ')}." in show(report)
+
+
+def test_run_that_was_held_says_so_in_its_title_and_in_its_first_line() -> None:
+    gate = Gate(code="over_limit", planned=1442, limit=100, message="too many", remedy="Read the plan, then allow it.")
+    errors = (make_problem(Stage.ARCHIVE, code="E", message="disk full"),)
+
+    lines = show(make_run(make_account_report(), complete=False, errors=errors, gate=gate)).splitlines()
+
+    assert lines[0].startswith("orgmfa apply: nothing was written, incomplete")
+    assert lines[1].startswith("NOTHING WAS WRITTEN: 1,442 changes planned, the limit is 100.")
 
 
 def test_an_incomplete_listing_and_errors_stand_before_the_totals() -> None:
