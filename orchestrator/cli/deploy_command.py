@@ -90,7 +90,7 @@ class DeployCommand:
     def deploy(self) -> int:
         """Deploy the stacks, and return the exit code."""
         source = find_config(self._options.config_path, os.environ, fallback=CONFIG_FILE)
-        packed = _packed_config(source, self._options.package_path)
+        packed = _packed_config(source, self._options.package_path).require_own_roles()
         given = parse_given(self._options.parameters, [read_template(name) for name in STACKS], packed)
         _, context = self._open("Deploying")
         rollout = Rollout(

@@ -33,7 +33,7 @@ from orchestrator.cli.run_command import (
     show_report,
 )
 from orchestrator.cli.streams import guard_streams, output_error
-from orchestrator.domain.config import parse_duration
+from orchestrator.domain.config import parse_duration, parse_role_name
 from orchestrator.domain.config_file import find_config
 from orchestrator.domain.errors import AwsError, OrgmfaError
 from orchestrator.domain.model import Mode
@@ -132,6 +132,13 @@ _OPTIONS = {
         show_default=True,
         help="How long later runs leave the released users alone, at most 90d; 0d ends releases, entering no account.",
     ),
+    "role": click.option(
+        "--role",
+        metavar="NAME",
+        type=ParsedType("NAME", parse_role_name),
+        help="Before anything is deployed: read through this role that trusts the management account, such as "
+        "OrganizationAccountAccessRole, by a session that cannot write.",
+    ),
     "max-changes": click.option(
         "--max-changes",
         type=ParsedType("N|none", _parse_max_changes),
@@ -191,7 +198,7 @@ def cli() -> None:
 
 
 @cli.command(epilog="Example: orgmfa plan --ou ou-abcd-11112222 --output json")
-@_options("config", "output", "account", "ou", *_LIMITS, "digest", "sandbox", "all", *_AWS, "quiet", "verbose")
+@_options("config", "output", "account", "ou", "role", *_LIMITS, "digest", "sandbox", "all", *_AWS, "quiet", "verbose")
 def plan(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Show what a run would do. Writes nothing in any account."""
     return run_command(Mode.PLAN, RunOptions(**given))
@@ -254,7 +261,7 @@ def report(*, run_id: str, list_runs: bool, output: str, **given: Any) -> int:  
 
 
 @cli.command(epilog="Example: orgmfa doctor --account 111122223333")
-@_options("config", "output-of-checks", "account", "ou", "sandbox", *_AWS, "verbose")
+@_options("config", "output-of-checks", "account", "ou", "role", "sandbox", *_AWS, "verbose")
 def doctor(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Check what a run needs, and say what to do about it. Changes nothing in any account."""
     return doctor_command(RunOptions(**given))

@@ -40,11 +40,16 @@ from orchestrator.reports.serialization import write_accounts, write_indented
 from orchestrator.wiring import Hub, load_credentials, make_hub, make_run_id, run_once, utc_now
 
 CONFIG_FILE = Path("config.yaml")
+DEPLOY_FIRST = "deploy the member roles (docs/deploy.md), then orgmfa doctor"
+"""The next step after a plan through a role that others made: no apply can follow it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """Command-line options of a run; the limits are a count, `none`, or None where not given."""
+    """Command-line options of a run; the limits are a count, `none`, or None where not given.
+
+    `role` is the role that others made in the accounts, to read through; None: the member role.
+    """
 
     config_path: Path | None
     output: str
@@ -52,6 +57,7 @@ class RunOptions:
     ou_ids: tuple[str, ...]
     sandbox: bool
     verbose: bool
+    role: str | None = None
     every_row: bool = False
     quiet: bool = False
     max_changes: int | Literal["none"] | None = None
@@ -83,6 +89,8 @@ def run_command(mode: Mode, options: RunOptions) -> int:
     configure_command_logs(verbose=options.verbose, is_shown=options.output == "table")
     asking = MfaPrompt()
     with open_hub(options, asking, needs_switch=mode is not Mode.RELEASE) as hub:
+        if mode is not Mode.PLAN:
+            hub.config.require_own_roles()
         request = _make_request(mode, options, hub)
         structlog.contextvars.bind_contextvars(run_id=request.run_id)
         cancellation = Cancellation()
@@ -169,6 +177,7 @@ def _shown(options: RunOptions, *, address: str | None = None) -> Shown:
         + (" --sandbox" if options.sandbox else ""),
         narrowing=_spell(*narrowing, ("--max-changes-per-account", options.max_changes_per_account)),
         limit=_spell(("--max-changes", options.max_changes)),
+        next_step="" if options.role is None else DEPLOY_FIRST,
     )
 
 
@@ -261,6 +270,7 @@ def open_hub(options: RunOptions, asking: MfaPrompt, *, needs_switch: bool = Tru
     limits = {"max_changes_per_run": per_run, "max_changes_per_account": per_account}
     if not options.sandbox:
         config = read_config(options.config_path, needs_switch=needs_switch)
+        config = config.reading_through(options.role)
         hub = make_hub(config, os.environ, profile=options.profile, region=options.region, asking=asking)
         load_credentials(hub)
         yield hub.with_limits(**limits)
@@ -284,11 +294,10 @@ def _done_so_far(archive: RunArchive) -> Iterator[tuple[str, str, Via | None]]:
 
 def _sandboxed(config: Config, options: RunOptions) -> Config:
     """Return the sandbox's configuration, or the named file's with the sandbox's organization, archive and Slack."""
-    if options.config_path is None:
-        return config
-    named = read_config(options.config_path)
-    kept = {"organization": config.organization, "archive": config.archive, "slack": config.slack}
-    return named.model_copy(update=kept)
+    if options.config_path is not None:
+        kept = {"organization": config.organization, "archive": config.archive, "slack": config.slack}
+        config = read_config(options.config_path).model_copy(update=kept)
+    return config.reading_through(options.role)
 
 
 def _show_plan(plan: RunReport, options: RunOptions, config: Config) -> tuple[str, int]:

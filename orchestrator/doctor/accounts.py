@@ -26,7 +26,7 @@ from orchestrator.domain.member_roles import (
     render_role,
 )
 from orchestrator.domain.model import Access, Account, Organization, PolicyState, Stage
-from orchestrator.domain.planning import policy_not_ours
+from orchestrator.domain.planning import policy_not_ours, without_deployment
 from orchestrator.domain.remedies import UPDATE_STACKSET, explain_account_error
 
 _DEPLOY = "Have the StackSet deploy this version's member_role/template.yaml there"
@@ -54,7 +54,9 @@ def check_account(account: Account, organization: Organization, tools: DoctorCon
         checks = [visit.failed(CheckName.MEMBER_ROLE, error, role)]
     else:
         entered = fine(CheckName.MEMBER_ROLE, f"{role} can be assumed, with a session that cannot write")
-        checks = [entered, *checks, visit.check_release_role()]
+        checks = [entered, *checks]
+        if not tools.config.member_role.is_borrowed:
+            checks.append(visit.check_release_role())
     return CheckedAccount(tuple(check.of(account.id) for check in checks), visit.alias, visit.user_names)
 
 
@@ -72,7 +74,12 @@ class _Visit:
     def failed(self, name: CheckName, error: AwsError, role_name: str) -> Check:
         """Return the check that reports an error of AWS."""
         told = explain_account_error(
-            error, Stage.INSPECT, self.account, organization=self.organization, role_name=role_name
+            error,
+            Stage.INSPECT,
+            self.account,
+            organization=self.organization,
+            role_name=role_name,
+            is_borrowed=self.tools.config.member_role.is_borrowed,
         )
         return problem(name, f"{told.message} ({told.code})", told.remedy)
 
@@ -84,6 +91,8 @@ class _Visit:
             CheckName.POLICY: self._check_policy_and_group,
             CheckName.ROLE_POLICIES: self._check_roles,
         }
+        if self.tools.config.member_role.is_borrowed:
+            del steps[CheckName.ROLE_POLICIES]  # the roles of orgmfa are not deployed yet
         for name, step in steps.items():
             try:
                 found += step()
@@ -101,6 +110,8 @@ class _Visit:
 
     def _check_policy_and_group(self) -> Iterator[Check]:
         seen = self.tools.policies.look(self.account.id, group=True)
+        if self.tools.config.member_role.is_borrowed:
+            seen = without_deployment(seen)
         yield self._judge(CheckName.POLICY, seen.policy_arn, seen.policy)
         yield self._judge(CheckName.GROUP, seen.group_name, seen.group)
 
@@ -109,6 +120,8 @@ class _Visit:
         settings = self.tools.config.policy
         if state is PolicyState.OURS:
             return fine(name, f"{what} is as orgmfa made it")
+        if state is PolicyState.NOT_DEPLOYED:
+            return fine(name, f"{what} is not deployed")
         if settings.managed_by == "orchestrator" and state is not PolicyState.DRIFTED:
             return fine(name, f"{what} is made or updated by the next apply that needs it")
         message = policy_not_ours(name.value, what, state).message

@@ -128,7 +128,7 @@ def _examine_accounts(
     """Return the checks of each account, in the order of the listing."""
 
     def work(account: Account) -> CheckedAccount:
-        skipped = skip_account(account, organization, tools.config.organization)
+        skipped = skip_account(account, organization, tools.config)
         if skipped is None:
             return check_account(account, organization, tools)
         if skipped.remedy:

@@ -22,11 +22,17 @@ from pydantic import (
     model_validator,
 )
 
+from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Mode
 from orchestrator.domain.stop_switch import SWITCH_WORDS
 
 _DURATION = re.compile(r"(?P<count>\d{1,5})(?P<unit>[dhm])")
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_ROLE_NAME = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}")
+_ADMINISTRATORS = frozenset(
+    {"organizationaccountaccessrole", "awscontroltowerexecution", "awscloudformationstacksetexecutionrole"}
+)
+"""Roles of AWS Organizations, Control Tower and StackSets that may do anything, in lower case as IAM compares names."""
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _FILE = re.compile(r"[\w./~$](.*[^\s/])?")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
@@ -45,6 +51,13 @@ def parse_duration(text: object) -> timedelta:
     if match is None:
         raise ValueError(f"{text!r} is not a duration: write a whole number and d, h or m, such as 90d, 12h or 30m")
     return timedelta(**{_UNITS[match["unit"]]: int(match["count"])})
+
+
+def parse_role_name(text: str) -> str:
+    """Return the name of a role. Raises ValueError for what cannot be one, such as an ARN or a path."""
+    if not _ROLE_NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is not the name of a role: write the name alone, without ARN and path")
+    return text
 
 
 def _refuse(kind: type, message: str) -> BeforeValidator:
@@ -147,7 +160,7 @@ AccountId = Annotated[str, _NO_NUMBER, StringConstraints(pattern=r"^[0-9]{12}$")
 AccountIdOrAll = Annotated[str, _NO_NUMBER, StringConstraints(pattern=r"^([0-9]{12}|\*)$")]
 OuId = Annotated[str, StringConstraints(pattern=r"^(r-[0-9a-z]{4,32}|ou-[0-9a-z]{4,32}-[0-9a-z]{8,32})$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+=,.@-]{1,128}$")]
-RoleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+=,.@-]{1,64}$")]
+RoleName = Annotated[str, StringConstraints(pattern=f"^{_ROLE_NAME.pattern}$")]
 IamPath = Annotated[str, StringConstraints(pattern=r"^/([\x21-\x7e]{0,510}/)?$")]
 UserPattern = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(check_pattern)]
 ContextKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+:\S{1,240}$")]
@@ -178,6 +191,20 @@ class MemberRoleConfig(_Section):
     name: RoleName = "orgmfa-member"
     release_name: RoleName = "orgmfa-release"
     path: IamPath = "/"
+
+    @property
+    def is_borrowed(self) -> bool:
+        """Whether the role is one that others made, named for reading alone: nothing of orgmfa is deployed yet."""
+        return False
+
+
+class BorrowedRole(MemberRoleConfig):
+    """A role that others made in the member accounts and that trusts the management account, named by `--role`."""
+
+    @property
+    def is_borrowed(self) -> bool:
+        """True: a run reads through it, by a session that cannot write, and never writes."""
+        return True
 
 
 class EnforcementConfig(_Section):
@@ -324,6 +351,21 @@ class Config(_Section):
     slack: SlackConfig = SlackConfig()
     archive: ArchiveConfig = ArchiveConfig()
     securityhub: SecurityHubConfig = SecurityHubConfig()
+
+    def reading_through(self, role: str | None) -> Self:
+        """Return this configuration with another role to read accounts through; None: as it is."""
+        return self if role is None else self.model_copy(update={"member_role": BorrowedRole(name=role)})
+
+    def require_own_roles(self) -> Self:
+        """Return this configuration where its roles are orgmfa's own, or raise ConfigError: it would write as them."""
+        roles = self.member_role
+        for key, name in (("name", roles.name), ("release_name", roles.release_name)):
+            if roles.is_borrowed or name.lower() in _ADMINISTRATORS:
+                raise ConfigError(
+                    f"member_role.{key}: {name} is no role of orgmfa, and nothing is written through it: deploy the "
+                    "member roles (docs/deploy.md). Reading through it: orgmfa plan --role NAME"
+                )
+        return self
 
     def narrowed(self, mode: Mode | None, max_changes: int | Literal["none"] | None) -> Self:
         """Return this configuration, with mode and limits of a run where those are narrower; never a wider one."""

@@ -97,13 +97,15 @@ class Access(StrEnum):
 class PolicyState(StrEnum):
     """State of the EnforceMFA policy, or its group, of an account, compared with ours.
 
-    A policy is outdated where it has another text that a version of orgmfa made; a group where it is unfinished.
+    A policy is outdated where it has another text that a version of orgmfa made; a group where it is unfinished. Not
+    deployed is what is missing where nobody expects it yet.
     """
 
     OURS = "ours"
     MISSING = "missing"
     DRIFTED = "drifted"
     OUTDATED = "outdated"
+    NOT_DEPLOYED = "not_deployed"
 
 
 DeviceKind = Literal["virtual", "fido", "hardware"]

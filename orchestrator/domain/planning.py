@@ -34,9 +34,10 @@ from orchestrator.domain.model import (
     Via,
 )
 
+_ABSENT = frozenset({PolicyState.MISSING, PolicyState.NOT_DEPLOYED})
 _USABLE = {
-    "stackset": frozenset({PolicyState.OURS}),
-    "orchestrator": frozenset({PolicyState.OURS, PolicyState.OUTDATED, PolicyState.MISSING}),
+    "stackset": frozenset({PolicyState.OURS, PolicyState.NOT_DEPLOYED}),
+    "orchestrator": frozenset({PolicyState.OURS, PolicyState.OUTDATED}) | _ABSENT,
 }
 _IN_FORCE = frozenset({PolicyState.OURS, PolicyState.OUTDATED})
 
@@ -97,6 +98,17 @@ def enforced_via(user: IamUser, enforcement: Enforcement) -> Via | None:
     if enforcement.group_name in user.group_names and enforcement.group is PolicyState.OURS:
         return Via.GROUP
     return None
+
+
+def without_deployment(enforcement: Enforcement) -> Enforcement:
+    """Return the states of policy and group where nothing is deployed yet: a missing policy is no drift.
+
+    The group follows the policy: one that somebody else has made under its name stays what it is.
+    """
+    if enforcement.policy is not PolicyState.MISSING:
+        return enforcement
+    group = PolicyState.NOT_DEPLOYED if enforcement.group is PolicyState.MISSING else enforcement.group
+    return replace(enforcement, policy=PolicyState.NOT_DEPLOYED, group=group)
 
 
 def plan_account(
@@ -242,12 +254,12 @@ def _plan_policy_changes(
         return ()
     changes: list[PolicyChange] = []
     planned = [decision for decision in decisions if decision.outcome is Outcome.PLANNED]
-    if planned and enforcement.policy is PolicyState.MISSING:
+    if planned and enforcement.policy in _ABSENT:
         changes.append(PolicyChange.CREATE_POLICY)
     if enforcement.policy is PolicyState.OUTDATED:
         changes.append(PolicyChange.UPDATE_POLICY)
     if any(decision.via is Via.GROUP for decision in planned):
-        if enforcement.group is PolicyState.MISSING:
+        if enforcement.group in _ABSENT:
             changes.append(PolicyChange.CREATE_GROUP)
         if enforcement.group is not PolicyState.OURS:
             changes.append(PolicyChange.ATTACH_GROUP_POLICY)

@@ -65,6 +65,17 @@ _ACCOUNT_REMEDIES: Mapping[type[AwsError], str] = {
     Malformed: "The answer of AWS could not be used, so nobody was judged: run again, and report it where it stays.",
     AwsError: "Run again for this account (--account {account}).",
 }
+_BORROWED_REMEDIES: Mapping[type[AwsError], str] = {
+    **_ACCOUNT_REMEDIES,
+    AssumeRoleDenied: (
+        "The account has no role {role}, or the role does not trust this caller (AWS answers both alike). Accounts "
+        "that were invited have none until it is made there; else run in the management account {management}, as a "
+        "user or role that may call sts:AssumeRole on it, never as the root user. The StackSet needs no such role."
+    ),
+    DeniedByScp: "An organization policy (SCP) denies {operation} to the role {role}: name another by --role.",
+    AccessDenied: "The role {role} lacks iam:{operation}, or a boundary withholds it: name another role by --role.",
+}
+"""Remedies where accounts are read through a role that orgmfa did not make."""
 _FINDINGS_REMEDIES: Mapping[type[AwsError], str] = {
     NotSubscribed: (
         "Switch Security Hub CSPM on in account {account}, Region {region}, or set securityhub.enabled: false."
@@ -81,19 +92,29 @@ _FINDINGS_REMEDIES: Mapping[type[AwsError], str] = {
 
 
 def explain_account_error(
-    error: AwsError, stage: Stage, account: Account, *, organization: Organization, role_name: str
+    error: AwsError,
+    stage: Stage,
+    account: Account,
+    *,
+    organization: Organization,
+    role_name: str,
+    is_borrowed: bool = False,
 ) -> Problem:
-    """Return the problem of an account whose inspection or change failed with this error."""
-    is_management = account.id == organization.management_account_id
+    """Return the problem of an account whose inspection or change failed with this error.
+
+    `is_borrowed` says that the role is none of orgmfa's.
+    """
+    management = organization.management_account_id
     text = _find(ACCOUNT_ROWS, error, "iam")
     if text is None:
-        is_missing_there = isinstance(error, AssumeRoleDenied) and is_management
-        text = _MANAGEMENT_ACCOUNT if is_missing_there else _nearest(_ACCOUNT_REMEDIES, error)
+        is_missing_there = isinstance(error, AssumeRoleDenied) and account.id == management
+        remedies = _BORROWED_REMEDIES if is_borrowed else _ACCOUNT_REMEDIES
+        text = _MANAGEMENT_ACCOUNT if is_missing_there else _nearest(remedies, error)
     return Problem(
         stage=Stage.ASSUME_ROLE if error.operation == ASSUME_ROLE else stage,
         code=error.code,
         message=_one_line(str(error)),
-        remedy=_fill(text, error, "iam", role=role_name, account=account.id),
+        remedy=_fill(text, error, "iam", role=role_name, account=account.id, management=management),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
-from orchestrator.domain.config import OrganizationConfig
+from orchestrator.domain.config import Config
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Account, AccountState, Organization, Problem, Stage
 
@@ -13,6 +13,13 @@ _UNENTERABLE = {
     AccountState.PENDING_CLOSURE: "the account is being closed",
     AccountState.CLOSED: "the account is closed",
 }
+
+MANAGEMENT_ACCOUNT = "management_account"
+"""Code of the management account where accounts are read through a role that trusts it: it has none itself."""
+_NOTHING_TO_BORROW = (
+    "--role reads through a role that trusts the management account, and that account has none itself: to have it "
+    "read, deploy stackset/management.yaml there (docs/deploy.md, step 6)"
+)
 
 _STATE_UNKNOWN = Problem(
     Stage.SELECT,
@@ -28,14 +35,15 @@ def is_in_ous(account: Account, ou_ids: Sequence[str]) -> bool:
     return not ou_ids or not (account.ou_ids or frozenset()).isdisjoint(ou_ids)
 
 
-def skip_account(account: Account, organization: Organization, config: OrganizationConfig) -> Problem | None:
+def skip_account(account: Account, organization: Organization, settings: Config) -> Problem | None:
     """Return why a run must not enter an account, or None where it may; a reason with a remedy is one to fix."""
+    config = settings.organization
     if account.state in _UNENTERABLE:
         return _skip(account.state.value.lower(), _UNENTERABLE[account.state])
     if account.id in config.exclude_accounts:
         return _skip("excluded_account", "organization.exclude_accounts names it")
-    if account.id == organization.management_account_id and not config.include_management_account:
-        return _skip("excluded_management_account", "organization.include_management_account is false")
+    if account.id == organization.management_account_id and (reason := _spare_management_account(settings)):
+        return _skip(*reason)
     if config.exclude_ous and is_in_ous(account, config.exclude_ous):
         return _skip("excluded_ou", "it is in an OU that organization.exclude_ous names")
     if not is_in_ous(account, config.include_ous):
@@ -74,6 +82,13 @@ def _resolve_target(target: str, known: Mapping[str, Account], alias_by_account_
         "the account's name in AWS Organizations, or an alias that an earlier run has seen; upper and lower case count"
     )
     raise ConfigError(message)
+
+
+def _spare_management_account(settings: Config) -> tuple[str, str] | None:
+    """Return code and reason for not entering the management account, or None where it may be entered."""
+    if not settings.organization.include_management_account:
+        return "excluded_management_account", "organization.include_management_account is false"
+    return (MANAGEMENT_ACCOUNT, _NOTHING_TO_BORROW) if settings.member_role.is_borrowed else None
 
 
 def _skip(code: str, message: str) -> Problem:

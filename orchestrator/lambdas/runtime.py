@@ -59,9 +59,8 @@ def start_invocation(context: LambdaContext) -> Invocation:
     structlog.contextvars.clear_contextvars()
     configure_logs(as_json=True)
     if "hub" not in _warm:
-        _warm["hub"] = make_hub(
-            load_config(None, os.environ, fallback=PACKAGED_CONFIG, tolerates_switch=True), os.environ
-        )
+        config = load_config(None, os.environ, fallback=PACKAGED_CONFIG, tolerates_switch=True)
+        _warm["hub"] = make_hub(config.require_own_roles(), os.environ)
     return Invocation(
         hub=_warm["hub"],
         cancellation=Cancellation.after(context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS),

@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from orchestrator.domain.model import Mode, Outcome, Status, Verdict
+from orchestrator.domain.model import Mode, Outcome, PolicyState, Status, Verdict
 from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup, label_of, outcomes_of
+from orchestrator.domain.selection import MANAGEMENT_ACCOUNT
 from orchestrator.output.findings import has_finding, is_clean
 from orchestrator.output.words import VERDICTS, count, days_between, list_counts
 from orchestrator.reports.report import AccountReport, RunReport, Totals
@@ -88,6 +89,17 @@ def count_clean(accounts: Iterable[AccountReport], mode: Mode) -> tuple[str, int
     )
     left_alone = f" or is left alone ({alone})" if alone else ""
     return f"{count(clean, 'account')} clean: every user has MFA{left_alone}.", findings
+
+
+def tell_not_deployed(accounts: Iterable[AccountReport]) -> Iterator[str]:
+    """Yield what a plan says before anything is deployed: where EnforceMFA is not, and which account was not read."""
+    missing = 0
+    for account in accounts:
+        missing += account.policy is PolicyState.NOT_DEPLOYED
+        if account.error and account.error.code == MANAGEMENT_ACCOUNT:
+            yield f"The management account {account.id} was not read. {account.error.message}."
+    if missing:
+        yield f"EnforceMFA is not deployed in {count(missing, 'account')}: the plan tells what it would do once it is."
 
 
 def count_skipped(accounts: Iterable[AccountReport]) -> tuple[tuple[int, str], ...]:

@@ -7,7 +7,15 @@ from orchestrator.domain.model import Mode, Outcome, Stage
 from orchestrator.domain.outcomes import OutcomeGroup, label_of, outcomes_of
 from orchestrator.output.causes import Cause, Subject, group_causes
 from orchestrator.output.change_summary import ChangeSummary, summarize_changes
-from orchestrator.output.counts import count_clean, count_keys, count_open, count_skipped, count_totals, tell_written
+from orchestrator.output.counts import (
+    count_clean,
+    count_keys,
+    count_open,
+    count_skipped,
+    count_totals,
+    tell_not_deployed,
+    tell_written,
+)
 from orchestrator.output.ordering import account_order
 from orchestrator.output.words import count
 from orchestrator.reports.compressed import CompressedList
@@ -83,7 +91,11 @@ def tell_story(report: RunReport, *, blocks_access_keys: bool, notes: Iterable[s
         open_for=count_open(report),
         clean=clean,
         skipped=count_skipped(accounts),
-        notes=(*notes, *dict.fromkeys(note for account in report.accounts for note in account.notes)),
+        notes=(
+            *notes,
+            *tell_not_deployed(accounts),
+            *dict.fromkeys(note for account in report.accounts for note in account.notes),
+        ),
         findings=findings,
     )
 

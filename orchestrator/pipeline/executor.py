@@ -89,7 +89,7 @@ class AccountExecutor:
 
 def skip(account: Account, context: RunContext) -> AccountResult | None:
     """Return the result of an account that must not be entered, or None for any other."""
-    problem = skip_account(account, context.organization, context.config.organization)
+    problem = skip_account(account, context.organization, context.config)
     if problem is None:
         return None
     return AccountResult(account, Status.FAILED if problem.remedy else Status.SKIPPED, problem=problem)

@@ -23,9 +23,10 @@ log = structlog.get_logger(__name__)
 def find_gate(planned: int, context: RunContext, *, has_changes: bool, is_whole: bool = True) -> Gate | None:
     """Return why a run must write nothing at all, or None where it may go on; a release always may.
 
-    `is_whole`: all accounts are listed and planned, so that the number may be told as a limit to allow.
+    `is_whole`: all accounts are listed and planned, so that the number may be told as a limit to allow. A plan through
+    a role that others made has no gate: no apply can follow it.
     """
-    if context.request.mode is Mode.RELEASE or not has_changes:
+    if context.request.mode is Mode.RELEASE or not has_changes or context.config.member_role.is_borrowed:
         return None
     limits, trigger = context.config.limits, context.request.trigger
     found = close_gate(planned, limits, stop_reason=context.stop_reason(), trigger=trigger, is_whole=is_whole)

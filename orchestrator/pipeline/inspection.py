@@ -36,6 +36,7 @@ from orchestrator.domain.planning import (
     plan_release,
     update_decision,
     update_user,
+    without_deployment,
 )
 from orchestrator.domain.remedies import explain_account_error
 from orchestrator.pipeline.context import RunContext
@@ -68,7 +69,14 @@ def fail_account(error: AwsError, account: Account, context: RunContext, *, stag
     roles = context.config.member_role
     is_release = stage is Stage.APPLY and context.request.mode is Mode.RELEASE
     role_name = roles.release_name if is_release else roles.name
-    problem = explain_account_error(error, stage, account, organization=context.organization, role_name=role_name)
+    problem = explain_account_error(
+        error,
+        stage,
+        account,
+        organization=context.organization,
+        role_name=role_name,
+        is_borrowed=roles.is_borrowed,
+    )
     log.warning("account_failed", stage=problem.stage.value, code=problem.code, message=problem.message)
     return problem
 
@@ -76,6 +84,8 @@ def fail_account(error: AwsError, account: Account, context: RunContext, *, stag
 def _plan(account: Account, context: RunContext, limit: AdaptiveLimit) -> AccountResult:
     facts = context.iam.inspect(account.id)
     is_release = context.request.mode is Mode.RELEASE
+    if context.config.member_role.is_borrowed:
+        facts = replace(facts, enforcement=without_deployment(facts.enforcement))
     if not is_release and is_over_limit(plan := _decide(account, facts, context)):
         return plan  # nobody is looked at: a look could take the time of all other accounts
     users = list(_identify_new_devices(facts.users, account.id, context))

@@ -65,7 +65,7 @@ def list_accounts(context: RunContext) -> Listing:
     try:
         for account in accounts:
             found.append(account)
-            problem = skip_account(account, context.organization, context.config.organization)
+            problem = skip_account(account, context.organization, context.config)
             if problem is None or is_onboarding:
                 return Listing(chain(found, accounts))
             skipped[problem.message] += 1

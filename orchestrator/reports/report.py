@@ -133,7 +133,8 @@ class AccountReport(_Model):
     root_user: RootUserReport | None
     policy: PolicyState | None = Field(
         default=None,
-        description="EnforceMFA as last seen: outdated has an earlier text of orgmfa, drifted one of somebody else's",
+        description="EnforceMFA as last seen: outdated has an earlier text of orgmfa, drifted one of somebody else's; "
+        "not_deployed is missing in a plan that expects none yet (plan --role)",
     )
     users: tuple[UserReport, ...]
     policy_changes: tuple[PolicyChange, ...] = Field(

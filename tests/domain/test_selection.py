@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.config import OrganizationConfig
+from orchestrator.domain.config import Config
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Account, AccountState
 from orchestrator.domain.selection import is_in_ous, resolve_targets, skip_account
@@ -35,7 +35,7 @@ PROD, TEAM, SANDBOX = "ou-root-production", "ou-root-teampayments", "ou-root-san
 def test_account_is_skipped_for_its_state_or_by_configuration(
     account: Account, config: dict[str, Any], code: str | None
 ) -> None:
-    problem = skip_account(account, ORGANIZATION, OrganizationConfig.model_validate(config))
+    problem = skip_account(account, ORGANIZATION, Config.model_validate({"organization": config}))
 
     assert (problem and problem.code) == code
 

@@ -371,6 +371,18 @@ def test_unusable_configuration_is_an_error(function: Function) -> None:
         function.invoke(today(SCHEDULE))
 
 
+@pytest.mark.parametrize("mode", ["plan", "apply"])
+@pytest.mark.parametrize("key", ["name", "release_name"])
+def test_role_that_may_do_anything_is_an_error_of_the_configuration(function: Function, mode: str, key: str) -> None:
+    for name in ("OrganizationAccountAccessRole", "AWSControlTowerExecution", "AWSCloudFormationStackSetExecutionRole"):
+        function.configure(enforcement={"mode": mode}, member_role={key: name, "path": "/security/"})
+
+        with pytest.raises(ConfigError, match=rf"member_role\.{key}: {name}"):
+            function.invoke(today(SCHEDULE))
+
+    assert function.aws.calls == []
+
+
 def test_configuration_of_the_package_is_the_file_at_its_root() -> None:
     assert Path(__file__).parents[2] / "config.yaml" == invocation.PACKAGED_CONFIG
 

@@ -45,7 +45,8 @@ class Shown:
     `every_row` lists all accounts, causes and names; `whole_texts` shows AWS's messages as they came; `brief` is a line
     for each cause and for what was done. `address` is
     where the report is archived: without one no command is named. `options` are those that such a command needs;
-    `narrowing` are those by which the next run is over the same accounts, `limit` is its limit.
+    `narrowing` are those by which the next run is over the same accounts, `limit` is its limit. `next_step` is what to
+    do next, in place of what the report says.
     """
 
     every_row: bool = False
@@ -55,6 +56,7 @@ class Shown:
     options: str = ""
     narrowing: str = ""
     limit: str = ""
+    next_step: str = ""
 
     def most(self, number: int) -> int:
         """Return how many of something are shown."""
@@ -217,7 +219,7 @@ def _last_lines(story: Story, shown: Shown) -> Iterator[Text]:
         return
     yield Text(f"Report: {plain(shown.address)}")
     yield Text(f"Page:   orgmfa report {plain(story.report.run_id)}{shown.options} --html orgmfa.html")
-    if next_step := _next_step(story, shown):
+    if next_step := shown.next_step or _next_step(story, shown):
         yield Text(f"Next:   {next_step}")
 
 
