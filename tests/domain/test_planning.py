@@ -2,7 +2,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from orchestrator.domain.assessment import Rules
@@ -30,6 +30,7 @@ from orchestrator.domain.planning import (
     plan_account,
     plan_release,
     update_decision,
+    without_deployment,
 )
 from tests.builders import (
     ACCOUNT_ID,
@@ -319,7 +320,20 @@ def test_second_plan_after_the_first_was_carried_out_is_empty(facts: AccountFact
                 return make_user(user.name, group_names=user.group_names | {group})
         return user
 
+    states = facts.enforcement.policy, facts.enforcement.group
+    assume(PolicyState.NOT_DEPLOYED not in states)  # then nothing is ever carried out
     first = plan(facts)
     after = [carried_out(user, decision) for user, decision in zip(facts.users, first.decisions, strict=True)]
 
     assert count_planned(plan(make_facts(*after, enforcement=facts.enforcement))) == 0
+
+
+@pytest.mark.parametrize("policy", PolicyState)
+@pytest.mark.parametrize("group", PolicyState)
+def test_only_a_missing_policy_and_its_missing_group_are_not_deployed(policy: PolicyState, group: PolicyState) -> None:
+    found = without_deployment(make_enforcement(policy, group))
+
+    missing, not_deployed = PolicyState.MISSING, PolicyState.NOT_DEPLOYED
+    is_bare = policy is missing
+    assert found.policy is (not_deployed if is_bare else policy)
+    assert found.group is (not_deployed if is_bare and group is missing else group)
