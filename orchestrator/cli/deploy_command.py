@@ -24,7 +24,7 @@ from orchestrator.deploy.messages import DeploymentFailed, Interrupted, explain_
 from orchestrator.deploy.next_steps import format_leftovers, format_next_steps
 from orchestrator.deploy.parameters import configured_values, first_values, parse_given
 from orchestrator.deploy.rollout import Rollout
-from orchestrator.deploy.teardown import Inventory, take_down
+from orchestrator.deploy.teardown import Inventory, list_reached, take_down
 from orchestrator.deploy.templates import CENTRAL, STACKS, read_template
 from orchestrator.domain.cloudformation import Stack
 from orchestrator.domain.config import Config
@@ -92,13 +92,14 @@ class DeployCommand:
         source = find_config(self._options.config_path, os.environ, fallback=CONFIG_FILE)
         packed = _packed_config(source, self._options.package_path).require_own_roles()
         given = parse_given(self._options.parameters, [read_template(name) for name in STACKS], packed)
-        _, context = self._open("Deploying")
+        hub, context = self._open("Deploying")
         rollout = Rollout(
             context=context,
             given=given,
             known=context.place.known().with_values(**configured_values(packed)).with_first(first_values(packed)),
             make_code=lambda architecture, python: self._make_code(architecture, python, source),
             confirm=self._confirm_changes,
+            check=lambda stacks: self._refuse_enforced(hub, stacks, list_reached(stacks, context)),
         )
         if not rollout.run():
             return self._declined()

@@ -34,6 +34,7 @@ class Rollout:
     """One deployment, with the stacks as they are so far, by the names of their templates.
 
     `make_code` returns the zip for a processor and a Python; `confirm` shows changes and returns whether to make them.
+    `check` raises DeploymentFailed where somebody is under EnforceMFA, before the member roles can no longer enforce.
     """
 
     context: DeployContext
@@ -41,6 +42,7 @@ class Rollout:
     known: Known
     make_code: Callable[[str, str], Artifact]
     confirm: Callable[[Sequence[PreparedChange]], bool]
+    check: Callable[[Mapping[str, Stack]], None]
     stacks: dict[str, Stack | None] = field(default_factory=dict, init=False)
     has_changed: bool = field(default=False, init=False)
 
@@ -56,6 +58,8 @@ class Rollout:
         """
         self._read_stacks()
         self._check_missing()
+        if STACK_SET in self.deployed and self.given[STACK_SET].get("Enforcement") == "off":
+            self.check(self.deployed)
         code = self._make_code()
         for name in STACKS:
             self.stacks[name] = make_updatable(self.stacks[name], self.context)

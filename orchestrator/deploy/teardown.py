@@ -93,6 +93,14 @@ def _read_inventory(context: DeployContext) -> Inventory:
         raise StartError(f"cannot read what stands: {error} ({error.code})") from error
 
 
+def list_reached(stacks: Mapping[str, Stack], context: DeployContext) -> frozenset[str]:
+    """Return the IDs of the accounts that the StackSet has reached."""
+    stack_set = _stack_set_of(stacks.get(STACK_SET))
+    return (
+        frozenset(one.account_id for one in context.stack_sets.list_instances(stack_set)) if stack_set else frozenset()
+    )
+
+
 def _stack_set_of(stack: Stack | None) -> str:
     """Return the StackSet of a stack; the stack may lack outputs if its first creation or its deletion failed."""
     return "" if stack is None else stack.outputs.get("StackSetId") or stack.parameters.get("StackSetName", "")

@@ -25,11 +25,12 @@ from orchestrator.domain.member_roles import (
     read_trusted,
     render_role,
 )
-from orchestrator.domain.model import Access, Account, Organization, PolicyState, Stage
+from orchestrator.domain.model import Access, Account, Mode, Organization, PolicyState, Stage
 from orchestrator.domain.planning import policy_not_ours, without_deployment
 from orchestrator.domain.remedies import UPDATE_STACKSET, explain_account_error
 
 _DEPLOY = "Have the StackSet deploy this version's member_role/template.yaml there"
+_SWITCH_ON = "Where it is to enforce: orgmfa deploy --parameter Enforcement=on. Else set enforcement.mode: plan."
 _HOPELESS = (DeniedByScp, LocalFault, NoCredentials, Throttled, Unavailable)
 """Errors that every further call to the account would raise too, so that one check reports them."""
 
@@ -158,10 +159,13 @@ class _Visit:
     def _compare(self, member: DeployedRole, release: DeployedRole, settings: RoleSettings) -> Check:
         """Return whether both roles are as the template makes them."""
         name, trusted = CheckName.ROLE_POLICIES, self.trusted
-        differences = (
-            *list_differences(member, render_role(MEMBER_ROLE, settings, trusted)),
-            *list_differences(release, render_role(RELEASE_ROLE, settings, trusted)),
-        )
+        of_release = list_differences(release, render_role(RELEASE_ROLE, settings, trusted))
+        differences = (*list_differences(member, render_role(MEMBER_ROLE, settings, trusted)), *of_release)
+        is_off = not list_differences(member, render_role(MEMBER_ROLE, settings, trusted, enforcement="off"))
+        if is_off and not of_release:
+            message = f"{member.name} can only read (Enforcement=off of the StackSet)"
+            is_to_enforce = self.tools.config.enforcement.mode is Mode.APPLY
+            return problem(name, message, _SWITCH_ON) if is_to_enforce else fine(name, message)
         if differences:
             remedy = f"{_DEPLOY}. What the template does not give a role was added by somebody: find out by whom."
             return problem(name, "; ".join(differences), remedy)

@@ -75,13 +75,17 @@ def default_trusted() -> Trusted:
     return Trusted(defaults["OrchestratorRoleName"], defaults["OperatorRoleName"])
 
 
-def render_role(role: str, settings: RoleSettings, trusted: Trusted) -> DeployedRole:
-    """Return MEMBER_ROLE or RELEASE_ROLE as the template makes it, without the policy of the protected users."""
+def render_role(role: str, settings: RoleSettings, trusted: Trusted, *, enforcement: str = "on") -> DeployedRole:
+    """Return MEMBER_ROLE or RELEASE_ROLE as the template makes it, without the policy of the protected users.
+
+    `enforcement` is the template's parameter: with `off` the member role can only read.
+    """
     template = read_template()
     names = {
         "OrchestratorRoleName": trusted.orchestrator,
         "OperatorRoleName": trusted.operator,
         "AllowSessionContext": str(trusted.with_context).lower(),
+        "Enforcement": enforcement,
     }
     resolver = TemplateResolver(values=settings.parameters() | names, conditions=template["Conditions"])
     properties = template["Resources"][role]["Properties"]

@@ -43,6 +43,38 @@ def test_nobody_is_left_under_the_policy_when_all_is_taken_down(deploy: Deployer
     assert not list(deploy.folder.glob("orgmfa-runs"))
 
 
+def test_enforcement_is_not_switched_off_while_anybody_is_under_the_policy(deploy: Deployer) -> None:
+    deploy.stand()
+    enforce(deploy)
+    off = ("--yes", "--parameter", "Enforcement=off")
+
+    refused = deploy(*off)
+
+    assert refused.code == 1
+    assert f"  acme-payments ({deploy.payments}): alice\n" in refused.stderr
+    assert "orgmfa release" in refused.stderr
+    assert deploy.executed() == []
+    assert deploy.parameters(STACK_SET).get("Enforcement", "on") == "on"
+
+    deploy.aws.missing_roles.add((deploy.payments, "orgmfa-member"))
+    assert "could not be looked at" in deploy(*off).stderr
+    deploy.aws.missing_roles.clear()
+    release(deploy)
+    done, again = deploy(*off), deploy("--yes")
+
+    assert (done.code, again.code) == (0, 0), done.stderr
+    assert deploy.parameters(STACK_SET)["Enforcement"] == "off"
+    assert deploy("--yes", "--parameter", "Enforcement=on").code == 0
+    assert deploy.parameters(STACK_SET)["Enforcement"] == "on"
+
+
+def test_first_deployment_may_begin_with_roles_that_only_read(deploy: Deployer) -> None:
+    enforce(deploy)
+
+    assert deploy("--yes", *deploy.first("Enforcement=off")).code == 0
+    assert deploy.parameters(STACK_SET)["Enforcement"] == "off"
+
+
 def test_user_in_the_group_counts_too(deploy: Deployer) -> None:
     deploy.stand()
     deploy.aws.client("iam", deploy.payments).add_user_to_group(GroupName="EnforceMFA", UserName="alice")

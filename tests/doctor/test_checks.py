@@ -1,5 +1,6 @@
 """The checks of `orgmfa doctor` in memory: what is said of what is found."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,13 +18,13 @@ from orchestrator.domain.errors import (
     NotSubscribed,
     Throttled,
 )
-from orchestrator.domain.member_roles import Trusted
+from orchestrator.domain.member_roles import Trusted, render_role
 from orchestrator.domain.model import AccountState, PolicyState
 from orchestrator.domain.stop_switch import Reading, absent, read_content, unreadable
 from orchestrator.reports.report import ChangedAccount
 from tests.builders import make_config, make_user
 from tests.doctor.command import OK, PROBLEM, UNKNOWN, faults, line
-from tests.doctor.ward import ACCOUNT, PROTECT, Ward, breaks, make_function, make_policy, states
+from tests.doctor.ward import ACCOUNT, PROTECT, ROLES, SETTINGS, Ward, breaks, make_function, make_policy, states
 from tests.fakes import fail
 
 
@@ -138,6 +139,31 @@ def test_release_role_is_for_the_operator_alone(ward: Ward, role: str, is_denied
 
     assert told.status is expected
     assert bool(told.remedy) is (expected is not OK)
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("plan", OK), ("apply", PROBLEM)])
+def test_member_role_that_can_only_read_is_a_problem_where_it_is_to_enforce(
+    ward: Ward, mode: str, expected: CheckStatus
+) -> None:
+    ward.config = make_config(enforcement={"mode": mode})
+    reading = [render_role(one, SETTINGS, ward.trusted, enforcement="off") for one in ROLES]
+    ward.roles = {role.name: role for role in reading}
+
+    told = line(ward.run_checks(), CheckName.ROLE_POLICIES, ACCOUNT)
+
+    assert told.status is expected
+    assert "Enforcement=off" in told.message
+    assert ("Enforcement=on" in told.remedy) is (expected is PROBLEM)
+
+
+def test_release_role_that_was_changed_is_a_problem_beside_a_member_role_that_reads(ward: Ward) -> None:
+    reading = [render_role(one, SETTINGS, ward.trusted, enforcement="off") for one in ROLES]
+    ward.roles = {role.name: role for role in reading}
+    ward.roles["orgmfa-release"] = replace(
+        reading[1], attached_policy_arns=("arn:aws:iam::aws:policy/AdministratorAccess",)
+    )
+
+    assert states(ward.run_checks()) == {"role_policies": "problem"}
 
 
 def test_release_role_that_fails_otherwise_is_a_problem(ward: Ward) -> None:

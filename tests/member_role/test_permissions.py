@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.loaders import Loader
 
+from orchestrator.aws.sessions import READ_ACTIONS
 from orchestrator.domain.policy_document import PARTITIONS
 from tests.iam_evaluator import Decision, Request, decide
 from tests.member_role.rendering import (
@@ -84,11 +85,17 @@ def everything_allowed(policies: list[dict[str, Any]]) -> set[tuple[str, str, st
     }
 
 
+def allowing(actions: str | list[str]) -> dict[str, Any]:
+    """Return a policy that allows these actions on everything."""
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]}
+
+
 def about(action: str, resource: str, attached: str | None = None) -> Request:
     return Request(action, resource, {"iam:PolicyARN": attached} if attached else {})
 
 
 # A thief of the Lambda function, or of the operator's role: holds orgmfa-member in every account.
+WRITES = ["iam:AttachUserPolicy", "iam:AddUserToGroup"]
 MEMBER_ROLE_ROWS = [
     *((action, "*", None, YES) for action in READS_OF_THE_ACCOUNT),
     *((action, ANA, None, YES) for action in READS_OF_USERS),
@@ -180,6 +187,25 @@ def test_the_member_role_can_make_no_other_iam_call() -> None:
         ("AttachUserPolicy", ANA, POLICY),
         ("AttachUserPolicy", ANA_UNDER_PATH, POLICY),
     }
+
+
+@pytest.mark.parametrize("managing", ["true", "false"])
+def test_without_enforcement_the_member_role_reads_the_same_and_writes_nothing(managing: str) -> None:
+    reads = everything_allowed(permissions_of("MemberRole")) - everything_allowed([allowing(WRITES)])
+    documents = permissions_of("MemberRole", Enforcement="off", AllowPolicyManagement=managing)
+    with_all = [
+        *documents,
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]},
+    ]
+
+    assert everything_allowed(documents) == reads
+    assert {action.split(":")[1] for action in READ_ACTIONS} >= {action for action, *_ in reads}
+    assert decide(about("iam:AttachUserPolicy", ANA, POLICY), with_all) == NO
+    assert decide(about("iam:AddUserToGroup", GROUP), with_all) == NO
+
+
+def test_without_enforcement_the_way_out_is_the_same() -> None:
+    assert permissions_of("ReleaseRole", Enforcement="off") == permissions_of("ReleaseRole")
 
 
 # A thief of the operator's role alone holds orgmfa-release.

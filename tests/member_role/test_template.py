@@ -118,6 +118,17 @@ def test_the_stack_owns_policy_and_group_unless_the_program_does() -> None:
     assert by_the_program.keys() == {"MemberRole", "ReleaseRole", "PolicyManagementPolicy"}
 
 
+@pytest.mark.parametrize("managing", ["true", "false"])
+def test_without_enforcement_all_but_the_member_roles_own_policies_is_the_same(managing: str) -> None:
+    enforcing = resources(AllowPolicyManagement=managing)
+    reading = resources(AllowPolicyManagement=managing, Enforcement="off")
+
+    gone = {"PolicyManagementPolicy"} if managing == "true" else set()
+    assert enforcing.keys() - reading.keys() == gone
+    assert {name for name in reading if reading[name] != enforcing[name]} == {"MemberRole"}
+    assert {name for name, one in reading["MemberRole"].items() if one != enforcing["MemberRole"][name]} == {"Policies"}
+
+
 def test_the_group_carries_the_policy_and_nothing_else() -> None:
     assert resources()["EnforcementGroup"] == {
         "GroupName": "EnforceMFA",

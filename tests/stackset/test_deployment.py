@@ -190,6 +190,38 @@ def test_the_management_account_gets_the_member_roles_from_the_same_template() -
     assert {"orgmfa-member", "orgmfa-release"} <= {one["RoleName"] for one in iam.list_roles()["Roles"]}
 
 
+def test_enforcement_is_switched_on_off_and_on_again_and_the_way_out_stays_all_the_while() -> None:
+    """A user is under EnforceMFA all the while. moto lacks the group, and leaves the text of a role as it was.
+
+    That neither group nor release role depends on Enforcement, and what the member role may then do, is proven by the
+    tests of member_role/.
+    """
+    given = member_role.REQUIRED | {"AllowPolicyManagement": "false"}
+    iam = boto3.client("iam")
+    deploy("member", **given, Enforcement="off")
+    arn = f"arn:aws:iam::{ACCOUNT}:policy/EnforceMFA"
+    seen: list[tuple[str, str, list[str]]] = []
+    for enforcement in ("on", "off", "on"):
+        values = given | {"Enforcement": enforcement}
+        boto3.client("cloudformation").update_stack(
+            StackName="orgmfa-member",
+            TemplateBody=known_part("member"),
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()],
+        )
+        [stack] = boto3.client("cloudformation").describe_stacks(StackName="orgmfa-member")["Stacks"]
+        assert stack["StackStatus"] == "UPDATE_COMPLETE"
+        if not seen:
+            iam.create_user(UserName="alice")
+            iam.attach_user_policy(UserName="alice", PolicyArn=arn)
+        policy = iam.get_policy(PolicyArn=arn)["Policy"]
+        release = iam.get_role(RoleName="orgmfa-release")["Role"]
+        seen.append((policy["PolicyId"], release["RoleId"], as_texts(inline_policies(iam, "orgmfa-release"))))
+        assert iam.list_attached_user_policies(UserName="alice")["AttachedPolicies"][0]["PolicyArn"] == arn
+
+    assert seen[0] == seen[1] == seen[2]
+
+
 def test_the_stackset_makes_roles_and_policy_in_the_accounts_of_an_ou_and_nowhere_else() -> None:
     """Deploy the StackSet of stackset.yaml by the API calls that it stands for.
 
