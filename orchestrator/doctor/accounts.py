@@ -74,13 +74,9 @@ class _Visit:
 
     def failed(self, name: CheckName, error: AwsError, role_name: str) -> Check:
         """Return the check that reports an error of AWS."""
+        at, is_borrowed = self.organization, self.tools.config.member_role.is_borrowed
         told = explain_account_error(
-            error,
-            Stage.INSPECT,
-            self.account,
-            organization=self.organization,
-            role_name=role_name,
-            is_borrowed=self.tools.config.member_role.is_borrowed,
+            error, Stage.INSPECT, self.account, organization=at, role_name=role_name, is_borrowed=is_borrowed
         )
         return problem(name, f"{told.message} ({told.code})", told.remedy)
 

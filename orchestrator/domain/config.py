@@ -7,7 +7,7 @@ import re
 from datetime import date, timedelta
 from fnmatch import fnmatchcase
 from string import ascii_letters, digits
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -192,19 +192,14 @@ class MemberRoleConfig(_Section):
     release_name: RoleName = "orgmfa-release"
     path: IamPath = "/"
 
-    @property
-    def is_borrowed(self) -> bool:
-        """Whether the role is one that others made, named for reading alone: nothing of orgmfa is deployed yet."""
-        return False
+    is_borrowed: ClassVar[bool] = False
+    """Whether the role is one that others made, named for reading alone: nothing of orgmfa is deployed yet."""
 
 
 class BorrowedRole(MemberRoleConfig):
     """A role that others made in the member accounts and that trusts the management account, named by `--role`."""
 
-    @property
-    def is_borrowed(self) -> bool:
-        """True: a run reads through it, by a session that cannot write, and never writes."""
-        return True
+    is_borrowed = True
 
 
 class EnforcementConfig(_Section):

@@ -100,10 +100,7 @@ def explain_account_error(
     role_name: str,
     is_borrowed: bool = False,
 ) -> Problem:
-    """Return the problem of an account whose inspection or change failed with this error.
-
-    `is_borrowed` says that the role is none of orgmfa's.
-    """
+    """Return the problem of an account that failed with this error, by a role of orgmfa's or a borrowed one."""
     management = organization.management_account_id
     text = _find(ACCOUNT_ROWS, error, "iam")
     if text is None:

@@ -70,12 +70,7 @@ def fail_account(error: AwsError, account: Account, context: RunContext, *, stag
     is_release = stage is Stage.APPLY and context.request.mode is Mode.RELEASE
     role_name = roles.release_name if is_release else roles.name
     problem = explain_account_error(
-        error,
-        stage,
-        account,
-        organization=context.organization,
-        role_name=role_name,
-        is_borrowed=roles.is_borrowed,
+        error, stage, account, organization=context.organization, role_name=role_name, is_borrowed=roles.is_borrowed
     )
     log.warning("account_failed", stage=problem.stage.value, code=problem.code, message=problem.message)
     return problem

@@ -499,3 +499,18 @@ def test_defect_is_told_as_one_with_the_account_whose_log_lines_tell_more() -> N
     assert problem.message == "unexpected KeyError: 'Users'"
     assert ACCOUNT_ID in problem.remedy
     assert "defect of orgmfa" in problem.remedy
+
+
+@pytest.mark.parametrize("kind", [errors.AssumeRoleDenied, errors.DeniedByScp, errors.AccessDenied, errors.Throttled])
+def test_remedies_of_a_role_that_others_made_ask_for_nothing_of_the_stackset(kind: type[AwsError]) -> None:
+    told = explain_account_error(
+        make_error(kind, "AssumeRole"),
+        Stage.INSPECT,
+        make_account(),
+        organization=ORGANIZATION,
+        role_name="OrganizationAccountAccessRole",
+        is_borrowed=True,
+    ).remedy
+
+    assert not any(words in told for words in ("update the StackSet", "has reached", "exempt the role", "{"))
+    assert (ORGANIZATION.management_account_id in told) is (kind is errors.AssumeRoleDenied)
