@@ -55,6 +55,8 @@ def test_enforcement_is_not_switched_off_while_anybody_is_under_the_policy(deplo
     assert "orgmfa release" in refused.stderr
     assert deploy.executed() == []
     assert deploy.parameters(STACK_SET).get("Enforcement", "on") == "on"
+    assert deploy("--yes").code == 0
+    assert deploy("--yes", "--parameter", "Enforcement=on").code == 0
 
     deploy.aws.missing_roles.add((deploy.payments, "orgmfa-member"))
     assert "could not be looked at" in deploy(*off).stderr
