@@ -166,7 +166,7 @@ def serve_proxy() -> Iterator[str]:
 def _serving(handler: type[BaseHTTPRequestHandler], context: ssl.SSLContext | None = None) -> Iterator[int]:
     server = _Server(("127.0.0.1", 0), handler)
     server.context = context
-    thread = Thread(target=server.serve_forever, daemon=True)
+    thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield server.server_port

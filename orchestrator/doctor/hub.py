@@ -79,8 +79,11 @@ def _check_releases(tools: DoctorContext) -> Iterator[Check]:
 
 
 def _check_onboarding(tools: DoctorContext) -> Iterator[Check]:
-    """Yield a check where the newest run met new accounts of which no event had told."""
-    if missed := tools.unannounced():
+    """Yield whether the newest run over all accounts met new ones of which no event had told."""
+    missed = tools.unannounced()
+    if not missed:
+        yield fine(CheckName.ONBOARDING, "the newest run met no new account that an event should have told of")
+    else:
         message = f"no event told of new accounts: {some_of([title_and_id(one) for one in missed], 5)}"
         remedy = "Check the rules of onboarding, and the forwarder in the management account (docs/deploy.md)."
         yield unknown(CheckName.ONBOARDING, message, remedy)
