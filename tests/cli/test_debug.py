@@ -8,6 +8,8 @@ import pytest
 from tests.aws_server import Answer, AwsServer, Call, json_error
 from tests.cli.calling import Cli, Sample
 
+pytestmark = pytest.mark.thorough
+
 SECRETS = {
     "the caller's key": "not-a-secret-but-long-enough",
     "the caller's token": "FwoGZXIvYXdzEXAMPLEtoken",

@@ -22,6 +22,8 @@ from tests.cli.deploying import (
     on_terminal,
 )
 
+pytestmark = pytest.mark.thorough
+
 if TYPE_CHECKING:
     from subprocess import Popen
 

@@ -3,6 +3,8 @@
 import os
 import signal
 
+import pytest
+
 from tests.aws_server import MANAGEMENT, Answer, Call
 from tests.cli.deploying import (
     BOOTSTRAP,
@@ -16,6 +18,8 @@ from tests.cli.deploying import (
     on_terminal,
     release,
 )
+
+pytestmark = pytest.mark.thorough
 
 
 def test_nobody_is_left_under_the_policy_when_all_is_taken_down(deploy: Deployer) -> None:

@@ -16,6 +16,8 @@ import pytest
 from tests.aws_server import Answer, AwsServer, Call, xml_error
 from tests.cli.calling import ORGMFA, TIMEOUT_SECONDS, Cli, Sample
 
+pytestmark = pytest.mark.thorough
+
 ROLE = "arn:aws:iam::123456789012:role/orgmfa-operator"
 PROFILES = f"""[profile me]
 aws_access_key_id = AKIAEXAMPLEHUB000000

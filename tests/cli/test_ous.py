@@ -10,6 +10,8 @@ from tests.aws_server import Answer, AwsServer, Call
 from tests.cli.calling import Cli, assert_refused, outcomes
 from tests.organization import SampleOrganization
 
+pytestmark = pytest.mark.thorough
+
 NOWHERE = "ou-none-00000000"
 
 

@@ -13,6 +13,8 @@ from tests.aws_server import AwsServer
 from tests.cli.calling import Cli, Sample, assert_refused, outcomes
 from tests.fake_slack import FakeSlack
 
+pytestmark = pytest.mark.thorough
+
 ALICE = ("--user", "alice")
 
 

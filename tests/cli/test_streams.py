@@ -11,7 +11,10 @@ import pytest
 from tests.aws_server import AwsServer
 from tests.cli.calling import ORGMFA, TIMEOUT_SECONDS, Cli, Sample
 
-pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the full device of Linux")
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the full device of Linux"),
+]
 
 
 def shell(cli: Cli, command: str, **environment: str) -> subprocess.CompletedProcess[str]:

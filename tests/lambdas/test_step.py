@@ -17,6 +17,8 @@ from tests.fake_slack import FakeSlack
 from tests.lambdas.function import FakeContext, today
 from tests.lambdas.machine import SCHEDULE, Machine, comparable, outcomes
 
+pytestmark = pytest.mark.thorough
+
 # -- the same run
 
 

@@ -21,6 +21,8 @@ from tests.lambdas.function import FakeContext
 from tests.lambdas.machine import BUCKET, SCHEDULE, STARTED, Machine, outcomes
 from tests.reports.bombs import BOMBS
 
+pytestmark = pytest.mark.thorough
+
 # -- one run at a time, once
 
 

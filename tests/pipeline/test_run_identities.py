@@ -12,6 +12,8 @@ from tests.builders import make_run_report, make_seen_account
 from tests.pipeline.served import ServedDays
 from tests.pipeline.stage import outcomes, user_of
 
+pytestmark = pytest.mark.thorough
+
 
 def opened_on(report: Any, served: ServedDays, name: str = "alice") -> float:
     """Return on which day a user was first seen without MFA."""

@@ -13,6 +13,8 @@ from tests.aws_server import Answer, Call, xml_error
 from tests.pipeline.served import ServedDays
 from tests.pipeline.stage import outcomes, user_of
 
+pytestmark = pytest.mark.thorough
+
 ONE_THREAD = {"enforcement": {"check_enrolment": False}, "concurrency": {"workers": 1}}
 GRANT = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
 OURS = json.dumps(render_enforcement_policy(partition="aws", access_keys="deny"))

@@ -23,6 +23,8 @@ from orchestrator.reports.stored_run import read_head, read_past, read_report
 from tests.builders import days_ago, make_run_report, make_seen, make_seen_account
 from tests.reports.bombs import BOMBS
 
+pytestmark = pytest.mark.thorough
+
 MIB = 1024 * 1024
 
 

@@ -23,6 +23,8 @@ from orchestrator.sandbox import LARKSPUR, Sandbox, sandbox_config, sandbox_orga
 from orchestrator.sandbox import sample_organization as places
 from orchestrator.wiring import make_hub, run_once
 
+pytestmark = pytest.mark.thorough
+
 NON_COMPLIANT, COMPLIANT = Verdict.NON_COMPLIANT, Verdict.COMPLIANT
 ORGMFA = Path(sys.executable).with_name("orgmfa")
 TIMEOUT_SECONDS = 90

@@ -33,6 +33,8 @@ from tests.deploy.lambda_zip.packages import (
     PYTHON,
 )
 
+pytestmark = pytest.mark.thorough
+
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="what is compiled in the zip runs on Linux alone")
 
 

@@ -42,6 +42,8 @@ from tests.output.slack.digest_samples import (
     texts,
 )
 
+pytestmark = pytest.mark.thorough
+
 
 @given(room=st.integers(0, 10_000), wants=st.lists(st.integers(0, 20_000), max_size=20))
 def test_room_is_shared_so_that_none_is_crowded_out(room: int, wants: list[int]) -> None:
