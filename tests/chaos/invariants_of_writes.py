@@ -146,7 +146,8 @@ def _untold(
         if is_failed and _may_be_another(entry, book, evidence):
             return ""
         outcome = reported[1].outcome.value if reported else "left out"
-        return f"AWS told the run that the write stands; the user is {outcome}"
+        why = reported[1].error.message if reported and reported[1].error else ""
+        return f"AWS told the run that the write stands; the user is {outcome}: {why}"
     if reported is None:
         state = evidence.ends.get((entry.call.account_id, entry.user_name))
         is_gone = state is not None and not state.exists
@@ -168,8 +169,9 @@ def _unwatched(entry: Entry, reported: tuple[AccountReport, UserReport] | None, 
 
 
 def _may_be_another(entry: Entry, book: Book, evidence: Evidence) -> bool:
-    """Return whether a look after a write was not answered, or saw a policy that is not ours."""
-    return not all(look.told and _saw_ours(look) for look in _later_looks(entry, book, evidence))
+    """Return whether no look at the policy after a write vouches for it: it failed, or saw one that is not ours."""
+    looks = _later_looks(entry, book, evidence)  # none where the look at the group before it failed
+    return not looks or not all(look.told and _saw_ours(look) for look in looks)
 
 
 def _saw_ours(look: Entry) -> bool:
