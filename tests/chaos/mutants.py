@@ -170,27 +170,6 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
         runs=8,
     ),
     Mutation(
-        name="a halt is not asked for after a look",
-        guards="invariant 3",
-        path="orchestrator/pipeline/apply.py",
-        before="            if forbidden := _forbid(decision, account, context, released=released):\n"
-        "                return forbidden\n            is_made",
-        after="            is_made",
-        scenario="a halt while looks are slow",
-        invariant=3,
-        runs=24,
-    ),
-    Mutation(
-        name="the deadline does not end the retries",
-        guards="invariant 3",
-        path="orchestrator/concurrency/cancellation.py",
-        before='            self._reason = "deadline"\n            self.event.set()\n',
-        after='            self._reason = "deadline"\n',
-        scenario="Lambda deadline while writes are throttled",
-        invariant=3,
-        runs=12,
-    ),
-    Mutation(
         name="a lease that ran out is not taken over",
         guards="invariant 4",
         path="orchestrator/pipeline/lease_file.py",
