@@ -107,6 +107,13 @@ def rewrite_report(
     aws.faults.append(replace)
 
 
+def told_of_alice(account_id: str) -> tuple[object, ...]:
+    """Return what is known of the one user of an account: MFA, console password, active access keys."""
+    with entered(account_id) as member:
+        (alice,) = member.iam.inspect(account_id).users
+    return alice.has_mfa, alice.has_console_password, alice.active_access_keys
+
+
 def identity(user: Any) -> str:
     """Return the cells that tell whose row it is, of a user of moto."""
     return f"{user.arn},{user.create_date:%Y-%m-%dT%H:%M:%S+00:00}"
@@ -277,10 +284,7 @@ def test_row_of_an_earlier_user_of_that_name_says_nothing(
     created = identity(iam_backends[account_id]["aws"].users["alice"]).split(",")[1]
     rewrite_report(aws, f"{HEADER}\n{row.format(account=account_id, created=created)}\n", is_whole=True)
 
-    with entered(account_id) as member:
-        (alice,) = member.iam.inspect(account_id).users
-
-    assert (alice.has_mfa, alice.has_console_password, alice.active_access_keys) == (None, None, None)
+    assert told_of_alice(account_id) == (None, None, None)
 
 
 def test_report_without_the_columns_that_tell_whose_a_row_is_says_nothing(
@@ -290,10 +294,7 @@ def test_report_without_the_columns_that_tell_whose_a_row_is_says_nothing(
     header = HEADER.removesuffix(",arn,user_creation_time")
     rewrite_report(aws, f"{header}\nalice,true,true,false,N/A,false,N/A\n", is_whole=True)
 
-    with entered(account_id) as member:
-        (alice,) = member.iam.inspect(account_id).users
-
-    assert (alice.has_mfa, alice.has_console_password, alice.active_access_keys) == (None, None, None)
+    assert told_of_alice(account_id) == (None, None, None)
 
 
 def test_empty_cells_of_the_report_are_unknown_and_never_no(
@@ -302,10 +303,7 @@ def test_empty_cells_of_the_report_are_unknown_and_never_no(
     organization.add_user(account_id, "alice")
     rewrite_report(aws, f"{HEADER}\nalice,,,,,,\n")
 
-    with entered(account_id) as member:
-        (alice,) = member.iam.inspect(account_id).users
-
-    assert (alice.has_mfa, alice.has_console_password, alice.active_access_keys) == (None, None, None)
+    assert told_of_alice(account_id) == (None, None, None)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ for each seed, whatever the threads do.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from threading import Thread
+from typing import Any, TypeVar
 
 from moto.backends import get_backend
 
@@ -16,6 +17,9 @@ from tests.chaos import moto_iam
 from tests.chaos.server import ChaosServer
 from tests.chaos.wire import Disturbance, Instead
 from tests.chaos.world import Person, World, backend
+
+F = TypeVar("F")
+S = TypeVar("S")
 
 
 @dataclass
@@ -51,6 +55,17 @@ def at_call(count: int, act: Callable[[], None]) -> Callable[[Call], None]:
             act()
 
     return happening
+
+
+def crossed(server: ChaosServer, first: Callable[[], F], *, second: Callable[[], S], call: int) -> tuple[F, list[S]]:
+    """Return how a run ended, and the other one that started at this call of it; none where it made fewer calls."""
+    others: list[S] = []
+    thread = Thread(target=lambda: others.append(second()))
+    server.happenings.append(at_call(call, thread.start))
+    ended = first()
+    if thread.ident is not None:
+        thread.join()
+    return ended, others
 
 
 def enrol(world: World, person: Person, device: str) -> Callable[[], None]:

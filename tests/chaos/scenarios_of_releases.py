@@ -2,14 +2,13 @@
 
 from dataclasses import replace
 from random import Random
-from threading import Thread
 
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.model import Mode, Outcome
 from tests.chaos import troubles
 from tests.chaos.driving import Stage
 from tests.chaos.evidence import Evidence
-from tests.chaos.happenings import at_call
+from tests.chaos.happenings import crossed
 from tests.chaos.invariants import Violation
 from tests.chaos.invariants_of_releases import check_released
 from tests.chaos.scenarios import Scenario
@@ -40,12 +39,10 @@ def _release_during_apply(stage: Stage, rng: Random) -> list[Evidence]:
     if rng.random() < 0.5:
         use_bucket(stage)
     stage.server.troubles += [troubles.slow_looks(0.4), troubles.slow_writes(0.1)]
-    others: list[Evidence] = []
-    release = Thread(target=lambda: others.append(stage.carry_out(Mode.RELEASE, Cancellation())))
-    stage.server.happenings.append(at_call(rng.randint(20, 90), release.start))
-    applied = stage.run()
-    if release.ident is not None:
-        release.join()
+    call = rng.randint(20, 90)
+    applied, others = crossed(
+        stage.server, stage.run, second=lambda: stage.carry_out(Mode.RELEASE, Cancellation()), call=call
+    )
     return _as_crossed(stage, [applied, *others])
 
 

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
-from threading import Thread
 
 from orchestrator.aws import retries
 from orchestrator.concurrency.cancellation import Cancellation
@@ -11,9 +10,9 @@ from orchestrator.domain.model import Mode
 from orchestrator.lambdas.run import lambda_handler
 from orchestrator.wiring import utc_now
 from tests.chaos import troubles
-from tests.chaos.driving import FakeContext, Outcome, Stage, take
+from tests.chaos.driving import FakeContext, Stage, take
 from tests.chaos.evidence import BucketArchive, Evidence
-from tests.chaos.happenings import at_call
+from tests.chaos.happenings import crossed
 from tests.chaos.invariants import Violation
 from tests.chaos.invariants_of_ends import allowed_ends, check_end, way_of
 from tests.chaos.scenarios import Scenario
@@ -96,12 +95,12 @@ def _same_event_meanwhile(stage: Stage, rng: Random) -> list[Evidence]:
     if rng.random() < 0.5:
         use_bucket(stage)
     event = schedule(minutes_ago=rng.randint(0, 60))
-    others: list[Outcome] = []
-    second = Thread(target=lambda: others.append(take(lambda: lambda_handler(event, FakeContext(900)))))
-    stage.server.happenings.append(at_call(rng.randint(1, 80), second.start))
-    first = stage.invoke(event)
-    if second.ident is not None:
-        second.join()
+    first, others = crossed(
+        stage.server,
+        lambda: stage.invoke(event),
+        second=lambda: take(lambda: lambda_handler(event, FakeContext(900))),
+        call=rng.randint(1, 80),
+    )
     runs = stage.server.book.run_ids(0)
     is_repetition = all((other.result or {}).get("repeated") for other in others)
     if len(runs) > 1 or not is_repetition:
@@ -122,12 +121,10 @@ def _two_at_once(stage: Stage, rng: Random) -> list[Evidence]:
     if rng.random() < 0.5:
         use_bucket(stage)
     stage.server.troubles.append(troubles.slow_writes(0.2))  # else the first is over before the second writes
-    others: list[Evidence] = []
-    second = Thread(target=lambda: others.append(stage.carry_out(Mode.APPLY, Cancellation())))
-    stage.server.happenings.append(at_call(rng.randint(1, 80), second.start))
-    first = stage.run()
-    if second.ident is not None:
-        second.join()
+    call = rng.randint(1, 80)
+    first, others = crossed(
+        stage.server, stage.run, second=lambda: stage.carry_out(Mode.APPLY, Cancellation()), call=call
+    )
     # Whose digest is whose cannot be told while both are under way.
     return [replace(evidence, wants_digest=False) for evidence in (first, *others)]
 
