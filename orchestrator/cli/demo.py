@@ -10,7 +10,8 @@ Exit code 1, as it should be: an account could not be entered, and some users ar
   .venv/bin/orgmfa report --sandbox                        the table, with what to do about each
   .venv/bin/orgmfa apply --sandbox                         again: nobody is left to enforce
   .venv/bin/orgmfa report --sandbox --html orgmfa.html --csv orgmfa.csv
-Your own organization, which `plan` only reads (README.md): AWS_PROFILE=... .venv/bin/orgmfa plan"""
+A plan of your own organization, with nothing deployed and by sessions that can only read (README.md):
+  AWS_PROFILE=... .venv/bin/orgmfa plan --role OrganizationAccountAccessRole"""
 
 
 def main() -> int:
