@@ -210,8 +210,7 @@ class RunArchive:
 
     def lost_releases(self, known: Iterable[ReleaseReport], now: datetime) -> tuple[ReleaseReport, ...]:
         """Return those of the releases of which earlier runs told that are not over and have no note any more."""
-        names = {file.name for file in self._store.list_files(RELEASES)}
-        noted = {user.key for name in names for user in self._releases(name).users}
+        noted = {user.key for file in self._store.list_files(RELEASES) for user in self._releases(file.name).users}
         return tuple(one for one in known if one.until > now and one.key not in noted)
 
     def forget_releases(self, now: datetime) -> None:
@@ -219,12 +218,11 @@ class RunArchive:
 
         A note that ends a release is needed for as long as the older one would last. Raises ArchiveError.
         """
-        names = (
-            [] if self._store.address("").startswith("s3://") else [f.name for f in self._store.list_files(RELEASES)]
-        )
-        for name in names:
-            if self._releases(name).until + MAX_RELEASE < now:
-                self._store.delete(name)
+        if self._store.address("").startswith("s3://"):
+            return
+        for file in tuple(self._store.list_files(RELEASES)):
+            if self._releases(file.name).until + MAX_RELEASE < now:
+                self._store.delete(file.name)
 
     def _released_since(self, moment: datetime) -> frozenset[tuple[str, str]]:
         """Return the users released since then, by account ID and key of the record."""
