@@ -12,6 +12,7 @@ from orchestrator.aws.caller_credentials import Asking
 from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.console_session import ConsoleSession
 from orchestrator.aws.enforcement import EnforcementPolicies, PolicySettings
+from orchestrator.aws.event_bus import EventBus
 from orchestrator.aws.file_store import Store, make_store
 from orchestrator.aws.iam import MemberIam
 from orchestrator.aws.organizations import Directory
@@ -186,6 +187,7 @@ def build_context(
         securityhub=_securityhub(hub, retrier, caller),
         expects_onboarding=request.trigger in _DAILY and expects_onboarding(hub.environment),
         notifiers=notifiers,
+        event_bus=EventBus(clients.events, retrier, config.events.bus) if config.events.bus else None,
         observer=observer or Unobserved(),
         counter=retrier,
     )

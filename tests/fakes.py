@@ -1,5 +1,6 @@
 """In-memory stand-ins for what a run needs from outside. Each fits its protocol by shape and keeps its own books."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -337,6 +338,21 @@ class FakeSecurityHub:
             return Imported(0, ())
         self.findings |= {finding["Id"].rpartition("/")[2]: finding for finding in findings}
         return Imported(len(findings), self.refused)
+
+
+@dataclass
+class FakeEventBus:
+    """Keeps the details of its events, or refuses each."""
+
+    name: str = "security"
+    events: list[dict[str, Any]] = field(default_factory=list)
+    error: AwsError | None = None
+
+    def put(self, detail_type: str, detail: str) -> None:
+        assert detail_type == "Run Finished"
+        if self.error is not None:
+            raise self.error
+        self.events.append(json.loads(detail))
 
 
 @dataclass

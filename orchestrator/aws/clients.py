@@ -32,6 +32,7 @@ from orchestrator.domain.errors import NoCredentials
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_organizations import OrganizationsClient
     from mypy_boto3_s3 import S3Client
@@ -122,6 +123,11 @@ class Clients:
     def securityhub(self) -> "SecurityHubClient":
         """Security Hub, for the findings of a run."""
         return self._connect(lambda: self.hub.client("securityhub", **self.options))
+
+    @cached_property
+    def events(self) -> "EventBridgeClient":
+        """EventBridge, for the event of a run."""
+        return self._connect(lambda: self.hub.client("events", **self.options))
 
     @cached_property
     def ssm(self) -> "SSMClient":

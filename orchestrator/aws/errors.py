@@ -46,7 +46,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _CODES: dict[type[AwsError], str] = {
-    AccessDenied: "AccessDenied AccessDeniedException AccessDeniedForDependencyException UnauthorizedOperation",
+    AccessDenied: "AccessDenied AccessDeniedException AccessDeniedForDependencyException UnauthorizedOperation "
+    "NotAuthorizedForSourceException NotAuthorizedForDetailTypeException",
     NotFound: (
         "NoSuchEntity NoSuchEntityException NoSuchBucket NoSuchKey ParameterNotFound ResourceNotFoundException "
         "AccountNotFoundException OrganizationalUnitNotFoundException ParentNotFoundException "

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.deploy.messages import Interrupted
+from orchestrator.domain.config import EventsConfig
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Trigger
 from orchestrator.output.words import count, some_of, title_and_id
 from orchestrator.pipeline.ports import Observer
@@ -47,9 +48,9 @@ def count_enforced_users(
     now = hub.now()
     request = RunRequest(run_id=make_run_id(now), mode=Mode.RELEASE, trigger=Trigger.CLI, started_at=now)
     with TemporaryDirectory(prefix="orgmfa-") as folder:
-        archive = hub.config.archive.model_copy(update={"location": folder})
+        update = {"archive": hub.config.archive.model_copy(update={"location": folder}), "events": EventsConfig()}
         report = run_once(
-            replace(hub, config=hub.config.model_copy(update={"archive": archive})),
+            replace(hub, config=hub.config.model_copy(update=update)),
             request,
             cancellation=cancellation,
             observer=observer,

@@ -22,6 +22,7 @@ _FROM_CONFIGURATION = {
     "PolicyPath": "policy.path",
     "AccessKeys": "policy.access_keys",
     "AllowPolicyManagement": "policy.managed_by",
+    "EventBusName": "events.bus",
 }
 _FROM_DEPLOY = frozenset({"CodeBucket", "CodeKey", "OrganizationId", "SecurityAccountId", "TemplateUrl"})
 
@@ -76,7 +77,7 @@ def parse_given(texts: Iterable[str], templates: Sequence[Template], config: Con
 
 def configured_values(config: Config) -> dict[str, str]:
     """Return the parameter values that the configuration decides."""
-    values: dict[str, str] = {name: attrgetter(key)(config) for name, key in _FROM_CONFIGURATION.items()}
+    values: dict[str, str] = {name: attrgetter(key)(config) or "" for name, key in _FROM_CONFIGURATION.items()}
     return values | {"AllowPolicyManagement": str(config.policy.managed_by == "orchestrator").lower()}
 
 

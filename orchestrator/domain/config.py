@@ -318,6 +318,12 @@ class SlackConfig(_Section):
         return self
 
 
+class EventsConfig(_Section):
+    """The event bus, in the caller's account and Region, that is told of the end of each run; None: nothing is told."""
+
+    bus: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,256}$")] | None = None
+
+
 class ArchiveConfig(_Section):
     """Where reports are kept: a folder, or s3://bucket/prefix."""
 
@@ -344,6 +350,7 @@ class Config(_Section):
     limits: LimitsConfig = LimitsConfig()
     concurrency: ConcurrencyConfig = ConcurrencyConfig()
     slack: SlackConfig = SlackConfig()
+    events: EventsConfig = EventsConfig()
     archive: ArchiveConfig = ArchiveConfig()
     securityhub: SecurityHubConfig = SecurityHubConfig()
 

@@ -84,6 +84,7 @@ class Stage(StrEnum):
     ARCHIVE = "archive"
     FINDINGS = "findings"
     DIGEST = "digest"
+    EVENT = "event"
 
 
 class Access(StrEnum):

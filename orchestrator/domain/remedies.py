@@ -90,6 +90,17 @@ _FINDINGS_REMEDIES: Mapping[type[AwsError], str] = {
     AwsError: "Run again: findings are imported anew.",
 }
 
+_EVENT_REMEDIES: Mapping[type[AwsError], str] = {
+    NotFound: "Make the event bus {bus} in this account and Region, or set events.bus to one that is there, or null.",
+    AccessDenied: (
+        "Allow {denied} on the event bus {bus} to this principal (EventBusName in stackset/central.yaml), or set "
+        "events.bus: null."
+    ),
+    NoCredentials: "AWS no longer takes the caller's credentials: renew them, then run again.",
+    Unreachable: "Check network and proxy; the next run puts its own event.",
+    AwsError: "What hangs on the event was not told of this run: see the report. The next run puts its own event.",
+}
+
 
 def explain_account_error(
     error: AwsError,
@@ -135,6 +146,12 @@ def explain_findings_error(error: AwsError, product: Product) -> Problem:
     text = _find(CALLER_ROWS, error, "securityhub") or _nearest(_FINDINGS_REMEDIES, error)
     remedy = _fill(text, error, "securityhub", account=product.account_id, region=product.region, product=product.arn)
     return Problem(Stage.FINDINGS, error.code, _one_line(f"Security Hub CSPM: {error}"), remedy)
+
+
+def explain_event_error(error: AwsError, bus: str) -> Problem:
+    """Return the problem of a run whose event could not be put on this bus."""
+    text = _find(CALLER_ROWS, error, "events") or _nearest(_EVENT_REMEDIES, error)
+    return Problem(Stage.EVENT, error.code, _one_line(f"EventBridge: {error}"), _fill(text, error, "events", bus=bus))
 
 
 def explain_findings(imported: Imported, wanted: int, product: Product) -> Problem | None:

@@ -28,7 +28,7 @@ def lambda_handler(event: object, context: LambdaContext) -> dict[str, Any]:
     """Carry out the run that an event asks for, and return its totals and where its report is archived.
 
     Raises ConfigError for an event that is not known, StartError where nothing could start, RunFailed where the
-    listing, the archive, the import of findings or the digest failed.
+    listing, the archive, the import of findings, the digest or the event failed.
     """
     invocation = start_invocation(context)
     asked = parse_event(event, own_account_id=invocation.own_account_id)

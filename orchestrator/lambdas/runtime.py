@@ -23,7 +23,7 @@ from orchestrator.wiring import Hub, make_hub
 PACKAGED_CONFIG = Path(__file__).parents[2] / "config.yaml"
 RESERVE_SECONDS = 60.0
 """How long before the function times out nothing more is started: time to finish what is under way, and to report."""
-RUN_FAILING_STAGES = frozenset({Stage.SELECT, Stage.ARCHIVE, Stage.FINDINGS, Stage.DIGEST})
+RUN_FAILING_STAGES = frozenset({Stage.SELECT, Stage.ARCHIVE, Stage.FINDINGS, Stage.DIGEST, Stage.EVENT})
 
 log = structlog.get_logger(__name__)
 
@@ -87,7 +87,7 @@ def handle_once(
 def finish_invocation(finished: Finished, *, is_scheduled: bool) -> dict[str, Any]:
     """Write the metrics of a run, and return its totals and where it is archived.
 
-    Raises RunFailed where the listing, the archive, the import of findings or the digest failed.
+    Raises RunFailed where the listing, the archive, the import of findings, the digest or the event failed.
     """
     report = finished.report
     failure = _failure(report)

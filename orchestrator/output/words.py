@@ -43,6 +43,7 @@ STAGES: Mapping[Stage, str] = {
     Stage.ARCHIVE: "archiving the report",
     Stage.FINDINGS: "importing findings into Security Hub",
     Stage.DIGEST: "sending the digest",
+    Stage.EVENT: "putting the event on the bus",
 }
 VIAS: Mapping[Via | None, str] = {None: "", Via.USER: "user", Via.GROUP: "group"}
 DEVICES: Mapping[DeviceKind | None, str] = {
@@ -51,6 +52,13 @@ DEVICES: Mapping[DeviceKind | None, str] = {
     "fido": "passkey or security key",
     "hardware": "hardware token",
 }
+
+
+def archive_link(template: str | None, report: RunReport) -> str | None:
+    """Return the link to a run that `archive.link` makes, or None without one."""
+    if template is None:
+        return None
+    return template.replace("{run_id}", report.run_id).replace("{date}", f"{report.started_at:%Y-%m-%d}")
 
 
 def count(number: int, noun: str) -> str:

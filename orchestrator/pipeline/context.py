@@ -12,6 +12,7 @@ from orchestrator.pipeline.ports import (
     Counter,
     Credentials,
     Directory,
+    EventBus,
     Iam,
     Notifier,
     Observer,
@@ -73,6 +74,7 @@ class RunContext:
     securityhub: SecurityHub | None = None
     expects_onboarding: bool = False
     notifiers: Sequence[Notifier]
+    event_bus: EventBus | None = None
     observer: Observer
     counter: Counter
 

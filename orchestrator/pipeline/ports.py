@@ -161,6 +161,19 @@ class SecurityHub(Protocol):
         ...
 
 
+class EventBus(Protocol):
+    """The event bus that other tools are hung on."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    def put(self, detail_type: str, detail: str) -> None:
+        """Put one event, whose detail is JSON, or raise AwsError."""
+        ...
+
+
 class Observer(Protocol):
     """Receives the progress of a run, for a progress bar."""
 

@@ -1,4 +1,4 @@
-"""The end of a run: archives the report, imports the findings, notifies the channels.
+"""The end of a run: archives the report, imports the findings, notifies the channels, puts the event on the bus.
 
 A failure of any becomes one of the errors of the run.
 """
@@ -10,13 +10,15 @@ import structlog
 
 from orchestrator.domain.errors import ArchiveError, AwsError, DigestError
 from orchestrator.domain.model import Gate, Mode, Problem, Stage, Trigger
-from orchestrator.domain.remedies import explain_findings, explain_findings_error
+from orchestrator.domain.remedies import explain_event_error, explain_findings, explain_findings_error
 from orchestrator.output.security_hub import render_findings
+from orchestrator.output.words import archive_link
 from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.results import Results
 from orchestrator.reports.build import amend_report, build_report, report_account
 from orchestrator.reports.changes import compare, with_history
 from orchestrator.reports.report import ReleaseReport, RunReport
+from orchestrator.reports.run_finished import RUN_FINISHED, RunFinished, describe_run
 
 log = structlog.get_logger(__name__)
 
@@ -24,11 +26,17 @@ log = structlog.get_logger(__name__)
 def close_run(
     results: Results, context: RunContext, *, errors: list[Problem], is_complete: bool, gate: Gate | None
 ) -> Finished:
-    """Return the finished run: archived, findings imported, channels notified. Failures are added to `errors`."""
+    """Return the finished run: archived, findings imported, channels notified, event put; it has all earlier errors.
+
+    Failures are added to `errors`.
+    """
     report = report_run(results, context, errors, is_complete=is_complete, gate=gate)
-    address = archive_report(report, context, errors=errors)
+    address, page = archive_report(report, context, errors=errors)
     import_findings(report, context, errors=errors)
     notify_channels(amend_report(report, errors, context.now()), context, errors=errors)
+    report = amend_report(report, errors, context.now())
+    link = archive_link(context.config.archive.link, report)
+    put_event(describe_run(report, address=address, page=page, link=link), context, errors=errors)
     report = amend_report(report, errors, context.now())
     log.info("run_finished", complete=report.complete, **report.totals.model_dump())
     counter = context.counter
@@ -76,19 +84,24 @@ def report_run(
     )
 
 
-def archive_report(report: RunReport, context: RunContext, *, errors: list[Problem]) -> str | None:
-    """Archive the report and return its address, or None; a failure is added to `errors`."""
+def archive_report(report: RunReport, context: RunContext, *, errors: list[Problem]) -> tuple[str | None, str | None]:
+    """Archive the report, and its page where nobody sees the run; return the addresses of what was written.
+
+    A failure is added to `errors`.
+    """
+    address, page = None, None
     try:
         address = context.archive.save(report)
+        context.archive.save_lines(report)
         if report.trigger is not Trigger.CLI:
-            context.archive.save_page(report, _render_page(report, context))
+            page = context.archive.save_page(report, _render_page(report, context))
         context.archive.prune(report.finished_at)
     except ArchiveError as error:
         log.error("archive_failed", message=str(error))  # noqa: TRY400 - a known failure, no traceback
-        remedy = "Make archive.location writable; this report is in the output of this run alone."
+        left = "is in the output of this run alone" if address is None else "was archived, not all that goes with it"
+        remedy = f"Make archive.location writable; this report {left}."
         errors.append(Problem(Stage.ARCHIVE, "archive_failed", str(error), remedy))
-        return None
-    return address
+    return address, page
 
 
 def _render_page(report: RunReport, context: RunContext) -> Iterable[str]:
@@ -129,3 +142,15 @@ def notify_channels(report: RunReport, context: RunContext, *, errors: list[Prob
         except DigestError as error:
             log.error(error.code, message=str(error))  # noqa: TRY400 - a known failure, no traceback
             errors.append(Problem(Stage.DIGEST, error.code, str(error), error.remedy))
+
+
+def put_event(event: RunFinished, context: RunContext, *, errors: list[Problem]) -> None:
+    """Put the event of a finished run on the event bus, if there is one; a failure is added to `errors`."""
+    bus = context.event_bus
+    if bus is None:
+        return
+    try:
+        bus.put(RUN_FINISHED, event.model_dump_json())
+    except AwsError as error:
+        log.error("event_failed", code=error.code, message=str(error))  # noqa: TRY400 - a known failure, no traceback
+        errors.append(explain_event_error(error, bus.name))

@@ -290,11 +290,11 @@ class RunReport(_Model):
     accounts: Accounts = Field(description="last, so that all else can be read without them")
 
 
-def report_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a RunReport as written to the archive and to standard output."""
-    return RunReport.model_json_schema(mode="serialization") | {
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON Schema of a model as it is written, for those that are published in docs/."""
+    return model.model_json_schema(mode="serialization") | {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "RunReport",
+        "title": model.__name__,
     }
 
 

@@ -33,8 +33,9 @@ def write_indented(report: RunReport) -> Iterator[str]:
 
 
 def write_accounts(report: RunReport) -> Iterator[str]:
-    """Yield the accounts of a report as JSON, one a line, each with the ID and the mode of the run in front."""
-    run = json.dumps({"run_id": report.run_id, "mode": report.mode.value}, separators=(",", ":")).removesuffix("}")
+    """Yield the accounts of a report as JSON, one a line, each with ID and mode of the run and the code of its gate."""
+    head = {"run_id": report.run_id, "mode": report.mode.value, "gate": report.gate and report.gate.code}
+    run = json.dumps(head, separators=(",", ":")).removesuffix("}")
     for text in report.accounts.texts():
         yield f"{run},{text.decode().removeprefix('{')}\n"
 

@@ -16,7 +16,8 @@ from tests.aws_server import Answer, AwsServer, error_for
 
 CODES: dict[type[AwsError], str] = {
     errors.AccessDenied: (
-        "AccessDenied AccessDeniedException AccessDeniedForDependencyException UnauthorizedOperation"
+        "AccessDenied AccessDeniedException AccessDeniedForDependencyException UnauthorizedOperation "
+        "NotAuthorizedForSourceException NotAuthorizedForDetailTypeException"
     ),
     errors.NotFound: (
         "NoSuchEntity NoSuchEntityException NoSuchBucket NoSuchKey ParameterNotFound ResourceNotFoundException "

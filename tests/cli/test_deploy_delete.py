@@ -37,9 +37,10 @@ def test_nobody_is_left_under_the_policy_when_all_is_taken_down(deploy: Deployer
     assert operator in [call.parameters.get("RoleArn") for call in deploy.aws.calls]
 
     release(deploy)
-    done = deploy("--delete", "--yes")
+    done = deploy("--delete", "--yes", ORGMFA_EVENTS_BUS="security")
 
     assert done.code == 0, done.stderr
+    assert "DescribeEventBus" not in deploy.aws.actions(), "counting who is enforced is no run to tell of"
     assert deploy.cloud.actions() == ["DeleteStackInstances", "DeleteStack", "DeleteStack", "DeleteStack"]
     assert (deploy.cloud.stacks, deploy.cloud.instances) == ({}, [])
     assert deploy.aws.client("s3").list_buckets()["Buckets"] == []

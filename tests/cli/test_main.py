@@ -198,7 +198,8 @@ def test_jsonl_is_one_account_a_line_with_its_run(cli: Cli, sample: Sample) -> N
     archived = [json.loads(line) for line in cli("report", "--output", "jsonl").stdout.splitlines()]
     report = json.loads(cli("report", "--json").stdout)
 
-    assert plan == archived == [{"run_id": report["run_id"], "mode": "plan", **each} for each in report["accounts"]]
+    run = {"run_id": report["run_id"], "mode": "plan", "gate": None}
+    assert plan == archived == [run | each for each in report["accounts"]]
     assert len(plan) == 4
     assert cli("report", "--list", "--output", "jsonl").stdout.splitlines() == [
         json.dumps(each) for each in json.loads(cli("report", "--list", "--json").stdout)
@@ -375,7 +376,11 @@ def test_archive_can_be_a_bucket(aws: AwsServer, cli: Cli, sample: Sample) -> No
     assert code == 0
     assert shown == run
     keys = [entry["Key"] for entry in aws.client("s3").list_objects_v2(Bucket="acme-archive")["Contents"]]
-    assert keys == ["orgmfa/locks/probe", f"orgmfa/runs/{run.started_at:%Y/%m/%d}/{run.run_id}.json.gz"]
+    assert keys == [
+        f"orgmfa/accounts/date={run.started_at:%Y-%m-%d}/{run.run_id}.jsonl.gz",
+        "orgmfa/locks/probe",
+        f"orgmfa/runs/{run.started_at:%Y/%m/%d}/{run.run_id}.json.gz",
+    ]
 
 
 @pytest.mark.parametrize("partition", ["aws", "aws-us-gov", "aws-cn", "aws-eusc"])

@@ -3,6 +3,7 @@
 from orchestrator.deploy.parameters import (
     Known,
     choose_values,
+    configured_values,
     find_missing,
     list_differences,
     parse_given,
@@ -11,6 +12,7 @@ from orchestrator.deploy.templates import STACKS, Template, read_template
 from orchestrator.domain.cloudformation import ParameterValue
 from orchestrator.domain.config import Config
 from orchestrator.domain.config_file import parse_config
+from tests.builders import make_config
 
 TEMPLATES = [read_template(name) for name in STACKS]
 SAMPLE = Template(
@@ -85,3 +87,8 @@ def test_value_that_agrees_with_the_configuration_may_be_given() -> None:
     found = parse_given(["AccessKeys=allow", "AllowPolicyManagement=true"], TEMPLATES, config)
 
     assert found["stackset"] == {"AccessKeys": "allow", "AllowPolicyManagement": "true"}
+
+
+def test_event_bus_of_the_stack_is_that_of_the_configuration() -> None:
+    assert configured_values(Config())["EventBusName"] == ""
+    assert configured_values(make_config(events={"bus": "security"}))["EventBusName"] == "security"

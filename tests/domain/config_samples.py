@@ -87,4 +87,5 @@ DEFAULTS: dict[str, object] = {
     "archive.keep": timedelta(days=400),
     "archive.link": None,
     "securityhub.enabled": False,
+    "events.bus": None,
 }

@@ -81,7 +81,7 @@ def test_document_explains_the_keys_of_entries() -> None:
 @pytest.mark.parametrize(
     ("text", "key", "known"),
     [
-        ("enforce: {}", "enforce", "archive, concurrency, enforcement, exemptions, limits"),
+        ("enforce: {}", "enforce", "archive, concurrency, enforcement, events, exemptions"),
         (
             "organization: {ous: []}",
             "organization.ous",
@@ -177,6 +177,7 @@ def test_key_that_is_missing_is_named_without_its_section() -> None:
         ("archive: {link: 'runs/{run_id}'}", "archive.link", "match pattern"),
         ("archive: {keep: 1y}", "archive.keep", "'1y' is not a duration"),
         ("securityhub: {enabled: 1}", "securityhub.enabled", "valid boolean"),
+        ("events: {bus: 'arn:aws:events:us-east-1:111122223333:event-bus/default'}", "events.bus", "match pattern"),
     ],
 )
 def test_value_that_cannot_be_used_is_told_with_file_and_key(text: str, key: str, words: str) -> None:

@@ -10,6 +10,7 @@ from orchestrator.domain.model import Imported, Product, Refused, Stage
 from orchestrator.domain.remedies import (
     explain_account_error,
     explain_defect,
+    explain_event_error,
     explain_findings,
     explain_findings_error,
     explain_select_error,
@@ -107,6 +108,25 @@ def test_each_failure_of_an_import_of_findings_has_its_own_remedy(kind: type[Aws
     problem = explain_findings_error(make_error(kind, "BatchImportFindings"), PRODUCT)
 
     assert (problem.stage, problem.code) == (Stage.FINDINGS, f"{kind.__name__}Code")
+    assert words in problem.remedy
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (errors.NotFound, "Make the event bus security in this account and Region"),
+        (errors.AccessDenied, "Allow events:PutEvents on the event bus security to this principal (EventBusName"),
+        (errors.DeniedByScp, "Allow events:PutEvents"),
+        (errors.NoCredentials, "renew them"),
+        (errors.Unreachable, "Check network and proxy"),
+        (errors.Throttled, "was not told of this run"),
+        (errors.AwsError, "was not told of this run"),
+    ],
+)
+def test_each_failure_of_an_event_has_its_own_remedy(kind: type[AwsError], words: str) -> None:
+    problem = explain_event_error(make_error(kind, "PutEvents"), "security")
+
+    assert (problem.stage, problem.code) == (Stage.EVENT, f"{kind.__name__}Code")
     assert words in problem.remedy
 
 
@@ -417,6 +437,7 @@ def test_fault_of_this_machine_is_told_alike_at_the_start_and_in_an_account(
         == told
     )
     assert explain_findings_error(error, PRODUCT).remedy == told
+    assert explain_event_error(error, "security").remedy == told
 
 
 def test_every_row_is_reached_by_the_tables_above() -> None:

@@ -484,6 +484,18 @@ def test_findings_that_cannot_be_imported_fail_the_invocation_after_report_and_d
     assert len(slack.messages) == 1
 
 
+def test_event_that_cannot_be_put_fails_the_invocation_after_report_and_digest(
+    function: Function, slack: FakeSlack
+) -> None:
+    function.configure(events={"bus": "gone"})
+
+    with pytest.raises(RunFailed, match="event: EventBridge: "):
+        function.invoke(today(SCHEDULE))
+
+    assert len(function.reports()) == 1
+    assert len(slack.messages) == 1
+
+
 def test_function_near_its_end_starts_nothing_and_fails(function: Function) -> None:
     function.configure(enforcement={"mode": "apply"})
 

@@ -17,6 +17,7 @@ from tests.builders import NOW, make_request
 from tests.fakes import (
     FakeAws,
     FakeChannel,
+    FakeEventBus,
     FakeObserver,
     FakePermit,
     FakeSecurityHub,
@@ -36,6 +37,7 @@ class Stage:
     channels: tuple[FakeChannel, ...] = ()
     observer: FakeObserver = field(default_factory=FakeObserver)
     securityhub: FakeSecurityHub | None = None
+    event_bus: FakeEventBus | None = None
     cancellation: Cancellation = field(default_factory=Cancellation)
     is_stopped: Callable[[], bool] = lambda: False
     ask: bool = True
@@ -59,6 +61,7 @@ class Stage:
             confirm=self._confirm if self.ask else None,
             permit=self.permit,
             securityhub=self.securityhub,
+            event_bus=self.event_bus,
         )
         return run(context)
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.errors import ArchiveError, NotSubscribed
+from orchestrator.domain.errors import ArchiveError, NotFound, NotSubscribed
 from orchestrator.domain.model import Refused, Trigger
 from orchestrator.reports.report import exit_code
 from tests.builders import NOW, make_config, make_user
-from tests.fakes import FakeChannel, FakeSecurityHub, fail
+from tests.fakes import FakeChannel, FakeEventBus, FakeSecurityHub, fail
 from tests.pipeline.stage import Stage, outcomes
 
 
@@ -19,7 +19,7 @@ def test_report_is_archived_then_the_digest_sent_once(stage: Stage) -> None:
     finished = stage.finish()
 
     assert finished.address == "memory:runs/2026/03/02/run-1.json.gz"
-    assert list(stage.store.files) == ["runs/2026/03/02/run-1.json.gz"]
+    assert list(stage.store.files) == ["runs/2026/03/02/run-1.json.gz", "accounts/date=2026-03-02/run-1.jsonl.gz"]
     assert len(stage.slack.messages) == 1
 
 
@@ -30,7 +30,7 @@ def test_digest_that_cannot_be_sent_fails_the_run_after_the_report_is_archived(s
     report = stage.play()
 
     assert [(error.stage, error.code) for error in report.errors] == [("digest", "digest_failed")]
-    assert len(stage.store.files) == 1
+    assert "runs/2026/03/02/run-1.json.gz" in stage.store.files
     assert exit_code(report) == 1
 
 
@@ -69,7 +69,8 @@ def test_findings_that_cannot_be_imported_fail_the_run_and_the_digest_tells_of_i
         "Switch Security Hub CSPM on in account 999999999999, Region eu-central-1, or set securityhub.enabled: false."
     )
     assert outcomes(report) == {"alice": "enforced"}
-    assert len(stage.store.files) == len(stage.slack.messages) == 1
+    assert "runs/2026/03/02/run-1.json.gz" in stage.store.files
+    assert len(stage.slack.messages) == 1
     assert exit_code(report) == 1
 
 
@@ -178,6 +179,88 @@ def test_nothing_is_attached_to_a_digest_that_was_refused(stage: Stage) -> None:
 
     assert [error.code for error in report.errors] == ["digest_failed"]
     assert stage.slack.files == {}
+
+
+def test_report_that_was_archived_has_its_address_where_the_archive_fails_afterwards(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+    stage.store.files["runs/2024/01/01/old.json.gz"] = b""
+    stage.store.written_at = NOW - timedelta(days=401)
+    stage.store.broken["delete"] = ArchiveError("the archive: denied")
+
+    finished = stage.finish()
+
+    (error,) = finished.report.errors
+    assert (error.stage, error.code) == ("archive", "archive_failed")
+    assert error.remedy == "Make archive.location writable; this report was archived, not all that goes with it."
+    assert finished.address == "memory:runs/2026/03/02/run-1.json.gz"
+
+
+def test_event_of_a_run_has_its_addresses_and_counts_and_names_nobody(stage: Stage) -> None:
+    bus = stage.event_bus = FakeEventBus()
+    stage.aws.add(make_user("alice"), make_user("bob"))
+    config = make_config(archive={"link": "https://runs.example.com/{run_id}"}, limits={"max_changes_per_run": 1})
+    stage.play("plan", config, run_id="run-0", started_at=NOW - timedelta(days=1))
+
+    report = stage.play(config=config, trigger=Trigger.SCHEDULE)
+
+    event = bus.events[-1]
+    assert event["run_id"] == "run-1"
+    assert (event["mode"], event["trigger"], event["gate"], event["exit_code"]) == (
+        "apply",
+        "schedule",
+        "over_limit",
+        1,
+    )
+    assert event["report"] == "memory:runs/2026/03/02/run-1.json.gz"
+    assert event["page"] == "memory:runs/2026/03/02/run-1.html"
+    assert event["link"] == "https://runs.example.com/run-1"
+    assert event["totals"] == report.totals.model_dump()
+    assert [name in str(bus.events) for name in ("alice", "bob", "account-01")] == [False] * 3
+
+
+def test_event_tells_what_changed_in_counts(stage: Stage) -> None:
+    bus = stage.event_bus = FakeEventBus()
+    fake = stage.aws.add(make_user("alice"), make_user("bob"))
+    stage.play("plan", run_id="run-1")
+    fake.users["alice"] = make_user("alice", has_mfa=True)
+
+    stage.play("plan", run_id="run-2", started_at=NOW + timedelta(minutes=1))
+
+    first, second = bus.events
+    assert first["changes"] is None
+    assert {name: count for name, count in second["changes"].items() if count} == {
+        "since_run_id": "run-1",
+        "since": "2026-03-02T12:00:00Z",
+        "enrolled": 1,
+    }
+
+
+def test_event_comes_last_and_has_the_errors_of_archive_and_digest(stage: Stage) -> None:
+    bus = stage.event_bus = FakeEventBus()
+    stage.aws.add(make_user("alice", has_mfa=True))
+    stage.slack.refuses = True
+    stage.store.broken["write"] = ArchiveError("the archive: no space left")
+
+    stage.play(trigger=Trigger.SCHEDULE)
+
+    (event,) = bus.events
+    codes = [("archive", "archive_failed"), ("digest", "digest_failed")]
+    assert [(error["stage"], error["code"]) for error in event["errors"]] == codes
+    assert (event["report"], event["page"], event["link"], event["exit_code"]) == (None, None, None, 1)
+
+
+def test_event_that_cannot_be_put_fails_the_run_after_the_digest(stage: Stage) -> None:
+    stage.aws.add(make_user("alice"))
+    stage.event_bus = FakeEventBus(error=fail(NotFound, "ResourceNotFoundException", "DescribeEventBus"))
+
+    report = stage.play()
+
+    (problem,) = report.errors
+    assert (problem.stage, problem.code) == ("event", "ResourceNotFoundException")
+    assert problem.remedy.startswith("Make the event bus security in this account and Region")
+    assert outcomes(report) == {"alice": "enforced"}
+    assert len(stage.slack.messages) == 1
+    assert exit_code(report) == 1
 
 
 def test_runs_older_than_the_archive_keeps_are_deleted(stage: Stage) -> None:

@@ -15,7 +15,7 @@ from moto.backends import get_backend
 
 from orchestrator.aws.file_store import make_store
 from orchestrator.domain.errors import ArchiveError, ConfigError
-from orchestrator.domain.model import AccountResult, Decision, Mode, Outcome, Status, Trigger, Verdict, Via
+from orchestrator.domain.model import AccountResult, Decision, Gate, Mode, Outcome, Status, Trigger, Verdict, Via
 from orchestrator.logs import configure_logs
 from orchestrator.reports.archive import (
     ALIASES_FROM_RUNS,
@@ -54,6 +54,7 @@ class Shelf:
     put: Callable[[str, bytes], None]
     files: Callable[[], list[str]]
     date: Callable[[str, datetime], None]
+    read: Callable[[str], bytes]
 
 
 def make_shelf(kind: str, request: pytest.FixtureRequest, keep: timedelta | None = KEEP) -> Shelf:
@@ -70,6 +71,7 @@ def make_shelf(kind: str, request: pytest.FixtureRequest, keep: timedelta | None
             put,
             lambda: sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()),
             lambda name, moment: os.utime(folder / name, (moment.timestamp(), moment.timestamp())),
+            lambda name: (folder / name).read_bytes(),
         )
     aws: AwsServer = request.getfixturevalue("aws")
     client = aws.client("s3")
@@ -88,6 +90,7 @@ def make_shelf(kind: str, request: pytest.FixtureRequest, keep: timedelta | None
             for entry in client.list_objects_v2(Bucket="reports").get("Contents", [])
         ],
         set_date,
+        lambda name: bytes(client.get_object(Bucket="reports", Key=f"orgmfa/{name}")["Body"].read()),
     )
 
 
@@ -149,6 +152,24 @@ def test_run_is_filed_under_the_day_it_started(shelf: Shelf) -> None:
     shelf.archive.save(late)
 
     assert shelf.files() == ["runs/2026/01/02/run-1.json.gz"]
+
+
+def test_whole_run_leaves_a_line_for_each_account_with_run_mode_and_gate(shelf: Shelf) -> None:
+    gate = Gate(code="over_limit", planned=2, limit=1, message="m", remedy="r")
+    report = make_report(planned={PAYMENTS: ["alice"], SEARCH: ["bob"]}).model_copy(update={"gate": gate})
+
+    shelf.archive.save_lines(report)
+
+    lines = gzip.decompress(shelf.read("accounts/date=2026-03-02/run-1.jsonl.gz")).decode().splitlines()
+    run = {"run_id": "run-1", "mode": "apply", "gate": "over_limit"}
+    assert [json.loads(line) for line in lines] == [run | one.model_dump(mode="json") for one in report.accounts]
+
+
+@pytest.mark.parametrize("changes", [{"narrowed": True}, {"complete": False}, {"mode": Mode.RELEASE}])
+def test_run_that_is_no_whole_plan_or_apply_leaves_no_lines(shelf: Shelf, changes: dict[str, Any]) -> None:
+    shelf.archive.save_lines(make_report(planned={PAYMENTS: ["alice"]}).model_copy(update=changes))
+
+    assert shelf.files() == []
 
 
 def test_latest_is_the_run_that_finished_last_and_not_the_one_that_started_last(shelf: Shelf) -> None:
@@ -473,9 +494,14 @@ def test_what_is_older_than_the_archive_keeps_goes(shelf: Shelf) -> None:
     shelf.put("elsewhere/old", b"not ours")
     shelf.date("elsewhere/old", old)
 
-    assert shelf.archive.prune(NOW) == 4
+    for run_id, written in {"old": old, "kept": NOW - KEEP}.items():
+        shelf.archive.save_lines(make_report(run_id))
+        shelf.date(f"accounts/date=2026-03-02/{run_id}.jsonl.gz", written)
 
-    assert shelf.files() == ["elsewhere/old", "runs/2026/03/02/kept.json.gz", "runs/notes.txt"]
+    assert shelf.archive.prune(NOW) == 5
+
+    kept = ["accounts/date=2026-03-02/kept.jsonl.gz", "elsewhere/old", "runs/2026/03/02/kept.json.gz", "runs/notes.txt"]
+    assert shelf.files() == kept
 
 
 def test_archive_with_nothing_old_is_left_as_it_is(shelf: Shelf) -> None:

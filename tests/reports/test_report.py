@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
+from pydantic import BaseModel
 
 from orchestrator.domain.model import (
     AccountResult,
@@ -32,11 +33,13 @@ from orchestrator.reports.report import (
     EnrolledUser,
     RunReport,
     exit_code,
-    report_schema,
+    schema_of,
 )
+from orchestrator.reports.run_finished import RunFinished
 from tests.builders import NOW, make_account, make_request, make_user
 
-SCHEMA = Path(__file__).parents[2] / "docs" / "report.schema.json"
+DOCS = Path(__file__).parents[2] / "docs"
+SCHEMA = DOCS / "report.schema.json"
 PROBLEM = Problem(Stage.INSPECT, "AccessDenied", "not authorized", "Update the StackSet.")
 
 
@@ -320,9 +323,12 @@ def test_document_is_read_back_as_the_same_report() -> None:
     assert again.started_at.astimezone(UTC) == NOW
 
 
-def test_published_schema_is_the_one_of_the_program() -> None:
-    """To renew it: write `report_schema()` as JSON with an indent of 2 and a newline at the end."""
-    assert SCHEMA.read_text(encoding="utf-8") == json.dumps(report_schema(), indent=2) + "\n"
+@pytest.mark.parametrize(("name", "model"), [("report", RunReport), ("run-finished", RunFinished)])
+def test_published_schema_is_the_one_of_the_program(name: str, model: type[BaseModel]) -> None:
+    """To renew one: write `schema_of(model)` as JSON with an indent of 2 and a newline at the end."""
+    text = (DOCS / f"{name}.schema.json").read_text(encoding="utf-8")
+
+    assert text == json.dumps(schema_of(model), indent=2) + "\n"
 
 
 def test_report_of_version_1_is_read_as_one_without_a_gate() -> None:

@@ -66,11 +66,13 @@ EVERYTHING = {
     "ManagementAccountId": MANAGEMENT,
     "AlarmEmail": "security@example.com",
     "SecurityHub": "on",
+    "EventBusName": "security",
     "Scale": "distributed",
     "ChildReservedConcurrency": "20",
 }
 # What GetAtt of an ARN comes to, below arn:PARTITION:SERVICE:REGION:ACCOUNT:
 ARNS = {
+    "AWS::Events::ApiDestination": "events:{region}:{account}:api-destination/{id}",
     "AWS::Events::EventBus": "events:{region}:{account}:event-bus/{Name}",
     "AWS::Events::Rule": "events:{region}:{account}:rule/{id}",
     "AWS::IAM::Role": "iam::{account}:role/{id}",

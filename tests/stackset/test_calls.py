@@ -55,6 +55,8 @@ NO_PERMISSION_NEEDED = {"sts:GetCallerIdentity"}
 CONTROL_POLICY = "{organizations}:policy/{organization}/service_control_policy/{PolicyId}"
 # What a call is about, by its parameters.
 RESOURCE_BY_ACTION = {
+    "events:DescribeEventBus": "arn:aws:events:{here}:event-bus/{Name}",
+    "events:PutEvents": "arn:aws:events:{here}:event-bus/{Entries[0][EventBusName]}",
     "lambda:GetFunctionConfiguration": "arn:aws:lambda:{here}:function:{FunctionName}",
     "organizations:DescribeAccount": "{organizations}:account/{organization}/{AccountId}",
     "organizations:DescribeOrganizationalUnit": "{organizations}:ou/{organization}/{OrganizationalUnitId}",
@@ -102,6 +104,9 @@ class Recorder:
         match action:
             case "s3:ListBucket":
                 return {"s3:prefix": params.get("Prefix", "")}
+            case "events:PutEvents":
+                (entry,) = params["Entries"]
+                return {"events:source": entry["Source"], "events:detail-type": entry["DetailType"]}
             case "sts:AssumeRole":
                 return {"aws:ResourceOrgID": self.organization_id}
             case _:
@@ -224,6 +229,7 @@ def deployment(aws: AwsServer, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
         "Onboarding": "on",
         "Mode": "apply",
         "SecurityHub": "on",
+        "EventBusName": "default",
         "Scale": "distributed",
     }
     invocation._warm.clear()

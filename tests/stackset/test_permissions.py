@@ -44,8 +44,11 @@ FUNCTION = f"arn:aws:lambda:{REGION}:{SECURITY}:function:orgmfa-schedule"
 MAP_CHILD = f"arn:aws:lambda:{REGION}:{SECURITY}:function:orgmfa-map-child"
 STATES = f"arn:aws:states:{REGION}:{SECURITY}"
 MACHINE = f"{STATES}:stateMachine:orgmfa-run"
+LINES = f"{ARCHIVE}/accounts/date=2026-03-02/20260302T120000Z-0a1b2c3d.jsonl.gz"
 WORK = f"{ARCHIVE}/work/20260302T120000Z-0a1b2c3d/batches.json"
 HUB = f"arn:aws:securityhub:{REGION}:{SECURITY}:hub/default"
+BUS = f"arn:aws:events:{REGION}:{SECURITY}:event-bus/security"
+RUN_FINISHED = {"events:source": "orgmfa", "events:detail-type": "Run Finished"}
 PRODUCT = f"arn:aws:securityhub:{REGION}:{SECURITY}:product/{SECURITY}/default"
 ORGANIZATIONS = f"arn:aws:organizations::{MANAGEMENT}"
 CONTROL_POLICY = f"{ORGANIZATIONS}:policy/{ORGANIZATION}/service_control_policy/p-a1b2c3d4"
@@ -97,6 +100,11 @@ SHARED_ROWS = [
     ("s3:PutObject", f"{BUCKET_ARN}/artifacts/orgmfa-0123.zip", {}, NOTHING),
     ("s3:PutObject", "arn:aws:s3:::another-bucket/archive/runs/x", {}, NOTHING),
     ("s3:ListBucket", BUCKET_ARN, {"s3:prefix": "archive/runs/"}, YES),
+    ("s3:ListBucket", BUCKET_ARN, {"s3:prefix": "archive/accounts/"}, YES),
+    ("s3:PutObject", LINES, {}, YES),
+    ("s3:DeleteObject", LINES, {}, YES),
+    ("s3:DeleteObjectVersion", LINES, {}, NOTHING),
+    ("s3:GetObject", LINES, {}, NOTHING),
     ("s3:ListBucket", BUCKET_ARN, {"s3:prefix": "archive/events/onboarding/"}, YES),
     ("s3:ListBucket", BUCKET_ARN, {"s3:prefix": "archive/work/20260302T120000Z-0a1b2c3d/"}, YES),
     ("s3:DeleteObject", WORK, {}, YES),
@@ -122,6 +130,15 @@ SHARED_ROWS = [
     ("securityhub:BatchImportFindings", PRODUCT, {}, YES),
     ("securityhub:BatchImportFindings", PRODUCT.replace("/default", "/other"), {}, NOTHING),
     ("securityhub:BatchUpdateFindings", PRODUCT, {}, NOTHING),
+    # The event of a run alone, on one bus.
+    ("events:PutEvents", BUS, RUN_FINISHED, YES),
+    ("events:PutEvents", BUS, RUN_FINISHED | {"events:source": "payments"}, NOTHING),
+    ("events:PutEvents", BUS, RUN_FINISHED | {"events:detail-type": "Invoice Paid"}, NOTHING),
+    ("events:PutEvents", BUS, {}, NOTHING),
+    ("events:PutEvents", BUS.replace("security", "default"), RUN_FINISHED, NOTHING),
+    ("events:DescribeEventBus", BUS, {}, YES),
+    ("events:DescribeEventBus", BUS.replace("security", "default"), {}, NOTHING),
+    ("events:PutRule", BUS, {}, NOTHING),
     # Nothing that would change what runs, or what either role may.
     ("lambda:UpdateFunctionCode", FUNCTION, {}, NOTHING),
     ("lambda:UpdateFunctionConfiguration", FUNCTION, {}, NOTHING),
@@ -336,6 +353,8 @@ def test_optional_parts_bring_their_permissions_along() -> None:
     by_default, all_parts = (set(actions(*permissions_of("OrchestratorRole", **one))) for one in ({}, EVERYTHING))
 
     assert all_parts - by_default == {
+        "events:DescribeEventBus",
+        "events:PutEvents",
         "kms:Decrypt",
         "kms:GenerateDataKey",
         "secretsmanager:GetSecretValue",

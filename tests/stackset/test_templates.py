@@ -297,7 +297,12 @@ def test_s3_forgets_no_release_before_it_is_over_and_nothing_that_is_deployed() 
     expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
 
     assert expiring.pop("archive/releases/") > 2 * MAX_RELEASE.days
-    assert expiring == {"archive/runs/": "30", "archive/events/": "30", "archive/work/": 7}
+    assert expiring == {
+        "archive/accounts/": "30",
+        "archive/runs/": "30",
+        "archive/events/": "30",
+        "archive/work/": 7,
+    }
 
 
 # -- central.yaml: functions and schedule -----------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from orchestrator.domain.errors import ArchiveError, AttachmentError, DigestErro
 from orchestrator.domain.model import Trigger
 from orchestrator.output.exemption_notices import run_notes
 from orchestrator.output.slack.digest import render_digest
+from orchestrator.output.words import archive_link
 from orchestrator.reports.report import RunReport
 
 PAGE_COMMENT = "The page of this run, with every account and user: save it, then open it in a browser."
@@ -58,10 +59,3 @@ class SlackChannel:
             self._client.attach(f"orgmfa-{report.run_id}.html", content, PAGE_COMMENT)
         except (ArchiveError, DigestError) as error:
             raise AttachmentError(str(error)) from error
-
-
-def archive_link(template: str | None, report: RunReport) -> str | None:
-    """Return the link to a run that `archive.link` makes, or None without one."""
-    if template is None:
-        return None
-    return template.replace("{run_id}", report.run_id).replace("{date}", f"{report.started_at:%Y-%m-%d}")
