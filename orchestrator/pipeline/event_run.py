@@ -8,6 +8,7 @@ noted before the first write, so that a run that is killed counts all the same.
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 
 import structlog
 
@@ -27,6 +28,7 @@ from orchestrator.domain.model import (
 )
 from orchestrator.domain.planning import OVER_LIMIT, count_planned, hold, hold_decision
 from orchestrator.domain.records import record_key
+from orchestrator.output.words import count
 from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.publishing import archive_report, notify_channels, report_run
 from orchestrator.pipeline.results import Results
@@ -39,9 +41,10 @@ UNDONE_BY_OTHERS = "undone_by_others"
 MESSAGE_EVERY = timedelta(minutes=1)
 LEAST_SHARE = 5
 """How many users of one account events may enforce in a day at least, however small the limit of a run is."""
+MAX_TOLD = 50
+"""Users of one account in one message, and new devices of one account in one note."""
 _WRITTEN = frozenset({Outcome.ENFORCED, Outcome.FAILED})
 _TOLD = frozenset({Outcome.ENFORCED, Outcome.HELD, Outcome.FAILED, Outcome.QUOTA_EXCEEDED})
-_DRIFT = frozenset({PolicyState.DRIFTED, PolicyState.MISSING})
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +65,7 @@ def limit_events(results: Results, context: RunContext) -> Gate | None:
                 f"{count_planned(held)} more, and may enforce {share}: left to the daily run"
             )
             held = hold(held, Reason(OVER_LIMIT, text))
-        results.put(held)
+        results.put(held if count_planned(held) else replace(held, policy_changes=()))
     return _close(results.planned, used.total(), context)
 
 
@@ -78,6 +81,8 @@ def close_event_run(
 ) -> Finished:
     """Return the finished run: archived apart from the others, told of where there is something to say, noted."""
     report = report_run(results, context, errors, is_complete=is_complete, gate=gate)
+    noted = (_with_note(account, results[account.id], context) for account in report.accounts)
+    report = report.model_copy(update={"accounts": pack_accounts(noted)})
     address = archive_report(report, context, errors=errors)
     ledger = _tell(report, _updated(report, results, context), context, errors=errors)
     try:
@@ -87,6 +92,24 @@ def close_event_run(
     report = amend_report(report, errors, context.now())
     log.info("run_finished", complete=report.complete, **report.totals.model_dump())
     return Finished(report, address, api_calls=context.counter.calls, api_throttles=context.counter.throttles)
+
+
+def _with_note(account: AccountReport, result: AccountResult, context: RunContext) -> AccountReport:
+    """Return an account whose policy or group events changed with how both stand, and how many that concerns."""
+    changed = {
+        event.name for event in context.request.events if event.kind == "policy" and event.account_id == account.id
+    }
+    now, base = result.enforcement, context.history.base
+    if not changed or now is None or {now.policy, now.group} == {PolicyState.OURS}:
+        return account
+    before = base.accounts.get(account.id) if base else None
+    concerned = sum(user.is_enforced for user in before.users) if before else 0
+    text = (
+        f"{account.alias or account.name}: after {', '.join(sorted(changed))} the policy EnforceMFA is "
+        f"{now.policy.value} now, its group {now.group.value}; "
+        f"enforced there at the last whole run: {count(concerned, 'user')}"
+    )
+    return account.model_copy(update={"notes": (*account.notes, text)})
 
 
 def leave_to_daily_run(archive: RunArchive, run_id: str, *, now: datetime, left: int) -> None:
@@ -175,7 +198,6 @@ def _note(results: Results, context: RunContext, *, enforced: Iterable[UserKey])
     missing = [name for result in results for name in _missing(result, context)]
     if missing:
         log.warning("users_not_found", user_names=missing)
-    aliases = {result.account.id: (result.alias, result.account.name) for result in results}
     return EventRunNote(
         run_id=context.request.run_id,
         at=context.request.started_at,
@@ -184,20 +206,23 @@ def _note(results: Results, context: RunContext, *, enforced: Iterable[UserKey])
         planned=outcomes.count(Outcome.PLANNED),
         held=outcomes.count(Outcome.HELD),
         left=len(missing),
-        enrolments=tuple(
-            Enrolment(
+        enrolments=tuple(one for result in results for one in islice(_enrolments(result, context), MAX_TOLD)),
+    )
+
+
+def _enrolments(result: AccountResult, context: RunContext) -> Iterator[Enrolment]:
+    """Yield the new devices of which events of this account tell."""
+    for event in context.request.events:
+        if event.kind == "enrolled" and event.user_name and event.account_id == result.account.id:
+            yield Enrolment(
                 account_id=event.account_id,
-                account_alias=aliases[event.account_id][0],
-                account_name=aliases[event.account_id][1],
+                account_alias=result.alias,
+                account_name=result.account.name,
                 user_name=event.user_name,
                 at=event.at,
                 device=event.device,
                 address=event.address,
             )
-            for event in context.request.events
-            if event.kind == "enrolled" and event.user_name and event.account_id in aliases
-        ),
-    )
 
 
 def _missing(result: AccountResult, context: RunContext) -> Iterator[str]:
@@ -267,11 +292,11 @@ def _news(account: AccountReport, told: dict[str, datetime], now: datetime) -> A
         if user.outcome in _TOLD and (user.outcome is Outcome.ENFORCED or key not in told):
             users.append(user)
             told[key] = now
-    key = f"{account.id}/{account.policy}/{account.error.code if account.error else ''}"
-    is_news = (account.policy in _DRIFT or account.error is not None) and key not in told
+    key = f"{account.id}/{account.error.code if account.error else ''}/{' '.join(account.notes)}"
+    is_news = bool(account.notes or account.error) and key not in told
     if is_news:
         told[key] = now
-    return account.model_copy(update={"users": tuple(users)}) if users or is_news else None
+    return account.model_copy(update={"users": tuple(users[:MAX_TOLD])}) if users or is_news else None
 
 
 def _merged(accounts: Iterable[AccountReport]) -> list[AccountReport]:

@@ -91,7 +91,7 @@ def archive_report(report: RunReport, context: RunContext, *, errors: list[Probl
         address = context.archive.save(report)
         if report.trigger not in {Trigger.CLI, Trigger.IAM_EVENT}:
             context.archive.save_page(report, _render_page(report, context))
-        context.archive.prune(report.finished_at)
+        context.archive.prune(report.finished_at, event_runs=report.trigger is Trigger.IAM_EVENT)
     except ArchiveError as error:
         log.error("archive_failed", message=str(error))  # noqa: TRY400 - a known failure, no traceback
         remedy = "Make archive.location writable; this report is in the output of this run alone."

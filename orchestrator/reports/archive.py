@@ -49,10 +49,12 @@ LATEST = "latest"
 ALIASES_FROM_RUNS = 10
 """Number of runs in which aliases are looked for; a run of a single account knows one alias."""
 MAX_RUNS_OF_TREND = 400
-log = structlog.get_logger(__name__)
-
+MAX_PRUNED = 100
+"""Number of reports of event runs that one event run deletes."""
 MAX_HANDLED_BYTES = 1024 * 1024
 """Twice what the IDs of 10,000 events take, which is the largest batch of SQS."""
+
+log = structlog.get_logger(__name__)
 
 
 class Store(RunStore, Protocol):
@@ -283,24 +285,24 @@ class RunArchive:
         heads = (head for _, head in self._runs.heads(run for run in self.list_runs() if run.run_id == run_id))
         return any(head.started_at >= since and head.trigger in {Trigger.SCHEDULE, Trigger.MAP} for head in heads)
 
-    def prune(self, now: datetime) -> int:
+    def prune(self, now: datetime, *, event_runs: bool = False) -> int:
         """Delete files older than `archive.keep`, and return how many were deleted.
 
-        Releases stay: without the note that ended one, an older note would be in force again.
+        Releases stay: without the note that ended one, an older note would be in force again. With `event_runs` reports
+        of event runs are deleted instead, a few of one week: no number of them may delay any other run.
         """
         if self._keep is None:
             return 0
-        files = [file for prefix in self._prunable(now - self._keep) for file in self._store.list_files(prefix)]
-        old = [file.name for file in files if file.written_at < now - self._keep]
+        last = now - self._keep
+        days = [f"{EVENT_RUNS}{last - timedelta(days=number):%Y/%m/%d}/" for number in range(7)]
+        files = (
+            file for prefix in (days if event_runs else (RUNS, EVENTS, WORK)) for file in self._store.list_files(prefix)
+        )
+        found = (file.name for file in files if file.written_at < last)
+        old = list(islice(found, MAX_PRUNED if event_runs else None))
         for name in old:
             self._store.delete(name)
         return len(old)
-
-    @staticmethod
-    def _prunable(moment: datetime) -> tuple[str, ...]:
-        """Return where old files lie; of event runs a week of days alone, for there can be any number of them."""
-        days = (f"{EVENT_RUNS}{moment - timedelta(days=number):%Y/%m/%d}/" for number in range(7))
-        return (RUNS, EVENTS, WORK, *days)
 
     def _releases(self, name: str) -> _Releases:
         try:

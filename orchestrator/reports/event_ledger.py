@@ -18,6 +18,9 @@ DAY = timedelta(hours=24)
 MAX_SIGHTS = 1000
 """First sights kept of an account; who makes more users than this in a day is met by the daily run."""
 
+MAX_TOLD = 10_000
+"""Keys kept of what was told."""
+
 UserKey = tuple[str, str]
 """Account ID and user ID."""
 
@@ -103,7 +106,7 @@ class EventLedger(_Model):
                 "runs": tuple(note for note in self.runs if note.at >= oldest),
                 "sights": {key: kept for key, kept in sights.items() if kept},
                 "seen": {key: at for key, at in self.seen.items() if at > now - 30 * DAY},
-                "told": {key: at for key, at in self.told.items() if at >= told_until},
+                "told": dict([one for one in self.told.items() if one[1] >= told_until][-MAX_TOLD:]),
                 "waiting": () if is_told else self.waiting,
                 "waiting_since": None if is_told else self.waiting_since,
             }

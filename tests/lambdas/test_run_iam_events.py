@@ -118,11 +118,30 @@ def test_event_on_the_policy_reads_the_account_and_writes_to_nobody(function: Fu
     )
     asked = {"policyArn": f"arn:aws:iam::{function.payments}:policy/EnforceMFA", "groupName": "EnforceMFA"}
 
+    function.invoke(today(SCHEDULE))
+    before = len(slack.messages)
+
     function.invoke(queue_batch(iam_event(function.payments, "DetachGroupPolicy", requestParameters=asked)))
 
     (report,) = reports(function)
-    assert [(account.policy, account.users) for account in report.accounts] == [("ours", ())]
+    (account,) = report.accounts
+    assert (account.policy, account.users) == ("ours", ())
+    assert (
+        "acme-payments: after DetachGroupPolicy the policy EnforceMFA is ours now, its group drifted"
+        in account.notes[0]
+    )
+    assert "enforced there at the last whole run: 1 user" in account.notes[0]
     assert function.aws.writes() == []
+    assert len(slack.messages) == before + 1
+
+
+def test_event_on_a_policy_that_stands_as_it_should_is_not_told(function: Function, slack: FakeSlack) -> None:
+    function.configure(**APPLY)
+
+    function.invoke(queue_batch(iam_event(function.payments, "DeletePolicyVersion")))
+
+    assert reports(function)[0].accounts[0].notes == ()
+    assert slack.messages == []
 
 
 def test_account_outside_the_organization_is_left_out(function: Function) -> None:
@@ -198,6 +217,34 @@ def test_lease_that_cannot_be_understood_lets_no_event_write(function: Function)
 
     assert failures(result) == ["message-0"]
     assert not function.enforced(function.payments, "alice")
+
+
+def test_lease_that_another_run_takes_before_the_write_sends_the_event_back(function: Function) -> None:
+    function.configure(**APPLY)
+
+    def take(call: Any) -> None:
+        if call.action == "SimulatePrincipalPolicy":
+            function.lock("daily")
+
+    function.aws.faults.append(take)
+    result = function.invoke(queue_batch(password(function.payments, "alice"), password(function.search, "carol")))
+
+    assert sorted(failures(result)) == ["message-0", "message-1"]
+    assert function.aws.writes() == []
+
+
+def test_release_that_is_noted_before_the_write_holds(function: Function) -> None:
+    function.configure(**APPLY)
+
+    def release(call: Any) -> None:
+        if call.action == "SimulatePrincipalPolicy":
+            function.note_release(function.payments, "alice")
+
+    function.aws.faults.append(release)
+    result = function.invoke(queue_batch(undone(function.payments, "alice")))
+
+    assert result["totals"]["in_grace"] == 1
+    assert function.aws.writes() == []
 
 
 def test_event_run_never_holds_the_lease(function: Function) -> None:
