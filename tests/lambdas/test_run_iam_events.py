@@ -1,6 +1,6 @@
 """The Lambda from a batch of the queue of IAM events to its result, against a served AWS and a fake Slack."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +223,8 @@ def test_lease_that_another_run_takes_before_the_write_sends_the_event_back(func
     function.configure(**APPLY)
 
     def take(call: Any) -> None:
-        if call.action == "SimulatePrincipalPolicy":
+        """Let another run take the lease once this one has noted whom it is about to enforce."""
+        if call.action == "GetPolicy" and (function.folder / "runs" / LEDGER).exists():
             function.lock("daily")
 
     function.aws.faults.append(take)
@@ -355,6 +356,21 @@ def test_over_the_limit_of_a_run_events_write_nothing_until_a_whole_run_has_pass
     assert daily["totals"]["enforced"] == 1
 
 
+def test_events_stay_closed_a_day_later_and_are_open_again_after_a_whole_run(function: Function) -> None:
+    function.configure(**APPLY)
+    path = function.folder / "runs" / LEDGER
+    path.parent.mkdir(parents=True)
+    path.write_text(EventLedger(closed_at=datetime.now(UTC) - timedelta(days=2)).model_dump_json())
+
+    closed = function.invoke(queue_batch(password(function.payments, "alice")))
+    function.note_release(function.payments, "alice")
+    function.invoke(today(SCHEDULE))
+    function.organization.add_user(function.search, "dora")
+    opened = function.invoke(queue_batch(password(function.search, "dora")))
+
+    assert (closed["totals"]["enforced"], opened["totals"]["enforced"]) == (0, 1)
+
+
 def test_killed_run_counts_whom_it_was_about_to_enforce(function: Function) -> None:
     function.configure(**APPLY)
     seen: list[bytes] = []
@@ -419,13 +435,17 @@ def test_nothing_is_said_in_mode_plan_and_the_daily_run_counts_what_would_have_b
     function.invoke(today(SCHEDULE, minutes_ago=1))
     messages = len(slack.messages)
     function.invoke(queue_batch(password(function.payments, "alice")))
+    function.aws.client("iam", function.search).detach_group_policy(
+        GroupName="EnforceMFA", PolicyArn=f"arn:aws:iam::{function.search}:policy/EnforceMFA"
+    )
+    function.invoke(queue_batch(iam_event(function.search, "DetachGroupPolicy")))
     assert len(slack.messages) == messages
 
     function.invoke(today(SCHEDULE))
 
     events = function.reports()[0].events
     assert events is not None
-    assert (events.runs, events.planned, events.enforced) == (1, 1, 0)
+    assert (events.runs, events.planned, events.enforced) == (2, 1, 0)
 
 
 def test_five_hundred_event_runs_change_nothing_that_a_daily_run_says_of_others(function: Function) -> None:
