@@ -17,7 +17,7 @@ from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.results import Results
 from orchestrator.reports.build import amend_report, build_report, report_account
 from orchestrator.reports.changes import compare, with_history
-from orchestrator.reports.report import ReleaseReport, RunReport
+from orchestrator.reports.report import EventSummary, ReleaseReport, RunReport
 from orchestrator.reports.run_finished import RUN_FINISHED, RunFinished, describe_run
 
 log = structlog.get_logger(__name__)
@@ -34,6 +34,14 @@ def close_run(
     address, page = archive_report(report, context, errors=errors)
     import_findings(report, context, errors=errors)
     notify_channels(amend_report(report, errors, context.now()), context, errors=errors)
+    return finish_run(report, context, (address, page), errors=errors)
+
+
+def finish_run(
+    report: RunReport, context: RunContext, addresses: tuple[str | None, str | None], *, errors: list[Problem]
+) -> Finished:
+    """Return the finished run, once its event is put; `addresses` are those of report and page."""
+    address, page = addresses
     report = amend_report(report, errors, context.now())
     link = archive_link(context.config.archive.link, report)
     put_event(describe_run(report, address=address, page=page, link=link), context, errors=errors)
@@ -79,9 +87,18 @@ def report_run(
     return report.model_copy(
         update={
             "changes": compare(report, history, expects_onboarding=context.expects_onboarding),
+            "events": _summarize_events(context),
             "releases": releases,
         }
     )
+
+
+def _summarize_events(context: RunContext) -> EventSummary | None:
+    """Return what runs of IAM events did since the base, in a whole run of the schedule."""
+    history = context.history
+    if history.events is None or history.base is None or context.request.is_narrowed:
+        return None
+    return history.events.summary(history.base.started_at)
 
 
 def archive_report(report: RunReport, context: RunContext, *, errors: list[Problem]) -> tuple[str | None, str | None]:
@@ -93,9 +110,9 @@ def archive_report(report: RunReport, context: RunContext, *, errors: list[Probl
     try:
         address = context.archive.save(report)
         context.archive.save_lines(report)
-        if report.trigger is not Trigger.CLI:
+        if report.trigger not in {Trigger.CLI, Trigger.IAM_EVENT}:
             page = context.archive.save_page(report, _render_page(report, context))
-        context.archive.prune(report.finished_at)
+        context.archive.prune(report.finished_at, event_runs=report.trigger is Trigger.IAM_EVENT)
     except ArchiveError as error:
         log.error("archive_failed", message=str(error))  # noqa: TRY400 - a known failure, no traceback
         left = "is in the output of this run alone" if address is None else "was archived, not all that goes with it"
