@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from io import StringIO
-from typing import Any, Protocol
+from typing import Any
 
 import boto3
 from botocore.awsrequest import AWSResponse
@@ -27,7 +27,7 @@ from moto.iam.models import User, get_account_id_from, iam_backends
 from moto.sts.models import sts_backends
 
 from orchestrator.sandbox.iam_fixtures import PARTITION, naive_utc
-from orchestrator.sandbox.sample_types import RootSignIn, SampleAccount
+from orchestrator.sandbox.sample_organization import RootSignIn, SampleAccount
 
 REPORT_AGE = timedelta(hours=2)
 """IAM reuses a credential report for four hours (IAM User Guide, 'Getting credential reports')."""
@@ -36,33 +36,19 @@ ROOT_ROW = "<root_account>"
 Refusal = tuple[AWSResponse, dict[str, Any]]
 
 
-class Sessions(Protocol):
-    """The sessions that clients are made from: of the account that runs the program, and of the member accounts."""
-
-    @property
-    def hub(self) -> boto3.Session:
-        """The session of the account that runs the program."""
-        ...
-
-    @property
-    def member(self) -> boto3.Session:
-        """The session of whichever member account a call is made in."""
-        ...
-
-
-def inject(sessions: Sessions, accounts: Mapping[str, SampleAccount], now: datetime) -> None:
-    """Register all handlers on both sessions."""
-    member = _Member(sessions.member, accounts, now - REPORT_AGE)
+def inject(clients: Any, accounts: Mapping[str, SampleAccount], now: datetime) -> None:  # noqa: ANN401 - see Sandbox.prepare
+    """Register all handlers on the sessions of the hub and of the member accounts."""
+    member = _Member(clients.member, accounts, now - REPORT_AGE)
     handlers: tuple[tuple[boto3.Session, str, Callable[..., Any]], ...] = (
-        (sessions.hub, "before-call.sts.AssumeRole", partial(_refuse_missing_role, sessions.hub)),
-        (sessions.hub, "before-call.signin", lambda **_: _answer(200, {"consoleAuthorizationEnabled": False})),
-        (sessions.member, "before-call.iam", member.refuse_by_scp),
-        (sessions.member, "before-call.iam.AttachUserPolicy", member.refuse_over_policy_quota),
-        (sessions.member, "before-call.iam.AddUserToGroup", member.refuse_over_group_quota),
-        (sessions.member, "before-call.iam.SimulatePrincipalPolicy", member.simulate),
-        (sessions.member, "before-call.iam.ListServiceSpecificCredentials", member.list_service_credentials),
-        (sessions.member, "after-call.iam.GetAccountSummary", member.complete_summary),
-        (sessions.member, "after-call.iam.GetCredentialReport", member.complete_report),
+        (clients.hub, "before-call.sts.AssumeRole", partial(_refuse_missing_role, clients.hub)),
+        (clients.hub, "before-call.signin", lambda **_: _answer(200, {"consoleAuthorizationEnabled": False})),
+        (clients.member, "before-call.iam", member.refuse_by_scp),
+        (clients.member, "before-call.iam.AttachUserPolicy", member.refuse_over_policy_quota),
+        (clients.member, "before-call.iam.AddUserToGroup", member.refuse_over_group_quota),
+        (clients.member, "before-call.iam.SimulatePrincipalPolicy", member.simulate),
+        (clients.member, "before-call.iam.ListServiceSpecificCredentials", member.list_service_credentials),
+        (clients.member, "after-call.iam.GetAccountSummary", member.complete_summary),
+        (clients.member, "after-call.iam.GetCredentialReport", member.complete_report),
     )
     for session, event, handler in handlers:
         session.events.register(event, handler)
