@@ -19,7 +19,7 @@ from orchestrator.aws.retries import Retrier
 from orchestrator.aws.secrets import read_secret
 from orchestrator.aws.securityhub import FindingImporter
 from orchestrator.aws.service_credentials import ServiceCredentials
-from orchestrator.aws.sessions import MemberSessions, RoleNames, get_caller
+from orchestrator.aws.sessions import MemberSessions, get_caller
 from orchestrator.aws.simulator import EnrolmentSimulator
 from orchestrator.aws.stop_switch import StopSwitch
 from orchestrator.concurrency.cancellation import Cancellation
@@ -208,12 +208,11 @@ def make_sessions(
     hub: Hub, retrier: Retrier, *, partition: str, run_id: str, timeout_seconds: float = 0.0
 ) -> MemberSessions:
     """Return the sessions in member accounts; the ID shows in CloudTrail of each."""
-    roles = hub.config.member_role
     return MemberSessions(
         hub.clients,
         retrier,
         partition=partition,
-        role_names=RoleNames(roles.name, roles.release_name, roles.path),
+        roles=hub.config.member_role,
         session_name=f"{SESSION_NAME_PREFIX}{run_id}",
         now=hub.now,
         timeout_seconds=timeout_seconds,

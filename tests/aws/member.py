@@ -10,9 +10,9 @@ from orchestrator.aws.clients import make_clients
 from orchestrator.aws.enforcement import EnforcementPolicies, PolicySettings
 from orchestrator.aws.iam import MemberIam
 from orchestrator.aws.retries import Retrier
-from orchestrator.aws.sessions import MemberSessions, RoleNames
+from orchestrator.aws.sessions import MemberSessions
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.domain.config import PolicyConfig
+from orchestrator.domain.config import MemberRoleConfig, PolicyConfig
 from orchestrator.domain.model import Access
 
 
@@ -52,7 +52,7 @@ def entered(
         clients,
         retrier,
         partition="aws",
-        role_names=RoleNames("orgmfa-member", "orgmfa-release", "/"),
+        roles=MemberRoleConfig(),
         session_name="orgmfa-run",
         now=lambda: datetime.now(UTC),
     )
