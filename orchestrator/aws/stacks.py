@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retries import Retrier
-from orchestrator.domain.cloudformation import (
-    ChangeSet,
-    ChangeSetRequest,
-    ParameterValue,
-    ResourceChange,
-    Stack,
-    StackEvent,
-)
+from orchestrator.domain.cloudformation import ChangeSet, ParameterValue, ResourceChange, Stack, StackEvent
 from orchestrator.domain.errors import AwsError
 
 if TYPE_CHECKING:
@@ -34,7 +27,6 @@ class Stacks:
     """CloudFormation stacks in the caller's account and Region."""
 
     def __init__(self, client: "CloudFormationClient", retrier: Retrier) -> None:
-        """Take the client of the caller's account."""
         self._client = client
         self._call = retrier.call
         self._pages = retrier.pages
@@ -57,17 +49,18 @@ class Stacks:
         )
 
     @reads_answers
-    def create_change_set(self, request: ChangeSetRequest) -> str:
-        """Start the creation of a change set, and return its ID."""
-        is_address = request.template.startswith("https://")
-        template: Any = {"TemplateURL" if is_address else "TemplateBody": request.template}
+    def create_change_set(
+        self, *, name: str, stack_name: str, is_creation: bool, source: str, parameters: "Sequence[ParameterValue]"
+    ) -> str:
+        """Start the creation of a change set, and return its ID; `source` is the template, or its address in S3."""
+        template: Any = {"TemplateURL" if source.startswith("https://") else "TemplateBody": source}
         answer = self._call(
             self._client.create_change_set,
-            StackName=request.stack_name,
-            ChangeSetName=request.name,
-            ChangeSetType="CREATE" if request.is_creation else "UPDATE",
-            ClientToken=f"{request.name}-{request.stack_name}",
-            Parameters=[_render(one) for one in request.parameters],
+            StackName=stack_name,
+            ChangeSetName=name,
+            ChangeSetType="CREATE" if is_creation else "UPDATE",
+            ClientToken=f"{name}-{stack_name}",
+            Parameters=[_render(one) for one in parameters],
             Capabilities=["CAPABILITY_NAMED_IAM"],
             Tags=_TAGS,
             **template,

@@ -12,7 +12,7 @@ from rich.console import Console
 from orchestrator.cli.defects import note_writing
 from orchestrator.cli.deploy_adapters import as_operator, make_deploy_context
 from orchestrator.cli.deploy_view import DeploymentView
-from orchestrator.cli.enforced_users import count_enforced_users, format_enforced_users
+from orchestrator.cli.enforced_users import explain_enforced_users
 from orchestrator.cli.mfa_prompt import MfaPrompt
 from orchestrator.cli.run_command import CONFIG_FILE, configure_command_logs, read_config
 from orchestrator.cli.signals import Interrupts
@@ -22,7 +22,7 @@ from orchestrator.deploy.context import DeployContext
 from orchestrator.deploy.function_code import Artifact, build_code, read_code, read_packed_config
 from orchestrator.deploy.messages import DeploymentFailed, Interrupted, explain_refusal
 from orchestrator.deploy.next_steps import format_leftovers, format_next_steps
-from orchestrator.deploy.parameters import configured_values, first_values, parse_given
+from orchestrator.deploy.parameters import parse_given
 from orchestrator.deploy.rollout import Rollout
 from orchestrator.deploy.teardown import Inventory, list_reached, take_down
 from orchestrator.deploy.templates import CENTRAL, STACKS, read_template
@@ -96,7 +96,7 @@ class DeployCommand:
         rollout = Rollout(
             context=context,
             given=given,
-            known=context.place.known().with_values(**configured_values(packed)).with_first(first_values(packed)),
+            known=context.place.known(packed),
             make_code=lambda architecture, python: self._make_code(architecture, python, source),
             confirm=self._confirm_changes,
             check=lambda stacks: self._refuse_enforced(hub, stacks, list_reached(stacks, context)),
@@ -157,9 +157,9 @@ class DeployCommand:
         role = stacks[CENTRAL].outputs.get("OperatorRoleArn") if CENTRAL in stacks else None
         operator = hub if role is None else as_operator(hub, role, self._cancellation)
         with ProgressView(self._errors, Mode.RELEASE) as progress:
-            found = count_enforced_users(operator, reached, cancellation=self._cancellation, observer=progress)
-        if not found.is_clear:
-            raise DeploymentFailed(format_enforced_users(found))
+            told = explain_enforced_users(operator, reached, cancellation=self._cancellation, observer=progress)
+        if told:
+            raise DeploymentFailed(told)
 
     def _declined(self) -> int:
         click.echo("Nothing more was changed.", err=True)

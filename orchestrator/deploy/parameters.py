@@ -39,14 +39,6 @@ class Known:
     always: Mapping[str, str]
     at_first: Mapping[str, str]
 
-    def with_values(self, **values: str) -> "Known":
-        """Return a copy with more values that are always set."""
-        return Known({**self.always, **values}, self.at_first)
-
-    def with_first(self, values: Mapping[str, str]) -> "Known":
-        """Return a copy with more values for a stack that has none yet."""
-        return Known(self.always, {**self.at_first, **values})
-
 
 def parse_given(texts: Iterable[str], templates: Sequence[Template], config: Config) -> GivenValues:
     """Return the values of `--parameter`; a plain name means every stack that has such a parameter.

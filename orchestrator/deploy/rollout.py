@@ -7,7 +7,7 @@ deployment that failed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestrator.deploy.change_sets import (
     PreparedChange,
@@ -120,7 +120,8 @@ class Rollout:
         for artifact in (code, member, *templates.values()):
             bucket.put(artifact.key, artifact.content, sha256=artifact.sha256)
         address = place.address(bucket.name, member.key)
-        self.known = self.known.with_values(CodeBucket=bucket.name, CodeKey=code.key, TemplateUrl=address)
+        found = {"CodeBucket": bucket.name, "CodeKey": code.key, "TemplateUrl": address}
+        self.known = replace(self.known, always={**self.known.always, **found})
         return {name: place.address(bucket.name, artifact.key) for name, artifact in templates.items()}
 
     def _change(self, sources: Mapping[str, str]) -> bool:
@@ -134,7 +135,10 @@ class Rollout:
             if not self.confirm(prepared):
                 return False
             while prepared:
-                self._execute(prepared.pop(0))
+                change = prepared.pop(0)
+                if change.change_set is not None:
+                    after = execute_change(change.template.stack_name, change.change_set, self.context)
+                    self.stacks[change.template.name], self.has_changed = after, True
             return True
         finally:
             for change in prepared:
@@ -145,9 +149,3 @@ class Rollout:
         template = read_template(name)
         values = choose_values(template, given=self.given[name], known=self.known, current=self._current(name))
         return prepare_change(template, source, values, before=self.stacks[name], context=self.context)
-
-    def _execute(self, change: PreparedChange) -> None:
-        if change.change_set is not None:
-            after = execute_change(change.template.stack_name, change.change_set, self.context)
-            self.stacks[change.template.name] = after
-            self.has_changed = True

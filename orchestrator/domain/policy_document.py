@@ -119,12 +119,16 @@ def _short_tag(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[st
 _TemplateLoader.add_multi_constructor("!", _short_tag)
 
 
+def load_template(text: str | bytes) -> dict[str, Any]:
+    """Return a CloudFormation template of ours, parsed; intrinsic functions have their long form."""
+    template: dict[str, Any] = yaml.load(text, _TemplateLoader)  # noqa: S506 - a SafeLoader: it makes only plain values
+    return template
+
+
 @cache
 def read_template() -> dict[str, Any]:
     """Return the parsed template of the member accounts, which callers must not change."""
-    # _TemplateLoader is a SafeLoader: it makes only plain values.
-    template: dict[str, Any] = yaml.load(read_shipped("member_role/template.yaml"), _TemplateLoader)  # noqa: S506
-    return template
+    return load_template(read_shipped("member_role/template.yaml"))
 
 
 @dataclass(frozen=True, slots=True)
