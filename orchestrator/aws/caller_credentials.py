@@ -97,7 +97,6 @@ class CallerCredentials(Credentials):
     """Keys of the caller, renewed by one thread for all."""
 
     def __init__(self, provider: CallerProvider, loaded: tuple[Credentials, ReadOnlyCredentials]) -> None:
-        """Take what the provider has loaded."""
         super().__init__("", "", None, method=loaded[0].method)
         self._provider = provider
         self._loaded = loaded

@@ -126,26 +126,22 @@ class Connections:
         return has_room
 
     def _open(self, address: Address, url: str) -> "Connection":
-        http: _HttpConnection | None = None
+        if address.scheme == "http":
+            http = _HttpConnection(address.host, address.port, timeout=self._connect_timeout)
+        else:
+            context = self.tls_context()
+            http = _HttpsConnection(address.host, address.port, timeout=self._connect_timeout, context=context)
         try:
-            http = self._make_http(address)
             http.connect()
             http.sock.settimeout(self._read_timeout)
             return Connection(http)
         except OSError as error:
-            if http is not None:
-                http.close()
+            http.close()
             if isinstance(error, TimeoutError):
                 raise ConnectTimeoutError(endpoint_url=url, error=error) from error
             if isinstance(error, TLSError):
                 raise SSLError(endpoint_url=url, error=error) from error
             raise EndpointConnectionError(endpoint_url=url, error=error) from error
-
-    def _make_http(self, address: Address) -> "_HttpConnection":
-        _, host, port = address
-        if address.scheme == "http":
-            return _HttpConnection(host, port, timeout=self._connect_timeout)
-        return _HttpsConnection(host, port, timeout=self._connect_timeout, context=self.tls_context())
 
     def tls_context(self) -> SSLContext:
         """Return the TLS context that all connections share. Raises LocalFault where the CA bundle cannot be used."""
@@ -167,7 +163,6 @@ class Connection:
     """An open connection, for one request at a time."""
 
     def __init__(self, http: "_HttpConnection") -> None:
-        """Take an open connection."""
         self._http = http
         self._selector: selectors.BaseSelector = _Selector()
         self._selector.register(http.sock, selectors.EVENT_READ)

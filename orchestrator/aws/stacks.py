@@ -115,7 +115,15 @@ class Stacks:
             for event in page["StackEvents"]:
                 if event["EventId"] == since:
                     return tuple(reversed(found))
-                found.append(_read_event(event))
+                found.append(
+                    StackEvent(
+                        id=event["EventId"],
+                        logical_id=event["LogicalResourceId"],
+                        type=event["ResourceType"],
+                        status=event["ResourceStatus"],
+                        reason=event.get("ResourceStatusReason", ""),
+                    )
+                )
         return tuple(reversed(found))
 
 
@@ -123,13 +131,3 @@ def _render(parameter: ParameterValue) -> Any:  # noqa: ANN401 - a parameter of 
     if parameter.value is None:
         return {"ParameterKey": parameter.name, "UsePreviousValue": True}
     return {"ParameterKey": parameter.name, "ParameterValue": parameter.value}
-
-
-def _read_event(event: Any) -> StackEvent:  # noqa: ANN401 - an answer of AWS
-    return StackEvent(
-        id=event["EventId"],
-        logical_id=event["LogicalResourceId"],
-        type=event["ResourceType"],
-        status=event["ResourceStatus"],
-        reason=event.get("ResourceStatusReason", ""),
-    )

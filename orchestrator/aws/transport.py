@@ -58,7 +58,6 @@ class Transport:
     """Transport of the calls of one client. Thread-safe."""
 
     def __init__(self, meta: Any, session: "boto3.Session", connections: Connections) -> None:  # noqa: ANN401 - see send_through
-        """Take the client's `meta`, the session whose credentials sign, and the connections."""
         factory = ResponseParserFactory()
         factory.set_parser_defaults(timestamp_parser=read_timestamp)
         self._parser = factory.create_parser(meta.service_model.resolved_protocol)
