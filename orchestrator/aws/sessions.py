@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.session
+import tenacity
 from botocore.credentials import ReadOnlyCredentials
-from tenacity import (
-    Retrying,
-    retry_if_exception_type,
-    sleep_using_event,
-    stop_after_delay,
-    stop_when_event_set,
-    wait_fixed,
-)
 
 from orchestrator.aws.clients import Clients, signing_for
 from orchestrator.aws.errors import reads_answers
@@ -128,11 +121,12 @@ class MemberSessions:
 
     def _wait_for(self, session: "_AssumedRole") -> None:
         """Assume the role, retrying for `timeout_seconds` while that is denied."""
-        attempts = Retrying(
-            retry=retry_if_exception_type(AssumeRoleDenied),
-            wait=wait_fixed(WAIT_SECONDS),
-            stop=stop_after_delay(self.timeout_seconds) | stop_when_event_set(self.retrier.cancellation.event),
-            sleep=self.sleep or sleep_using_event(self.retrier.cancellation.event),
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(AssumeRoleDenied),
+            wait=tenacity.wait_fixed(WAIT_SECONDS),
+            stop=tenacity.stop_after_delay(self.timeout_seconds)
+            | tenacity.stop_when_event_set(self.retrier.cancellation.event),
+            sleep=self.sleep or tenacity.sleep_using_event(self.retrier.cancellation.event),
             reraise=True,
         )
         attempts(session.frozen)
