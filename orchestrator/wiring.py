@@ -11,7 +11,7 @@ from typing import Literal
 from orchestrator.aws.caller_credentials import Asking
 from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.console_session import ConsoleSession
-from orchestrator.aws.enforcement import EnforcementPolicies, PolicySettings
+from orchestrator.aws.enforcement import EnforcementPolicies
 from orchestrator.aws.file_store import Store, make_store
 from orchestrator.aws.iam import MemberIam
 from orchestrator.aws.organizations import Directory
@@ -153,8 +153,7 @@ def build_context(
     config, clients, archive, retrier = hub.config, hub.clients, hub.archive, Retrier(cancellation)
     notifiers = _notifiers(hub, retrier) if send_digest else ()
     caller, organization = _start(hub, retrier)
-    settings = PolicySettings.from_config(config.policy, caller.partition)
-    policies = EnforcementPolicies(clients.iam, retrier, settings)
+    policies = EnforcementPolicies(clients.iam, retrier, config.policy, partition=caller.partition)
     return RunContext(
         request=request,
         config=config,
@@ -178,7 +177,7 @@ def build_context(
         simulator=EnrolmentSimulator(
             clients.iam,
             retrier,
-            settings.document,
+            policies.document,
             session=ConsoleSession(organization.id, config.enforcement.context),
         ),
         credentials=ServiceCredentials(clients.iam, retrier),

@@ -5,9 +5,8 @@ They are created and updated only with `policy.managed_by: orchestrator`; with `
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retries import Retrier
@@ -26,36 +25,23 @@ VERSIONS_PER_POLICY = 5
 """IAM quota 'versions per managed policy'; it cannot be raised (IAM User Guide, 'IAM and STS quotas')."""
 
 
-@dataclass(frozen=True, slots=True)
-class PolicySettings:
-    """Names of the policy and group and who owns them, the text the policy must have, and how a text is judged."""
-
-    config: PolicyConfig
-    partition: str
-    document: str
-    judge: Callable[[object], tuple[PolicyState, bool]]
-
-    @classmethod
-    def from_config(cls, config: PolicyConfig, partition: str) -> Self:
-        """Return the settings for the accounts of a partition."""
-        ours = render_enforcement_policy(partition=partition, access_keys=config.access_keys)
-        document = json.dumps(ours, separators=(",", ":"))
-        return cls(config, partition, document, partial(judge_text, partition=partition, ours=digest_of(document)))
-
-
 class EnforcementPolicies:
-    """Compares and manages the policy and group in the entered account."""
+    """Compares and manages the policy and group in the entered account. `document` is the text the policy must have."""
 
-    def __init__(self, client: "IAMClient", retrier: Retrier, settings: PolicySettings) -> None:
+    def __init__(self, client: "IAMClient", retrier: Retrier, config: PolicyConfig, *, partition: str) -> None:
+        """Take the shared client, names and owner of policy and group, and the partition of the accounts."""
         self._client = client
         self._call = retrier.call
-        self._settings = settings
-        self._config = settings.config
+        self._config = config
+        self._partition = partition
+        ours = render_enforcement_policy(partition=partition, access_keys=config.access_keys)
+        self.document = json.dumps(ours, separators=(",", ":"))
+        self._judge = partial(judge_text, partition=partition, ours=digest_of(self.document))
         self._judged: dict[tuple[str, str, str], tuple[PolicyState, bool]] = {}
 
     def policy_arn(self, account_id: str) -> str:
         """Return the ARN of EnforceMFA in an account."""
-        return f"arn:{self._settings.partition}:iam::{account_id}:policy{self._config.path}{self._config.name}"
+        return f"arn:{self._partition}:iam::{account_id}:policy{self._config.path}{self._config.name}"
 
     @reads_answers
     def compare(
@@ -92,7 +78,7 @@ class EnforcementPolicies:
                         self._client.create_policy,
                         PolicyName=config.name,
                         Path=config.path,
-                        PolicyDocument=self._settings.document,
+                        PolicyDocument=self.document,
                         Description="Denies everything but setting up MFA until the user signs in with MFA.",
                         Tags=[{"Key": OWNER_TAG, "Value": OWNER_TAG_VALUE}],
                     )
@@ -126,7 +112,7 @@ class EnforcementPolicies:
         key = (arn, policy_id, version)
         if key not in self._judged:
             answer = self._call(self._client.get_policy_version, PolicyArn=arn, VersionId=version)
-            self._judged[key] = self._settings.judge(answer["PolicyVersion"]["Document"])
+            self._judged[key] = self._judge(answer["PolicyVersion"]["Document"])
         return self._judged[key]
 
     def _look_at_group(self, account_id: str) -> PolicyState:
@@ -165,5 +151,5 @@ class EnforcementPolicies:
             spare = [version for version in versions if not version["IsDefaultVersion"]]
             oldest = min(spare, key=lambda version: version["CreateDate"])
             self._call(self._client.delete_policy_version, PolicyArn=arn, VersionId=oldest["VersionId"])
-        document = self._settings.document
-        self._call(self._client.create_policy_version, PolicyArn=arn, PolicyDocument=document, SetAsDefault=True)
+        make = self._client.create_policy_version
+        self._call(make, PolicyArn=arn, PolicyDocument=self.document, SetAsDefault=True)

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -90,14 +91,17 @@ class DeployCommand:
     def deploy(self) -> int:
         """Deploy the stacks, and return the exit code."""
         source = find_config(self._options.config_path, os.environ, fallback=CONFIG_FILE)
-        packed = _packed_config(source, self._options.package_path).require_own_roles()
+        package = self._options.package_path
+        # What the functions will have: without the environment variables of this machine.
+        packed = read_packed_config(package) if package else load_file(source) if source else Config()
+        packed.require_own_roles()
         given = parse_given(self._options.parameters, [read_template(name) for name in STACKS], packed)
         hub, context = self._open("Deploying")
         rollout = Rollout(
             context=context,
             given=given,
             known=context.place.known(packed),
-            make_code=lambda architecture, python: self._make_code(architecture, python, source),
+            make_code=partial(self._make_code, source),
             confirm=self._confirm_changes,
             check=lambda stacks: self._refuse_enforced(hub, stacks, list_reached(stacks, context)),
         )
@@ -112,7 +116,7 @@ class DeployCommand:
         hub, context = self._open("Taking down")
         found = take_down(
             context,
-            check=lambda stacks, reached: self._refuse_enforced(hub, stacks, reached),
+            check=partial(self._refuse_enforced, hub),
             confirm=self._confirm_removal,
         )
         if found is None:
@@ -132,15 +136,14 @@ class DeployCommand:
         click.echo(f"{verb}: {who}", err=True)
         return hub, context
 
-    def _make_code(self, architecture: str, python: str, source: Path | None) -> Artifact:
+    def _make_code(self, source: Path | None, architecture: str, python: str) -> Artifact:
         if self._options.package_path is not None:
             return read_code(self._options.package_path, architecture=architecture, python=python)
         return build_code(architecture=architecture, python=python, config=source, progress=self._view.begin)
 
     def _confirm_changes(self, prepared: Sequence[PreparedChange]) -> bool:
         self._view.show_changes(prepared)
-        number = sum(change.change_set is not None for change in prepared)
-        return self._is_agreed(f"Change {count(number, 'stack')}?")
+        return self._is_agreed(f"Change {count(sum(bool(change.change_set) for change in prepared), 'stack')}?")
 
     def _confirm_removal(self, found: Inventory) -> bool:
         self._view.show_inventory(found)
@@ -164,10 +167,3 @@ class DeployCommand:
     def _declined(self) -> int:
         click.echo("Nothing more was changed.", err=True)
         return FAILED
-
-
-def _packed_config(source: Path | None, package_path: Path | None) -> Config:
-    """Return the configuration that the functions will have, without environment variables of this machine."""
-    if package_path is not None:
-        return read_packed_config(package_path)
-    return Config() if source is None else load_file(source)

@@ -14,17 +14,6 @@ ASSUME_ROLE = "AssumeRole"
 UPDATE_STACKSET = "Update the StackSet, with AccessKeys as policy.access_keys says."
 """The remedy for an earlier text of EnforceMFA; where the program owns the policy, an apply run updates it."""
 
-_SERVICES = {
-    "sts": "AssumeRole AssumeRoleWithWebIdentity GetCallerIdentity",
-    "secretsmanager": "GetSecretValue",
-    "cloudformation": (
-        "CreateChangeSet DeleteStack DescribeChangeSet DescribeStackEvents DescribeStackInstance DescribeStackSet "
-        "DescribeStacks ExecuteChangeSet ListStackInstances ListStackResources ListStackSets"
-    ),
-    "scheduler": "GetSchedule",
-    "lambda": "GetFunctionConfiguration",
-}
-_SERVICE_BY_OPERATION = {name: service for service, names in _SERVICES.items() for name in names.split()}
 _DENIED = re.compile(r"not authorized to perform: (\S+)")
 
 
@@ -136,7 +125,8 @@ def _fill(text: str, error: AwsError, service: str, **values: str) -> str:
 
 
 def _action_of(error: AwsError, service: str) -> str:
-    return f"{_SERVICE_BY_OPERATION.get(error.operation, service)}:{error.operation}"
+    services = (name for name, operations in read_remedies().items("services") if error.operation in operations.split())
+    return f"{next(services, service)}:{error.operation}"
 
 
 def _one_line(text: str) -> str:

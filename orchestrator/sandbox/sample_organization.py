@@ -92,9 +92,7 @@ class SampleOrganization(_Sample):
 
     def all_accounts(self) -> Iterator[SampleAccount]:
         """Yield every account of the organization, the management account first."""
-        yield self.management_account
-        for unit in self.units:
-            yield from unit.all_accounts()
+        yield from SampleUnit(name="Root", accounts=(self.management_account,), units=self.units).all_accounts()
 
     def account_id(self, name: str) -> str:
         """Return the ID of the account of this name."""
