@@ -87,7 +87,6 @@ class Transport:
         return http, self._parse(http, model)
 
     def _make_request(self, params: Mapping[str, Any], signer: "RequestSigner", context: dict[str, Any]) -> "_Request":
-        """Return a signed request."""
         body = params["body"]
         content = urlencode(body, quote_via=_quote).encode() if isinstance(body, dict) else body
         headers: Any = dict(params["headers"])

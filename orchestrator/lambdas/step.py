@@ -84,7 +84,6 @@ def _start_run(asked: FirstStep, invocation: Invocation) -> dict[str, Any]:
 
 
 def _list_batches(asked: FirstStep, run_id: str, invocation: Invocation) -> dict[str, Any]:
-    """List the accounts of a run into batches."""
     hub = invocation.hub.narrowed(asked.options.mode, asked.options.max_changes)
     mode = hub.config.enforcement.mode
     request = RunRequest(run_id=run_id, mode=mode, trigger=Trigger.MAP, started_at=asked.started)

@@ -23,7 +23,7 @@ from typing import Any
 import boto3
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
-from moto.iam.models import User, get_account_id_from, iam_backends
+from moto.iam.models import get_account_id_from, iam_backends
 from moto.sts.models import sts_backends
 
 from orchestrator.sandbox.iam_fixtures import PARTITION, naive_utc
@@ -43,8 +43,8 @@ def inject(clients: Any, accounts: Mapping[str, SampleAccount], now: datetime) -
         (clients.hub, "before-call.sts.AssumeRole", partial(_refuse_missing_role, clients.hub)),
         (clients.hub, "before-call.signin", lambda **_: _answer(200, {"consoleAuthorizationEnabled": False})),
         (clients.member, "before-call.iam", member.refuse_by_scp),
-        (clients.member, "before-call.iam.AttachUserPolicy", member.refuse_over_policy_quota),
-        (clients.member, "before-call.iam.AddUserToGroup", member.refuse_over_group_quota),
+        (clients.member, "before-call.iam.AttachUserPolicy", member.refuse_over_quota),
+        (clients.member, "before-call.iam.AddUserToGroup", member.refuse_over_quota),
         (clients.member, "before-call.iam.SimulatePrincipalPolicy", member.simulate),
         (clients.member, "before-call.iam.ListServiceSpecificCredentials", member.list_service_credentials),
         (clients.member, "after-call.iam.GetAccountSummary", member.complete_summary),
@@ -76,19 +76,18 @@ class _Member:
             return None
         return _refuse_access(self.session, f"iam:{model.name}", "* with an explicit deny in a service control policy")
 
-    def refuse_over_policy_quota(self, params: Mapping[str, Any], **_: object) -> Refusal | None:
-        """Return the refusal of one managed policy too many; one that is attached may be attached again."""
-        user, arn = self._user(params), params["body"]["PolicyArn"]
-        return _refuse_over_quota(
-            arn, user.managed_policies if user else (), quota="PoliciesPerUser", size=self._account().policies_per_user
-        )
-
-    def refuse_over_group_quota(self, params: Mapping[str, Any], **_: object) -> Refusal | None:
-        """Return the refusal of one group too many; a member may be added again."""
-        user, group = self._user(params), params["body"]["GroupName"]
-        return _refuse_over_quota(
-            group, user.group_list if user else (), quota="GroupsPerUser", size=self._account().groups_per_user
-        )
+    def refuse_over_quota(self, params: Mapping[str, Any], **_: object) -> Refusal | None:
+        """Return the refusal of one managed policy or group too many; what a user has may be added again."""
+        account, body = self._account(), params["body"]
+        user = iam_backends[account.id][PARTITION].users.get(body["UserName"])
+        held: Collection[str] = user.managed_policies if user else ()
+        added, quota, size = body.get("PolicyArn"), "PoliciesPerUser", account.policies_per_user
+        if "GroupName" in body:
+            held = user.group_list if user else ()
+            added, quota, size = body["GroupName"], "GroupsPerUser", account.groups_per_user
+        if len(held) < size or added in held:
+            return None
+        return _refuse(409, "LimitExceeded", f"Cannot exceed quota for {quota}: {size}")
 
     def simulate(self, params: Mapping[str, Any], **_: object) -> Refusal:
         """Return the simulator's answer: only a permissions boundary of the sample denies anything."""
@@ -151,9 +150,6 @@ class _Member:
                 had_mfa = any(device.enable_date <= then for device in user.mfa_devices.values())
                 yield row | {"mfa_active": _flag(had_mfa)}
 
-    def _user(self, params: Mapping[str, Any]) -> User | None:
-        return iam_backends[self._account().id][PARTITION].users.get(params["body"]["UserName"])
-
     def _account(self) -> SampleAccount:
         return self.accounts[get_account_id_from(_access_key(self.session))]
 
@@ -171,19 +167,11 @@ def _refuse_access(session: boto3.Session, action: str, resource: str) -> Refusa
     return _refuse(403, "AccessDenied", f"User: {name} is not authorized to perform: {action} on resource: {resource}")
 
 
-def _refuse_over_quota(added: str, present: Collection[str], *, quota: str, size: int) -> Refusal | None:
-    if added in present or len(present) < size:
-        return None
-    return _refuse(409, "LimitExceeded", f"Cannot exceed quota for {quota}: {size}")
-
-
 def _refuse(status: int, code: str, message: str) -> Refusal:
-    """Return an error in the form of one from AWS."""
     return _answer(status, {"Error": {"Type": "Sender", "Code": code, "Message": message}})
 
 
 def _answer(status: int, fields: dict[str, Any]) -> Refusal:
-    """Return an answer in the form of one from AWS."""
     metadata = {"HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0}
     return AWSResponse("", status, HTTPHeaders(), None), fields | {"ResponseMetadata": metadata}
 

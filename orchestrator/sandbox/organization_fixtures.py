@@ -18,24 +18,23 @@ from orchestrator.sandbox.sample_organization import SampleAccount, SampleOrgani
 if TYPE_CHECKING:
     from mypy_boto3_organizations import OrganizationsClient
     from mypy_boto3_sts import STSClient
-    from mypy_boto3_sts.type_defs import CredentialsTypeDef
 
 OPERATOR_ROLE = "orgmfa-operator"
 _ACCESS_ROLE = "OrganizationAccountAccessRole"
 _SEED = 20
 
 
-def build_organization(sample: SampleOrganization, now: datetime) -> "CredentialsTypeDef":
-    """Make the organization in the moto that is running, and return the credentials of its operator."""
+def build_organization(sample: SampleOrganization, now: datetime) -> dict[str, Any]:
+    """Make the organization in the moto that is running, and return its operator's credentials, as boto3 takes them."""
     session = boto3.Session()
     sts = session.client("sts")
     operator = _assume(sts, sample.management_account.id, OPERATOR_ROLE)
-    organizations = _client(session, "organizations", operator)
+    organizations = session.client("organizations", **operator)
     with _same_draws():
         _make_tree(organizations, sample)
     organization_id = organizations.describe_organization()["Organization"]["Id"]
     for account in sample.all_accounts():
-        iam = _client(session, "iam", _assume(sts, account.id, _ACCESS_ROLE))
+        iam = session.client("iam", **_assume(sts, account.id, _ACCESS_ROLE))
         furnish_account(iam, account, trusts=sample.management_account.id, organization_id=organization_id, now=now)
     return operator
 
@@ -51,19 +50,11 @@ def _same_draws() -> Iterator[None]:
         mock_random.setstate(state)
 
 
-def _assume(sts: "STSClient", account_id: str, role: str) -> "CredentialsTypeDef":
+def _assume(sts: "STSClient", account_id: str, role: str) -> dict[str, Any]:
     arn = f"arn:{PARTITION}:iam::{account_id}:role/{role}"
-    return sts.assume_role(RoleArn=arn, RoleSessionName="sandbox")["Credentials"]
-
-
-def _client(session: boto3.Session, service: Any, credentials: "CredentialsTypeDef") -> Any:  # noqa: ANN401 - the caller's service decides
-    """Return a client that uses these credentials."""
-    return session.client(
-        service,
-        aws_access_key_id=credentials["AccessKeyId"],
-        aws_secret_access_key=credentials["SecretAccessKey"],
-        aws_session_token=credentials["SessionToken"],
-    )
+    issued = sts.assume_role(RoleArn=arn, RoleSessionName="sandbox")["Credentials"]
+    keys = {"aws_access_key_id": issued["AccessKeyId"], "aws_secret_access_key": issued["SecretAccessKey"]}
+    return keys | {"aws_session_token": issued["SessionToken"]}
 
 
 def _make_tree(organizations: "OrganizationsClient", sample: SampleOrganization) -> None:

@@ -73,9 +73,7 @@ def sandbox_organization(now: datetime | None = None) -> Iterator[Sandbox]:
     now = (now or datetime.now(UTC)).replace(microsecond=0)
     with _own_environment(), mock_aws(config={"core": {"mock_credentials": False}}):
         operator = build_organization(LARKSPUR, now)
-        os.environ["AWS_ACCESS_KEY_ID"] = operator["AccessKeyId"]
-        os.environ["AWS_SECRET_ACCESS_KEY"] = operator["SecretAccessKey"]
-        os.environ["AWS_SESSION_TOKEN"] = operator["SessionToken"]
+        os.environ.update({name.upper(): value for name, value in operator.items()})
         yield Sandbox(LARKSPUR, sandbox_config(now), now)
 
 
