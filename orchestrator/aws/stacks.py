@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retries import Retrier
-from orchestrator.domain.cloudformation import ChangeSet, ParameterValue, ResourceChange, Stack, StackEvent
+from orchestrator.domain.cloudformation import ChangeSet, ResourceChange, Stack, StackEvent
 from orchestrator.domain.errors import AwsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import TagTypeDef
@@ -50,17 +50,24 @@ class Stacks:
 
     @reads_answers
     def create_change_set(
-        self, *, name: str, stack_name: str, is_creation: bool, source: str, parameters: "Sequence[ParameterValue]"
+        self, *, name: str, stack_name: str, is_creation: bool, source: str, parameters: "Mapping[str, str | None]"
     ) -> str:
-        """Start the creation of a change set, and return its ID; `source` is the template, or its address in S3."""
+        """Start the creation of a change set, and return its ID; `source` is the template, or its address in S3.
+
+        A parameter that is None keeps the value it has.
+        """
         template: Any = {"TemplateURL" if source.startswith("https://") else "TemplateBody": source}
+        values: Any = [
+            {"ParameterKey": name} | ({"UsePreviousValue": True} if value is None else {"ParameterValue": value})
+            for name, value in parameters.items()
+        ]
         answer = self._call(
             self._client.create_change_set,
             StackName=stack_name,
             ChangeSetName=name,
             ChangeSetType="CREATE" if is_creation else "UPDATE",
             ClientToken=f"{name}-{stack_name}",
-            Parameters=[_render(one) for one in parameters],
+            Parameters=values,
             Capabilities=["CAPABILITY_NAMED_IAM"],
             Tags=_TAGS,
             **template,
@@ -125,9 +132,3 @@ class Stacks:
                     )
                 )
         return tuple(reversed(found))
-
-
-def _render(parameter: ParameterValue) -> Any:  # noqa: ANN401 - a parameter of the API
-    if parameter.value is None:
-        return {"ParameterKey": parameter.name, "UsePreviousValue": True}
-    return {"ParameterKey": parameter.name, "ParameterValue": parameter.value}

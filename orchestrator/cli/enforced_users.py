@@ -3,7 +3,7 @@
 The plan is not archived, so it never appears in the list of runs.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from tempfile import TemporaryDirectory
 
@@ -48,33 +48,25 @@ def format_enforced_users(report: RunReport, reached: Collection[str]) -> str:
     """Return the same from the plan of a release of everybody."""
     enforced = [account for account in report.accounts if _enforced_names(account)]
     unseen = [account for account in report.accounts if account.id in reached and _is_unseen(account)]
-    incomplete = [] if report.complete else ["The organization could not be listed to its end: run again."]
-    lines = [*_enforced_lines(enforced), *_unseen_lines(unseen), *incomplete]
+    lines: list[str] = []
+    if enforced:
+        users = sum(len(_enforced_names(account)) for account in enforced)
+        lines.append(f"{count(users, 'user')} in {count(len(enforced), 'account')} still under EnforceMFA:")
+        lines += (f"  {title_and_id(one)}: {some_of(_enforced_names(one), MAX_NAMES)}" for one in enforced)
+        lines.append("Release them, as the operator's role: orgmfa release")
+    if unseen:
+        number = count(len(unseen), "account")
+        lines.append(f"{number} of the StackSet could not be looked at; users may be enforced there:")
+        for one in unseen:
+            lines.append(f"  {title_and_id(one)}: {one.error.message if one.error else one.status}")
+            lines += [f"    {one.error.remedy}"] if one.error and one.error.remedy else []
+        lines.append(
+            "The member roles trust the operator's role: name who you are in OperatorPrincipalArns (orgmfa deploy "
+            "--parameter OperatorPrincipalArns=ARN). An account that the configuration excludes has to be included."
+        )
+    if not report.complete:
+        lines.append("The organization could not be listed to its end: run again.")
     return "\n".join([*lines, "Nothing was changed."]) if lines else ""
-
-
-def _enforced_lines(accounts: Sequence[AccountReport]) -> Iterator[str]:
-    if not accounts:
-        return
-    users = sum(len(_enforced_names(account)) for account in accounts)
-    yield f"{count(users, 'user')} in {count(len(accounts), 'account')} still under EnforceMFA:"
-    for account in accounts:
-        yield f"  {title_and_id(account)}: {some_of(_enforced_names(account), MAX_NAMES)}"
-    yield "Release them, as the operator's role: orgmfa release"
-
-
-def _unseen_lines(accounts: Sequence[AccountReport]) -> Iterator[str]:
-    if not accounts:
-        return
-    yield f"{count(len(accounts), 'account')} of the StackSet could not be looked at; users may be enforced there:"
-    for account in accounts:
-        yield f"  {title_and_id(account)}: {account.error.message if account.error else account.status}"
-        if account.error is not None and account.error.remedy:
-            yield f"    {account.error.remedy}"
-    yield (
-        "The member roles trust the operator's role: name who you are in OperatorPrincipalArns (orgmfa deploy "
-        "--parameter OperatorPrincipalArns=ARN). An account that the configuration excludes has to be included."
-    )
 
 
 def _is_unseen(account: AccountReport) -> bool:

@@ -80,14 +80,6 @@ class StackEvent:
         return self.status.endswith("_FAILED") and self.reason.endswith("cancelled")
 
 
-@dataclass(frozen=True, slots=True)
-class ParameterValue:
-    """A parameter of a stack and its new value; None keeps the value it has."""
-
-    name: str
-    value: str | None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceChange:
     """Planned change of a resource: Add, Modify, Remove; `replacement` is True, False, Conditional, or empty."""

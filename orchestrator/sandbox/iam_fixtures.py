@@ -15,7 +15,7 @@ from orchestrator.domain.config import Config
 from orchestrator.domain.member_roles import MEMBER_ROLE, RELEASE_ROLE, RoleSettings, default_trusted, render_role
 from orchestrator.domain.model import Via
 from orchestrator.domain.policy_document import render_enforcement_policy
-from orchestrator.sandbox.sample_organization import Mfa, SampleAccount, SampleUser
+from orchestrator.sandbox.sample_organization import SampleAccount, SampleUser
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -96,9 +96,9 @@ def _enforce(iam: "IAMClient", account: SampleAccount, user: SampleUser) -> None
 
 def _enrol(iam: "IAMClient", account: SampleAccount, user: SampleUser) -> None:
     """Give a user its MFA device; moto takes any serial number, so one of a FIDO key too."""
-    if user.mfa is Mfa.MISSING:
+    if user.mfa is None:
         return
-    if user.mfa is Mfa.VIRTUAL:
+    if user.mfa == "virtual":
         device = iam.create_virtual_mfa_device(VirtualMFADeviceName=user.name)
         serial = device["VirtualMFADevice"]["SerialNumber"]
     else:

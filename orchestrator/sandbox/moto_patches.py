@@ -27,7 +27,7 @@ from moto.iam.models import get_account_id_from, iam_backends
 from moto.sts.models import sts_backends
 
 from orchestrator.sandbox.iam_fixtures import PARTITION, naive_utc
-from orchestrator.sandbox.sample_organization import RootSignIn, SampleAccount
+from orchestrator.sandbox.sample_organization import SampleAccount
 
 REPORT_AGE = timedelta(hours=2)
 """IAM reuses a credential report for four hours (IAM User Guide, 'Getting credential reports')."""
@@ -113,8 +113,8 @@ class _Member:
         account = self._account()
         if "SummaryMap" in parsed:
             parsed["SummaryMap"] |= {
-                "AccountMFAEnabled": int(account.root is RootSignIn.WITH_MFA),
-                "AccountPasswordPresent": int(account.root is not RootSignIn.IMPOSSIBLE),
+                "AccountMFAEnabled": int(account.root == "with_mfa"),
+                "AccountPasswordPresent": int(account.root != "impossible"),
                 "AttachedPoliciesPerUserQuota": account.policies_per_user,
                 "GroupsPerUserQuota": account.groups_per_user,
             }
@@ -136,8 +136,8 @@ class _Member:
             "user": ROOT_ROW,
             "arn": f"arn:{PARTITION}:iam::{account.id}:root",
             "user_creation_time": "2019-03-04T09:00:00+00:00",
-            "password_enabled": _flag(account.root is not RootSignIn.IMPOSSIBLE),
-            "mfa_active": _flag(account.root is RootSignIn.WITH_MFA),
+            "password_enabled": _flag(account.root != "impossible"),
+            "mfa_active": _flag(account.root == "with_mfa"),
             **dict.fromkeys(("access_key_1_active", "access_key_2_active", "cert_1_active", "cert_2_active"), "false"),
         }
 

@@ -4,30 +4,14 @@ Times are given as ages, so that the sample is the same on every day. Defaults a
 """
 
 from collections.abc import Iterator
-from enum import StrEnum
 from importlib import resources
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from orchestrator.domain.config import AccountId, Duration, parse_duration
 from orchestrator.domain.model import Via
 from orchestrator.domain.strict_yaml import load_yaml
-
-
-class Mfa(StrEnum):
-    """The MFA device of a user. IAM lists FIDO devices user by user only, virtual ones for the whole account."""
-
-    MISSING = "missing"
-    VIRTUAL = "virtual"
-    FIDO = "fido"
-
-
-class RootSignIn(StrEnum):
-    """How the root user of an account can sign in."""
-
-    WITH_MFA = "with_mfa"
-    WITHOUT_MFA = "without_mfa"
-    IMPOSSIBLE = "impossible"
 
 
 class _Sample(BaseModel):
@@ -38,11 +22,11 @@ class SampleUser(_Sample):
     """An IAM user. `policies` and `groups` leave out EnforceMFA; `enforced` is how an earlier run enforced it.
 
     `keys_used_ago` has an entry for each active access key, None where it was never used. `is_bound`: a permissions
-    boundary leaves out what enrolling needs.
+    boundary leaves out what enrolling needs. IAM lists FIDO devices user by user, virtual ones for the whole account.
     """
 
     name: str
-    mfa: Mfa = Mfa.MISSING
+    mfa: Literal["virtual", "fido"] | None = None
     enrolled_ago: Duration = parse_duration("200d")
     created_ago: Duration = parse_duration("400d")
     path: str = "/"
@@ -55,12 +39,12 @@ class SampleUser(_Sample):
 
 
 class SampleAccount(_Sample):
-    """An account. The flags say what is wrong with it."""
+    """An account. `root` is how its root user can sign in; the flags say what is wrong with it."""
 
     id: AccountId
     name: str
     alias: str | None = None
-    root: RootSignIn = RootSignIn.WITH_MFA
+    root: Literal["with_mfa", "without_mfa", "impossible"] = "with_mfa"
     users: tuple[SampleUser, ...] = ()
     policies_per_user: int = 10
     groups_per_user: int = 10
