@@ -40,7 +40,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@touch $@
 
 demo: $(STAMP)  ## show a whole run on an embedded organization: no AWS account, no network
-	@$(BIN)/python -m orchestrator.cli.demo
+	@$(BIN)/python -m tests.demo
 
 check: format lint types contracts templates $(TESTS)  ## the gate: everything that must hold before a commit
 

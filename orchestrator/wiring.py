@@ -11,7 +11,7 @@ from typing import Literal
 from orchestrator.aws.caller_credentials import Asking
 from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.console_session import ConsoleSession
-from orchestrator.aws.enforcement import EnforcementPolicies, PolicySettings
+from orchestrator.aws.enforcement import EnforcementPolicies
 from orchestrator.aws.event_bus import EventBus
 from orchestrator.aws.file_store import Store, make_store
 from orchestrator.aws.iam import MemberIam
@@ -20,7 +20,7 @@ from orchestrator.aws.retries import Retrier
 from orchestrator.aws.secrets import read_secret
 from orchestrator.aws.securityhub import FindingImporter
 from orchestrator.aws.service_credentials import ServiceCredentials
-from orchestrator.aws.sessions import MemberSessions, RoleNames, get_caller
+from orchestrator.aws.sessions import MemberSessions, get_caller
 from orchestrator.aws.simulator import EnrolmentSimulator
 from orchestrator.aws.stop_switch import StopSwitch
 from orchestrator.concurrency.cancellation import Cancellation
@@ -155,8 +155,7 @@ def build_context(
     config, clients, archive, retrier = hub.config, hub.clients, hub.archive, Retrier(cancellation)
     notifiers = _notifiers(hub, retrier) if send_digest else ()
     caller, organization = _start(hub, retrier)
-    settings = PolicySettings.from_config(config.policy, caller.partition)
-    policies = EnforcementPolicies(clients.iam, retrier, settings)
+    policies = EnforcementPolicies(clients.iam, retrier, config.policy, partition=caller.partition)
     return RunContext(
         request=request,
         config=config,
@@ -180,7 +179,7 @@ def build_context(
         simulator=EnrolmentSimulator(
             clients.iam,
             retrier,
-            settings.document,
+            policies.document,
             session=ConsoleSession(organization.id, config.enforcement.context),
         ),
         credentials=ServiceCredentials(clients.iam, retrier),
@@ -211,12 +210,11 @@ def make_sessions(
     hub: Hub, retrier: Retrier, *, partition: str, run_id: str, timeout_seconds: float = 0.0
 ) -> MemberSessions:
     """Return the sessions in member accounts; the ID shows in CloudTrail of each."""
-    roles = hub.config.member_role
     return MemberSessions(
         hub.clients,
         retrier,
         partition=partition,
-        role_names=RoleNames(roles.name, roles.release_name, roles.path),
+        roles=hub.config.member_role,
         session_name=f"{SESSION_NAME_PREFIX}{run_id}",
         now=hub.now,
         timeout_seconds=timeout_seconds,

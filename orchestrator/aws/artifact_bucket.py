@@ -5,7 +5,7 @@ ListObjectVersions has at most 1,000 of them, as many as one DeleteObjects takes
 """
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,6 @@ class ArtifactBucket:
     """An S3 bucket in the caller's account."""
 
     def __init__(self, client: "S3Client", name: str) -> None:
-        """Take the client, which retries by itself, and the name of the bucket."""
         self._client = client
         self.name = name
 
@@ -55,21 +54,17 @@ class ArtifactBucket:
     @reads_answers
     def clear(self, prefix: str) -> None:
         """Delete every version of every object below a prefix."""
-        for page in self._versions(prefix):
-            if page:
-                self._delete(page)
+        for page in filter(None, self._versions(prefix)):
+            with translated():
+                answer = self._client.delete_objects(Bucket=self.name, Delete={"Objects": page, "Quiet": True})
+            for error in answer.get("Errors", ()):
+                message = f"{error['Key']}: {error['Message']}"
+                raise AwsError(message, code=error["Code"], operation="DeleteObjects")
 
     def delete(self) -> None:
         """Delete the bucket, which must be empty; a missing one is no error."""
         with suppress(NotFound), translated():
             self._client.delete_bucket(Bucket=self.name)
-
-    def _delete(self, versions: Sequence[Any]) -> None:
-        with translated():
-            answer = self._client.delete_objects(Bucket=self.name, Delete={"Objects": versions, "Quiet": True})
-        for error in answer.get("Errors", ()):
-            message = f"{error['Key']}: {error['Message']}"
-            raise AwsError(message, code=error["Code"], operation="DeleteObjects")
 
     def _versions(self, prefix: str) -> Iterator[list[Any]]:
         """Yield pages of object versions and delete markers below a prefix; none where the bucket does not exist."""

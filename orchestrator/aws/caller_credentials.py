@@ -6,7 +6,6 @@ refuses to renew a session of `mfa_serial`. A person is asked through `Asking`, 
 
 from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
-from typing import Protocol
 
 from botocore.credentials import (
     AssumeRoleProvider,
@@ -30,27 +29,15 @@ RENEW_SECONDS = 600
 """Seconds before their end at which credentials are loaded again; botocore itself insists on new ones then."""
 
 
-class Asking(Protocol):
-    """How a person is asked for an MFA code."""
+class Asking:
+    """How a person is asked for an MFA code. This is the way where no person is, as in the Lambda function."""
 
     def __call__(self, prompt: str) -> str:
         """Return the code that was typed. Raises LocalFault where there is none to be had."""
-        ...
-
-    def quiet(self) -> AbstractContextManager[object]:
-        """Context manager: nothing is drawn on the terminal, since a provider of credentials may ask there."""
-        ...
-
-
-class NobodyToAsk:
-    """Asking where no person is, as in the Lambda function."""
-
-    def __call__(self, prompt: str) -> str:
-        """Raise LocalFault."""
         raise LocalFault(f"there is no terminal to ask on: {prompt.strip().rstrip(':')}", code="NoTerminal")
 
     def quiet(self) -> AbstractContextManager[object]:
-        """Context manager that does nothing."""
+        """Context manager: nothing is drawn on the terminal, since a provider of credentials may ask there."""
         return nullcontext()
 
 
@@ -97,7 +84,6 @@ class CallerCredentials(Credentials):
     """Keys of the caller, renewed by one thread for all."""
 
     def __init__(self, provider: CallerProvider, loaded: tuple[Credentials, ReadOnlyCredentials]) -> None:
-        """Take what the provider has loaded."""
         super().__init__("", "", None, method=loaded[0].method)
         self._provider = provider
         self._loaded = loaded

@@ -24,7 +24,7 @@ from botocore.handlers import json_decode_policies
 from botocore.httpsession import get_cert_path
 
 from orchestrator import __version__
-from orchestrator.aws.caller_credentials import Asking, CallerProvider, NobodyToAsk
+from orchestrator.aws.caller_credentials import Asking, CallerProvider
 from orchestrator.aws.connections import Connections
 from orchestrator.aws.errors import settings_of
 from orchestrator.aws.transport import send_through
@@ -195,9 +195,7 @@ def make_clients(
         # As in the AWS CLI and other SDKs; botocore reads only AWS_DEFAULT_REGION.
         if region := region or os.environ.get("AWS_REGION"):
             hub.set_config_variable("region", region)
-        caller = CallerProvider(
-            hub, asking or NobodyToAsk(), region=hub.get_config_variable("region") or FALLBACK_REGION
-        )
+        caller = CallerProvider(hub, asking or Asking(), region=hub.get_config_variable("region") or FALLBACK_REGION)
         hub.register_component("credential_provider", caller)
         member = botocore.session.Session(profile=profile)
         member.register_component("data_loader", hub.get_component("data_loader"))

@@ -16,15 +16,8 @@ from threading import Lock
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
+from botocore import exceptions
 from botocore.awsrequest import AWSResponse
-from botocore.exceptions import (
-    ConnectionClosedError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    HTTPClientError,
-    ReadTimeoutError,
-    SSLError,
-)
 
 from orchestrator.domain.errors import LocalFault
 
@@ -94,13 +87,13 @@ class Connections:
         try:
             answer, is_reusable = connection.exchange(request)
         except TimeoutError as error:
-            raise ReadTimeoutError(endpoint_url=request.url, error=error) from error
+            raise exceptions.ReadTimeoutError(endpoint_url=request.url, error=error) from error
         except TLSError as error:
-            raise SSLError(endpoint_url=request.url, error=error) from error
+            raise exceptions.SSLError(endpoint_url=request.url, error=error) from error
         except (OSError, HTTPException) as error:
-            raise ConnectionClosedError(error=error, request=request, endpoint_url=request.url) from error
+            raise exceptions.ConnectionClosedError(error=error, request=request, endpoint_url=request.url) from error
         except ValueError as error:  # http.client refuses a header that could end the head
-            raise HTTPClientError(error=error) from error
+            raise exceptions.HTTPClientError(error=error) from error
         finally:
             if not (is_reusable and self._keep(address, connection)):
                 connection.close()
@@ -126,26 +119,22 @@ class Connections:
         return has_room
 
     def _open(self, address: Address, url: str) -> "Connection":
-        http: _HttpConnection | None = None
+        if address.scheme == "http":
+            http = _HttpConnection(address.host, address.port, timeout=self._connect_timeout)
+        else:
+            context = self.tls_context()
+            http = _HttpsConnection(address.host, address.port, timeout=self._connect_timeout, context=context)
         try:
-            http = self._make_http(address)
             http.connect()
             http.sock.settimeout(self._read_timeout)
             return Connection(http)
         except OSError as error:
-            if http is not None:
-                http.close()
+            http.close()
             if isinstance(error, TimeoutError):
-                raise ConnectTimeoutError(endpoint_url=url, error=error) from error
+                raise exceptions.ConnectTimeoutError(endpoint_url=url, error=error) from error
             if isinstance(error, TLSError):
-                raise SSLError(endpoint_url=url, error=error) from error
-            raise EndpointConnectionError(endpoint_url=url, error=error) from error
-
-    def _make_http(self, address: Address) -> "_HttpConnection":
-        _, host, port = address
-        if address.scheme == "http":
-            return _HttpConnection(host, port, timeout=self._connect_timeout)
-        return _HttpsConnection(host, port, timeout=self._connect_timeout, context=self.tls_context())
+                raise exceptions.SSLError(endpoint_url=url, error=error) from error
+            raise exceptions.EndpointConnectionError(endpoint_url=url, error=error) from error
 
     def tls_context(self) -> SSLContext:
         """Return the TLS context that all connections share. Raises LocalFault where the CA bundle cannot be used."""
@@ -167,7 +156,6 @@ class Connection:
     """An open connection, for one request at a time."""
 
     def __init__(self, http: "_HttpConnection") -> None:
-        """Take an open connection."""
         self._http = http
         self._selector: selectors.BaseSelector = _Selector()
         self._selector.register(http.sock, selectors.EVENT_READ)

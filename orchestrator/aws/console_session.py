@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.aws.partitions import describe_partition
 from orchestrator.domain.model import Account, IamUser
+from orchestrator.domain.policy_document import PARTITIONS
 
 if TYPE_CHECKING:
     from mypy_boto3_iam.type_defs import ContextEntryTypeDef
 
-_IAM_REGIONS = {"aws": "us-east-1", "aws-us-gov": "us-gov-west-1", "aws-cn": "cn-north-1", "aws-eusc": "eusc-de-east-1"}
-"""The Region in which a partition has IAM (AWS General Reference, IAM endpoints)."""
 _ABSENT = (
     "aws:multifactorauthage",
     "aws:principaltag/",
@@ -53,8 +53,8 @@ class ConsoleSession:
             "aws:ResourceOrgID": self.organization_id,
             **{f"aws:PrincipalTag/{key}": value for key, value in user.tags},
         }
-        if partition in _IAM_REGIONS:
-            known["aws:RequestedRegion"] = _IAM_REGIONS[partition]
+        if partition in PARTITIONS:
+            known["aws:RequestedRegion"] = describe_partition(partition).iam_region
         if account.org_path is not None:
             known["aws:PrincipalOrgPaths"] = (account.org_path,)
         return [_entry(key, value) for key, value in {**self.given, **known}.items()]

@@ -5,9 +5,8 @@ They are created and updated only with `policy.managed_by: orchestrator`; with `
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retries import Retrier
@@ -26,55 +25,30 @@ VERSIONS_PER_POLICY = 5
 """IAM quota 'versions per managed policy'; it cannot be raised (IAM User Guide, 'IAM and STS quotas')."""
 
 
-@dataclass(frozen=True, slots=True)
-class PolicySettings:
-    """Names of the policy and group, the text the policy must have, and who owns them."""
-
-    partition: str
-    name: str
-    path: str
-    group: str
-    document: str
-    judge: Callable[[object], tuple[PolicyState, bool]]
-    managed_by: Literal["stackset", "orchestrator"]
-
-    @classmethod
-    def from_config(cls, config: PolicyConfig, partition: str) -> Self:
-        """Return the settings for the accounts of a partition."""
-        ours = render_enforcement_policy(partition=partition, access_keys=config.access_keys)
-        document = json.dumps(ours, separators=(",", ":"))
-        return cls(
-            partition=partition,
-            name=config.name,
-            path=config.path,
-            group=config.group,
-            document=document,
-            judge=partial(judge_text, partition=partition, ours=digest_of(document)),
-            managed_by=config.managed_by,
-        )
-
-
 class EnforcementPolicies:
-    """Compares and manages the policy and group in the entered account."""
+    """Compares and manages the policy and group in the entered account. `document` is the text the policy must have."""
 
-    def __init__(self, client: "IAMClient", retrier: Retrier, settings: PolicySettings) -> None:
-        """Take the shared client and what the policy must look like."""
+    def __init__(self, client: "IAMClient", retrier: Retrier, config: PolicyConfig, *, partition: str) -> None:
+        """Take the shared client, names and owner of policy and group, and the partition of the accounts."""
         self._client = client
         self._call = retrier.call
-        self._settings = settings
+        self._config = config
+        self._partition = partition
+        ours = render_enforcement_policy(partition=partition, access_keys=config.access_keys)
+        self.document = json.dumps(ours, separators=(",", ":"))
+        self._judge = partial(judge_text, partition=partition, ours=digest_of(self.document))
         self._judged: dict[tuple[str, str, str], tuple[PolicyState, bool]] = {}
 
     def policy_arn(self, account_id: str) -> str:
         """Return the ARN of EnforceMFA in an account."""
-        settings = self._settings
-        return f"arn:{settings.partition}:iam::{account_id}:policy{settings.path}{settings.name}"
+        return f"arn:{self._partition}:iam::{account_id}:policy{self._config.path}{self._config.name}"
 
     @reads_answers
     def compare(
         self, account_id: str, users: Sequence[Mapping[str, Any]], groups: Sequence[Mapping[str, Any]]
     ) -> Enforcement:
         """Return the states of policy and group; the group's is judged by the bulk read."""
-        name = self._settings.group
+        name = self._config.group
         group = next((group for group in groups if group["GroupName"] == name), None)
         if group is None:
             state = PolicyState.MISSING
@@ -96,24 +70,24 @@ class EnforcementPolicies:
     @reads_answers
     def change(self, account_id: str, change: PolicyChange) -> None:
         """Make one change to the policy or the group; no error where AWS says that it exists already."""
-        settings, arn = self._settings, self.policy_arn(account_id)
+        config, arn = self._config, self.policy_arn(account_id)
         try:
             match change:
                 case PolicyChange.CREATE_POLICY:
                     self._call(
                         self._client.create_policy,
-                        PolicyName=settings.name,
-                        Path=settings.path,
-                        PolicyDocument=settings.document,
+                        PolicyName=config.name,
+                        Path=config.path,
+                        PolicyDocument=self.document,
                         Description="Denies everything but setting up MFA until the user signs in with MFA.",
                         Tags=[{"Key": OWNER_TAG, "Value": OWNER_TAG_VALUE}],
                     )
                 case PolicyChange.UPDATE_POLICY:
                     self._update_policy(arn)
                 case PolicyChange.CREATE_GROUP:
-                    self._call(self._client.create_group, GroupName=settings.group, Path=settings.path)
+                    self._call(self._client.create_group, GroupName=config.group, Path=config.path)
                 case PolicyChange.ATTACH_GROUP_POLICY:
-                    self._call(self._client.attach_group_policy, GroupName=settings.group, PolicyArn=arn)
+                    self._call(self._client.attach_group_policy, GroupName=config.group, PolicyArn=arn)
                 case _:
                     assert_never(change)
         except AlreadyExists:
@@ -126,9 +100,9 @@ class EnforcementPolicies:
             policy = self._call(self._client.get_policy, PolicyArn=arn)["Policy"]
             state, can_lock_out = self._judge_version(arn, policy["PolicyId"], policy["DefaultVersionId"])
         except NotFound:
-            return Enforcement(arn, self._settings.group, PolicyState.MISSING, group)
+            return Enforcement(arn, self._config.group, PolicyState.MISSING, group)
         version = f"{policy['PolicyId']} {policy['DefaultVersionId']}"
-        return Enforcement(arn, self._settings.group, state, group, version, can_lock_out)
+        return Enforcement(arn, self._config.group, state, group, version, can_lock_out)
 
     def _judge_version(self, arn: str, policy_id: str, version: str) -> tuple[PolicyState, bool]:
         """Return the judgement of a policy version. Cached for a run: the text of a version never changes.
@@ -138,11 +112,11 @@ class EnforcementPolicies:
         key = (arn, policy_id, version)
         if key not in self._judged:
             answer = self._call(self._client.get_policy_version, PolicyArn=arn, VersionId=version)
-            self._judged[key] = self._settings.judge(answer["PolicyVersion"]["Document"])
+            self._judged[key] = self._judge(answer["PolicyVersion"]["Document"])
         return self._judged[key]
 
     def _look_at_group(self, account_id: str) -> PolicyState:
-        name, client = self._settings.group, self._client
+        name, client = self._config.group, self._client
         try:
             attached = self._call(client.list_attached_group_policies, GroupName=name)["AttachedPolicies"]
             inline = self._call(client.list_group_policies, GroupName=name)["PolicyNames"]
@@ -165,7 +139,9 @@ class EnforcementPolicies:
         """
         if list(attached) == [self.policy_arn(account_id)] and not has_inline:
             return PolicyState.OURS
-        is_unfinished = self._manages and not attached and not has_inline and not has_members()
+        is_unfinished = (
+            self._config.managed_by == "orchestrator" and not attached and not has_inline and not has_members()
+        )
         return PolicyState.OUTDATED if is_unfinished else PolicyState.DRIFTED
 
     def _update_policy(self, arn: str) -> None:
@@ -175,13 +151,5 @@ class EnforcementPolicies:
             spare = [version for version in versions if not version["IsDefaultVersion"]]
             oldest = min(spare, key=lambda version: version["CreateDate"])
             self._call(self._client.delete_policy_version, PolicyArn=arn, VersionId=oldest["VersionId"])
-        self._call(
-            self._client.create_policy_version,
-            PolicyArn=arn,
-            PolicyDocument=self._settings.document,
-            SetAsDefault=True,
-        )
-
-    @property
-    def _manages(self) -> bool:
-        return self._settings.managed_by == "orchestrator"
+        make = self._client.create_policy_version
+        self._call(make, PolicyArn=arn, PolicyDocument=self.document, SetAsDefault=True)

@@ -6,74 +6,45 @@ from functools import wraps
 from traceback import walk_tb
 from typing import Any, ParamSpec, TypeVar
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,  # noqa: A004 - botocore's, of which Python's own is no ancestor
-    CredentialRetrievalError,
-    HTTPClientError,
-    LoginError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    SSLError,
-    SSOError,
-    TokenRetrievalError,
-)
+from botocore import exceptions
 from botocore.parsers import ResponseParserError
 
-from orchestrator.domain.errors import (
-    AccessDenied,
-    AlreadyExists,
-    AwsError,
-    DeniedByScp,
-    Garbled,
-    LocalFault,
-    Malformed,
-    NoCredentials,
-    NotFound,
-    NotReady,
-    NotSubscribed,
-    OrgmfaError,
-    QuotaExceeded,
-    RegionDisabled,
-    Throttled,
-    Unavailable,
-    Unreachable,
-)
+from orchestrator.domain import errors
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_CODES: dict[type[AwsError], str] = {
-    AccessDenied: "AccessDenied AccessDeniedException AccessDeniedForDependencyException UnauthorizedOperation "
+_CODES: dict[type[errors.AwsError], str] = {
+    errors.AccessDenied: "AccessDenied AccessDeniedException AccessDeniedForDependencyException UnauthorizedOperation "
     "NotAuthorizedForSourceException NotAuthorizedForDetailTypeException",
-    NotFound: (
+    errors.NotFound: (
         "NoSuchEntity NoSuchEntityException NoSuchBucket NoSuchKey ParameterNotFound ResourceNotFoundException "
         "AccountNotFoundException OrganizationalUnitNotFoundException ParentNotFoundException "
         "AWSOrganizationsNotInUseException ReportNotPresent ReportExpired CredentialReportNotPresentException "
         "CredentialReportExpiredException"
     ),
-    AlreadyExists: "EntityAlreadyExists EntityAlreadyExistsException PreconditionFailed ConditionalRequestConflict",
-    QuotaExceeded: "LimitExceeded LimitExceededException",
-    NotReady: "ReportInProgress CredentialReportNotReadyException",
-    NotSubscribed: "InvalidAccessException",
-    RegionDisabled: "RegionDisabledException",
-    Throttled: (
+    errors.AlreadyExists: (
+        "EntityAlreadyExists EntityAlreadyExistsException PreconditionFailed ConditionalRequestConflict"
+    ),
+    errors.QuotaExceeded: "LimitExceeded LimitExceededException",
+    errors.NotReady: "ReportInProgress CredentialReportNotReadyException",
+    errors.NotSubscribed: "InvalidAccessException",
+    errors.RegionDisabled: "RegionDisabledException",
+    errors.Throttled: (
         "Throttling ThrottlingException ThrottledException RequestThrottled RequestThrottledException "
         "RequestLimitExceeded TooManyRequestsException SlowDown PriorRequestNotComplete ConcurrentModification "
         "ConcurrentModificationException"
     ),
-    Unavailable: (
+    errors.Unavailable: (
         "ServiceFailure ServiceFailureException ServiceException ServiceUnavailable InternalFailure InternalError "
         "InternalServerError RequestTimeout RequestTimeoutException"
     ),
-    NoCredentials: (
+    errors.NoCredentials: (
         "ExpiredToken ExpiredTokenException InvalidClientTokenId UnrecognizedClientException InvalidAccessKeyId "
         "SignatureDoesNotMatch InvalidSignatureException RequestExpired RequestTimeTooSkewed"
     ),
     # The simulator cannot evaluate what it is asked: status 500, and the same answer to every try.
-    AwsError: "PolicyEvaluation PolicyEvaluationException",
+    errors.AwsError: "PolicyEvaluation PolicyEvaluationException",
 }
 """AWS error codes by the class they are raised as; a code that is not listed is a plain `AwsError`."""
 ERROR_BY_CODE = {code: kind for kind, codes in _CODES.items() for code in codes.split()}
@@ -90,13 +61,13 @@ _MOST_TOLD = 300
 _HTTP_SERVER_ERROR = 500
 _ORGANIZATION_POLICIES = ("service control policy", "resource control policy")
 _LOCAL_CREDENTIALS = (
-    NoCredentialsError,
-    PartialCredentialsError,
-    CredentialRetrievalError,
-    ProfileNotFound,
-    SSOError,
-    LoginError,
-    TokenRetrievalError,
+    exceptions.NoCredentialsError,
+    exceptions.PartialCredentialsError,
+    exceptions.CredentialRetrievalError,
+    exceptions.ProfileNotFound,
+    exceptions.SSOError,
+    exceptions.LoginError,
+    exceptions.TokenRetrievalError,
 )
 
 
@@ -105,18 +76,18 @@ def translated() -> Iterator[None]:
     """Context manager: raises botocore's errors as ours, keeping code and operation."""
     try:
         yield
-    except ClientError as error:
+    except exceptions.ClientError as error:
         raise _from_answer(error) from (None if _repeats_request(error) else error)
     except _LOCAL_CREDENTIALS as error:
-        raise NoCredentials(str(error), code=type(error).__name__) from error
+        raise errors.NoCredentials(str(error), code=type(error).__name__) from error
     except ResponseParserError:
         # botocore puts the answer into its message, and the answer can contain credentials
-        raise Garbled(_UNREADABLE, code="UnreadableAnswer") from None
+        raise errors.Garbled(_UNREADABLE, code="UnreadableAnswer") from None
     except (AttributeError, TypeError) as error:
         if not _is_raised_by_botocore(error):
             raise
-        raise Garbled(_UNREADABLE, code="UnreadableAnswer") from None  # botocore fails on JSON that is no object
-    except BotoCoreError as error:  # time-outs, endpoints, unreadable answers: not a ClientError
+        raise errors.Garbled(_UNREADABLE, code="UnreadableAnswer") from None  # botocore fails on JSON that is no object
+    except exceptions.BotoCoreError as error:  # time-outs, endpoints, unreadable answers: not a ClientError
         raise _from_botocore(error) from error
 
 
@@ -128,17 +99,17 @@ def settings_of(profile: str) -> Iterator[None]:
     """
     try:
         yield
-    except OrgmfaError:
+    except errors.OrgmfaError:
         raise
-    except ClientError as error:
+    except exceptions.ClientError as error:
         fault = _from_answer(error)
-        if isinstance(fault, Throttled | Unavailable):
+        if isinstance(fault, errors.Throttled | errors.Unavailable):
             raise fault from error
         raise _local(str(fault), profile, code=fault.code, operation=fault.operation) from None
-    except (ConnectionError, HTTPClientError) as error:
+    except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
         raise _from_botocore(error) from error
     except ResponseParserError:
-        raise Garbled(_UNREADABLE, code="UnreadableAnswer") from None
+        raise errors.Garbled(_UNREADABLE, code="UnreadableAnswer") from None
     except Exception as error:
         raise _local(str(error), profile, code=type(error).__name__) from error
 
@@ -155,7 +126,7 @@ def reads_answers(method: Callable[P, T]) -> Callable[P, T]:
             return method(*args, **kwargs)
         except KeyError as error:
             message = f"an answer of AWS lacks the field {error}"
-            raise Malformed(message, code="MalformedAnswer", operation=method.__name__) from error
+            raise errors.Malformed(message, code="MalformedAnswer", operation=method.__name__) from error
 
     return wrapper
 
@@ -169,7 +140,7 @@ def confirmed(method: Callable[P, Any]) -> Callable[P, None]:
 
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
         if not method(*args, **kwargs).get("ResponseMetadata", {}).get("RequestId"):
-            raise Garbled(_UNREADABLE, code="UnreadableAnswer")
+            raise errors.Garbled(_UNREADABLE, code="UnreadableAnswer")
 
     return wrapper
 
@@ -178,32 +149,36 @@ def require(value: T | None, field: str, operation: str) -> T:
     """Return the value of a field of an answer. Raises Malformed where it is None: AWS left it out."""
     if value is None:
         message = f"the answer to {operation} lacks {field}"
-        raise Malformed(message, code="MalformedAnswer", operation=operation)
+        raise errors.Malformed(message, code="MalformedAnswer", operation=operation)
     return value
 
 
-def _local(message: str, profile: str, *, code: str, operation: str = "") -> LocalFault:
+def _local(message: str, profile: str, *, code: str, operation: str = "") -> errors.LocalFault:
     told = " ".join(message.split())[:_MOST_TOLD]
-    return LocalFault(f"profile {profile}: {told}", code=code, operation=operation, profile=profile)
+    return errors.LocalFault(f"profile {profile}: {told}", code=code, operation=operation, profile=profile)
 
 
-def _from_botocore(error: BotoCoreError) -> AwsError:
-    if isinstance(error, SSLError) and _UNTRUSTED in str(error):
-        return LocalFault(str(error), code="UntrustedCertificate")
-    kind: type[AwsError] = Unreachable if isinstance(error, ConnectionError | HTTPClientError) else AwsError
+def _from_botocore(error: exceptions.BotoCoreError) -> errors.AwsError:
+    if isinstance(error, exceptions.SSLError) and _UNTRUSTED in str(error):
+        return errors.LocalFault(str(error), code="UntrustedCertificate")
+    kind: type[errors.AwsError] = (
+        errors.Unreachable
+        if isinstance(error, exceptions.ConnectionError | exceptions.HTTPClientError)
+        else errors.AwsError
+    )
     return kind(str(error), code=type(error).__name__)
 
 
-def _from_answer(error: ClientError) -> AwsError:
+def _from_answer(error: exceptions.ClientError) -> errors.AwsError:
     details = error.response.get("Error", {})
     code = details.get("Code", "") or "Unknown"
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    kind = ERROR_BY_CODE.get(code, Unavailable if status >= _HTTP_SERVER_ERROR else AwsError)
+    kind = ERROR_BY_CODE.get(code, errors.Unavailable if status >= _HTTP_SERVER_ERROR else errors.AwsError)
     message = details.get("Message", "") or str(error)
     if _repeats_request(error):
         message = _UNTAKEN_SIGNATURE
-    if issubclass(kind, AccessDenied) and any(policy in message for policy in _ORGANIZATION_POLICIES):
-        kind = DeniedByScp
+    if issubclass(kind, errors.AccessDenied) and any(policy in message for policy in _ORGANIZATION_POLICIES):
+        kind = errors.DeniedByScp
     return kind(message, code=code, operation=error.operation_name)
 
 
@@ -212,7 +187,7 @@ def _is_raised_by_botocore(error: Exception) -> bool:
     return str(frame.f_globals.get("__name__")).startswith("botocore.")
 
 
-def _repeats_request(error: ClientError) -> bool:
+def _repeats_request(error: exceptions.ClientError) -> bool:
     """Return whether the message of AWS repeats what was signed, and with it the session token."""
     message = error.response.get("Error", {}).get("Message", "")
     return any(word in message.casefold() for word in _WORDS_OF_REQUESTS)

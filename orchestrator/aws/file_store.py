@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -142,10 +142,7 @@ class FolderStore(_Store):
     def _made(self, name: str) -> Path:
         """Return the path of a file, in a folder that exists."""
         path = Path(self.location, name)
-        for folder in (
-            *reversed(path.parent.parents),
-            path.parent,
-        ):  # `parents=True` would make all but the last public
+        for folder in reversed(path.parents):  # `parents=True` would make all but the last public
             folder.mkdir(mode=0o700, exist_ok=True)
         return path
 
@@ -173,7 +170,6 @@ class BucketStore(_Store):
     """File store in an S3 bucket."""
 
     def __init__(self, location: str, client: "S3Client") -> None:
-        """Take `s3://bucket/prefix` and the client that reaches it."""
         super().__init__(location)
         self._client = client
         self._bucket, _, self._prefix = self.location.removeprefix("s3://").partition("/")
@@ -186,9 +182,7 @@ class BucketStore(_Store):
         with self._explained("read", name):
             try:
                 with translated():
-                    found = self._client.get_object(
-                        Bucket=self._bucket, Key=self._key(name), Range=f"bytes=0-{size - 1}"
-                    )
+                    found = self._client.get_object(**self._at(name), Range=f"bytes=0-{size - 1}")
                     return found["Body"].read()
             except AwsError as error:
                 if error.code == "InvalidRange":  # the file is empty
@@ -198,9 +192,9 @@ class BucketStore(_Store):
     def write(self, name: str, content: bytes) -> None:
         """Write a file by one PutObject; an older one of this name is overwritten."""
         with self._explained("write", name), translated():
-            self._client.put_object(
-                Bucket=self._bucket, Key=self._key(name), Body=content, ContentType=_content_type(name)
-            )
+            # With `text/html` a browser shows a page instead of saving it.
+            kind = "text/html; charset=utf-8" if name.endswith(".html") else "application/octet-stream"
+            self._client.put_object(**self._at(name), Body=content, ContentType=kind)
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file unless it exists, and return whether this call wrote it (S3 User Guide, 'conditional writes').
@@ -211,21 +205,20 @@ class BucketStore(_Store):
         with self._explained("write", name):
             try:
                 with translated():
-                    self._client.put_object(Bucket=self._bucket, Key=self._key(name), Body=content, IfNoneMatch="*")
+                    self._client.put_object(**self._at(name), Body=content, IfNoneMatch="*")
             except AlreadyExists:
                 return self.read(name) == content
             return True
 
     def replace(self, name: str, expected: bytes, content: bytes) -> bool:
         """Overwrite a file if it has the expected content, and return whether it had."""
-        bucket, key = self._bucket, self._key(name)
         with self._explained("write", name):
             try:
                 with translated():
-                    found = self._client.get_object(Bucket=bucket, Key=key)
+                    found = self._client.get_object(**self._at(name))
                     if found["Body"].read(len(expected) + 1) != expected:
                         return False
-                    self._client.put_object(Bucket=bucket, Key=key, Body=content, IfMatch=found["ETag"])
+                    self._client.put_object(**self._at(name), Body=content, IfMatch=found["ETag"])
             except NotFound as error:
                 if error.code != "NoSuchKey":
                     raise
@@ -237,7 +230,7 @@ class BucketStore(_Store):
     def read_aged(self, name: str) -> tuple[bytes, float]:
         """Return content and age in seconds: `Date` less `Last-Modified` of one answer of S3, both in whole seconds."""
         with self._explained("read", name), translated():
-            found = self._client.get_object(Bucket=self._bucket, Key=self._key(name))
+            found = self._client.get_object(**self._at(name))
             content = found["Body"].read(MAX_FILE_BYTES)
             now = parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
             return content, abs((now - found["LastModified"]).total_seconds())
@@ -245,25 +238,21 @@ class BucketStore(_Store):
     def list_files(self, prefix: str) -> Iterator[StoredFile]:
         """Yield the files under a prefix, a name that ends in `/`."""
         with self._explained("list", prefix), translated():
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._key(prefix)
-            )
-            for page in pages:
+            listing = self._client.get_paginator("list_objects_v2")
+            for page in listing.paginate(Bucket=self._bucket, Prefix=self._key(prefix)):
                 for entry in page.get("Contents", ()):
                     yield StoredFile(entry["Key"].removeprefix(self._key("")), entry["LastModified"])
 
     def delete(self, name: str) -> None:
         """Delete a file; a missing one is no error."""
         with self._explained("delete", name), translated():
-            self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
+            self._client.delete_object(**self._at(name))
+
+    def _at(self, name: str) -> Any:  # noqa: ANN401 - parameters of the API
+        return {"Bucket": self._bucket, "Key": self._key(name)}
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}/{name}" if self._prefix else name
-
-
-def _content_type(name: str) -> str:
-    """Return the content type of a file; with `text/html` a browser shows a page instead of saving it."""
-    return "text/html; charset=utf-8" if name.endswith(".html") else "application/octet-stream"
 
 
 Store = FolderStore | BucketStore

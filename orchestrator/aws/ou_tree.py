@@ -27,7 +27,6 @@ class UnitTree:
     """
 
     def __init__(self, client: "OrganizationsClient", retrier: Retrier) -> None:
-        """Take the client of an account that may list the organization."""
         self._client = client
         self._retrier = retrier
         self._above: dict[str, str] = {}

@@ -20,7 +20,6 @@ class FindingImporter:
     """Imports findings into the Security Hub of the caller's account and Region."""
 
     def __init__(self, client: "SecurityHubClient", retrier: Retrier, product: Product) -> None:
-        """Take the client, the retrier, and the product that the findings belong to."""
         self._client = client
         self._retrier = retrier
         self.product = product

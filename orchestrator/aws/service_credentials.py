@@ -27,7 +27,6 @@ class ServiceCredentials:
     """Such credentials in the entered account. A state that is not known counts as active, a missing end as none."""
 
     def __init__(self, client: "IAMClient", retrier: Retrier) -> None:
-        """Take the shared client."""
         self._client = client
         self._pages = retrier.pages
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from threading import Lock
@@ -11,21 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.session
+import tenacity
 from botocore.credentials import ReadOnlyCredentials
-from tenacity import (
-    Retrying,
-    retry_if_exception_type,
-    sleep_using_event,
-    stop_after_delay,
-    stop_when_event_set,
-    wait_fixed,
-)
 
 from orchestrator.aws.clients import Clients, signing_for
 from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.partitions import describe_partition
 from orchestrator.aws.retries import Retrier, retry_budget
 from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
+from orchestrator.domain.config import MemberRoleConfig
 from orchestrator.domain.errors import AccessDenied, AssumeRoleDenied, DeniedByScp, RegionDisabled
 from orchestrator.domain.model import Access, Caller
 
@@ -96,42 +90,23 @@ def as_role(clients: Clients, retrier: Retrier, *, role_arn: str, session_name: 
     return replace(clients, hub=boto3.Session(botocore_session=hub))
 
 
-@dataclass(frozen=True, slots=True)
-class RoleNames:
-    """Names of the member roles: the one that inspects and enforces, the one that releases, and their path."""
-
-    member: str
-    release: str
-    path: str
-
-
+@dataclass(frozen=True)
 class MemberSessions:
-    """Enters member accounts, for one run. Thread-safe: each entry has its own credentials."""
+    """Enters member accounts, for one run. Thread-safe: each entry has its own credentials.
 
-    def __init__(
-        self,
-        clients: Clients,
-        retrier: Retrier,
-        *,
-        partition: str,
-        role_names: RoleNames,
-        session_name: str,
-        now: Callable[[], datetime],
-        timeout_seconds: float = 0.0,
-        sleep: Callable[[float], None] | None = None,
-    ) -> None:
-        """Take what all entries of the run share; `session_name` appears in CloudTrail of every account.
+    `session_name` appears in CloudTrail of every account. A role that cannot be assumed yet, since it was created
+    seconds ago, is retried for `timeout_seconds`; `sleep` is another way to wait (tests).
+    """
 
-        A role that cannot be assumed yet, since it was created seconds ago, is retried for `timeout_seconds`.
-        """
-        self._clients = clients
-        self._retrier = retrier
-        self._partition = partition
-        self._role_names = role_names
-        self._session_name = session_name
-        self._now = now
-        self._timeout_seconds = timeout_seconds
-        self._sleep = sleep or sleep_using_event(retrier.cancellation.event)
+    clients: Clients
+    retrier: Retrier
+    _: KW_ONLY
+    partition: str
+    roles: MemberRoleConfig
+    session_name: str
+    now: Callable[[], datetime]
+    timeout_seconds: float = 0.0
+    sleep: Callable[[float], None] | None = None
 
     @contextmanager
     def enter(self, account_id: str, access: Access) -> Iterator[AdaptiveLimit]:
@@ -147,11 +122,12 @@ class MemberSessions:
 
     def _wait_for(self, session: "_AssumedRole") -> None:
         """Assume the role, retrying for `timeout_seconds` while that is denied."""
-        attempts = Retrying(
-            retry=retry_if_exception_type(AssumeRoleDenied),
-            wait=wait_fixed(WAIT_SECONDS),
-            stop=stop_after_delay(self._timeout_seconds) | stop_when_event_set(self._retrier.cancellation.event),
-            sleep=self._sleep,
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(AssumeRoleDenied),
+            wait=tenacity.wait_fixed(WAIT_SECONDS),
+            stop=tenacity.stop_after_delay(self.timeout_seconds)
+            | tenacity.stop_when_event_set(self.retrier.cancellation.event),
+            sleep=self.sleep or tenacity.sleep_using_event(self.retrier.cancellation.event),
             reraise=True,
         )
         attempts(session.frozen)
@@ -160,28 +136,27 @@ class MemberSessions:
     def assume(self, account_id: str, access: Access) -> tuple[ReadOnlyCredentials, datetime]:
         """Return new credentials for an account, and when they expire."""
         try:
-            return self._assume_at(self._clients.sts, account_id, access)
+            return self._assume_at(self.clients.sts, account_id, access)
         except RegionDisabled:
             return self._assume_at(self._global_sts, account_id, access)
 
     def is_due(self, ends_at: datetime) -> bool:
         """Return whether credentials that expire at this time must be renewed now."""
-        return self._now() >= ends_at - RENEW_BEFORE_END
+        return self.now() >= ends_at - RENEW_BEFORE_END
 
     @cached_property
     def _global_sts(self) -> "STSClient":
-        return self._clients.sts_at(describe_partition(self._partition).global_sts_region)
+        return self.clients.sts_at(describe_partition(self.partition).global_sts_region)
 
     def _assume_at(self, sts: "STSClient", account_id: str, access: Access) -> tuple[ReadOnlyCredentials, datetime]:
-        names = self._role_names
-        role = names.release if access is Access.RELEASE else names.member
-        arn = f"arn:{self._partition}:iam::{account_id}:role{names.path}{role}"
+        role = self.roles.release_name if access is Access.RELEASE else self.roles.name
+        arn = f"arn:{self.partition}:iam::{account_id}:role{self.roles.path}{role}"
         policy: dict[str, Any] = {"Policy": READ_ONLY_SESSION_POLICY} if access is Access.INSPECT else {}
         try:
-            issued = self._retrier.call(
+            issued = self.retrier.call(
                 sts.assume_role,
                 RoleArn=arn,
-                RoleSessionName=self._session_name,
+                RoleSessionName=self.session_name,
                 DurationSeconds=SESSION_SECONDS,
                 **policy,
             )["Credentials"]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 
 from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retries import Retrier
-from orchestrator.domain.cloudformation import InstanceFailure, StackInstance
 from orchestrator.domain.errors import AwsError
 
 if TYPE_CHECKING:
@@ -37,19 +36,15 @@ class StackSets:
         self._call_as: CallAs = call_as
 
     @reads_answers
-    def list_instances(self, stack_set: str) -> tuple[StackInstance, ...]:
-        """Return the stack instances of a StackSet, by its name or ID; none where the StackSet does not exist."""
+    def list_instances(self, stack_set: str) -> tuple[tuple[str, str], ...]:
+        """Return account ID and Region of each stack of a StackSet, by its name or ID; none where it does not exist."""
         try:
             pages = list(self._pages(self._client.list_stack_instances, StackSetName=stack_set))
         except AwsError as error:
             if error.code == "StackSetNotFoundException":
                 return ()
             raise
-        return tuple(
-            StackInstance(account_id=one["Account"], region=one["Region"])
-            for page in pages
-            for one in page["Summaries"]
-        )
+        return tuple((one["Account"], one["Region"]) for page in pages for one in page["Summaries"])
 
     def delete_instances(
         self, stack_set: str, *, target_ids: Sequence[str], regions: Sequence[str], operation_id: str
@@ -83,13 +78,13 @@ class StackSets:
         return answer["StackSetOperation"]["Status"] in {"SUCCEEDED", "FAILED", "STOPPED"}
 
     @reads_answers
-    def list_failures(self, stack_set: str, operation_id: str) -> tuple[InstanceFailure, ...]:
-        """Return the accounts in which an operation failed, and why."""
+    def list_failures(self, stack_set: str, operation_id: str) -> dict[str, str]:
+        """Return the IDs of the accounts in which an operation failed, and why."""
         results = self._client.list_stack_set_operation_results
         pages = self._pages(results, StackSetName=stack_set, OperationId=operation_id)
-        return tuple(
-            InstanceFailure(account_id=one["Account"], reason=one.get("StatusReason") or one["Status"])
+        return {
+            one["Account"]: one.get("StatusReason") or one["Status"]
             for page in pages
             for one in page["Summaries"]
             if one["Status"] != "SUCCEEDED"
-        )
+        }

@@ -8,18 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retries import Retrier
-from orchestrator.domain.cloudformation import (
-    ChangeSet,
-    ChangeSetRequest,
-    ParameterValue,
-    ResourceChange,
-    Stack,
-    StackEvent,
-)
+from orchestrator.domain.cloudformation import ChangeSet, ResourceChange, Stack, StackEvent
 from orchestrator.domain.errors import AwsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import TagTypeDef
@@ -34,7 +27,6 @@ class Stacks:
     """CloudFormation stacks in the caller's account and Region."""
 
     def __init__(self, client: "CloudFormationClient", retrier: Retrier) -> None:
-        """Take the client of the caller's account."""
         self._client = client
         self._call = retrier.call
         self._pages = retrier.pages
@@ -57,17 +49,25 @@ class Stacks:
         )
 
     @reads_answers
-    def create_change_set(self, request: ChangeSetRequest) -> str:
-        """Start the creation of a change set, and return its ID."""
-        is_address = request.template.startswith("https://")
-        template: Any = {"TemplateURL" if is_address else "TemplateBody": request.template}
+    def create_change_set(
+        self, *, name: str, stack_name: str, is_creation: bool, source: str, parameters: "Mapping[str, str | None]"
+    ) -> str:
+        """Start the creation of a change set, and return its ID; `source` is the template, or its address in S3.
+
+        A parameter that is None keeps the value it has.
+        """
+        template: Any = {"TemplateURL" if source.startswith("https://") else "TemplateBody": source}
+        values: Any = [
+            {"ParameterKey": name} | ({"UsePreviousValue": True} if value is None else {"ParameterValue": value})
+            for name, value in parameters.items()
+        ]
         answer = self._call(
             self._client.create_change_set,
-            StackName=request.stack_name,
-            ChangeSetName=request.name,
-            ChangeSetType="CREATE" if request.is_creation else "UPDATE",
-            ClientToken=f"{request.name}-{request.stack_name}",
-            Parameters=[_render(one) for one in request.parameters],
+            StackName=stack_name,
+            ChangeSetName=name,
+            ChangeSetType="CREATE" if is_creation else "UPDATE",
+            ClientToken=f"{name}-{stack_name}",
+            Parameters=values,
             Capabilities=["CAPABILITY_NAMED_IAM"],
             Tags=_TAGS,
             **template,
@@ -122,21 +122,13 @@ class Stacks:
             for event in page["StackEvents"]:
                 if event["EventId"] == since:
                     return tuple(reversed(found))
-                found.append(_read_event(event))
+                found.append(
+                    StackEvent(
+                        id=event["EventId"],
+                        logical_id=event["LogicalResourceId"],
+                        type=event["ResourceType"],
+                        status=event["ResourceStatus"],
+                        reason=event.get("ResourceStatusReason", ""),
+                    )
+                )
         return tuple(reversed(found))
-
-
-def _render(parameter: ParameterValue) -> Any:  # noqa: ANN401 - a parameter of the API
-    if parameter.value is None:
-        return {"ParameterKey": parameter.name, "UsePreviousValue": True}
-    return {"ParameterKey": parameter.name, "ParameterValue": parameter.value}
-
-
-def _read_event(event: Any) -> StackEvent:  # noqa: ANN401 - an answer of AWS
-    return StackEvent(
-        id=event["EventId"],
-        logical_id=event["LogicalResourceId"],
-        type=event["ResourceType"],
-        status=event["ResourceStatus"],
-        reason=event.get("ResourceStatusReason", ""),
-    )

@@ -42,7 +42,6 @@ class StopSwitch:
     """Stop switch of a run. A reading is valid for a moment, for all threads, so that not every write calls SSM."""
 
     def __init__(self, switch: str | None, ssm: "Callable[[], SSMClient]", retrier: Retrier) -> None:
-        """Take the switch, what returns the SSM client where the switch is a parameter, and the retrier."""
         self._look = partial(look_at_switch, switch, ssm, retrier)
         self._lock = Lock()
         self._looked_at = float("-inf")

@@ -58,7 +58,6 @@ class Transport:
     """Transport of the calls of one client. Thread-safe."""
 
     def __init__(self, meta: Any, session: "boto3.Session", connections: Connections) -> None:  # noqa: ANN401 - see send_through
-        """Take the client's `meta`, the session whose credentials sign, and the connections."""
         factory = ResponseParserFactory()
         factory.set_parser_defaults(timestamp_parser=read_timestamp)
         self._parser = factory.create_parser(meta.service_model.resolved_protocol)
@@ -88,7 +87,6 @@ class Transport:
         return http, self._parse(http, model)
 
     def _make_request(self, params: Mapping[str, Any], signer: "RequestSigner", context: dict[str, Any]) -> "_Request":
-        """Return a signed request."""
         body = params["body"]
         content = urlencode(body, quote_via=_quote).encode() if isinstance(body, dict) else body
         headers: Any = dict(params["headers"])

@@ -3,14 +3,13 @@
 import json
 import os
 from datetime import timedelta
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 import click
 from pydantic import BaseModel
 
 from orchestrator.cli.run_command import CONFIG_FILE, read_config
-from orchestrator.domain.config import Config
 from orchestrator.domain.config_file import find_config, find_sources
 from orchestrator.domain.paths import show_path
 
@@ -26,24 +25,13 @@ def config_command(path: Path | None, *, checks: bool, output: str) -> int:
         click.echo(f"{found.absolute() if found else 'the defaults, with the environment'}: valid", err=True)
         return 0
     sources = find_sources(path, os.environ, fallback=CONFIG_FILE)
-    values = {key: _plain(key, value) for key, value in _values(config).items()}
+    values = {key: _plain(key, attrgetter(key)(config)) for key in sources}
     if output == "json":
         rows = {key: {"value": value, "source": sources[key]} for key, value in values.items()}
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
     else:
         click.echo("\n".join(_lines(values, sources)))
     return 0
-
-
-def _values(config: Config) -> dict[str, Any]:
-    """Return the value of each key, by `section.key`; of a section that is a list, by its name."""
-    found: dict[str, Any] = {}
-    for section, value in config:
-        if isinstance(value, BaseModel):
-            found |= {f"{section}.{key}": each for key, each in value}
-        else:
-            found[section] = value
-    return found
 
 
 def _plain(key: str, value: object) -> object:

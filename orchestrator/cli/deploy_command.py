@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ from rich.console import Console
 from orchestrator.cli.defects import note_writing
 from orchestrator.cli.deploy_adapters import as_operator, make_deploy_context
 from orchestrator.cli.deploy_view import DeploymentView
-from orchestrator.cli.enforced_users import count_enforced_users, format_enforced_users
+from orchestrator.cli.enforced_users import explain_enforced_users
 from orchestrator.cli.mfa_prompt import MfaPrompt
 from orchestrator.cli.run_command import CONFIG_FILE, configure_command_logs, read_config
 from orchestrator.cli.signals import Interrupts
@@ -22,7 +23,7 @@ from orchestrator.deploy.context import DeployContext
 from orchestrator.deploy.function_code import Artifact, build_code, read_code, read_packed_config
 from orchestrator.deploy.messages import DeploymentFailed, Interrupted, explain_refusal
 from orchestrator.deploy.next_steps import format_leftovers, format_next_steps
-from orchestrator.deploy.parameters import configured_values, first_values, parse_given
+from orchestrator.deploy.parameters import parse_given
 from orchestrator.deploy.rollout import Rollout
 from orchestrator.deploy.teardown import Inventory, list_reached, take_down
 from orchestrator.deploy.templates import CENTRAL, STACKS, read_template
@@ -90,14 +91,17 @@ class DeployCommand:
     def deploy(self) -> int:
         """Deploy the stacks, and return the exit code."""
         source = find_config(self._options.config_path, os.environ, fallback=CONFIG_FILE)
-        packed = _packed_config(source, self._options.package_path).require_own_roles()
+        package = self._options.package_path
+        # What the functions will have: without the environment variables of this machine.
+        packed = read_packed_config(package) if package else load_file(source) if source else Config()
+        packed.require_own_roles()
         given = parse_given(self._options.parameters, [read_template(name) for name in STACKS], packed)
         hub, context = self._open("Deploying")
         rollout = Rollout(
             context=context,
             given=given,
-            known=context.place.known().with_values(**configured_values(packed)).with_first(first_values(packed)),
-            make_code=lambda architecture, python: self._make_code(architecture, python, source),
+            known=context.place.known(packed),
+            make_code=partial(self._make_code, source),
             confirm=self._confirm_changes,
             check=lambda stacks: self._refuse_enforced(hub, stacks, list_reached(stacks, context)),
         )
@@ -112,7 +116,7 @@ class DeployCommand:
         hub, context = self._open("Taking down")
         found = take_down(
             context,
-            check=lambda stacks, reached: self._refuse_enforced(hub, stacks, reached),
+            check=partial(self._refuse_enforced, hub),
             confirm=self._confirm_removal,
         )
         if found is None:
@@ -132,15 +136,14 @@ class DeployCommand:
         click.echo(f"{verb}: {who}", err=True)
         return hub, context
 
-    def _make_code(self, architecture: str, python: str, source: Path | None) -> Artifact:
+    def _make_code(self, source: Path | None, architecture: str, python: str) -> Artifact:
         if self._options.package_path is not None:
             return read_code(self._options.package_path, architecture=architecture, python=python)
         return build_code(architecture=architecture, python=python, config=source, progress=self._view.begin)
 
     def _confirm_changes(self, prepared: Sequence[PreparedChange]) -> bool:
         self._view.show_changes(prepared)
-        number = sum(change.change_set is not None for change in prepared)
-        return self._is_agreed(f"Change {count(number, 'stack')}?")
+        return self._is_agreed(f"Change {count(sum(bool(change.change_set) for change in prepared), 'stack')}?")
 
     def _confirm_removal(self, found: Inventory) -> bool:
         self._view.show_inventory(found)
@@ -157,17 +160,10 @@ class DeployCommand:
         role = stacks[CENTRAL].outputs.get("OperatorRoleArn") if CENTRAL in stacks else None
         operator = hub if role is None else as_operator(hub, role, self._cancellation)
         with ProgressView(self._errors, Mode.RELEASE) as progress:
-            found = count_enforced_users(operator, reached, cancellation=self._cancellation, observer=progress)
-        if not found.is_clear:
-            raise DeploymentFailed(format_enforced_users(found))
+            told = explain_enforced_users(operator, reached, cancellation=self._cancellation, observer=progress)
+        if told:
+            raise DeploymentFailed(told)
 
     def _declined(self) -> int:
         click.echo("Nothing more was changed.", err=True)
         return FAILED
-
-
-def _packed_config(source: Path | None, package_path: Path | None) -> Config:
-    """Return the configuration that the functions will have, without environment variables of this machine."""
-    if package_path is not None:
-        return read_packed_config(package_path)
-    return Config() if source is None else load_file(source)

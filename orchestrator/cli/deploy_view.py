@@ -24,7 +24,6 @@ class DeploymentView:
     """Prints changes and results on one console, and progress on another."""
 
     def __init__(self, output: Console, progress: Console) -> None:
-        """Take the consoles of standard output and standard error."""
         self._output = output
         self._progress = progress
         self._bar: Progress | None = None

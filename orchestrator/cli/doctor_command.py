@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 
 from orchestrator.aws.doctor_reads import RUN_ACTIONS, HubChecks, MemberChecks
-from orchestrator.aws.enforcement import EnforcementPolicies, PolicySettings
+from orchestrator.aws.enforcement import EnforcementPolicies
 from orchestrator.aws.organizations import Directory
 from orchestrator.aws.retries import Retrier
 from orchestrator.cli.mfa_prompt import MfaPrompt
@@ -56,7 +56,6 @@ def run_doctor(hub: Hub, request: DoctorRequest, *, cancellation: Cancellation, 
     """
     retrier, clients, config = Retrier(cancellation), hub.clients, hub.config
     caller = read_caller(hub, retrier)
-    settings = PolicySettings.from_config(config.policy, caller.partition)
     return run_checks(
         DoctorContext(
             request=request,
@@ -65,7 +64,7 @@ def run_doctor(hub: Hub, request: DoctorRequest, *, cancellation: Cancellation, 
             region=clients.region,
             directory=Directory(clients.organizations, retrier),
             sessions=make_sessions(hub, retrier, partition=caller.partition, run_id=request.run_id),
-            policies=EnforcementPolicies(clients.iam, retrier, settings),
+            policies=EnforcementPolicies(clients.iam, retrier, config.policy, partition=caller.partition),
             member=MemberChecks(clients.iam, retrier),
             hub=HubChecks(clients, retrier),
             store=hub.store,

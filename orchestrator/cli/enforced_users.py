@@ -3,8 +3,8 @@
 The plan is not archived, so it never appears in the list of runs.
 """
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import replace
 from tempfile import TemporaryDirectory
 
 from orchestrator.concurrency.cancellation import Cancellation
@@ -13,34 +13,17 @@ from orchestrator.domain.config import EventsConfig
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Trigger
 from orchestrator.output.words import count, some_of, title_and_id
 from orchestrator.pipeline.ports import Observer
-from orchestrator.reports.report import AccountReport
+from orchestrator.reports.report import AccountReport, RunReport
 from orchestrator.wiring import Hub, make_run_id, run_once
 
 MAX_NAMES = 10
 _UNENTERABLE = frozenset({"suspended", "pending_closure", "closed", "pending_activation"})
 
 
-@dataclass(frozen=True, slots=True)
-class EnforcedUsers:
-    """Accounts with users under EnforceMFA, and accounts that could not be read, with the reason.
-
-    `is_complete`: all accounts of the organization could be listed.
-    """
-
-    enforced: tuple[AccountReport, ...]
-    unseen: tuple[AccountReport, ...]
-    is_complete: bool
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether nobody is under EnforceMFA, and all accounts that matter could be read."""
-        return self.is_complete and not self.enforced and not self.unseen
-
-
-def count_enforced_users(
+def explain_enforced_users(
     hub: Hub, reached: Collection[str], *, cancellation: Cancellation, observer: Observer
-) -> EnforcedUsers:
-    """Return who is under EnforceMFA in the accounts of the organization.
+) -> str:
+    """Return why nothing can be taken down yet, and what to do; empty where nobody is under EnforceMFA.
 
     An account that cannot be read counts only if it is in `reached`: the accounts that have the StackSet's stack.
     Raises StartError or ConfigError where nothing could be read, Interrupted.
@@ -59,42 +42,32 @@ def count_enforced_users(
         ).report
     if cancellation.reason:
         raise Interrupted("Interrupted while counting who is under EnforceMFA. Nothing was changed.")
-    return EnforcedUsers(
-        enforced=tuple(account for account in report.accounts if _enforced_names(account)),
-        unseen=tuple(account for account in report.accounts if account.id in reached and _is_unseen(account)),
-        is_complete=report.complete,
-    )
+    return format_enforced_users(report, reached)
 
 
-def format_enforced_users(found: EnforcedUsers) -> str:
-    """Return why nothing can be taken down yet, and what to do."""
-    incomplete = [] if found.is_complete else ["The organization could not be listed to its end: run again."]
-    lines = [*_enforced_lines(found.enforced), *_unseen_lines(found.unseen), *incomplete, "Nothing was changed."]
-    return "\n".join(lines)
-
-
-def _enforced_lines(accounts: tuple[AccountReport, ...]) -> Iterator[str]:
-    if not accounts:
-        return
-    users = sum(len(_enforced_names(account)) for account in accounts)
-    yield f"{count(users, 'user')} in {count(len(accounts), 'account')} still under EnforceMFA:"
-    for account in accounts:
-        yield f"  {title_and_id(account)}: {some_of(_enforced_names(account), MAX_NAMES)}"
-    yield "Release them, as the operator's role: orgmfa release"
-
-
-def _unseen_lines(accounts: tuple[AccountReport, ...]) -> Iterator[str]:
-    if not accounts:
-        return
-    yield f"{count(len(accounts), 'account')} of the StackSet could not be looked at; users may be enforced there:"
-    for account in accounts:
-        yield f"  {title_and_id(account)}: {account.error.message if account.error else account.status}"
-        if account.error is not None and account.error.remedy:
-            yield f"    {account.error.remedy}"
-    yield (
-        "The member roles trust the operator's role: name who you are in OperatorPrincipalArns (orgmfa deploy "
-        "--parameter OperatorPrincipalArns=ARN). An account that the configuration excludes has to be included."
-    )
+def format_enforced_users(report: RunReport, reached: Collection[str]) -> str:
+    """Return the same from the plan of a release of everybody."""
+    enforced = [account for account in report.accounts if _enforced_names(account)]
+    unseen = [account for account in report.accounts if account.id in reached and _is_unseen(account)]
+    lines: list[str] = []
+    if enforced:
+        users = sum(len(_enforced_names(account)) for account in enforced)
+        lines.append(f"{count(users, 'user')} in {count(len(enforced), 'account')} still under EnforceMFA:")
+        lines += (f"  {title_and_id(one)}: {some_of(_enforced_names(one), MAX_NAMES)}" for one in enforced)
+        lines.append("Release them, as the operator's role: orgmfa release")
+    if unseen:
+        number = count(len(unseen), "account")
+        lines.append(f"{number} of the StackSet could not be looked at; users may be enforced there:")
+        for one in unseen:
+            lines.append(f"  {title_and_id(one)}: {one.error.message if one.error else one.status}")
+            lines += [f"    {one.error.remedy}"] if one.error and one.error.remedy else []
+        lines.append(
+            "The member roles trust the operator's role: name who you are in OperatorPrincipalArns (orgmfa deploy "
+            "--parameter OperatorPrincipalArns=ARN). An account that the configuration excludes has to be included."
+        )
+    if not report.complete:
+        lines.append("The organization could not be listed to its end: run again.")
+    return "\n".join([*lines, "Nothing was changed."]) if lines else ""
 
 
 def _is_unseen(account: AccountReport) -> bool:

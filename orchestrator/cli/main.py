@@ -87,6 +87,10 @@ def _parse_release_time(text: str) -> timedelta:
     return duration
 
 
+def _output(*forms: str, text: str) -> Callable[[Command], Command]:
+    return click.option("--output", type=click.Choice(forms), default=forms[0], show_default=True, help=text)
+
+
 _AWS = ("profile", "region", "debug")
 """The options of each command that calls AWS."""
 _OPTIONS = {
@@ -97,20 +101,13 @@ _OPTIONS = {
         type=click.Path(path_type=Path),
         help="The configuration; else ORGMFA_CONFIG, else ./config.yaml, else the defaults.",
     ),
-    "output": click.option(
-        "--output",
-        type=click.Choice(["table", "json", "jsonl"]),
-        default="table",
-        show_default=True,
-        help="json: one report on standard output and nothing else; jsonl: its accounts, one a line.",
+    "output": _output(
+        "table",
+        "json",
+        "jsonl",
+        text="json: one report on standard output and nothing else; jsonl: its accounts, one a line.",
     ),
-    "output-of-checks": click.option(
-        "--output",
-        type=click.Choice(["table", "json"]),
-        default="table",
-        show_default=True,
-        help="json: what is found, on standard output, and nothing else.",
-    ),
+    "output-of-checks": _output("table", "json", text="json: what is found, on standard output, and nothing else."),
     "account": click.option(
         "--account",
         "targets",

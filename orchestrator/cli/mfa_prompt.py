@@ -6,6 +6,7 @@ import select
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+from orchestrator.aws.caller_credentials import Asking
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import LocalFault
 
@@ -15,7 +16,7 @@ _POLL_SECONDS = 0.2
 """How often the prompt looks for a cancellation: the signal may go to another thread than the one that asks."""
 
 
-class MfaPrompt:
+class MfaPrompt(Asking):
     """Asks for MFA codes. Once nobody answered, it asks no more: each call of a run would ask again."""
 
     def __init__(self, pause: Pause = nullcontext, cancellation: Cancellation | None = None) -> None:

@@ -151,22 +151,19 @@ def _show(finished: Finished, options: RunOptions, config: Config, *, mode: Mode
     return exit_code(finished.report)
 
 
-def show_report(report: RunReport, config: Config, shown: Shown, *, output: str) -> None:
-    """Print a report on standard output, as a table, as JSON, or with one account a line."""
+def show_report(
+    report: RunReport, config: Config, shown: Shown, *, output: str = "table", console: Console | None = None
+) -> None:
+    """Print a report on standard output, or the console; as a table, as JSON, or with one account a line."""
     if output != "table":
         for text in write_indented(report) if output == "json" else write_accounts(report):
             click.echo(text, nl=False)
         return
-    _print_report(report, config, shown, console=Console())
-
-
-def _print_report(report: RunReport, config: Config, shown: Shown, *, console: Console) -> None:
-    notes = run_notes(config, report)
-    print_report(report, console, shown, blocks_access_keys=config.policy.blocks_access_keys, notes=notes)
+    stops_keys, notes = config.policy.blocks_access_keys, run_notes(config, report)
+    print_report(report, console or Console(), shown, blocks_access_keys=stops_keys, notes=notes)
 
 
 def _shown(options: RunOptions, *, address: str | None = None) -> Shown:
-    """Return which details of a report to print."""
     narrowing = [*(("--account", one) for one in options.targets), *(("--ou", one) for one in options.ou_ids)]
     return Shown(
         every_row=options.every_row,
@@ -302,7 +299,7 @@ def _sandboxed(config: Config, options: RunOptions) -> Config:
 
 def _show_plan(plan: RunReport, options: RunOptions, config: Config) -> tuple[str, int]:
     """Print the plan and return the question whether to carry it out, and how many users it changes."""
-    _print_report(plan, config, _shown(options), console=Console(stderr=options.output != "table"))
+    show_report(plan, config, _shown(options), console=Console(stderr=options.output != "table"))
     if plan.mode is Mode.APPLY and config.enforcement.mode is Mode.PLAN:
         click.echo("enforcement.mode is plan: the Lambda writes nothing, this command does.", err=True)
     stops_keys = config.policy.blocks_access_keys

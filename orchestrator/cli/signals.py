@@ -19,7 +19,6 @@ class Interrupts:
     """Context manager that turns signals into a cancellation. For the main thread of a command."""
 
     def __init__(self, cancellation: Cancellation) -> None:
-        """Take the cancellation that a signal sets."""
         self._cancellation = cancellation
         self._is_prompting = False
         self._before: list[object] = []

@@ -11,7 +11,6 @@ class GuardedStream:
     """A standard stream for output that keeps its first error instead of raising it; what follows is dropped."""
 
     def __init__(self, stream: TextIO) -> None:
-        """Take the stream to write to."""
         self._stream = stream
         self.error: OSError | None = None
 

@@ -1,5 +1,6 @@
 """Creates, executes and discards the change set of one stack; deletes a stack."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from orchestrator.deploy.messages import DeploymentFailed, remedy
 from orchestrator.deploy.parameters import list_differences
 from orchestrator.deploy.templates import Template
 from orchestrator.deploy.waiters import wait_if_busy, wait_until, watch_stack
-from orchestrator.domain.cloudformation import IN_REVIEW, ChangeSet, ChangeSetRequest, ParameterValue, Stack, Standing
+from orchestrator.domain.cloudformation import IN_REVIEW, ChangeSet, Stack, Standing
 from orchestrator.domain.errors import AwsError
 
 
@@ -44,7 +45,7 @@ def make_updatable(stack: Stack | None, context: DeployContext) -> Stack | None:
 
 
 def prepare_change(
-    template: Template, source: str, values: tuple[ParameterValue, ...], *, before: Stack | None, context: DeployContext
+    template: Template, source: str, values: Mapping[str, str | None], *, before: Stack | None, context: DeployContext
 ) -> PreparedChange:
     """Return the change of a stack, computed by CloudFormation; `source` is the template's text or address.
 
@@ -52,13 +53,11 @@ def prepare_change(
     """
     context.view.begin(f"working out what changes in {template.stack_name}")
     change_set_id = context.stacks.create_change_set(
-        ChangeSetRequest(
-            name=context.token,
-            stack_name=template.stack_name,
-            is_creation=before is None,
-            template=source,
-            parameters=values,
-        )
+        name=context.token,
+        stack_name=template.stack_name,
+        is_creation=before is None,
+        source=source,
+        parameters=values,
     )
     found = wait_until(
         lambda seen: not seen.is_under_way, lambda: context.stacks.get_change_set(change_set_id), context.cancellation

@@ -10,8 +10,9 @@ from orchestrator.aws.partitions import describe_partition
 from orchestrator.aws.stack_sets import CallAs, StackSets
 from orchestrator.aws.stacks import Stacks
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.deploy.parameters import Known
+from orchestrator.deploy.parameters import Known, configured_values, first_values
 from orchestrator.domain.cloudformation import StackEvent
+from orchestrator.domain.config import Config
 from orchestrator.domain.model import Caller, Organization
 
 
@@ -45,12 +46,12 @@ class Place:
         is_management = self.caller.account_id == self.organization.management_account_id
         return "SELF" if is_management else "DELEGATED_ADMIN"
 
-    def known(self) -> Known:
-        """Return the parameter values that follow from account, organization and Region."""
+    def known(self, config: Config) -> Known:
+        """Return the parameter values that follow from account, organization, Region and configuration."""
         region = describe_partition(self.caller.partition).iam_region
         at_first = {"CallAs": str(self.call_as), "StackSetRegion": region}
         ours = {"OrganizationId": self.organization.id, "SecurityAccountId": self.caller.account_id}
-        return Known(ours, at_first)
+        return Known(ours | configured_values(config), at_first | first_values(config))
 
     def address(self, bucket: str, key: str) -> str:
         """Return the https address of an object in S3."""

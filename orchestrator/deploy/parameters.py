@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from orchestrator.deploy.templates import Parameter, Template
-from orchestrator.domain.cloudformation import ParameterValue
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import ConfigError
 
@@ -39,14 +38,6 @@ class Known:
 
     always: Mapping[str, str]
     at_first: Mapping[str, str]
-
-    def with_values(self, **values: str) -> "Known":
-        """Return a copy with more values that are always set."""
-        return Known({**self.always, **values}, self.at_first)
-
-    def with_first(self, values: Mapping[str, str]) -> "Known":
-        """Return a copy with more values for a stack that has none yet."""
-        return Known(self.always, {**self.at_first, **values})
 
 
 def parse_given(texts: Iterable[str], templates: Sequence[Template], config: Config) -> GivenValues:
@@ -89,17 +80,17 @@ def first_values(config: Config) -> dict[str, str]:
 
 def choose_values(
     template: Template, *, given: Mapping[str, str], known: Known, current: Mapping[str, str] | None
-) -> tuple[ParameterValue, ...]:
-    """Return the values of a stack's parameters; those left out have the template's default.
+) -> dict[str, str | None]:
+    """Return the values of a stack's parameters: None keeps the present one, those left out have the default.
 
     `current` are the parameters of an existing stack, whose values are kept, or None where the stack is new. Raises
     ConfigError where today's template refuses a value that would be kept.
     """
     wanted = {**known.at_first, **dict.fromkeys(current or {}), **known.always, **given}
-    values = tuple(ParameterValue(name, wanted[name]) for name in template.parameters if name in wanted)
-    for value in values:
-        if value.value is None and current is not None:
-            _check_value(value.name, current[value.name], template)
+    values = {name: wanted[name] for name in template.parameters if name in wanted}
+    for name, value in values.items():
+        if value is None and current is not None:
+            _check_value(name, current[name], template)
     return values
 
 
@@ -115,20 +106,18 @@ def find_missing(
 ) -> tuple[Parameter, ...]:
     """Return the parameters of a stack that have neither a default nor a value."""
     chosen = choose_values(template, given=given, known=known, current=current)
-    have = {one.name for one in chosen} | _FROM_DEPLOY
+    have = chosen.keys() | _FROM_DEPLOY
     return tuple(one for name, one in template.parameters.items() if one.default is None and name not in have)
 
 
 def list_differences(
-    template: Template, values: Sequence[ParameterValue], current: Mapping[str, str] | None
+    template: Template, values: Mapping[str, str | None], current: Mapping[str, str] | None
 ) -> tuple[tuple[str, str, str], ...]:
     """Return the parameters whose value changes (in a new stack: is not the default): name, before, after."""
     defaults = {name: parameter.default or "" for name, parameter in template.parameters.items()}
     before = defaults | dict(current or {})
     return tuple(
-        (one.name, before[one.name], one.value)
-        for one in values
-        if one.value is not None and one.value != before[one.name]
+        (name, before[name], value) for name, value in values.items() if value is not None and value != before[name]
     )
 
 

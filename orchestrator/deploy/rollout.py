@@ -7,15 +7,9 @@ deployment that failed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from orchestrator.deploy.change_sets import (
-    PreparedChange,
-    discard_change,
-    execute_change,
-    make_updatable,
-    prepare_change,
-)
+from orchestrator.deploy import change_sets
 from orchestrator.deploy.context import DeployContext
 from orchestrator.deploy.function_code import Artifact
 from orchestrator.deploy.lambda_zip.build import TEMPLATE as MEMBER_TEMPLATE
@@ -41,7 +35,7 @@ class Rollout:
     given: GivenValues
     known: Known
     make_code: Callable[[str, str], Artifact]
-    confirm: Callable[[Sequence[PreparedChange]], bool]
+    confirm: Callable[[Sequence[change_sets.PreparedChange]], bool]
     check: Callable[[Mapping[str, Stack]], None]
     stacks: dict[str, Stack | None] = field(default_factory=dict, init=False)
     has_changed: bool = field(default=False, init=False)
@@ -62,7 +56,7 @@ class Rollout:
             self.check(self.deployed)
         code = self._make_code()
         for name in STACKS:
-            self.stacks[name] = make_updatable(self.stacks[name], self.context)
+            self.stacks[name] = change_sets.make_updatable(self.stacks[name], self.context)
         sources = {BOOTSTRAP: read_template(BOOTSTRAP).text}
         if self.stacks[BOOTSTRAP] is None:
             if not self._change(sources):
@@ -120,12 +114,13 @@ class Rollout:
         for artifact in (code, member, *templates.values()):
             bucket.put(artifact.key, artifact.content, sha256=artifact.sha256)
         address = place.address(bucket.name, member.key)
-        self.known = self.known.with_values(CodeBucket=bucket.name, CodeKey=code.key, TemplateUrl=address)
+        found = {"CodeBucket": bucket.name, "CodeKey": code.key, "TemplateUrl": address}
+        self.known = replace(self.known, always={**self.known.always, **found})
         return {name: place.address(bucket.name, artifact.key) for name, artifact in templates.items()}
 
     def _change(self, sources: Mapping[str, str]) -> bool:
         """Prepare the changes of these stacks, ask, and make them; return whether the user agreed."""
-        prepared: list[PreparedChange] = []
+        prepared: list[change_sets.PreparedChange] = []
         try:
             for name, source in sources.items():
                 prepared.append(self._prepare(name, source))
@@ -134,20 +129,17 @@ class Rollout:
             if not self.confirm(prepared):
                 return False
             while prepared:
-                self._execute(prepared.pop(0))
+                change = prepared.pop(0)
+                if change.change_set is not None:
+                    after = change_sets.execute_change(change.template.stack_name, change.change_set, self.context)
+                    self.stacks[change.template.name], self.has_changed = after, True
             return True
         finally:
             for change in prepared:
                 if change.change_set is not None:
-                    discard_change(change.change_set, self.context)
+                    change_sets.discard_change(change.change_set, self.context)
 
-    def _prepare(self, name: str, source: str) -> PreparedChange:
+    def _prepare(self, name: str, source: str) -> change_sets.PreparedChange:
         template = read_template(name)
         values = choose_values(template, given=self.given[name], known=self.known, current=self._current(name))
-        return prepare_change(template, source, values, before=self.stacks[name], context=self.context)
-
-    def _execute(self, change: PreparedChange) -> None:
-        if change.change_set is not None:
-            after = execute_change(change.template.stack_name, change.change_set, self.context)
-            self.stacks[change.template.name] = after
-            self.has_changed = True
+        return change_sets.prepare_change(template, source, values, before=self.stacks[name], context=self.context)

@@ -4,7 +4,7 @@ read what exists -> who is still under EnforceMFA? -> ask -> the StackSet's stac
 central -> the bucket, where it holds nothing but artifacts. The same command continues a removal that failed.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.aws.artifact_bucket import ArtifactBucket
@@ -15,20 +15,20 @@ from orchestrator.deploy.messages import DeploymentFailed, first_reasons
 from orchestrator.deploy.rollout import BUCKET_OUTPUT
 from orchestrator.deploy.templates import BOOTSTRAP, CENTRAL, STACK_SET, STACKS, read_template
 from orchestrator.deploy.waiters import wait_if_busy, wait_until
-from orchestrator.domain.cloudformation import Stack, StackInstance, Standing
+from orchestrator.domain.cloudformation import Stack, Standing
 from orchestrator.domain.errors import AwsError, StartError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """What exists: the stacks by the names of their templates, the StackSet's stack instances, and the bucket.
+    """What exists: the stacks by the names of their templates, account and Region of the StackSet's, and the bucket.
 
     `stack_set` is the StackSet's name or ID, or empty. `is_bucket_kept`: bucket and stack stay, because of the archive.
     """
 
     stacks: Mapping[str, Stack]
     stack_set: str
-    instances: tuple[StackInstance, ...]
+    instances: Sequence[tuple[str, str]]
     bucket: ArtifactBucket | None
     is_bucket_kept: bool
 
@@ -55,7 +55,7 @@ def take_down(
     if not found.doomed:
         return found
     if STACK_SET in found.stacks:
-        check(found.stacks, {one.account_id for one in found.instances})
+        check(found.stacks, {account_id for account_id, _ in found.instances})
     if not confirm(found):
         return None
     if found.instances:
@@ -96,9 +96,8 @@ def _read_inventory(context: DeployContext) -> Inventory:
 def list_reached(stacks: Mapping[str, Stack], context: DeployContext) -> frozenset[str]:
     """Return the IDs of the accounts that the StackSet has reached."""
     stack_set = _stack_set_of(stacks.get(STACK_SET))
-    return (
-        frozenset(one.account_id for one in context.stack_sets.list_instances(stack_set)) if stack_set else frozenset()
-    )
+    instances = context.stack_sets.list_instances(stack_set) if stack_set else ()
+    return frozenset(account_id for account_id, _ in instances)
 
 
 def _stack_set_of(stack: Stack | None) -> str:
@@ -113,7 +112,7 @@ def _delete_instances(found: Inventory, context: DeployContext) -> None:
     context.stack_sets.delete_instances(
         found.stack_set,
         target_ids=[one.strip() for one in found.stacks[STACK_SET].parameters["TargetIds"].split(",")],
-        regions=sorted({one.region for one in found.instances}),
+        regions=sorted({region for _, region in found.instances}),
         operation_id=context.token,
     )
     goes_on = (
@@ -130,7 +129,7 @@ def _delete_instances(found: Inventory, context: DeployContext) -> None:
     if failures := context.stack_sets.list_failures(found.stack_set, context.token):
         lines = [
             f"The StackSet could not delete its stack in {len(failures):,} accounts; in all others it did:",
-            *first_reasons([f"{one.account_id}: {one.reason}" for one in failures]),
+            *first_reasons([f"{account_id}: {reason}" for account_id, reason in failures.items()]),
             "Mend the cause there (IAM deletes no policy that is attached), then run the same command again.",
         ]
         raise DeploymentFailed("\n".join(lines))

@@ -1,7 +1,4 @@
-"""Reads the CloudFormation templates of stackset/: the names of their stacks and the parameters that they take.
-
-Intrinsic functions such as `!Ref` are not needed here and are read as None.
-"""
+"""Reads the CloudFormation templates of stackset/: the names of their stacks and the parameters that they take."""
 
 import re
 from collections.abc import Mapping
@@ -10,11 +7,11 @@ from functools import cache, cached_property
 from math import inf
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_snake
+from pydantic.alias_generators import to_pascal
 
 from orchestrator.domain.bundled_files import read_shipped
+from orchestrator.domain.policy_document import load_template
 
 BOOTSTRAP, CENTRAL, STACK_SET, MANAGEMENT = "bootstrap", "central", "stackset", "management"
 STACKS = (BOOTSTRAP, CENTRAL, STACK_SET)
@@ -25,7 +22,7 @@ _FUNCTION = "AWS::Lambda::Function"
 class Parameter(BaseModel):
     """A parameter as a template declares it; `default` is None where a value has to be given."""
 
-    model_config = ConfigDict(coerce_numbers_to_str=True, frozen=True)
+    model_config = ConfigDict(coerce_numbers_to_str=True, frozen=True, alias_generator=to_pascal, validate_by_name=True)
 
     name: str
     type: str
@@ -68,7 +65,7 @@ class Template:
     def parameters(self) -> Mapping[str, Parameter]:
         """Its parameters by name."""
         declared = self._document.get("Parameters", {})
-        return {name: Parameter.model_validate({"name": name, **_snake_keys(one)}) for name, one in declared.items()}
+        return {name: Parameter(name=name, **one) for name, one in declared.items()}
 
     @property
     def python(self) -> str:
@@ -79,23 +76,10 @@ class Template:
 
     @cached_property
     def _document(self) -> dict[str, Any]:
-        document: dict[str, Any] = yaml.load(self.text, _Loader)  # noqa: S506 - a SafeLoader, and our own file
-        return document
+        return load_template(self.text)
 
 
 @cache
 def read_template(name: str) -> Template:
     """Return a template of stackset/. Raises StartError where it is missing."""
     return Template(name, read_shipped(f"stackset/{name}.yaml").decode())
-
-
-def _snake_keys(declared: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a declaration with the keys of our fields: `MinValue` as `min_value`."""
-    return {to_snake(key): value for key, value in declared.items()}
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML loader that reads every intrinsic function as None."""
-
-
-_Loader.add_multi_constructor("!", lambda _loader, _suffix, _node: None)

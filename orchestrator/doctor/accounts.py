@@ -5,15 +5,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, fine, problem, unknown
-from orchestrator.domain.errors import (
-    AssumeRoleDenied,
-    AwsError,
-    DeniedByScp,
-    LocalFault,
-    NoCredentials,
-    Throttled,
-    Unavailable,
-)
+from orchestrator.domain import errors
 from orchestrator.domain.member_roles import (
     MEMBER_ROLE,
     RELEASE_ROLE,
@@ -31,7 +23,7 @@ from orchestrator.domain.remedies import UPDATE_STACKSET, explain_account_error
 
 _DEPLOY = "Have the StackSet deploy this version's member_role/template.yaml there"
 _SWITCH_ON = "Where it is to enforce: orgmfa deploy --parameter Enforcement=on. Else set enforcement.mode: plan."
-_HOPELESS = (DeniedByScp, LocalFault, NoCredentials, Throttled, Unavailable)
+_HOPELESS = (errors.DeniedByScp, errors.LocalFault, errors.NoCredentials, errors.Throttled, errors.Unavailable)
 """Errors that every further call to the account would raise too, so that one check reports them."""
 
 
@@ -51,7 +43,7 @@ def check_account(account: Account, organization: Organization, tools: DoctorCon
     try:
         with tools.sessions.enter(account.id, Access.INSPECT):
             checks = visit.look_inside()
-    except AwsError as error:
+    except errors.AwsError as error:
         checks = [visit.failed(CheckName.MEMBER_ROLE, error, role)]
     else:
         entered = fine(CheckName.MEMBER_ROLE, f"{role} can be assumed, with a session that cannot write")
@@ -72,7 +64,7 @@ class _Visit:
     alias: str | None = None
     user_names: Sequence[str] | None = None
 
-    def failed(self, name: CheckName, error: AwsError, role_name: str) -> Check:
+    def failed(self, name: CheckName, error: errors.AwsError, role_name: str) -> Check:
         """Return the check that reports an error of AWS."""
         at, is_borrowed = self.organization, self.tools.config.member_role.is_borrowed
         told = explain_account_error(
@@ -93,7 +85,7 @@ class _Visit:
         for name, step in steps.items():
             try:
                 found += step()
-            except AwsError as error:
+            except errors.AwsError as error:
                 found.append(self.failed(name, error, self.tools.config.member_role.name))
                 if isinstance(error, _HOPELESS):
                     break
@@ -178,12 +170,12 @@ class _Visit:
         try:
             with self.tools.sessions.enter(self.account.id, Access.RELEASE):
                 pass
-        except AssumeRoleDenied as error:
+        except errors.AssumeRoleDenied as error:
             if me == operator:
                 return self.failed(name, error, role)
             message = f"this caller may not assume {role}, as only {operator} may"
             return unknown(name, message, f"To know whether releasing works, run doctor as {operator}.")
-        except AwsError as error:
+        except errors.AwsError as error:
             return self.failed(name, error, role)
         if me == self.trusted.orchestrator != operator:
             message = f"{me} may assume {role}: whoever takes over the Lambda could undo enforcement"

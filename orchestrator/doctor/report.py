@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Self
 
@@ -99,14 +98,9 @@ class DoctorReport(BaseModel):
     ok: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Check):
     """A result that one or several accounts share, or one about the run as a whole (no account IDs)."""
 
-    name: CheckName
-    status: CheckStatus
-    message: str
-    remedy: str
     account_ids: tuple[str, ...]
 
 
@@ -118,30 +112,22 @@ def build_doctor_report(checks: Iterable[Check]) -> DoctorReport:
 
 def group_checks(checks: Iterable[Check]) -> tuple[Finding, ...]:
     """Return the findings, in the order of CheckName, each worst first; accounts with the same result share one."""
-    groups: dict[tuple[object, ...], list[Check]] = defaultdict(list)
+    groups: dict[Check, list[Check]] = defaultdict(list)
     for check in checks:
-        groups[check.name, check.status, _general(check.message, check), _general(check.remedy, check)].append(check)
+        groups[_general(check)].append(check)
+    found: list[Finding] = []
+    for general, group in groups.items():
+        account_ids = tuple(check.account_id for check in group if check.account_id is not None)
+        shown = general if len(account_ids) > 1 else group[0]
+        found.append(Finding(**dict(shown) | {"account_id": None, "account_ids": account_ids}))
     names, statuses = list(CheckName), list(CheckStatus)
-    return tuple(
-        sorted(
-            map(_finding, groups.values()),
-            key=lambda one: (names.index(one.name), statuses.index(one.status), -len(one.account_ids)),
-        )
-    )
+    rank = {one: (names.index(one.name), statuses.index(one.status), -len(one.account_ids)) for one in found}
+    return tuple(sorted(found, key=rank.__getitem__))
 
 
-def _finding(checks: list[Check]) -> Finding:
-    first = checks[0]
-    account_ids = tuple(check.account_id for check in checks if check.account_id is not None)
-    is_shared = len(account_ids) > 1
-    return Finding(
-        name=first.name,
-        status=first.status,
-        message=_general(first.message, first) if is_shared else first.message,
-        remedy=_general(first.remedy, first) if is_shared else first.remedy,
-        account_ids=account_ids,
-    )
-
-
-def _general(text: str, check: Check) -> str:
-    return text if check.account_id is None else text.replace(check.account_id, ANY_ACCOUNT)
+def _general(check: Check) -> Check:
+    """Return a check with ANY_ACCOUNT in place of its account."""
+    if check.account_id is None:
+        return check
+    message, remedy = (text.replace(check.account_id, ANY_ACCOUNT) for text in (check.message, check.remedy))
+    return check.model_copy(update={"message": message, "remedy": remedy, "account_id": None})

@@ -29,6 +29,7 @@ from orchestrator.domain.errors import ArchiveError, AwsError
 from orchestrator.domain.model import Account, Organization, Stage
 from orchestrator.domain.remedies import explain_defect, select_remedy
 from orchestrator.domain.selection import skip_account
+from orchestrator.output.words import count
 from orchestrator.pipeline.listing import requested_accounts
 
 log = structlog.get_logger(__name__)
@@ -97,8 +98,7 @@ def _find_accounts(tools: DoctorContext) -> tuple[list[Account], Check]:
     if not accounts:
         message = "no account to work on: the organization, or the OUs and accounts named, hold none"
         return [], problem(name, message, "Check the credentials, --ou and --account.")
-    count = "1 account" if len(accounts) == 1 else f"{len(accounts):,} accounts"
-    return accounts, fine(name, f"the organization can be listed; {count} to look at")
+    return accounts, fine(name, f"the organization can be listed; {count(len(accounts), 'account')} to look at")
 
 
 def _list_accounts(tools: DoctorContext) -> Iterator[Account]:

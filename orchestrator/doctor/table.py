@@ -1,5 +1,6 @@
 """The table of `orgmfa doctor` in a terminal or a CI log, a row for each finding. The Lambda has no rich."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.theme import Theme
 from orchestrator.doctor.report import CheckStatus, Finding, group_checks
 from orchestrator.doctor.run import DoctorRun
 from orchestrator.output.terminal import plain, tidy
+from orchestrator.output.words import count, some_of
 
 MAX_ACCOUNTS = 10
 """How many accounts of one finding are named; the others are counted."""
@@ -55,17 +57,15 @@ def _lines(finding: Finding, titles: Mapping[str, str]) -> Iterator[str]:
 
 
 def _names(account_ids: Sequence[str], titles: Mapping[str, str]) -> str:
-    count = f"{len(account_ids):,} accounts: " if len(account_ids) > 1 else ""
-    named = [f"{plain(titles.get(one, one))} ({one})" for one in account_ids[:MAX_ACCOUNTS]]
-    hidden = len(account_ids) - len(named)
-    more = f" and {hidden:,} more (--output json names all)" if hidden else ""
-    return f"{count}{', '.join(named)}{more}"
+    number = f"{count(len(account_ids), 'account')}: " if len(account_ids) > 1 else ""
+    named = some_of([f"{plain(titles.get(one, one))} ({one})" for one in account_ids], MAX_ACCOUNTS)
+    return f"{number}{named}{' (--output json names all)' if len(account_ids) > MAX_ACCOUNTS else ''}"
 
 
 def _summary(findings: Sequence[Finding]) -> str:
-    problems, unknown = (
-        sum(finding.status is status for finding in findings) for status in (CheckStatus.PROBLEM, CheckStatus.UNKNOWN)
-    )
-    count = f"{problems:,} problem{'' if problems == 1 else 's'}" if problems else "No problem found"
+    number = Counter(finding.status for finding in findings)
+    problems, unknown = number[CheckStatus.PROBLEM], number[CheckStatus.UNKNOWN]
     known = f"; {unknown:,} could not be known" if unknown else ""
-    return f"{count}{known}. Nothing was changed in any account."
+    return (
+        f"{count(problems, 'problem') if problems else 'No problem found'}{known}. Nothing was changed in any account."
+    )

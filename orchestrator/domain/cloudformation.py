@@ -1,5 +1,6 @@
-"""CloudFormation values that a deployment needs: stacks, change sets, events, stack instances. Pure, calls no AWS."""
+"""CloudFormation values that a deployment needs: stacks, change sets, events. Pure, calls no AWS."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -7,16 +8,7 @@ from enum import StrEnum
 STACK_TYPE = "AWS::CloudFormation::Stack"
 IN_REVIEW = "REVIEW_IN_PROGRESS"
 
-_READY = frozenset(
-    {
-        "CREATE_COMPLETE",
-        "IMPORT_COMPLETE",
-        "IMPORT_ROLLBACK_COMPLETE",
-        "UPDATE_COMPLETE",
-        "UPDATE_FAILED",
-        "UPDATE_ROLLBACK_COMPLETE",
-    }
-)
+_READY = re.compile(r"(CREATE|IMPORT|IMPORT_ROLLBACK|UPDATE|UPDATE_ROLLBACK)_COMPLETE|UPDATE_FAILED")
 _SUCCEEDED = frozenset({"CREATE_COMPLETE", "DELETE_COMPLETE", "UPDATE_COMPLETE"})
 
 
@@ -57,7 +49,7 @@ class Stack:
             return Standing.ABSENT
         if self.is_under_way:
             return Standing.BUSY
-        if self.status in _READY:
+        if _READY.fullmatch(self.status):
             return Standing.READY
         return Standing.UNRECOVERABLE if self.status == "ROLLBACK_COMPLETE" else Standing.STUCK
 
@@ -86,25 +78,6 @@ class StackEvent:
     def is_given_up(self) -> bool:
         """Whether CloudFormation gave the resource up because another had failed; only the reason text says so."""
         return self.status.endswith("_FAILED") and self.reason.endswith("cancelled")
-
-
-@dataclass(frozen=True, slots=True)
-class ParameterValue:
-    """A parameter of a stack and its new value; None keeps the value it has."""
-
-    name: str
-    value: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeSetRequest:
-    """A change set to create; `template` is its text, or its https address in S3."""
-
-    name: str
-    stack_name: str
-    is_creation: bool
-    template: str
-    parameters: tuple[ParameterValue, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,22 +114,6 @@ class ChangeSet:
     def is_empty(self) -> bool:
         """Whether it failed because there is nothing to change; only the reason text says so."""
         return self.has_failed and ("didn't contain changes" in self.reason or "No updates are to be" in self.reason)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StackInstance:
-    """A stack of a StackSet in one account and Region."""
-
-    account_id: str
-    region: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceFailure:
-    """An account in which an operation on a StackSet failed."""
-
-    account_id: str
-    reason: str
 
 
 def _is_under_way(status: str) -> bool:

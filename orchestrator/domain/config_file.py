@@ -6,7 +6,7 @@ Raises `ConfigError`, which names the file or variable, the key, and what to wri
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -16,9 +16,6 @@ from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.paths import expand_path, has_folder
 from orchestrator.domain.stop_switch import UNUSABLE
 from orchestrator.domain.strict_yaml import load_yaml
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 MAX_CONFIG_BYTES = 256 * 1024
 _NULLS = frozenset({"null", "Null", "NULL"})  # not ~, which is a folder
@@ -37,8 +34,7 @@ def load_config(
     expanded. Raises ConfigError where a named file cannot be read, or where file or variable holds what cannot be used.
     With `tolerates_switch` a stop switch whose path cannot be used becomes one that always reads as stop.
     """
-    found = find_config(path, environment, fallback=fallback)
-    document = _parse(_read(found), source=str(found)) if found else {}
+    found, document = _find_document(path, environment, fallback)
     source = str(found or "the environment")
     config = _validated(_overridden(document, environment), source=source, variables=environment)
     config = _with_archive(config, environment, source)
@@ -55,8 +51,7 @@ def find_sources(path: Path | None, environment: Mapping[str, str], *, fallback:
 
     Keys are `section.key`, or the section where it is a list. Raises ConfigError where the file cannot be read.
     """
-    found = find_config(path, environment, fallback=fallback)
-    document = _parse(_read(found), source=str(found)) if found else {}
+    found, document = _find_document(path, environment, fallback)
     sources: dict[str, str] = {}
     for section, field_info in Config.model_fields.items():
         written = document.get(section)
@@ -92,6 +87,13 @@ def parse_config(text: str, *, source: str) -> Config:
     Raises ConfigError for YAML that is broken, ambiguous or too large, for unknown keys and for values out of range.
     """
     return _validated(_parse(text, source=source), source=source)
+
+
+def _find_document(
+    path: Path | None, environment: Mapping[str, str], fallback: Path | None
+) -> tuple[Path | None, dict[str, Any]]:
+    found = find_config(path, environment, fallback=fallback)
+    return found, _parse(_read(found), source=str(found)) if found else {}
 
 
 def _with_archive(config: Config, environment: Mapping[str, str], source: str) -> Config:
@@ -208,10 +210,13 @@ def _read(path: Path) -> str:
 def _explain(error: ValidationError, source: str, variables: Mapping[str, str]) -> Iterator[str]:
     details = error.errors(include_url=False)
     for detail in details:
-        if detail["type"] == "too_short" and any(_is_inside(other["loc"], detail["loc"]) for other in details):
+        depth = len(detail["loc"])
+        if detail["type"] == "too_short" and any(
+            len(other["loc"]) > depth and other["loc"][:depth] == detail["loc"] for other in details
+        ):
             continue  # too short only because its invalid items do not count
         key = ".".join(str(part) for part in detail["loc"])
-        variable = variable_of(*map(str, detail["loc"][:2])) if len(detail["loc"]) > 1 else ""
+        variable = variable_of(*map(str, detail["loc"][:2])) if depth > 1 else ""
         place = variable if variables.get(variable) else source
         match detail["type"]:
             case "extra_forbidden":
@@ -220,19 +225,10 @@ def _explain(error: ValidationError, source: str, variables: Mapping[str, str]) 
                 text = "a value is needed here"
             case "value_error":
                 text = str(detail["ctx"]["error"])
-            case _:
-                text = f"{detail['msg']}{_found(detail)}"
+            case _:  # what was found could be a secret in the Slack section
+                found = "" if detail["loc"][:1] == ("slack",) else f" (found {detail['input']!r})"
+                text = f"{detail['msg']}{found}"
         yield ": ".join(filter(None, (place, key, text)))
-
-
-def _is_inside(location: Sequence[str | int], other: Sequence[str | int]) -> bool:
-    """Return whether a location is below another."""
-    return len(location) > len(other) and location[: len(other)] == other
-
-
-def _found(detail: "ErrorDetails") -> str:
-    """Return the text for the value that was found; empty in the Slack section, where it could be a secret."""
-    return "" if detail["loc"][:1] == ("slack",) else f" (found {detail['input']!r})"
 
 
 def _known_keys(location: Sequence[str | int]) -> list[str]:

@@ -109,17 +109,15 @@ def read_trusted(member: DeployedRole, release: DeployedRole, settings: RoleSett
 
 def list_differences(deployed: DeployedRole, expected: DeployedRole) -> tuple[str, ...]:
     """Return the differences between a deployed role and the one that the template makes, in words."""
-    return tuple(f"{expected.name} {words}" for words in _differences(deployed, expected))
-
-
-def _differences(deployed: DeployedRole, expected: DeployedRole) -> Iterator[str]:
+    found = list(_policy_differences(deployed, expected))
     if not is_same_policy(deployed.trust, expected.trust):
-        yield "trusts others than the template says, or under other conditions"
-    yield from _policy_differences(deployed, expected)
-    for arn in sorted(deployed.attached_policy_arns):
-        yield f"has {arn} attached, which the template does not give it"
+        found.insert(0, "trusts others than the template says, or under other conditions")
+    found += [
+        f"has {arn} attached, which the template does not give it" for arn in sorted(deployed.attached_policy_arns)
+    ]
     if deployed.boundary_arn is not None:
-        yield f"has the permissions boundary {deployed.boundary_arn}, which may withhold calls"
+        found.append(f"has the permissions boundary {deployed.boundary_arn}, which may withhold calls")
+    return tuple(f"{expected.name} {words}" for words in found)
 
 
 def _policy_differences(deployed: DeployedRole, expected: DeployedRole) -> Iterator[str]:

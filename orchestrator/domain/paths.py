@@ -15,7 +15,12 @@ def expand_path(text: str, environment: Mapping[str, str]) -> str:
 
     Raises ValueError for a variable that is not set, or empty, and for a user without a home.
     """
-    path = _with_variables(text, environment)
+    try:
+        path = Template(text).substitute({name: value for name, value in environment.items() if value})
+    except KeyError as error:
+        raise ValueError(f"the variable {error.args[0]} is not set, or empty: set it, or write the path out") from error
+    except ValueError as error:
+        raise ValueError("a variable is written $NAME or ${NAME}, and a dollar sign $$") from error
     if not path.startswith("~"):
         return path
     start, slash, rest = path.partition("/")
@@ -33,15 +38,6 @@ def has_folder(path: str) -> bool:
         return Path(path).parent.is_dir()
     except OSError:
         return False
-
-
-def _with_variables(text: str, environment: Mapping[str, str]) -> str:
-    try:
-        return Template(text).substitute({name: value for name, value in environment.items() if value})
-    except KeyError as error:
-        raise ValueError(f"the variable {error.args[0]} is not set, or empty: set it, or write the path out") from error
-    except ValueError as error:
-        raise ValueError("a variable is written $NAME or ${NAME}, and a dollar sign $$") from error
 
 
 def _home(user: str, environment: Mapping[str, str]) -> str:

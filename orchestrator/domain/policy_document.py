@@ -18,7 +18,6 @@ from orchestrator.domain.errors import ConfigError
 
 PARTITIONS = ("aws", "aws-us-gov", "aws-cn", "aws-eusc")
 """The partitions that orgmfa is made for; `aws.partitions` reads from botocore what is particular to each."""
-_ACCESS_KEYS = ("deny", "allow")
 
 # `${Name}` is replaced, `${!Name}` stays as `${Name}` (CloudFormation, Fn::Sub).
 _VARIABLE = re.compile(r"\$\{(!?)([^}]+)\}")
@@ -30,8 +29,12 @@ def render_enforcement_policy(*, partition: str, access_keys: str) -> dict[str, 
     `partition` is one of PARTITIONS; `access_keys` is deny or allow, as `policy.access_keys`. Raises
     ConfigError for any other value, StartError where the template is missing.
     """
-    _require(partition, among=PARTITIONS, name="partition")
-    _require(access_keys, among=_ACCESS_KEYS, name="policy.access_keys")
+    for name, value, known in (
+        ("partition", partition, PARTITIONS),
+        ("policy.access_keys", access_keys, ("deny", "allow")),
+    ):
+        if value not in known:
+            raise ConfigError(f"{name} must be one of {', '.join(known)}, not {value!r}")
     template = read_template()
     resolver = TemplateResolver(
         values={"AWS::Partition": partition, "AccessKeys": access_keys}, conditions=template["Conditions"]
@@ -119,12 +122,16 @@ def _short_tag(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[st
 _TemplateLoader.add_multi_constructor("!", _short_tag)
 
 
+def load_template(text: str | bytes) -> dict[str, Any]:
+    """Return a CloudFormation template of ours, parsed; intrinsic functions have their long form."""
+    template: dict[str, Any] = yaml.load(text, _TemplateLoader)  # noqa: S506 - a SafeLoader: it makes only plain values
+    return template
+
+
 @cache
 def read_template() -> dict[str, Any]:
     """Return the parsed template of the member accounts, which callers must not change."""
-    # _TemplateLoader is a SafeLoader: it makes only plain values.
-    template: dict[str, Any] = yaml.load(read_shipped("member_role/template.yaml"), _TemplateLoader)  # noqa: S506
-    return template
+    return load_template(read_shipped("member_role/template.yaml"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +148,7 @@ class TemplateResolver:
             case {"Ref": str(name)}:
                 value = self.values[name]
             case {"Fn::Sub": str(text)}:
-                value = _VARIABLE.sub(self._substitute, text)
+                value = _VARIABLE.sub(lambda found: f"${{{found[2]}}}" if found[1] else self.values[found[2]], text)
             case {"Fn::Equals": [one, other]}:
                 value = self.resolve(one) == self.resolve(other)
             case {"Fn::If": [str(condition), yes, no]}:
@@ -151,17 +158,6 @@ class TemplateResolver:
             case list():
                 value = [self.resolve(child) for child in node]
         return value
-
-    def _substitute(self, variable: re.Match[str]) -> str:
-        """Return the replacement of one variable."""
-        literal, name = variable.groups()
-        return f"${{{name}}}" if literal else self.values[name]
-
-
-def _require(value: str, *, among: tuple[str, ...], name: str) -> None:
-    """Raise ConfigError where the value is not one of those allowed."""
-    if value not in among:
-        raise ConfigError(f"{name} must be one of {', '.join(among)}, not {value!r}")
 
 
 def _statement(statement: object) -> dict[str, object]:

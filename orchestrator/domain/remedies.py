@@ -1,105 +1,20 @@
-"""Remedies: what an operator can do about each failure of AWS, in words. Pure."""
+"""Remedies: what an operator can do about each failure of AWS, in words. The texts are in `remedies.ini`. Pure."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
+from configparser import ConfigParser
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib import resources
 
-from orchestrator.domain.errors import (
-    AccessDenied,
-    AssumeRoleDenied,
-    AwsError,
-    DeniedByScp,
-    LocalFault,
-    Malformed,
-    NoCredentials,
-    NotFound,
-    NotSubscribed,
-    Throttled,
-    Unavailable,
-    Unreachable,
-)
+from orchestrator.domain.errors import AwsError, LocalFault, NotSubscribed
 from orchestrator.domain.model import Account, Imported, Organization, Problem, Product, Stage
-from orchestrator.domain.remedy_rows import (
-    ACCOUNT_ROWS,
-    CALLER_ROWS,
-    LOCAL_ROWS,
-    SELECT_ROWS,
-    Row,
-    denied_action,
-    find_remedy,
-)
 
 ASSUME_ROLE = "AssumeRole"
 UPDATE_STACKSET = "Update the StackSet, with AccessKeys as policy.access_keys says."
 """The remedy for an earlier text of EnforceMFA; where the program owns the policy, an apply run updates it."""
 
-# In each table the entry of an error's nearest class counts; the placeholders in braces are filled in.
-_SELECT_REMEDIES: Mapping[type[AwsError], str] = {
-    NoCredentials: (
-        "Give the program AWS credentials: a profile (--profile, AWS_PROFILE), environment variables, or a role."
-    ),
-    AccessDenied: "Allow {denied} to this principal.",
-    NotFound: "Check that the caller's account is in an AWS Organization, and that each OU and account named exists.",
-    Throttled: "AWS throttled every try: run again in a few minutes.",
-    Unreachable: "Check the network, the proxy, AWS_ENDPOINT_URL and the Region (--region, AWS_REGION).",
-    AwsError: "Run again; where it stays, see the AWS Health Dashboard.",
-}
-_MANAGEMENT_ACCOUNT = (
-    "StackSets never reach the management account: deploy member_role/template.yaml there by hand, so that the role "
-    "{role} exists, or set organization.include_management_account: false."
-)
-_ACCOUNT_REMEDIES: Mapping[type[AwsError], str] = {
-    AssumeRoleDenied: (
-        "The role {role} is missing in the account, or does not trust this caller (AWS answers both alike): "
-        "check that the StackSet has reached the account, then the role's trust policy."
-    ),
-    DeniedByScp: "An organization policy (SCP) denies {operation} in this account: exempt the role {role} there.",
-    AccessDenied: (
-        "The role {role} lacks iam:{operation}, or a permissions boundary withholds it: update the StackSet "
-        "to this version's member_role/template.yaml."
-    ),
-    Throttled: (
-        "AWS throttled every try: run again for this account (--account {account}), or lower concurrency.workers."
-    ),
-    NoCredentials: "AWS did not take a new session in this account either: run again (--account {account}).",
-    Unreachable: "No answer from AWS: check network and proxy, then run again.",
-    Unavailable: "AWS answered with an error of its own: run again for this account (--account {account}).",
-    Malformed: "The answer of AWS could not be used, so nobody was judged: run again, and report it where it stays.",
-    AwsError: "Run again for this account (--account {account}).",
-}
-_BORROWED_REMEDIES: Mapping[type[AwsError], str] = {
-    **_ACCOUNT_REMEDIES,
-    AssumeRoleDenied: (
-        "The account has no role {role}, or the role does not trust this caller (AWS answers both alike). Accounts "
-        "that were invited have none until it is made there; else run in the management account {management}, as a "
-        "user or role that may call sts:AssumeRole on it, never as the root user. The StackSet needs no such role."
-    ),
-    DeniedByScp: "An organization policy (SCP) denies {operation} to the role {role}: name another by --role.",
-    AccessDenied: "The role {role} lacks iam:{operation}, or a boundary withholds it: name another role by --role.",
-}
-"""Remedies where accounts are read through a role that orgmfa did not make."""
-_FINDINGS_REMEDIES: Mapping[type[AwsError], str] = {
-    NotSubscribed: (
-        "Switch Security Hub CSPM on in account {account}, Region {region}, or set securityhub.enabled: false."
-    ),
-    AccessDenied: (
-        "Allow securityhub:BatchImportFindings on {product} to this principal (SecurityHub=on in "
-        "stackset/central.yaml), or set securityhub.enabled: false."
-    ),
-    NoCredentials: "AWS no longer takes the caller's credentials: renew them, then run again.",
-    Throttled: "AWS throttled every try: run again in a few minutes; findings are imported anew.",
-    Unreachable: "Check network and proxy, and that the Region {region} has Security Hub CSPM; then run again.",
-    AwsError: "Run again: findings are imported anew.",
-}
-
-_EVENT_REMEDIES: Mapping[type[AwsError], str] = {
-    NotFound: "Make the event bus {bus} in this account and Region, or set events.bus to one that is there, or null.",
-    AccessDenied: (
-        "Allow {denied} on the event bus {bus} to this principal (EventBusName in stackset/central.yaml), or set "
-        "events.bus: null."
-    ),
-    NoCredentials: "AWS no longer takes the caller's credentials: renew them, then run again.",
-    Unreachable: "Check network and proxy; the next run puts its own event.",
-    AwsError: "What hangs on the event was not told of this run: see the report. The next run puts its own event.",
-}
+_DENIED = re.compile(r"not authorized to perform: (\S+)")
 
 
 def explain_account_error(
@@ -113,13 +28,13 @@ def explain_account_error(
 ) -> Problem:
     """Return the problem of an account that failed with this error, by a role of orgmfa's or a borrowed one."""
     management = organization.management_account_id
-    text = _find(ACCOUNT_ROWS, error, "iam")
-    if text is None:
-        is_missing_there = isinstance(error, AssumeRoleDenied) and account.id == management
-        remedies = _BORROWED_REMEDIES if is_borrowed else _ACCOUNT_REMEDIES
-        text = _MANAGEMENT_ACCOUNT if is_missing_there else _nearest(remedies, error)
+    kinds = ["member account", *(["borrowed role"] if is_borrowed else [])]
+    if account.id == management:
+        kinds.append("management account")
+    is_entering = error.operation == ASSUME_ROLE  # by the caller's own credentials
+    text = _find(error, "iam", rows=("caller", "member account") if is_entering else ("member account",), kinds=kinds)
     return Problem(
-        stage=Stage.ASSUME_ROLE if error.operation == ASSUME_ROLE else stage,
+        stage=Stage.ASSUME_ROLE if is_entering else stage,
         code=error.code,
         message=_one_line(str(error)),
         remedy=_fill(text, error, "iam", role=role_name, account=account.id, management=management),
@@ -143,14 +58,14 @@ def explain_select_error(error: AwsError) -> Problem:
 
 def explain_findings_error(error: AwsError, product: Product) -> Problem:
     """Return the problem of a run whose findings could not be imported into Security Hub."""
-    text = _find(CALLER_ROWS, error, "securityhub") or _nearest(_FINDINGS_REMEDIES, error)
+    text = _find(error, "securityhub", rows=("caller",), kinds=("findings",))
     remedy = _fill(text, error, "securityhub", account=product.account_id, region=product.region, product=product.arn)
     return Problem(Stage.FINDINGS, error.code, _one_line(f"Security Hub CSPM: {error}"), remedy)
 
 
 def explain_event_error(error: AwsError, bus: str) -> Problem:
     """Return the problem of a run whose event could not be put on this bus."""
-    text = _find(CALLER_ROWS, error, "events") or _nearest(_EVENT_REMEDIES, error)
+    text = _find(error, "events", rows=("caller",), kinds=("event",))
     return Problem(Stage.EVENT, error.code, _one_line(f"EventBridge: {error}"), _fill(text, error, "events", bus=bus))
 
 
@@ -159,7 +74,7 @@ def explain_findings(imported: Imported, wanted: int, product: Product) -> Probl
     if imported.refused:
         remedy = "The log names each: run again; where it stays, report it."
         if any(refused.code.startswith("InvalidAccess") for refused in imported.refused):  # how it says: not subscribed
-            remedy = _FINDINGS_REMEDIES[NotSubscribed].format(account=product.account_id, region=product.region)
+            remedy = explain_findings_error(NotSubscribed("", code=""), product).remedy
         codes = ", ".join(sorted({refused.code for refused in imported.refused}))  # no IDs: they name users
         message = f"Security Hub CSPM refused {len(imported.refused)} of {wanted} findings ({codes})"
         return Problem(Stage.FINDINGS, "findings_refused", message, remedy)
@@ -171,21 +86,53 @@ def explain_findings(imported: Imported, wanted: int, product: Product) -> Probl
 
 def select_remedy(error: AwsError) -> str:
     """Return what to do where the caller or its organization could not be read."""
-    text = _find(SELECT_ROWS, error, "organizations") or _nearest(_SELECT_REMEDIES, error)
+    text = _find(error, "organizations", rows=("caller", "own account"), kinds=("own account",))
     return _fill(text, error, "organizations")
 
 
-def _find(rows: Sequence[Row], error: AwsError, service: str) -> str | None:
-    return find_remedy(LOCAL_ROWS if isinstance(error, LocalFault) else rows, error, service)
+@cache
+def read_remedies() -> ConfigParser:
+    """Return the sections of `remedies.ini`."""
+    parser = ConfigParser(delimiters="=", interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # as its documentation says: names keep their case
+    parser.read_string(resources.files(__package__).joinpath("remedies.ini").read_text(encoding="utf-8"))
+    return parser
+
+
+def find_row(section: str, error: AwsError, service: str) -> str | None:
+    """Return the text of the first row of a section that fits an error, or None where none does.
+
+    `service` is that of operations that are in no list.
+    """
+    for row, text in read_remedies().items(section):
+        action, codes, words = (*row.split(maxsplit=2), "")[:3]
+        is_code = any(fnmatchcase(error.code, code) for code in codes.split("|"))
+        if is_code and fnmatchcase(_action_of(error, service), action) and re.search(words, str(error)):
+            return text
+    return None
+
+
+def _find(error: AwsError, service: str, *, rows: Sequence[str], kinds: Sequence[str]) -> str:
+    """Return the text for an error: by the sections of rows, else by kind, where a later section goes before."""
+    if isinstance(error, LocalFault):
+        rows = ("caller", "this machine")
+    for section in ("clock", *rows):
+        if (text := find_row(section, error, service)) is not None:
+            return text
+    by_kind = {kind: text for name in kinds for kind, text in read_remedies().items(f"{name}, by kind")}
+    return next(by_kind[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in by_kind)
 
 
 def _fill(text: str, error: AwsError, service: str, **values: str) -> str:
+    named = _DENIED.search(str(error))
+    denied = named[1] if named else _action_of(error, service)
     profile = error.profile if isinstance(error, LocalFault) else ""
-    return text.format(denied=denied_action(error, service), operation=error.operation, profile=profile, **values)
+    return _one_line(text).format(denied=denied, operation=error.operation, profile=profile, **values)
 
 
-def _nearest(table: Mapping[type[AwsError], str], error: AwsError) -> str:
-    return next(table[kind] for kind in type(error).__mro__ if kind in table)
+def _action_of(error: AwsError, service: str) -> str:
+    services = (name for name, operations in read_remedies().items("services") if error.operation in operations.split())
+    return f"{next(services, service)}:{error.operation}"
 
 
 def _one_line(text: str) -> str:

@@ -19,7 +19,9 @@ def load_yaml(text: str) -> Any:  # noqa: ANN401 - whatever a document holds
     except RecursionError as error:
         raise ValueError("nested too deeply; this is no configuration of orgmfa") from error
     except yaml.YAMLError as error:
-        raise ValueError(f"not usable YAML: {_first_words(error)}") from error
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ValueError(f"not usable YAML: {place}{problem or str(error).splitlines()[0]}") from error
     except _CONSTRUCTOR_ERRORS as error:
         message = "a value cannot be read as the kind it looks like, or a key is no text: put it in quotes"
         raise ValueError(message) from error
@@ -50,9 +52,3 @@ _StrictLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-
-
-def _first_words(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else problem

@@ -12,14 +12,7 @@ from pydantic import AwareDatetime, Field, StrictInt, TypeAdapter, ValidationErr
 from orchestrator.domain.environment import batch_size
 from orchestrator.domain.errors import ConfigError, StartError
 from orchestrator.domain.model import Mode, RunRequest, Trigger
-from orchestrator.lambdas.events import (
-    EventBridgeSchedule,
-    RunOptions,
-    StrictEvent,
-    check_narrows,
-    check_time,
-    list_problems,
-)
+from orchestrator.lambdas import events
 from orchestrator.lambdas.runtime import Invocation, LambdaContext, finish_invocation, handle_once, start_invocation
 from orchestrator.pipeline.distributed.merge import merge
 from orchestrator.pipeline.distributed.state import APPLY_ITEMS, MANIFEST, PLAN_ITEMS, RunManifest, RunState
@@ -27,15 +20,15 @@ from orchestrator.pipeline.distributed.steps import apply_batch, gate_plans, lis
 from orchestrator.wiring import Hub, build_context, make_run_id
 
 
-class _OfExecution(StrictEvent):
+class _OfExecution(events.StrictEvent):
     """A step that is told the input of its execution, by the state machine."""
 
-    input: EventBridgeSchedule | RunOptions
+    input: events.EventBridgeSchedule | events.RunOptions
 
     @property
-    def options(self) -> RunOptions:
+    def options(self) -> events.RunOptions:
         """What the run was asked for; nothing by the schedule."""
-        return self.input if isinstance(self.input, RunOptions) else RunOptions()
+        return self.input if isinstance(self.input, events.RunOptions) else events.RunOptions()
 
 
 class FirstStep(_OfExecution):
@@ -46,7 +39,7 @@ class FirstStep(_OfExecution):
     started: AwareDatetime
 
 
-class BatchStep(StrictEvent):
+class BatchStep(events.StrictEvent):
     """Plan or apply one batch."""
 
     step: Literal["plan", "apply"]
@@ -76,22 +69,21 @@ def lambda_handler(event: object, context: LambdaContext) -> dict[str, Any]:
     try:
         asked = _STEPS.validate_python(event)
     except ValidationError as error:
-        raise ConfigError(f"the event is no step of a run: {list_problems(error)}") from error
+        raise ConfigError(f"the event is no step of a run: {events.list_problems(error)}") from error
     return _start_run(asked, invocation) if isinstance(asked, FirstStep) else _go_on(asked, invocation)
 
 
 def _start_run(asked: FirstStep, invocation: Invocation) -> dict[str, Any]:
     """Carry out the first step, unless the event of the run is a repeated one."""
     run_id = make_run_id(asked.started, asked.execution)
-    if isinstance(asked.input, RunOptions):
-        check_narrows(asked.input, invocation.hub.config)
+    if isinstance(asked.input, events.RunOptions):
+        events.check_narrows(asked.input, invocation.hub.config)
         return _list_batches(asked, run_id, invocation)
-    check_time(asked.input, asked.started)
+    events.check_time(asked.input, asked.started)
     return handle_once(invocation, asked.input, lambda: _list_batches(asked, run_id, invocation), run_id=run_id)
 
 
 def _list_batches(asked: FirstStep, run_id: str, invocation: Invocation) -> dict[str, Any]:
-    """List the accounts of a run into batches."""
     hub = invocation.hub.narrowed(asked.options.mode, asked.options.max_changes)
     mode = hub.config.enforcement.mode
     request = RunRequest(run_id=run_id, mode=mode, trigger=Trigger.MAP, started_at=asked.started)
@@ -115,7 +107,7 @@ def _go_on(asked: BatchStep | RunStep, invocation: Invocation) -> dict[str, Any]
     if manifest.request.mode is Mode.APPLY and hub.config.enforcement.mode is not Mode.APPLY:
         context = replace(context, stop_reason=lambda: "the functions have been set to enforcement.mode plan meanwhile")
     if isinstance(asked, RunStep) and asked.step == "merge":
-        is_scheduled = isinstance(asked.input, EventBridgeSchedule)
+        is_scheduled = isinstance(asked.input, events.EventBridgeSchedule)
         return finish_invocation(merge(manifest, context, state), is_scheduled=is_scheduled)
     if isinstance(asked, RunStep):
         numbers = gate_plans(manifest, context, state)

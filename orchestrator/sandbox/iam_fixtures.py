@@ -15,7 +15,7 @@ from orchestrator.domain.config import Config
 from orchestrator.domain.member_roles import MEMBER_ROLE, RELEASE_ROLE, RoleSettings, default_trusted, render_role
 from orchestrator.domain.model import Via
 from orchestrator.domain.policy_document import render_enforcement_policy
-from orchestrator.sandbox.sample_types import Mfa, SampleAccount, SampleUser
+from orchestrator.sandbox.sample_organization import SampleAccount, SampleUser
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -81,7 +81,7 @@ def _create_user(iam: "IAMClient", user: SampleUser) -> None:
     iam.create_user(UserName=user.name, Path=user.path)
     if user.has_console_password:
         iam.create_login_profile(UserName=user.name, Password=secrets.token_urlsafe(24))
-    for _ in user.keys:
+    for _ in user.keys_used_ago:
         iam.create_access_key(UserName=user.name)
 
 
@@ -96,9 +96,9 @@ def _enforce(iam: "IAMClient", account: SampleAccount, user: SampleUser) -> None
 
 def _enrol(iam: "IAMClient", account: SampleAccount, user: SampleUser) -> None:
     """Give a user its MFA device; moto takes any serial number, so one of a FIDO key too."""
-    if user.mfa is Mfa.MISSING:
+    if user.mfa is None:
         return
-    if user.mfa is Mfa.VIRTUAL:
+    if user.mfa == "virtual":
         device = iam.create_virtual_mfa_device(VirtualMFADeviceName=user.name)
         serial = device["VirtualMFADevice"]["SerialNumber"]
     else:
@@ -114,11 +114,10 @@ def _backdate(account_id: str, user: SampleUser, now: datetime) -> None:
     made.create_date = naive_utc(now - user.created_ago)
     for device in made.mfa_devices.values():
         device.enable_date = naive_utc(now - user.enrolled_ago)
-    for made_key, key in zip(made.access_keys, user.keys, strict=True):
-        made_key.create_date = made.create_date
-        if key.used_ago is not None:
-            used_at = naive_utc(now - key.used_ago)
-            made_key.last_used = AccessKeyLastUsed(used_at, "s3", "us-east-1")
+    for key, used_ago in zip(made.access_keys, user.keys_used_ago, strict=True):
+        key.create_date = made.create_date
+        if used_ago is not None:
+            key.last_used = AccessKeyLastUsed(naive_utc(now - used_ago), "s3", "us-east-1")
 
 
 def naive_utc(moment: datetime) -> datetime:

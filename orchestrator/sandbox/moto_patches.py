@@ -18,16 +18,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from io import StringIO
-from typing import Any, Protocol
+from typing import Any
 
 import boto3
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
-from moto.iam.models import User, get_account_id_from, iam_backends
+from moto.iam.models import get_account_id_from, iam_backends
 from moto.sts.models import sts_backends
 
 from orchestrator.sandbox.iam_fixtures import PARTITION, naive_utc
-from orchestrator.sandbox.sample_types import RootSignIn, SampleAccount
+from orchestrator.sandbox.sample_organization import SampleAccount
 
 REPORT_AGE = timedelta(hours=2)
 """IAM reuses a credential report for four hours (IAM User Guide, 'Getting credential reports')."""
@@ -36,33 +36,19 @@ ROOT_ROW = "<root_account>"
 Refusal = tuple[AWSResponse, dict[str, Any]]
 
 
-class Sessions(Protocol):
-    """The sessions that clients are made from: of the account that runs the program, and of the member accounts."""
-
-    @property
-    def hub(self) -> boto3.Session:
-        """The session of the account that runs the program."""
-        ...
-
-    @property
-    def member(self) -> boto3.Session:
-        """The session of whichever member account a call is made in."""
-        ...
-
-
-def inject(sessions: Sessions, accounts: Mapping[str, SampleAccount], now: datetime) -> None:
-    """Register all handlers on both sessions."""
-    member = _Member(sessions.member, accounts, now - REPORT_AGE)
+def inject(clients: Any, accounts: Mapping[str, SampleAccount], now: datetime) -> None:  # noqa: ANN401 - see Sandbox.prepare
+    """Register all handlers on the sessions of the hub and of the member accounts."""
+    member = _Member(clients.member, accounts, now - REPORT_AGE)
     handlers: tuple[tuple[boto3.Session, str, Callable[..., Any]], ...] = (
-        (sessions.hub, "before-call.sts.AssumeRole", partial(_refuse_missing_role, sessions.hub)),
-        (sessions.hub, "before-call.signin", lambda **_: _answer(200, {"consoleAuthorizationEnabled": False})),
-        (sessions.member, "before-call.iam", member.refuse_by_scp),
-        (sessions.member, "before-call.iam.AttachUserPolicy", member.refuse_over_policy_quota),
-        (sessions.member, "before-call.iam.AddUserToGroup", member.refuse_over_group_quota),
-        (sessions.member, "before-call.iam.SimulatePrincipalPolicy", member.simulate),
-        (sessions.member, "before-call.iam.ListServiceSpecificCredentials", member.list_service_credentials),
-        (sessions.member, "after-call.iam.GetAccountSummary", member.complete_summary),
-        (sessions.member, "after-call.iam.GetCredentialReport", member.complete_report),
+        (clients.hub, "before-call.sts.AssumeRole", partial(_refuse_missing_role, clients.hub)),
+        (clients.hub, "before-call.signin", lambda **_: _answer(200, {"consoleAuthorizationEnabled": False})),
+        (clients.member, "before-call.iam", member.refuse_by_scp),
+        (clients.member, "before-call.iam.AttachUserPolicy", member.refuse_over_quota),
+        (clients.member, "before-call.iam.AddUserToGroup", member.refuse_over_quota),
+        (clients.member, "before-call.iam.SimulatePrincipalPolicy", member.simulate),
+        (clients.member, "before-call.iam.ListServiceSpecificCredentials", member.list_service_credentials),
+        (clients.member, "after-call.iam.GetAccountSummary", member.complete_summary),
+        (clients.member, "after-call.iam.GetCredentialReport", member.complete_report),
     )
     for session, event, handler in handlers:
         session.events.register(event, handler)
@@ -90,19 +76,18 @@ class _Member:
             return None
         return _refuse_access(self.session, f"iam:{model.name}", "* with an explicit deny in a service control policy")
 
-    def refuse_over_policy_quota(self, params: Mapping[str, Any], **_: object) -> Refusal | None:
-        """Return the refusal of one managed policy too many; one that is attached may be attached again."""
-        user, arn = self._user(params), params["body"]["PolicyArn"]
-        return _refuse_over_quota(
-            arn, user.managed_policies if user else (), quota="PoliciesPerUser", size=self._account().policies_per_user
-        )
-
-    def refuse_over_group_quota(self, params: Mapping[str, Any], **_: object) -> Refusal | None:
-        """Return the refusal of one group too many; a member may be added again."""
-        user, group = self._user(params), params["body"]["GroupName"]
-        return _refuse_over_quota(
-            group, user.group_list if user else (), quota="GroupsPerUser", size=self._account().groups_per_user
-        )
+    def refuse_over_quota(self, params: Mapping[str, Any], **_: object) -> Refusal | None:
+        """Return the refusal of one managed policy or group too many; what a user has may be added again."""
+        account, body = self._account(), params["body"]
+        user = iam_backends[account.id][PARTITION].users.get(body["UserName"])
+        held: Collection[str] = user.managed_policies if user else ()
+        added, quota, size = body.get("PolicyArn"), "PoliciesPerUser", account.policies_per_user
+        if "GroupName" in body:
+            held = user.group_list if user else ()
+            added, quota, size = body["GroupName"], "GroupsPerUser", account.groups_per_user
+        if len(held) < size or added in held:
+            return None
+        return _refuse(409, "LimitExceeded", f"Cannot exceed quota for {quota}: {size}")
 
     def simulate(self, params: Mapping[str, Any], **_: object) -> Refusal:
         """Return the simulator's answer: only a permissions boundary of the sample denies anything."""
@@ -128,8 +113,8 @@ class _Member:
         account = self._account()
         if "SummaryMap" in parsed:
             parsed["SummaryMap"] |= {
-                "AccountMFAEnabled": int(account.root is RootSignIn.WITH_MFA),
-                "AccountPasswordPresent": int(account.root is not RootSignIn.IMPOSSIBLE),
+                "AccountMFAEnabled": int(account.root == "with_mfa"),
+                "AccountPasswordPresent": int(account.root != "impossible"),
                 "AttachedPoliciesPerUserQuota": account.policies_per_user,
                 "GroupsPerUserQuota": account.groups_per_user,
             }
@@ -151,8 +136,8 @@ class _Member:
             "user": ROOT_ROW,
             "arn": f"arn:{PARTITION}:iam::{account.id}:root",
             "user_creation_time": "2019-03-04T09:00:00+00:00",
-            "password_enabled": _flag(account.root is not RootSignIn.IMPOSSIBLE),
-            "mfa_active": _flag(account.root is RootSignIn.WITH_MFA),
+            "password_enabled": _flag(account.root != "impossible"),
+            "mfa_active": _flag(account.root == "with_mfa"),
             **dict.fromkeys(("access_key_1_active", "access_key_2_active", "cert_1_active", "cert_2_active"), "false"),
         }
 
@@ -164,9 +149,6 @@ class _Member:
             if user.create_date <= then:
                 had_mfa = any(device.enable_date <= then for device in user.mfa_devices.values())
                 yield row | {"mfa_active": _flag(had_mfa)}
-
-    def _user(self, params: Mapping[str, Any]) -> User | None:
-        return iam_backends[self._account().id][PARTITION].users.get(params["body"]["UserName"])
 
     def _account(self) -> SampleAccount:
         return self.accounts[get_account_id_from(_access_key(self.session))]
@@ -185,19 +167,11 @@ def _refuse_access(session: boto3.Session, action: str, resource: str) -> Refusa
     return _refuse(403, "AccessDenied", f"User: {name} is not authorized to perform: {action} on resource: {resource}")
 
 
-def _refuse_over_quota(added: str, present: Collection[str], *, quota: str, size: int) -> Refusal | None:
-    if added in present or len(present) < size:
-        return None
-    return _refuse(409, "LimitExceeded", f"Cannot exceed quota for {quota}: {size}")
-
-
 def _refuse(status: int, code: str, message: str) -> Refusal:
-    """Return an error in the form of one from AWS."""
     return _answer(status, {"Error": {"Type": "Sender", "Code": code, "Message": message}})
 
 
 def _answer(status: int, fields: dict[str, Any]) -> Refusal:
-    """Return an answer in the form of one from AWS."""
     metadata = {"HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0}
     return AWSResponse("", status, HTTPHeaders(), None), fields | {"ResponseMetadata": metadata}
 

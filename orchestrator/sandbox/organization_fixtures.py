@@ -13,29 +13,28 @@ from moto.moto_api._internal import mock_random
 from moto.organizations.models import organizations_backends
 
 from orchestrator.sandbox.iam_fixtures import PARTITION, furnish_account
-from orchestrator.sandbox.sample_types import SampleAccount, SampleOrganization, SampleUnit
+from orchestrator.sandbox.sample_organization import SampleAccount, SampleOrganization, SampleUnit
 
 if TYPE_CHECKING:
     from mypy_boto3_organizations import OrganizationsClient
     from mypy_boto3_sts import STSClient
-    from mypy_boto3_sts.type_defs import CredentialsTypeDef
 
 OPERATOR_ROLE = "orgmfa-operator"
 _ACCESS_ROLE = "OrganizationAccountAccessRole"
 _SEED = 20
 
 
-def build_organization(sample: SampleOrganization, now: datetime) -> "CredentialsTypeDef":
-    """Make the organization in the moto that is running, and return the credentials of its operator."""
+def build_organization(sample: SampleOrganization, now: datetime) -> dict[str, Any]:
+    """Make the organization in the moto that is running, and return its operator's credentials, as boto3 takes them."""
     session = boto3.Session()
     sts = session.client("sts")
     operator = _assume(sts, sample.management_account.id, OPERATOR_ROLE)
-    organizations = _client(session, "organizations", operator)
+    organizations = session.client("organizations", **operator)
     with _same_draws():
-        _Tree(organizations, sample).create()
+        _make_tree(organizations, sample)
     organization_id = organizations.describe_organization()["Organization"]["Id"]
     for account in sample.all_accounts():
-        iam = _client(session, "iam", _assume(sts, account.id, _ACCESS_ROLE))
+        iam = session.client("iam", **_assume(sts, account.id, _ACCESS_ROLE))
         furnish_account(iam, account, trusts=sample.management_account.id, organization_id=organization_id, now=now)
     return operator
 
@@ -51,57 +50,37 @@ def _same_draws() -> Iterator[None]:
         mock_random.setstate(state)
 
 
-def _assume(sts: "STSClient", account_id: str, role: str) -> "CredentialsTypeDef":
+def _assume(sts: "STSClient", account_id: str, role: str) -> dict[str, Any]:
     arn = f"arn:{PARTITION}:iam::{account_id}:role/{role}"
-    return sts.assume_role(RoleArn=arn, RoleSessionName="sandbox")["Credentials"]
+    issued = sts.assume_role(RoleArn=arn, RoleSessionName="sandbox")["Credentials"]
+    keys = {"aws_access_key_id": issued["AccessKeyId"], "aws_secret_access_key": issued["SecretAccessKey"]}
+    return keys | {"aws_session_token": issued["SessionToken"]}
 
 
-def _client(session: boto3.Session, service: Any, credentials: "CredentialsTypeDef") -> Any:  # noqa: ANN401 - the caller's service decides
-    """Return a client that uses these credentials."""
-    return session.client(
-        service,
-        aws_access_key_id=credentials["AccessKeyId"],
-        aws_secret_access_key=credentials["SecretAccessKey"],
-        aws_session_token=credentials["SessionToken"],
-    )
+def _make_tree(organizations: "OrganizationsClient", sample: SampleOrganization) -> None:
+    """Make the organization with all its units and accounts, from the root down."""
+    management, books = sample.management_account, organizations_backends[sample.management_account.id][PARTITION]
 
-
-class _Tree:
-    """Makes the units and accounts of a sample, from the root down."""
-
-    def __init__(self, organizations: "OrganizationsClient", sample: SampleOrganization) -> None:
-        self._organizations = organizations
-        self._sample = sample
-
-    def create(self) -> None:
-        """Make the organization with all its units and accounts."""
-        management = self._sample.management_account
-        self._organizations.create_organization(FeatureSet="ALL")
-        self._moto_account(management.id).name = management.name
-        self._root_id = self._organizations.list_roots()["Roots"][0]["Id"]
-        for unit in self._sample.units:
-            self._add_unit(unit, self._root_id)
-
-    def _add_unit(self, unit: SampleUnit, parent_id: str) -> None:
-        made = self._organizations.create_organizational_unit(ParentId=parent_id, Name=unit.name)
+    def add_unit(unit: SampleUnit, parent_id: str) -> None:
+        made = organizations.create_organizational_unit(ParentId=parent_id, Name=unit.name)
         unit_id = made["OrganizationalUnit"]["Id"]
         for account in unit.accounts:
-            self._add_account(account, unit_id)
+            add_account(account, unit_id)
         for child in unit.units:
-            self._add_unit(child, unit_id)
+            add_unit(child, unit_id)
 
-    def _add_account(self, account: SampleAccount, unit_id: str) -> None:
-        made = self._organizations.create_account(AccountName=account.name, Email=f"aws+{account.id}@larkspur.example")
+    def add_account(account: SampleAccount, unit_id: str) -> None:
+        made = organizations.create_account(AccountName=account.name, Email=f"aws+{account.id}@larkspur.example")
         drawn_id = made["CreateAccountStatus"]["AccountId"]
-        self._moto_account(drawn_id).id = account.id
+        books.get_account_by_id(drawn_id).id = account.id
         management_by_member = organizations_backends.master_accounts
         management_by_member[account.id] = management_by_member.pop(drawn_id)
-        self._organizations.move_account(
-            AccountId=account.id, SourceParentId=self._root_id, DestinationParentId=unit_id
-        )
+        organizations.move_account(AccountId=account.id, SourceParentId=root_id, DestinationParentId=unit_id)
         if account.is_suspended:
-            self._organizations.close_account(AccountId=account.id)
+            organizations.close_account(AccountId=account.id)
 
-    def _moto_account(self, account_id: str) -> Any:  # noqa: ANN401 - moto's own class
-        backend = organizations_backends[self._sample.management_account.id][PARTITION]
-        return backend.get_account_by_id(account_id)
+    organizations.create_organization(FeatureSet="ALL")
+    books.get_account_by_id(management.id).name = management.name
+    root_id = organizations.list_roots()["Roots"][0]["Id"]
+    for unit in sample.units:
+        add_unit(unit, root_id)

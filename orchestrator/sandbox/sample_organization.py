@@ -1,194 +1,88 @@
-"""Larkspur, the sample organization: an example of each situation that the program knows.
+"""The sample organization, which `larkspur.yaml` holds: accounts, units and users. Values only, no calls.
 
-root
-|-- Larkspur (management account)  break-glass user, protected
-|-- Security
-|   |-- Log Archive                clean: virtual and FIDO devices
-|   `-- Security Tooling           exempt user, an exemption that ends soon
-|-- Infrastructure
-|   |-- Network                    no alias; root user without MFA
-|   `-- Shared Services            EnforceMFA drifted: its users are held
-|-- Workloads
-|   |-- Production
-|   |   |-- Webshop Production     service user, users with a path; enforced earlier, enrolled since
-|   |   |-- Payments Production    access keys in use and out of use; root credentials gone
-|   |   `-- Data Platform          policy quota full, both quotas full, enforced by the group
-|   `-- Development
-|       |-- Webshop Development    enrolled a minute ago, created a minute ago, in grace
-|       `-- Mobile Development     an exemption that has ended; policy quota raised to 20
-|-- Experiments
-|   `-- Hackathon <!channel>       a name that must not wake up a Slack channel
-|-- Acquisitions
-|   `-- Tidewater Legacy           the StackSet has not been here: no member role
-|-- Quarantine
-|   `-- Forensics                  an SCP denies everything
-`-- Suspended
-    `-- Old Campaign Site          suspended
+Times are given as ages, so that the sample is the same on every day. Defaults are the ordinary case.
 """
 
-from datetime import timedelta
+from collections.abc import Iterator
+from importlib import resources
+from typing import Literal
 
+from pydantic import BaseModel, ConfigDict
+
+from orchestrator.domain.config import AccountId, Duration, parse_duration
 from orchestrator.domain.model import Via
-from orchestrator.sandbox.sample_types import (
-    Mfa,
-    RootSignIn,
-    SampleAccount,
-    SampleKey,
-    SampleOrganization,
-    SampleUnit,
-    SampleUser,
-)
+from orchestrator.domain.strict_yaml import load_yaml
 
-MINUTE_AGO = timedelta(minutes=1)
-YESTERDAY = timedelta(days=1)
-LAST_YEAR = timedelta(days=300)
 
-MANAGEMENT = SampleAccount(
-    id="210987654321",
-    name="Larkspur",
-    alias="larkspur",
-    users=(
-        SampleUser(name="break-glass-1"),
-        SampleUser(name="ingrid.holm", mfa=Mfa.VIRTUAL),
-    ),
-)
+class _Sample(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-LOG_ARCHIVE = SampleAccount(
-    id="014725836900",  # begins with 0: an ID is a text, never a number
-    name="Log Archive",
-    alias="larkspur-logs",
-    users=(
-        SampleUser(name="jonas.weber", mfa=Mfa.VIRTUAL),
-        SampleUser(name="priya.nair", mfa=Mfa.FIDO),
-    ),
-)
 
-SECURITY_TOOLING = SampleAccount(
-    id="251436475869",
-    name="Security Tooling",
-    alias="larkspur-security",
-    users=(
-        SampleUser(name="amara.okafor", mfa=Mfa.FIDO),
-        SampleUser(name="soc-wallboard"),
-    ),
-)
+class SampleUser(_Sample):
+    """An IAM user. `policies` and `groups` leave out EnforceMFA; `enforced` is how an earlier run enforced it.
 
-NETWORK = SampleAccount(
-    id="302468135790",
-    name="Network",
-    root=RootSignIn.WITHOUT_MFA,
-    users=(
-        SampleUser(name="tom.becker"),
-        SampleUser(name="lucia.ferrari", mfa=Mfa.VIRTUAL),
-    ),
-)
+    `keys_used_ago` has an entry for each active access key, None where it was never used. `is_bound`: a permissions
+    boundary leaves out what enrolling needs. IAM lists FIDO devices user by user, virtual ones for the whole account.
+    """
 
-SHARED_SERVICES = SampleAccount(
-    id="341592653589",
-    name="Shared Services",
-    alias="larkspur-shared",
-    has_drifted_policy=True,
-    users=(
-        SampleUser(name="daniel.osei"),
-        SampleUser(name="hana.sato", enforced=Via.USER),
-        SampleUser(name="marek.novak", mfa=Mfa.VIRTUAL),
-    ),
-)
+    name: str
+    mfa: Literal["virtual", "fido"] | None = None
+    enrolled_ago: Duration = parse_duration("200d")
+    created_ago: Duration = parse_duration("400d")
+    path: str = "/"
+    has_console_password: bool = True
+    keys_used_ago: tuple[Duration | None, ...] = ()
+    policies: int = 1
+    groups: int = 1
+    enforced: Via | None = None
+    is_bound: bool = False
 
-WEBSHOP_PRODUCTION = SampleAccount(
-    id="410293847560",
-    name="Webshop Production",
-    alias="larkspur-webshop",
-    users=(
-        SampleUser(name="aiko.tanaka"),
-        SampleUser(name="chen.wei", path="/contractors/brightline/"),
-        SampleUser(name="deploy-pipeline", has_console_password=False, keys=(SampleKey(YESTERDAY), SampleKey())),
-        SampleUser(name="fatima.khan", enforced=Via.USER),
-        SampleUser(name="liam.murphy", enforced=Via.USER, mfa=Mfa.VIRTUAL, enrolled_ago=timedelta(days=20)),
-        SampleUser(name="sofia.lindgren", mfa=Mfa.VIRTUAL),
-    ),
-)
 
-PAYMENTS_PRODUCTION = SampleAccount(
-    id="427180904523",
-    name="Payments Production",
-    alias="larkspur-payments",
-    root=RootSignIn.IMPOSSIBLE,
-    users=(
-        SampleUser(name="elena.petrova", keys=(SampleKey(YESTERDAY),)),
-        SampleUser(name="omar.haddad", keys=(SampleKey(LAST_YEAR),)),
-        SampleUser(name="ingrid.vance", is_bound=True),
-    ),
-)
+class SampleAccount(_Sample):
+    """An account. `root` is how its root user can sign in; the flags say what is wrong with it."""
 
-DATA_PLATFORM = SampleAccount(
-    id="463215789044",
-    name="Data Platform",
-    alias="larkspur-data",
-    users=(
-        SampleUser(name="grace.mbeki", policies=10),
-        SampleUser(name="nils.andersen", policies=10, groups=10),
-        SampleUser(name="rosa.delgado", policies=10, enforced=Via.GROUP),
-        SampleUser(name="yusuf.demir", mfa=Mfa.FIDO, policies=10, groups=10),
-    ),
-)
+    id: AccountId
+    name: str
+    alias: str | None = None
+    root: Literal["with_mfa", "without_mfa", "impossible"] = "with_mfa"
+    users: tuple[SampleUser, ...] = ()
+    policies_per_user: int = 10
+    groups_per_user: int = 10
+    is_suspended: bool = False
+    has_member_roles: bool = True
+    has_drifted_policy: bool = False
+    is_denied_by_scp: bool = False
 
-WEBSHOP_DEVELOPMENT = SampleAccount(
-    id="518273645501",
-    name="Webshop Development",
-    alias="larkspur-webshop-dev",
-    users=(
-        SampleUser(name="kofi.asante", mfa=Mfa.FIDO, enrolled_ago=MINUTE_AGO),
-        SampleUser(name="maya.cohen", created_ago=timedelta(days=3)),
-        SampleUser(name="ruben.vogel", created_ago=MINUTE_AGO),
-        SampleUser(name="tessa.brandt"),
-    ),
-)
 
-MOBILE_DEVELOPMENT = SampleAccount(
-    id="536914872205",
-    name="Mobile Development",
-    alias="larkspur-mobile-dev",
-    policies_per_user=20,
-    users=(
-        SampleUser(name="olga.smirnova"),
-        SampleUser(name="pavel.horak", policies=10),
-    ),
-)
+class SampleUnit(_Sample):
+    """An organizational unit, with the accounts and the units directly under it."""
 
-HACKATHON = SampleAccount(
-    id="605938271146",
-    name="Hackathon <!channel>",
-    users=(SampleUser(name="@guest", policies=0, groups=0),),
-)
+    name: str
+    accounts: tuple[SampleAccount, ...] = ()
+    units: "tuple[SampleUnit, ...]" = ()
 
-TIDEWATER_LEGACY = SampleAccount(
-    id="719284650037",
-    name="Tidewater Legacy",
-    alias="tidewater",
-    has_member_roles=False,
-    users=(SampleUser(name="admin"),),
-)
+    def all_accounts(self) -> Iterator[SampleAccount]:
+        """Yield the accounts under the unit, at any depth."""
+        yield from self.accounts
+        for unit in self.units:
+            yield from unit.all_accounts()
 
-FORENSICS = SampleAccount(id="733861920458", name="Forensics", alias="larkspur-forensics", is_denied_by_scp=True)
 
-OLD_CAMPAIGN_SITE = SampleAccount(id="840617293550", name="Old Campaign Site", is_suspended=True)
+class SampleOrganization(_Sample):
+    """An organization: the management account, which is directly under the root, and the units."""
 
-LARKSPUR = SampleOrganization(
-    management_account=MANAGEMENT,
-    units=(
-        SampleUnit("Security", accounts=(LOG_ARCHIVE, SECURITY_TOOLING)),
-        SampleUnit("Infrastructure", accounts=(NETWORK, SHARED_SERVICES)),
-        SampleUnit(
-            "Workloads",
-            units=(
-                SampleUnit("Production", accounts=(WEBSHOP_PRODUCTION, PAYMENTS_PRODUCTION, DATA_PLATFORM)),
-                SampleUnit("Development", accounts=(WEBSHOP_DEVELOPMENT, MOBILE_DEVELOPMENT)),
-            ),
-        ),
-        SampleUnit("Experiments", accounts=(HACKATHON,)),
-        SampleUnit("Acquisitions", accounts=(TIDEWATER_LEGACY,)),
-        SampleUnit("Quarantine", accounts=(FORENSICS,)),
-        SampleUnit("Suspended", accounts=(OLD_CAMPAIGN_SITE,)),
-    ),
+    management_account: SampleAccount
+    units: tuple[SampleUnit, ...]
+
+    def all_accounts(self) -> Iterator[SampleAccount]:
+        """Yield every account of the organization, the management account first."""
+        yield from SampleUnit(name="Root", accounts=(self.management_account,), units=self.units).all_accounts()
+
+    def account_id(self, name: str) -> str:
+        """Return the ID of the account of this name."""
+        return next(account.id for account in self.all_accounts() if account.name == name)
+
+
+LARKSPUR = SampleOrganization.model_validate(
+    load_yaml(resources.files(__package__).joinpath("larkspur.yaml").read_text(encoding="utf-8"))
 )

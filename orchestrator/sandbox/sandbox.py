@@ -1,29 +1,21 @@
 """Opens the embedded organization: moto in this process, made-up credentials, a configuration that fits."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from moto import mock_aws
 from moto.iam.models import iam_backends
 
-from orchestrator.domain.config import (
-    ArchiveConfig,
-    ConcurrencyConfig,
-    Config,
-    EnforcementConfig,
-    Exemption,
-    LimitsConfig,
-    ProtectedUser,
-)
+from orchestrator.domain.config import Config
 from orchestrator.domain.model import Via
 from orchestrator.sandbox.iam_fixtures import PARTITION
-from orchestrator.sandbox.moto_patches import Sessions, inject
+from orchestrator.sandbox.moto_patches import inject
 from orchestrator.sandbox.organization_fixtures import build_organization
-from orchestrator.sandbox.sample_organization import LARKSPUR, MOBILE_DEVELOPMENT, SECURITY_TOOLING
-from orchestrator.sandbox.sample_types import SampleOrganization
+from orchestrator.sandbox.sample_organization import LARKSPUR, SampleOrganization
 
 _FOREIGN = ("AWS_", "BOTO_", "MOTO_")
 """Prefixes of variables that would lead out of the embedded organization, or change what moto answers."""
@@ -46,8 +38,8 @@ class Sandbox:
     config: Config
     now: datetime
 
-    def prepare(self, clients: Sessions) -> None:
-        """Add to these sessions what moto lacks; clients made from them afterwards have it."""
+    def prepare(self, clients: Any) -> None:  # noqa: ANN401 - `Clients` of `aws`, which is no business of this package
+        """Add what moto lacks to the sessions `hub` and `member`; clients made from them afterwards have it."""
         accounts = {account.id: account for account in self.organization.all_accounts()}
         inject(clients, accounts, self.now)
 
@@ -81,53 +73,48 @@ def sandbox_organization(now: datetime | None = None) -> Iterator[Sandbox]:
     now = (now or datetime.now(UTC)).replace(microsecond=0)
     with _own_environment(), mock_aws(config={"core": {"mock_credentials": False}}):
         operator = build_organization(LARKSPUR, now)
-        os.environ["AWS_ACCESS_KEY_ID"] = operator["AccessKeyId"]
-        os.environ["AWS_SECRET_ACCESS_KEY"] = operator["SecretAccessKey"]
-        os.environ["AWS_SESSION_TOKEN"] = operator["SessionToken"]
+        os.environ.update({name.upper(): value for name, value in operator.items()})
         yield Sandbox(LARKSPUR, sandbox_config(now), now)
 
 
 def sandbox_config(now: datetime) -> Config:
     """Return the configuration of the embedded organization."""
     today = now.astimezone(UTC).date()
-    return Config(
-        enforcement=EnforcementConfig(grace_period=timedelta(days=7)),
-        exemptions=(
-            Exemption(
-                user="soc-wallboard",
-                accounts=(SECURITY_TOOLING.id,),
-                reason="a screen on a wall; hardware token ordered",
-                until=today + timedelta(days=10),
-            ),
-            Exemption(
-                user="olga.smirnova",
-                accounts=(MOBILE_DEVELOPMENT.id,),
-                reason="lost her phone, new one on its way",
-                until=today - timedelta(days=3),
-            ),
-        ),
-        protected_users=(ProtectedUser(user="break-glass-*"),),
-        limits=LimitsConfig(hold_keys_used_within=timedelta(days=90)),
-        concurrency=ConcurrencyConfig(workers=8),
-        archive=ArchiveConfig(location="./orgmfa-sandbox-runs"),
+    return Config.model_validate(
+        {
+            "enforcement": {"grace_period": "7d"},
+            "exemptions": [
+                {
+                    "user": "soc-wallboard",
+                    "accounts": [LARKSPUR.account_id("Security Tooling")],
+                    "reason": "a screen on a wall; hardware token ordered",
+                    "until": str(today + timedelta(days=10)),
+                },
+                {
+                    "user": "olga.smirnova",
+                    "accounts": [LARKSPUR.account_id("Mobile Development")],
+                    "reason": "lost her phone, new one on its way",
+                    "until": str(today - timedelta(days=3)),
+                },
+            ],
+            "protected_users": ["break-glass-*"],
+            "concurrency": {"workers": 8},
+            "archive": {"location": "./orgmfa-sandbox-runs"},
+        }
     )
 
 
 @contextmanager
 def _own_environment() -> Iterator[None]:
-    before = _aws_settings()
-    _replace(_ENVIRONMENT)
+    before = _take_settings()
+    os.environ.update(_ENVIRONMENT)
     try:
         yield
     finally:
-        _replace(before)
+        _take_settings()
+        os.environ.update(before)
 
 
-def _replace(settings: Mapping[str, str]) -> None:
-    for name in _aws_settings():
-        del os.environ[name]
-    os.environ.update(settings)
-
-
-def _aws_settings() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name.startswith(_FOREIGN)}
+def _take_settings() -> dict[str, str]:
+    """Remove the settings of AWS and moto from the environment, and return them."""
+    return {name: os.environ.pop(name) for name in tuple(os.environ) if name.startswith(_FOREIGN)}

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orchestrator.aws.clients import make_clients
-from orchestrator.aws.enforcement import EnforcementPolicies, PolicySettings
+from orchestrator.aws.enforcement import EnforcementPolicies
 from orchestrator.aws.iam import MemberIam
 from orchestrator.aws.retries import Retrier
-from orchestrator.aws.sessions import MemberSessions, RoleNames
+from orchestrator.aws.sessions import MemberSessions
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.domain.config import PolicyConfig
+from orchestrator.domain.config import MemberRoleConfig, PolicyConfig
 from orchestrator.domain.model import Access
 
 
@@ -40,8 +40,8 @@ def entered(
     slept: list[float] = []
     retrier = Retrier(cancellation or Cancellation(), sleep=slept.append)
     clients = make_clients(connections=8)
-    settings = PolicySettings.from_config(PolicyConfig(managed_by=managed_by, access_keys=access_keys), "aws")
-    policies = EnforcementPolicies(clients.iam, retrier, settings)
+    config = PolicyConfig(managed_by=managed_by, access_keys=access_keys)
+    policies = EnforcementPolicies(clients.iam, retrier, config, partition="aws")
     iam = MemberIam(
         clients.iam,
         retrier,
@@ -52,7 +52,7 @@ def entered(
         clients,
         retrier,
         partition="aws",
-        role_names=RoleNames("orgmfa-member", "orgmfa-release", "/"),
+        roles=MemberRoleConfig(),
         session_name="orgmfa-run",
         now=lambda: datetime.now(UTC),
     )

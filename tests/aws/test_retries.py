@@ -12,8 +12,9 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.retries import MAX_ATTEMPTS, QUOTA, Retrier, retry_budget
-from orchestrator.aws.sessions import MemberSessions, RoleNames
+from orchestrator.aws.sessions import MemberSessions
 from orchestrator.concurrency.cancellation import Cancellation, repeated_while
+from orchestrator.domain.config import MemberRoleConfig
 from orchestrator.domain.errors import AccessDenied, AwsError, Garbled, Throttled, Unavailable, Unreachable
 from orchestrator.domain.model import Access
 from tests.aws_server import Answer, AwsServer, Call, xml_error
@@ -188,9 +189,9 @@ def test_throttling_of_one_account_costs_the_others_nothing(aws: AwsServer) -> N
     aws.faults.append(throttle)
     clients = make_clients(connections=16)
     retrier, slept = make_retrier()
-    names = RoleNames("orgmfa-member", "orgmfa-release", "/")
+    names = MemberRoleConfig()
     sessions = MemberSessions(
-        clients, retrier, partition="aws", role_names=names, session_name="orgmfa-run", now=lambda: datetime.now(UTC)
+        clients, retrier, partition="aws", roles=names, session_name="orgmfa-run", now=lambda: datetime.now(UTC)
     )
     iam, _ = clients.iam, clients.sts
 

@@ -11,8 +11,9 @@ import pytest
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.service_credentials import SERVICES, SSH, ServiceCredentials
-from orchestrator.aws.sessions import MemberSessions, RoleNames
+from orchestrator.aws.sessions import MemberSessions
 from orchestrator.concurrency.cancellation import Cancellation
+from orchestrator.domain.config import MemberRoleConfig
 from orchestrator.domain.errors import AccessDenied, AwsError, Malformed, NotFound, Throttled
 from orchestrator.domain.model import Access
 from tests.aws_server import Answer, AwsServer, Call, Credential, list_credentials, xml_error
@@ -31,9 +32,9 @@ def read(user_name: str | None = None) -> object:
     """Return the service-specific credentials of the account, or the SSH keys of a user."""
     retrier = Retrier(Cancellation(), sleep=lambda _: None)
     clients = make_clients(connections=1)
-    names = RoleNames("orgmfa-member", "orgmfa-release", "/")
+    names = MemberRoleConfig()
     sessions = MemberSessions(
-        clients, retrier, partition="aws", role_names=names, session_name="orgmfa-run", now=lambda: datetime.now(UTC)
+        clients, retrier, partition="aws", roles=names, session_name="orgmfa-run", now=lambda: datetime.now(UTC)
     )
     with sessions.enter(ACCOUNT_ID, Access.INSPECT):
         credentials = ServiceCredentials(clients.iam, retrier)

@@ -13,10 +13,11 @@ from orchestrator.aws import clients as clients_module
 from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.partitions import describe_partition
 from orchestrator.aws.retries import Retrier
-from orchestrator.aws.sessions import READ_ACTIONS, MemberSessions, RoleNames, _AssumedRole, get_caller
+from orchestrator.aws.sessions import READ_ACTIONS, MemberSessions, _AssumedRole, get_caller
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.concurrency.pool import map_unordered
 from orchestrator.concurrency.work_sharing import map_shared
+from orchestrator.domain.config import MemberRoleConfig
 from orchestrator.domain.errors import AssumeRoleDenied, DeniedByScp, LocalFault, NoCredentials, NotFound
 from orchestrator.domain.model import Access
 from orchestrator.domain.policy_document import PARTITIONS
@@ -38,7 +39,7 @@ def make_sessions(
         aws_clients,
         Retrier(cancellation or Cancellation(), sleep=lambda _: None),
         partition=partition,
-        role_names=RoleNames("orgmfa-member", "orgmfa-release", "/"),
+        roles=MemberRoleConfig(),
         session_name="orgmfa-run-1",
         now=now,
         timeout_seconds=timeout_seconds,

@@ -12,9 +12,10 @@ import pytest
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.console_session import ConsoleSession
 from orchestrator.aws.retries import Retrier
-from orchestrator.aws.sessions import MemberSessions, RoleNames
+from orchestrator.aws.sessions import MemberSessions
 from orchestrator.aws.simulator import SIGN_IN_UNKNOWN, EnrolmentSimulator
 from orchestrator.concurrency.cancellation import Cancellation
+from orchestrator.domain.config import MemberRoleConfig
 from orchestrator.domain.errors import AccessDenied, AwsError, Malformed, Throttled
 from orchestrator.domain.model import Access, Reason
 from orchestrator.wiring import utc_now
@@ -40,7 +41,7 @@ def ask(
         clients,
         retrier,
         partition="aws",
-        role_names=RoleNames("orgmfa-member", "orgmfa-release", "/"),
+        roles=MemberRoleConfig(),
         session_name="orgmfa-run",
         now=utc_now,
     )

@@ -16,15 +16,7 @@ from orchestrator.aws.sessions import as_role, get_caller
 from orchestrator.aws.stack_sets import StackSets
 from orchestrator.aws.stacks import Stacks
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.domain.cloudformation import (
-    ChangeSet,
-    ChangeSetRequest,
-    InstanceFailure,
-    ParameterValue,
-    StackEvent,
-    StackInstance,
-    Standing,
-)
+from orchestrator.domain.cloudformation import ChangeSet, StackEvent, Standing
 from orchestrator.domain.errors import AccessDenied, AwsError, Malformed
 from tests.aws_server import Answer, AwsServer, Call, xml_error
 
@@ -60,14 +52,14 @@ def make_retrier() -> Retrier:
     return Retrier(Cancellation(), sleep=lambda _: None)
 
 
-def request(*parameters: ParameterValue, name: str = "first", is_creation: bool = True, **changes: str) -> Any:
-    asked: dict[str, Any] = {"template": TEMPLATE, **changes}
-    return ChangeSetRequest(name=name, stack_name="sample", is_creation=is_creation, parameters=parameters, **asked)
+def request(parameters: dict[str, str | None] | None = None, **changes: Any) -> Any:
+    asked = {"name": "first", "stack_name": "sample", "is_creation": True, "source": TEMPLATE}
+    return {**asked, "parameters": parameters or {}, **changes}
 
 
 def made(stacks: Stacks) -> str:
     """Make the sample stack and return its ID."""
-    found = stacks.get_change_set(stacks.create_change_set(request(ParameterValue("Name", "news"))))
+    found = stacks.get_change_set(stacks.create_change_set(**request({"Name": "news"})))
     stacks.execute_change_set(found.id, "token")
     return found.stack_id
 
@@ -77,7 +69,7 @@ def test_stack_that_does_not_exist_is_none(stacks: Stacks) -> None:
 
 
 def test_stack_is_under_review_until_its_change_set_is_carried_out(stacks: Stacks) -> None:
-    change_set = stacks.get_change_set(stacks.create_change_set(request(ParameterValue("Name", "news"))))
+    change_set = stacks.get_change_set(stacks.create_change_set(**request({"Name": "news"})))
     reviewed = stacks.get_stack("sample")
     stacks.execute_change_set(change_set.id, "token")
     made = stacks.get_stack("sample")
@@ -98,7 +90,7 @@ def test_change_set_of_a_template_in_s3_says_what_it_is_made_of(aws: AwsServer, 
     aws.client("s3").put_object(Bucket=BUCKET, Key="artifacts/sample.yaml", Body=TEMPLATE)
     address = f"https://{BUCKET}.s3.eu-central-1.amazonaws.com/artifacts/sample.yaml"
 
-    stacks.create_change_set(request(template=address))
+    stacks.create_change_set(**request(source=address))
 
     [call] = [call for call in aws.calls if call.action == "CreateChangeSet"]
     assert call.parameters["TemplateURL"] == address
@@ -110,9 +102,9 @@ def test_change_set_of_a_template_in_s3_says_what_it_is_made_of(aws: AwsServer, 
 def test_value_that_is_not_given_is_kept(aws: AwsServer, stacks: Stacks) -> None:
     made(stacks)
 
-    kept = [ParameterValue("Name", None), ParameterValue("Count", "2")]
+    kept = {"Name": None, "Count": "2"}
     change_set = stacks.get_change_set(
-        stacks.create_change_set(request(*kept, name="second", is_creation=False, template=f"{TEMPLATE}\n# changed"))
+        stacks.create_change_set(**request(kept, name="second", is_creation=False, source=f"{TEMPLATE}\n# changed"))
     )
     stacks.execute_change_set(change_set.id, "other")
 
@@ -128,9 +120,7 @@ def test_change_set_without_changes_is_empty(aws: AwsServer, stacks: Stacks) -> 
     address = f"https://{BUCKET}.s3.eu-central-1.amazonaws.com/sample.yaml"
 
     change_set = stacks.get_change_set(
-        stacks.create_change_set(
-            request(ParameterValue("Name", None), name="second", is_creation=False, template=address)
-        )
+        stacks.create_change_set(**request({"Name": None}, name="second", is_creation=False, source=address))
     )
     stacks.delete_change_set(change_set.id)
 
@@ -277,8 +267,8 @@ def test_instances_of_all_pages_are_listed_as_what_the_caller_is(aws: AwsServer)
     aws.faults.append(page)
 
     assert make_stack_sets().list_instances("orgmfa:1") == (
-        StackInstance(account_id="000000000001", region="us-east-1"),
-        StackInstance(account_id="000000000002", region="us-east-1"),
+        ("000000000001", "us-east-1"),
+        ("000000000002", "us-east-1"),
     )
     assert {call.parameters["CallAs"] for call in aws.calls} == {"DELEGATED_ADMIN"}
 
@@ -340,10 +330,10 @@ def test_failures_name_account_and_reason(aws: AwsServer) -> None:
     )
     aws.faults.append(lambda call: answer(call, f"<Summaries>{results}</Summaries>"))
 
-    assert make_stack_sets().list_failures("orgmfa", "one") == (
-        InstanceFailure(account_id="000000000002", reason="policy attached"),
-        InstanceFailure(account_id="000000000003", reason="CANCELLED"),
-    )
+    assert make_stack_sets().list_failures("orgmfa", "one") == {
+        "000000000002": "policy attached",
+        "000000000003": "CANCELLED",
+    }
 
 
 # -- artifacts

@@ -2,17 +2,17 @@
 
 import pytest
 
-from orchestrator.cli.enforced_users import EnforcedUsers, _is_unseen, format_enforced_users
+from orchestrator.cli.enforced_users import _is_unseen, format_enforced_users
 from orchestrator.domain.model import Stage, Status
 from orchestrator.reports.report import ProblemReport
-from tests.builders import make_seen, make_seen_account
+from tests.builders import make_run_report, make_seen, make_seen_account
 
 
 def test_refusal_counts_very_many_users_and_says_that_a_listing_broke_off() -> None:
     users = tuple(make_seen(f"user-{number:02}") for number in range(12))
     account = make_seen_account(*users, name="payments", alias=None)
 
-    told = format_enforced_users(EnforcedUsers(enforced=(account,), unseen=(), is_complete=False)).splitlines()
+    told = format_enforced_users(make_run_report(account, complete=False), set()).splitlines()
 
     assert told[0] == "12 users in 1 account still under EnforceMFA:"
     assert told[1].startswith("  payments (111122223333): user-00, user-01,")

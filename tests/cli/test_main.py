@@ -524,7 +524,7 @@ def test_sandbox_needs_nothing_and_enforces(cli: Cli) -> None:
 
 
 def test_demonstration_ends_in_zero_and_says_what_is_next(cli: Cli) -> None:
-    done = cli.run(sys.executable, "-m", "orchestrator.cli.demo")
+    done = cli.run(sys.executable, "-m", "tests.demo")
 
     assert done.returncode == 0, done.stderr
     assert "as it should be" in done.stdout

@@ -3,6 +3,8 @@
 import pytest
 
 from orchestrator.deploy.context import Place
+from orchestrator.deploy.parameters import configured_values
+from orchestrator.domain.config import Config
 from orchestrator.domain.model import Caller, Organization
 
 
@@ -42,5 +44,9 @@ def test_place_tells_addresses_and_what_a_new_stack_set_needs(
     place = Place(caller, Organization("o-a1b2c3d4e5", "222233334444", partition), region)
 
     assert place.address("b", "k") == address
-    assert place.known().at_first == at_first
-    assert place.known().always == {"OrganizationId": "o-a1b2c3d4e5", "SecurityAccountId": "999988887777"}
+    assert place.known(Config()).at_first == at_first | {"MaxChanges": "100"}
+    assert place.known(Config()).always == {
+        "OrganizationId": "o-a1b2c3d4e5",
+        "SecurityAccountId": "999988887777",
+        **configured_values(Config()),
+    }

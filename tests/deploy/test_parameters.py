@@ -9,7 +9,6 @@ from orchestrator.deploy.parameters import (
     parse_given,
 )
 from orchestrator.deploy.templates import STACKS, Template, read_template
-from orchestrator.domain.cloudformation import ParameterValue
 from orchestrator.domain.config import Config
 from orchestrator.domain.config_file import parse_config
 from tests.builders import make_config
@@ -40,7 +39,7 @@ def test_every_template_takes_what_deploy_finds_or_names_it_with_a_default() -> 
 def test_new_stack_gets_what_is_given_and_known_and_else_the_defaults() -> None:
     values = choose_values(SAMPLE, given={"Name": "n"}, known=KNOWN, current=None)
 
-    assert values == (ParameterValue("Name", "n"), ParameterValue("CodeKey", "key"), ParameterValue("CallAs", "SELF"))
+    assert values == {"Name": "n", "CodeKey": "key", "CallAs": "SELF"}
     assert list_differences(SAMPLE, values, None) == (
         ("Name", "", "n"),
         ("CodeKey", "", "key"),
@@ -53,12 +52,7 @@ def test_stack_that_stands_keeps_what_is_neither_given_nor_known() -> None:
 
     values = choose_values(SAMPLE, given={"Size": "1"}, known=KNOWN, current=current)
 
-    assert values == (
-        ParameterValue("Size", "1"),
-        ParameterValue("Name", None),
-        ParameterValue("CodeKey", "key"),
-        ParameterValue("CallAs", None),
-    )
+    assert values == {"Size": "1", "Name": None, "CodeKey": "key", "CallAs": None}
     assert list_differences(SAMPLE, values, current) == (("Size", "3", "1"), ("CodeKey", "old", "key"))
 
 
@@ -67,7 +61,7 @@ def test_parameter_that_is_new_in_a_template_has_to_be_given_or_has_a_default() 
 
     values = choose_values(SAMPLE, given={}, known=KNOWN, current=current)
 
-    assert ParameterValue("CallAs", "SELF") in values
+    assert values["CallAs"] == "SELF"
     assert [one.name for one in find_missing(SAMPLE, given={}, known=KNOWN, current=current)] == ["Name"]
 
 

@@ -1,10 +1,9 @@
 import re
-from collections.abc import Sequence
 
 import pytest
 
 from orchestrator.aws.errors import ERROR_BY_CODE
-from orchestrator.domain import errors, remedy_rows
+from orchestrator.domain import errors
 from orchestrator.domain.errors import AwsError
 from orchestrator.domain.model import Imported, Product, Refused, Stage
 from orchestrator.domain.remedies import (
@@ -14,9 +13,10 @@ from orchestrator.domain.remedies import (
     explain_findings,
     explain_findings_error,
     explain_select_error,
+    find_row,
+    read_remedies,
     select_remedy,
 )
-from orchestrator.domain.remedy_rows import Row, find_remedy
 from tests.builders import ACCOUNT_ID, ORGANIZATION, make_account
 
 ALL_KINDS = sorted(
@@ -440,20 +440,31 @@ def test_fault_of_this_machine_is_told_alike_at_the_start_and_in_an_account(
     assert explain_event_error(error, "security").remedy == told
 
 
-def test_every_row_is_reached_by_the_tables_above() -> None:
-    def used(tables: Sequence[Row], cases: list[tuple[str, str, str, str]], service: str) -> set[str | None]:
-        return {
-            find_remedy(tables, AwsError(message, code=code, operation=operation), service)
-            for operation, code, message, _ in cases
-        }
+@pytest.mark.parametrize(
+    ("section", "cases", "service"),
+    [
+        ("clock", SELECT_ROWS, "organizations"),
+        ("caller", SELECT_ROWS, "organizations"),
+        ("own account", SELECT_ROWS, "organizations"),
+        ("member account", ACCOUNT_ROWS, "iam"),
+        ("this machine", LOCAL_ROWS, "organizations"),
+    ],
+)
+def test_every_row_is_reached_by_the_tables_above(
+    section: str, cases: list[tuple[str, str, str, str]], service: str
+) -> None:
+    reached = {
+        find_row(section, AwsError(message, code=code, operation=operation), service)
+        for operation, code, message, _ in cases
+    }
 
-    assert {row.remedy for row in remedy_rows.ACCOUNT_ROWS} <= used(remedy_rows.ACCOUNT_ROWS, ACCOUNT_ROWS, "iam")
-    assert {row.remedy for row in remedy_rows.SELECT_ROWS} <= used(
-        remedy_rows.SELECT_ROWS, SELECT_ROWS, "organizations"
-    )
-    assert {row.remedy for row in remedy_rows.LOCAL_ROWS} - {row.remedy for row in remedy_rows.CALLER_ROWS} <= used(
-        remedy_rows.LOCAL_ROWS, LOCAL_ROWS, "organizations"
-    )
+    assert set(dict(read_remedies().items(section)).values()) <= reached
+
+
+def test_each_kind_in_the_texts_is_an_error() -> None:
+    sections = [name for name in read_remedies().sections() if name.endswith(", by kind")]
+
+    assert {kind for name in sections for kind in read_remedies()[name]} <= {kind.__name__ for kind in ALL_KINDS}
 
 
 @pytest.mark.parametrize("kind", ALL_KINDS)

@@ -20,7 +20,6 @@ from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Trigger, Verdict, Via
 from orchestrator.reports.report import AccountReport, RunReport, UserReport, exit_code
 from orchestrator.sandbox import LARKSPUR, Sandbox, sandbox_config, sandbox_organization
-from orchestrator.sandbox import sample_organization as places
 from orchestrator.wiring import make_hub, run_once
 
 pytestmark = pytest.mark.thorough
@@ -327,12 +326,6 @@ def test_organization_is_the_same_each_time() -> None:
     assert ids() == ids()
 
 
-def test_drawing_shows_every_account() -> None:
-    drawing = str(places.__doc__)
-
-    assert [account.name for account in LARKSPUR.all_accounts() if f"- {account.name} " not in drawing] == []
-
-
 def test_program_runs_as_the_operator_of_the_management_account() -> None:
     with sandbox_organization():
         caller = boto3.client("sts").get_caller_identity()
@@ -364,7 +357,7 @@ def test_configuration_is_relative_to_now() -> None:
 
 def test_role_that_does_not_exist_cannot_be_assumed() -> None:
     with sandbox_organization() as sandbox:
-        pair = sessions_of(places.NETWORK.id)
+        pair = sessions_of(LARKSPUR.account_id("Network"))
         sandbox.prepare(pair)
         sts = pair.hub.client("sts")
         with pytest.raises(ClientError, match="not authorized to perform: sts:AssumeRole") as caught:
@@ -377,12 +370,12 @@ def test_role_that_does_not_exist_cannot_be_assumed() -> None:
 
 def test_eleventh_policy_and_eleventh_group_are_refused() -> None:
     with sandbox_organization() as sandbox:
-        pair = sessions_of(places.DATA_PLATFORM.id)
+        pair = sessions_of(LARKSPUR.account_id("Data Platform"))
         sandbox.prepare(pair)
         iam = pair.member.client("iam")
         policies = iam.list_attached_user_policies(UserName="nils.andersen")["AttachedPolicies"]
         groups = iam.list_groups_for_user(UserName="nils.andersen")["Groups"]
-        arn = f"arn:aws:iam::{places.DATA_PLATFORM.id}:policy/EnforceMFA"
+        arn = f"arn:aws:iam::{LARKSPUR.account_id('Data Platform')}:policy/EnforceMFA"
         with pytest.raises(ClientError, match="PoliciesPerUser: 10") as over_policies:
             iam.attach_user_policy(UserName="nils.andersen", PolicyArn=arn)
         with pytest.raises(ClientError, match="GroupsPerUser: 10") as over_groups:
@@ -396,10 +389,10 @@ def test_eleventh_policy_and_eleventh_group_are_refused() -> None:
 
 def test_user_that_does_not_exist_is_moto_s_to_refuse() -> None:
     with sandbox_organization() as sandbox:
-        pair = sessions_of(places.NETWORK.id)
+        pair = sessions_of(LARKSPUR.account_id("Network"))
         sandbox.prepare(pair)
         iam = pair.member.client("iam")
-        arn = f"arn:aws:iam::{places.NETWORK.id}:policy/EnforceMFA"
+        arn = f"arn:aws:iam::{LARKSPUR.account_id('Network')}:policy/EnforceMFA"
 
         with pytest.raises(iam.exceptions.NoSuchEntityException):
             iam.attach_user_policy(UserName="nobody", PolicyArn=arn)
@@ -409,7 +402,7 @@ def test_user_that_does_not_exist_is_moto_s_to_refuse() -> None:
 
 def test_scp_denies_every_call() -> None:
     with sandbox_organization() as sandbox:
-        pair = sessions_of(places.FORENSICS.id)
+        pair = sessions_of(LARKSPUR.account_id("Forensics"))
         sandbox.prepare(pair)
         iam = pair.member.client("iam")
 
@@ -420,7 +413,7 @@ def test_scp_denies_every_call() -> None:
 
 def test_quota_can_be_raised() -> None:
     with sandbox_organization() as sandbox:
-        pair = sessions_of(places.MOBILE_DEVELOPMENT.id)
+        pair = sessions_of(LARKSPUR.account_id("Mobile Development"))
         sandbox.prepare(pair)
         summary = pair.member.client("iam").get_account_summary()["SummaryMap"]
 
@@ -429,7 +422,7 @@ def test_quota_can_be_raised() -> None:
 
 def test_credential_report_is_two_hours_old_and_says_what_was_true_then() -> None:
     with sandbox_organization() as sandbox:
-        pair = sessions_of(places.WEBSHOP_DEVELOPMENT.id)
+        pair = sessions_of(LARKSPUR.account_id("Webshop Development"))
         sandbox.prepare(pair)
         iam = pair.member.client("iam")
         with pytest.raises(iam.exceptions.CredentialReportNotPresentException):

@@ -66,7 +66,6 @@ def build_package(
 
 
 def _lay_out(folder: Path, wheels: Iterable[Path], settings: bytes | None) -> None:
-    """Copy all files of the zip into a folder."""
     for wheel in wheels:
         unpack(wheel, folder)
     files = {name: path.read_bytes() for name, path in select_modules(Path(__file__).parents[2]).items()}

@@ -38,7 +38,7 @@ _NEEDED = "aws_lambda_powertools/utilities/jmespath_utils/*"
 _PACKAGE_METADATA = ("METADATA", "LICEN[CS]E*", "COPYING*", "NOTICE*", "AUTHORS*", "licenses/*", "sboms/*")
 """Files kept of a .dist-info folder: licences and version. RECORD is dropped, since it lists the excluded files too."""
 
-_DATA = frozenset({".css", ".html", ".js"})
+_DATA = frozenset({".css", ".html", ".ini", ".js"})
 
 
 def is_needed(path: PurePath) -> bool:
@@ -55,7 +55,7 @@ def is_needed(path: PurePath) -> bool:
 def select_modules(package: Path) -> dict[str, Path]:
     """Return the files of our package that the entry points import, at any time, by their names in the zip.
 
-    Data files beside an imported package (HTML, CSS, JavaScript) are included.
+    Data files beside an imported package (HTML, CSS, JavaScript, texts) are included.
     """
     with TemporaryDirectory(prefix="orgmfa-") as alone:  # other installed packages are not searched
         Path(alone, PACKAGE).symlink_to(package)

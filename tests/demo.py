@@ -17,7 +17,7 @@ A plan of your own organization, with nothing deployed and by sessions that can 
 def main() -> int:
     """Run `orgmfa apply --sandbox`, explain its exit code 1, and return 0 for that code, else 1."""
     print(f"$ orgmfa {' '.join(COMMAND)}\n", flush=True)
-    code = subprocess.run([sys.executable, "-m", "orchestrator", *COMMAND], check=False).returncode  # noqa: S603 - our own
+    code = subprocess.run([sys.executable, "-m", "orchestrator", *COMMAND], check=False).returncode
     if code != EXPECTED:
         print(f"\nThe demonstration ended with exit code {code}; {EXPECTED} was expected.", file=sys.stderr)
         return 1
