@@ -165,7 +165,7 @@ def build_context(
         stop_reason=StopSwitch(config.enforcement.stop, lambda: clients.ssm, retrier).stop_reason,
         confirm=confirm,
         permit=Lease(hub.store, request, cancellation, read_releases=lambda: archive.released_until(hub.now())),
-        directory=Directory(clients.organizations, retrier),
+        directory=Directory(clients.organizations, retrier, config.organization.owner_tag),
         sessions=make_sessions(
             hub,
             retrier,

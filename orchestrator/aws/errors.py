@@ -49,7 +49,7 @@ _CODES: dict[type[AwsError], str] = {
     AccessDenied: "AccessDenied AccessDeniedException AccessDeniedForDependencyException UnauthorizedOperation",
     NotFound: (
         "NoSuchEntity NoSuchEntityException NoSuchBucket NoSuchKey ParameterNotFound ResourceNotFoundException "
-        "AccountNotFoundException OrganizationalUnitNotFoundException ParentNotFoundException "
+        "AccountNotFoundException OrganizationalUnitNotFoundException ParentNotFoundException TargetNotFoundException "
         "AWSOrganizationsNotInUseException ReportNotPresent ReportExpired CredentialReportNotPresentException "
         "CredentialReportExpiredException"
     ),

@@ -9,6 +9,7 @@ from orchestrator.domain.model import (
     Decision,
     Gate,
     Outcome,
+    Placement,
     Problem,
     Reason,
     RunRequest,
@@ -31,6 +32,7 @@ _UNDER_THE_POLICY = ENFORCED | {Outcome.NONE}
 _MAY_BE_LOCKED_OUT = Reason(
     "policy_outdated", "enforced by an earlier text that can deny signing in to the console: update the StackSet"
 )
+_NOWHERE = Placement()
 
 
 def build_report(
@@ -68,15 +70,16 @@ def amend_report(report: RunReport, errors: Iterable[Problem], finished_at: date
     return report if known == report.errors else report.model_copy(update={"errors": known, "finished_at": finished_at})
 
 
-def report_account(result: AccountResult, ou: str | None = None) -> AccountReport:
-    """Return the report of one account; `ou` is the path of its OU."""
+def report_account(result: AccountResult, place: Placement = _NOWHERE) -> AccountReport:
+    """Return the report of one account; `place` has the path of its OU, and its owner."""
     root, enforcement = result.root_user, result.enforcement
     can_lock_out = enforcement is not None and enforcement.can_lock_out
     return AccountReport(
         id=result.account.id,
         name=result.account.name,
         alias=result.alias,
-        ou=ou,
+        ou=place.ou,
+        owner=place.owner,
         status=result.status,
         error=None if result.problem is None else report_problem(result.problem),
         root_user=None if root is None else RootUserReport(has_credentials=root.has_credentials, has_mfa=root.has_mfa),

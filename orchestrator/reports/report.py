@@ -128,6 +128,10 @@ class AccountReport(_Model):
         default=None,
         description="the OUs above, from the root: Root/Workloads; null where the organization did not tell",
     )
+    owner: str | None = Field(
+        default=None,
+        description="the value of the account's tag that organization.owner_tag names; null without it, or not known",
+    )
     status: Status
     error: ProblemReport | None
     root_user: RootUserReport | None
