@@ -17,6 +17,7 @@ from orchestrator.domain.model import (
     Verdict,
 )
 from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, OutcomeGroup, total_name
+from orchestrator.domain.planning import NOT_LOOKED_AT
 from orchestrator.reports.report import (
     AccountReport,
     ProblemReport,
@@ -115,7 +116,8 @@ def count_totals(accounts: Iterable[AccountReport]) -> Totals:
 
 def _report_user(decision: Decision, *, can_lock_out: bool) -> UserReport:
     user, reason, device = decision.user, decision.reason, decision.user.mfa_device
-    is_error = OUTCOMES[decision.outcome].group is OutcomeGroup.TO_FIX or decision.verdict is Verdict.UNKNOWN
+    is_unread = decision.verdict is Verdict.UNKNOWN and reason != NOT_LOOKED_AT
+    is_error = OUTCOMES[decision.outcome].group is OutcomeGroup.TO_FIX or is_unread
     if can_lock_out and not is_error and decision.via is not None and decision.outcome in _UNDER_THE_POLICY:
         reason, is_error = _MAY_BE_LOCKED_OUT, True
     return UserReport(

@@ -1,6 +1,6 @@
 """All accounts and users as the script reads them: compact JSON that can stand in a page, made piece by piece. Pure.
 
-    {"outcomes": [[label, tone, is to fix], ...], "statuses": [[label, tone], ...], "verdicts": ..., "vias": [...],
+    {"outcomes": [[label, tone, is to fix], ...], "verdicts": ..., "statuses": [[label, tone], ...], "vias": [...],
      "devices": [...], "accounts": [
        [id, name, alias, OU, status, failing runs, is root open, policy changes, error, users, users not read], ...],
      "texts": [...]}
@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from orchestrator.domain.model import Mode, Verdict
 from orchestrator.domain.outcomes import OutcomeGroup, outcomes_of
 from orchestrator.output.ordering import is_root_open, user_order
 from orchestrator.output.words import (
@@ -33,6 +34,7 @@ from orchestrator.output.words import (
     list_policy_changes,
     reason_of,
     visible,
+    word_of,
     words_of_outcomes,
 )
 from orchestrator.reports.report import AccountReport, RunReport, UserReport
@@ -60,7 +62,7 @@ class _Writer:
     def __init__(self, report: RunReport) -> None:
         self.texts: dict[str, int] = {"": 0}
         self._finished_at = report.finished_at
-        self._words = words_of_outcomes(report.mode)
+        self._mode, self._words = report.mode, words_of_outcomes(report.mode)
         self._status = {status: index for index, status in enumerate(STATUSES)}
         self._verdict = {verdict: index for index, verdict in enumerate(VERDICTS)}
         self._outcome = {outcome: index for index, outcome in enumerate(self._words)}
@@ -71,7 +73,10 @@ class _Writer:
         """Return what stands before the accounts."""
         lists = {
             "statuses": list(STATUSES.values()),
-            "verdicts": list(VERDICTS.values()),
+            "verdicts": [
+                (*word_of(verdict, self._mode), int(verdict is Verdict.UNKNOWN and self._mode is not Mode.RELEASE))
+                for verdict in VERDICTS
+            ],
             "outcomes": [
                 (*word, int(outcome in outcomes_of(OutcomeGroup.TO_FIX))) for outcome, word in self._words.items()
             ],

@@ -13,7 +13,7 @@
   const headers = [...document.querySelectorAll("#list > thead th")];
   const query = byId("query");
   const selects = ["ou", "status", "verdict", "outcome"].map(byId);
-  const [WITHOUT_MFA, UNKNOWN, WITH_MFA] = [0, 1, 2]; // the order of the verdicts
+  const [WITHOUT_MFA, , WITH_MFA] = [0, 1, 2]; // the order of the verdicts
   const NONE = data.outcomes.length - 1;
   const INSPECTED = 2; // failed and not reached stand before it
   const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
@@ -46,7 +46,7 @@
   const opened = new Set();
 
   function isToFix(user) {
-    return user[VERDICT] === UNKNOWN || data.outcomes[user[OUTCOME]][2] === 1;
+    return data.verdicts[user[VERDICT]][2] === 1 || data.outcomes[user[OUTCOME]][2] === 1;
   }
 
   function make(tag, attributes, ...children) {

@@ -46,7 +46,7 @@ from tests.output.html.page_reader import ROOT_OPEN, SMALL, SMALL_PAGE, page_of,
         ),
         (
             make_run_report(make_account_report("1", *users_of(Outcome.RELEASED, 2)), mode=Mode.RELEASE),
-            "1 account, 2 users without MFA, 2 released today",
+            "1 account, 2 released today",
         ),
         (
             make_run_report(make_account_report("1", *users_of(Outcome.NONE, 2, verdict=Verdict.UNKNOWN))),

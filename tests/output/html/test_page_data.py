@@ -36,9 +36,19 @@ def test_script_finds_statuses_verdicts_and_the_last_outcome_where_it_expects_th
     data = SMALL_PAGE.data
 
     assert [label for label, _ in data["statuses"]] == ["failed", "not reached", "inspected", "skipped"]
-    assert [label for label, _ in data["verdicts"]] == ["without MFA", "MFA unknown", "with MFA"]
+    assert [(label, to_fix) for label, _, to_fix in data["verdicts"]] == [
+        ("without MFA", 0),
+        ("MFA unknown", 1),
+        ("with MFA", 0),
+    ]
     assert data["outcomes"][-1][0] == "nothing to do"
     assert {label for label, _, needs_hand in data["outcomes"] if needs_hand} == {"failed", "held", "over quota"}
+
+
+def test_release_calls_nobody_unread() -> None:
+    data = page_of(make_run_report(mode=Mode.RELEASE)).data
+
+    assert data["verdicts"] == [["MFA not looked at", "quiet", 0]] * 3
 
 
 @pytest.mark.parametrize("mode", list(Mode))
