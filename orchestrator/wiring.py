@@ -166,7 +166,7 @@ def build_context(
         stop_reason=StopSwitch(config.enforcement.stop, lambda: clients.ssm, retrier).stop_reason,
         confirm=confirm,
         permit=_permit(hub, request, cancellation),
-        directory=Directory(clients.organizations, retrier),
+        directory=Directory(clients.organizations, retrier, config.organization.owner_tag),
         sessions=make_sessions(
             hub,
             retrier,

@@ -26,6 +26,7 @@ from orchestrator.domain.model import (
     IamUser,
     Imported,
     LiveUser,
+    Placement,
     PolicyChange,
     PolicyState,
     Product,
@@ -80,6 +81,9 @@ class FakeAws:
     asked_at: datetime = NOW
     """When runs have the credential reports made: one made before is not theirs."""
     surveyed: list[tuple[str, ...]] = field(default_factory=list)
+    owners: dict[str, str] = field(default_factory=dict)
+    known_owners: dict[str, str | None] = field(default_factory=dict)
+    """The owner of an account, and those that were looked up."""
 
     def add(self, *users: IamUser, account_id: str | None = None, **changes: Any) -> FakeAccount:
         """Add an account with these users."""
@@ -119,8 +123,13 @@ class FakeAws:
         self.before("survey", "", "")
         self.surveyed.append(tuple(account_ids))
 
-    def ou_path(self, account_id: str) -> str | None:
-        return self.ous.get(account_id) if self.surveyed else None
+    def find_owners(self, account_ids: Iterable[str], cancellation: Cancellation) -> None:
+        for account_id in account_ids:
+            self._note("owner", account_id, "")
+            self.known_owners[account_id] = self.owners.get(account_id)
+
+    def placement(self, account_id: str) -> Placement:
+        return Placement(self.ous.get(account_id) if self.surveyed else None, self.known_owners.get(account_id))
 
     # -- Sessions
 

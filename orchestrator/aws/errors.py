@@ -19,7 +19,7 @@ _CODES: dict[type[errors.AwsError], str] = {
     "NotAuthorizedForSourceException NotAuthorizedForDetailTypeException",
     errors.NotFound: (
         "NoSuchEntity NoSuchEntityException NoSuchBucket NoSuchKey ParameterNotFound ResourceNotFoundException "
-        "AccountNotFoundException OrganizationalUnitNotFoundException ParentNotFoundException "
+        "AccountNotFoundException OrganizationalUnitNotFoundException ParentNotFoundException TargetNotFoundException "
         "AWSOrganizationsNotInUseException ReportNotPresent ReportExpired CredentialReportNotPresentException "
         "CredentialReportExpiredException"
     ),

@@ -1,10 +1,11 @@
-"""AWS Organizations: the organization, its accounts page by page, and the OUs above them (`ou_tree`).
+"""AWS Organizations: the organization, its accounts page by page, their owners, and the OUs above them (`ou_tree`).
 
-Source: AWS Organizations API Reference (DescribeOrganization, ListAccounts, ListAccountsForParent). A page may be empty
-and still have a NextToken; ListAccounts gives at most 20 accounts a page.
+Source: AWS Organizations API Reference (DescribeOrganization, ListAccounts, ListAccountsForParent,
+ListTagsForResource). A page may be empty and still have a NextToken; ListAccounts gives at most 20 accounts a page.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,8 @@ from orchestrator.aws.errors import reads_answers, require
 from orchestrator.aws.ou_tree import UnitTree, ids_in, list_pages
 from orchestrator.aws.retries import Retrier, retry_budget
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.domain.errors import Malformed
-from orchestrator.domain.model import Account, AccountState, Organization
+from orchestrator.domain.errors import Malformed, NotFound
+from orchestrator.domain.model import Account, AccountState, Organization, Placement
 
 if TYPE_CHECKING:
     from mypy_boto3_organizations import OrganizationsClient
@@ -27,13 +28,18 @@ log = structlog.get_logger(__name__)
 class Directory:
     """The accounts of the caller's organization."""
 
-    def __init__(self, client: "OrganizationsClient", retrier: Retrier) -> None:
-        """Take the client of an account that may list: the management account or a delegated administrator."""
+    def __init__(self, client: "OrganizationsClient", retrier: Retrier, owner_tag: str | None = None) -> None:
+        """Take the client of an account that may list: the management account or a delegated administrator.
+
+        `owner_tag` is the key of the account tag that names the owner; None: owners are not looked up.
+        """
         self._client = client
         self._retrier = retrier
         self._tree = UnitTree(client, retrier)
         self._pages = partial(list_pages, retrier)
         self._account_ids_by_ou_id: dict[str, frozenset[str]] = {}
+        self._owner_tag = owner_tag
+        self._owners: dict[str, str] = {}
 
     @reads_answers
     def describe_organization(self, partition: str) -> Organization:
@@ -86,9 +92,30 @@ class Directory:
             else:
                 self._tree.walk(cancellation)
 
-    def ou_path(self, account_id: str) -> str | None:
-        """Return the OUs above an account as a path of names, or None where they are not known."""
-        return self._tree.path_of(account_id)
+    @reads_answers
+    def find_owners(self, account_ids: Iterable[str], cancellation: Cancellation) -> None:
+        """Read the owner tag of each account as the IDs come, one call each; cancellation ends it early.
+
+        Raises AwsError; what was read by then stays known. It has a retry budget of its own.
+        """
+        if self._owner_tag is None:
+            return
+        with retry_budget():
+            for account_id in account_ids:
+                if cancellation.reason:
+                    return
+                with suppress(NotFound):  # the account has left the organization meanwhile
+                    self._read_owner(account_id)
+
+    def _read_owner(self, account_id: str) -> None:
+        for page in self._pages(self._client.list_tags_for_resource, "Tags", ResourceId=account_id):
+            for tag in page:
+                if tag["Key"] == self._owner_tag and tag["Value"].strip():
+                    self._owners[account_id] = _encodable(tag["Value"])
+
+    def placement(self, account_id: str) -> Placement:
+        """Return the OUs above an account as a path of names, and its owner, as far as they are known."""
+        return Placement(self._tree.path_of(account_id), self._owners.get(account_id))
 
     def _read(self, entry: Mapping[str, Any]) -> Account:
         account = read_account(entry)

@@ -183,6 +183,7 @@ class OrganizationConfig(_Section):
     exclude_ous: tuple[OuId, ...] = ()
     exclude_accounts: tuple[AccountId, ...] = ()
     include_management_account: StrictBool = True
+    owner_tag: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
 
 
 class MemberRoleConfig(_Section):

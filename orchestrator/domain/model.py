@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 
 class Mode(StrEnum):
@@ -178,6 +178,13 @@ class Account:
     state: AccountState | None
     ou_ids: frozenset[str] | None = None
     org_path: str | None = None
+
+
+class Placement(NamedTuple):
+    """Where an account belongs: the OUs above it as a path of names, and its owner. None: not known."""
+
+    ou: str | None = None
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

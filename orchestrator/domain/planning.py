@@ -43,6 +43,8 @@ _IN_FORCE = frozenset({PolicyState.OURS, PolicyState.OUTDATED})
 
 ManagedBy = Literal["stackset", "orchestrator"]
 
+NOT_LOOKED_AT = Reason("not_looked_at", "a release looks at nobody's MFA")
+"""Why a release gives no verdict."""
 OVER_LIMIT = "over_limit"
 """Code of what a limit holds: an account, or the whole run."""
 
@@ -145,7 +147,8 @@ def is_over_limit(result: AccountResult) -> bool:
 def plan_release(account: Account, facts: AccountFacts, user_names: frozenset[str] | None) -> AccountResult:
     """Return the plan that removes EnforceMFA from the named users of an account; None: from all.
 
-    All changes of a decision are made: a user can have the policy and be in the group too.
+    All changes of a decision are made: a user can have the policy and be in the group too. A release looks at nobody's
+    MFA, so no verdict is given.
     """
     decisions = tuple(_decide_release(user, facts.enforcement, user_names) for user in facts.users)
     return AccountResult(
@@ -282,10 +285,10 @@ def _decide_release(user: IamUser, enforcement: Enforcement, user_names: frozens
         changes.append(DetachPolicy(user.name, enforcement.policy_arn))
     if enforcement.group_name in user.group_names:
         changes.append(RemoveFromGroup(user.name, enforcement.group_name))
-    verdict = assess_user(user)
+    verdict = Verdict.UNKNOWN
     if not changes:
-        return Decision(user, verdict, Outcome.NONE, reason=user.unreadable)
+        return Decision(user, verdict, Outcome.NONE, reason=NOT_LOOKED_AT)
     via = Via.USER if isinstance(changes[0], DetachPolicy) else Via.GROUP
     if user_names is not None and user.name not in user_names:
-        return Decision(user, verdict, Outcome.ALREADY_ENFORCED, via)
-    return Decision(user, verdict, Outcome.PLANNED, via, tuple(changes))
+        return Decision(user, verdict, Outcome.ALREADY_ENFORCED, via, reason=NOT_LOOKED_AT)
+    return Decision(user, verdict, Outcome.PLANNED, via, tuple(changes), NOT_LOOKED_AT)

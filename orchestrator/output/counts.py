@@ -21,7 +21,9 @@ def count_totals(totals: Totals, mode: Mode) -> Iterator[str]:
     listed = list_counts(words) if len(words) > 1 else ""
     accounts = count(totals.accounts, "account")
     yield f"{accounts}: {listed}." if listed else f"{accounts} {words[0][1] if words else 'listed'}."
-    if totals.users:
+    if totals.users and mode is Mode.RELEASE:
+        yield f"{count(totals.users, 'user')}, whose MFA a release does not look at."
+    elif totals.users:
         verdicts = (Verdict.COMPLIANT, Verdict.NON_COMPLIANT, Verdict.UNKNOWN)
         by_verdict = list_counts((getattr(totals, verdict), _VERDICT_WORDS[verdict]) for verdict in verdicts)
         yield f"{count(totals.users, 'user')}: {by_verdict}."

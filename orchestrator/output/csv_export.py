@@ -20,6 +20,7 @@ _ACCOUNT_COLUMNS: Mapping[str, Callable[[AccountReport], _Value]] = {
     "account_name": lambda account: account.name,
     "account_alias": lambda account: account.alias,
     "account_ou": lambda account: account.ou,
+    "account_owner": lambda account: account.owner,
     "account_status": lambda account: account.status,
     "account_error": lambda account: _describe_problem(account.error),
 }

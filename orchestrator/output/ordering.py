@@ -2,6 +2,7 @@
 
 from orchestrator.domain.model import Outcome, PolicyState, Status, Verdict
 from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, OutcomeGroup
+from orchestrator.domain.planning import NOT_LOOKED_AT
 from orchestrator.output.words import STATUSES, VERDICTS, title_of
 from orchestrator.reports.report import AccountReport, UserReport
 
@@ -23,7 +24,8 @@ def is_outdated(account: AccountReport) -> bool:
 
 def is_to_fix(user: UserReport) -> bool:
     """Return whether only a person can help a user."""
-    return is_at_risk(user) or OUTCOMES[user.outcome].group is OutcomeGroup.TO_FIX or user.verdict is Verdict.UNKNOWN
+    is_unread = user.verdict is Verdict.UNKNOWN and user.reason != NOT_LOOKED_AT.message
+    return is_at_risk(user) or OUTCOMES[user.outcome].group is OutcomeGroup.TO_FIX or is_unread
 
 
 def has_changed_policy(user: UserReport) -> bool:

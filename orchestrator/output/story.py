@@ -107,7 +107,7 @@ def _sentence(report: RunReport, causes: Sequence[Cause]) -> Iterator[str]:
     yield count(totals.accounts, "account")
     if totals.users and totals.compliant == totals.users and report.complete and not totals.failed + totals.not_reached:
         yield "every user has MFA"
-    else:
+    elif report.mode is not Mode.RELEASE:
         yield f"{count(totals.non_compliant, 'user')} without MFA"
     for outcome in outcomes_of(OutcomeGroup.CHANGED):
         if number := totals.of(outcome):

@@ -35,6 +35,8 @@ VERDICTS: Mapping[Verdict, Word] = {
     Verdict.UNKNOWN: Word("MFA unknown", Tone.BAD),
     Verdict.COMPLIANT: Word("with MFA", Tone.GOOD),
 }
+_NOT_LOOKED_AT = Word("MFA not looked at", Tone.QUIET)
+"""Of everybody in a release, whatever the report of an earlier version says."""
 STAGES: Mapping[Stage, str] = {
     Stage.SELECT: "selecting accounts",
     Stage.ASSUME_ROLE: "assuming the role",
@@ -109,9 +111,14 @@ def words_of_outcomes(mode: Mode) -> dict[Outcome, Word]:
     return {outcome: Word(label_of(outcome, mode), row.tone) for outcome, row in OUTCOMES.items()}
 
 
+def word_of(verdict: Verdict, mode: Mode) -> Word:
+    """Return what a verdict is called in a run of this mode."""
+    return _NOT_LOOKED_AT if mode is Mode.RELEASE else VERDICTS[verdict]
+
+
 def state_of(user: UserReport, mode: Mode) -> str:
     """Return in words what became of a user: the outcome, or without one whether the user has MFA."""
-    return VERDICTS[user.verdict].label if user.outcome is Outcome.NONE else label_of(user.outcome, mode)
+    return word_of(user.verdict, mode).label if user.outcome is Outcome.NONE else label_of(user.outcome, mode)
 
 
 def reason_of(user: UserReport) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.assessment import Rules
 from orchestrator.domain.config import Config
-from orchestrator.domain.model import Organization, Problem, RunRequest, Stage
+from orchestrator.domain.model import Organization, Placement, Problem, RunRequest, Stage
 from orchestrator.pipeline.ports import (
     Counter,
     Credentials,
@@ -16,8 +16,8 @@ from orchestrator.pipeline.ports import (
     Iam,
     Notifier,
     Observer,
-    OuPath,
     Permit,
+    Places,
     Policies,
     SecurityHub,
     Sessions,
@@ -44,8 +44,8 @@ def cut_short(stage: Stage, reason: str | None, message: str, *, account_id: str
     return Problem(stage, reason, message, _RUN_AGAIN[reason].format(account=account_id))
 
 
-def _know_no_ou(_: str) -> None:
-    return None
+def _know_no_place(_: str) -> Placement:
+    return Placement()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class RunContext:
     """Asks a person whether a plan may be carried out; None: nobody is asked."""
     permit: Permit
     directory: Directory
-    find_ous: Callable[[], OuPath] = lambda: _know_no_ou
+    find_places: Callable[[], Places] = lambda: _know_no_place
     sessions: Sessions
     iam: Iam
     policies: Policies

@@ -82,17 +82,16 @@ def fail_account(error: AwsError, account: Account, context: RunContext, *, stag
 def _plan(account: Account, context: RunContext, limit: AdaptiveLimit) -> AccountResult:
     is_event = context.request.trigger is Trigger.IAM_EVENT
     facts = _read_named(account, context, limit) if is_event else context.iam.inspect(account.id)
-    is_release = context.request.mode is Mode.RELEASE
+    if context.request.mode is Mode.RELEASE:
+        return plan_release(account, facts, context.request.user_names)
     if context.config.member_role.is_borrowed:
         facts = replace(facts, enforcement=without_deployment(facts.enforcement))
-    if not is_release and is_over_limit(plan := _decide(account, facts, context)):
+    if is_over_limit(plan := _decide(account, facts, context)):
         return plan  # nobody is looked at: a look could take the time of all other accounts
     users = list(_identify_new_devices(facts.users, account.id, context))
     looked_at = {user.name for user in users if user.has_console_password is None and user.active_access_keys is None}
     users = _share_where(is_unclear, users, lambda user: _fill_in(user, context), limit=limit)
     facts = replace(facts, users=tuple(users))
-    if is_release:
-        return plan_release(account, facts, context.request.user_names)
     plan = _decide(account, facts, context)
     is_asked = context.config.policy.blocks_access_keys and any(map(_is_planned, plan.decisions))
     credentials = read_credentials(context) if is_asked else {}

@@ -17,6 +17,7 @@ from orchestrator.domain.model import (
     IamUser,
     Imported,
     LiveUser,
+    Placement,
     PolicyChange,
     Product,
     Reason,
@@ -28,10 +29,8 @@ from orchestrator.reports.report import RunReport
 INSPECTING = "inspecting"
 APPLYING = "applying"
 
-OuPath = Callable[[str], str | None]
-"""Returns the OUs above an account, by its ID, as a path of names; None: not known."""
-
-
+Places = Callable[[str], Placement]
+"""Returns where an account belongs, by its ID."""
 Releases = Mapping[tuple[str, str], Release]
 """The releases in force, by account ID and key of the record."""
 
@@ -69,14 +68,18 @@ class Accounts(Protocol):
 
 
 class Directory(Accounts, Protocol):
-    """The accounts of the organization, and the OUs above them."""
+    """The accounts of the organization, the OUs above them, and their owners."""
 
     def find_ou_paths(self, account_ids: Sequence[str], cancellation: Cancellation) -> None:
         """Look up the OUs above these accounts, or above all where none is named. Raises AwsError."""
         ...
 
-    def ou_path(self, account_id: str) -> str | None:
-        """Return the OUs above an account, or None while they are not known."""
+    def find_owners(self, account_ids: Iterable[str], cancellation: Cancellation) -> None:
+        """Look up the owners of these accounts as the IDs come, where owners are wanted. Raises AwsError."""
+        ...
+
+    def placement(self, account_id: str) -> Placement:
+        """Return the OUs above an account and its owner, as far as they are known."""
         ...
 
 

@@ -55,13 +55,13 @@ def report_run(
     results: Results, context: RunContext, errors: Iterable[Problem], *, is_complete: bool, gate: Gate | None
 ) -> RunReport:
     """Return the report of a run so far, compared with earlier runs."""
-    request, history, ou_path = context.request, context.history, context.find_ous()
+    request, history, place_of = context.request, context.history, context.find_places()
     report = build_report(
         request,
         context.organization.id,
         (
             with_history(
-                report_account(result, ou_path(result.account.id)),
+                report_account(result, place_of(result.account.id)),
                 history,
                 request,
                 users=(decision.user for decision in result.decisions),

@@ -20,7 +20,7 @@ from orchestrator.pipeline.event_run import close_event_run, limit_events, reser
 from orchestrator.pipeline.executor import AccountExecutor, explain_unreached
 from orchestrator.pipeline.gate import approve, find_gate, writing
 from orchestrator.pipeline.listing import list_accounts
-from orchestrator.pipeline.ou_paths import OuPathLookup
+from orchestrator.pipeline.places import OU_TIMEOUT_SECONDS, OWNER_TIMEOUT_SECONDS, PlaceLookup
 from orchestrator.pipeline.publishing import close_run, report_run
 from orchestrator.pipeline.results import Results
 
@@ -35,7 +35,9 @@ def run(context: RunContext) -> Finished:
     request, cancellation = context.request, context.cancellation
     log.info("run_started", mode=request.mode.value, trigger=request.trigger.value)
     listing = list_accounts(context)
-    context = replace(context, find_ous=OuPathLookup(context.directory, request, cancellation).finish)
+    timeout = OWNER_TIMEOUT_SECONDS if context.config.organization.owner_tag else OU_TIMEOUT_SECONDS
+    places = PlaceLookup(context.directory, request, cancellation, account_ids=listing.order, timeout_seconds=timeout)
+    context = replace(context, find_places=places.finish)
     context = read_earlier_runs(context)
     results = Results(listing.order)
     executor = AccountExecutor(context, results)

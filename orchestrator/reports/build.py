@@ -9,6 +9,7 @@ from orchestrator.domain.model import (
     Decision,
     Gate,
     Outcome,
+    Placement,
     Problem,
     Reason,
     RunRequest,
@@ -16,6 +17,7 @@ from orchestrator.domain.model import (
     Verdict,
 )
 from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, OutcomeGroup, total_name
+from orchestrator.domain.planning import NOT_LOOKED_AT
 from orchestrator.reports.report import (
     AccountReport,
     ProblemReport,
@@ -31,6 +33,7 @@ _UNDER_THE_POLICY = ENFORCED | {Outcome.NONE}
 _MAY_BE_LOCKED_OUT = Reason(
     "policy_outdated", "enforced by an earlier text that can deny signing in to the console: update the StackSet"
 )
+_NOWHERE = Placement()
 
 
 def build_report(
@@ -68,15 +71,16 @@ def amend_report(report: RunReport, errors: Iterable[Problem], finished_at: date
     return report if known == report.errors else report.model_copy(update={"errors": known, "finished_at": finished_at})
 
 
-def report_account(result: AccountResult, ou: str | None = None) -> AccountReport:
-    """Return the report of one account; `ou` is the path of its OU."""
+def report_account(result: AccountResult, place: Placement = _NOWHERE) -> AccountReport:
+    """Return the report of one account; `place` has the path of its OU, and its owner."""
     root, enforcement = result.root_user, result.enforcement
     can_lock_out = enforcement is not None and enforcement.can_lock_out
     return AccountReport(
         id=result.account.id,
         name=result.account.name,
         alias=result.alias,
-        ou=ou,
+        ou=place.ou,
+        owner=place.owner,
         status=result.status,
         error=None if result.problem is None else report_problem(result.problem),
         root_user=None if root is None else RootUserReport(has_credentials=root.has_credentials, has_mfa=root.has_mfa),
@@ -112,7 +116,8 @@ def count_totals(accounts: Iterable[AccountReport]) -> Totals:
 
 def _report_user(decision: Decision, *, can_lock_out: bool) -> UserReport:
     user, reason, device = decision.user, decision.reason, decision.user.mfa_device
-    is_error = OUTCOMES[decision.outcome].group is OutcomeGroup.TO_FIX or decision.verdict is Verdict.UNKNOWN
+    is_unread = decision.verdict is Verdict.UNKNOWN and reason != NOT_LOOKED_AT
+    is_error = OUTCOMES[decision.outcome].group is OutcomeGroup.TO_FIX or is_unread
     if can_lock_out and not is_error and decision.via is not None and decision.outcome in _UNDER_THE_POLICY:
         reason, is_error = _MAY_BE_LOCKED_OUT, True
     return UserReport(

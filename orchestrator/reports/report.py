@@ -83,7 +83,9 @@ class UserReport(_Model):
     )
     name: str
     arn: str
-    verdict: Verdict
+    verdict: Verdict = Field(
+        description="whether the user has MFA; unknown of all users of a release, which looks at nobody's MFA"
+    )
     console_password: bool | None
     active_access_keys: int | None
     keys_last_used: UtcTime | None
@@ -127,6 +129,10 @@ class AccountReport(_Model):
     ou: str | None = Field(
         default=None,
         description="the OUs above, from the root: Root/Workloads; null where the organization did not tell",
+    )
+    owner: str | None = Field(
+        default=None,
+        description="the value of the account's tag that organization.owner_tag names; null without it, or not known",
     )
     status: Status
     error: ProblemReport | None
@@ -331,8 +337,12 @@ def failures(report: RunReport) -> tuple[ProblemReport, ...]:
 
 
 def exit_code(report: RunReport) -> int:
-    """Return 0 where no gate held the run, every account not skipped was inspected and nothing is to fix, else 1."""
+    """Return 0 where no gate held the run, every account not skipped was inspected and nothing is to fix, else 1.
+
+    A release gives no verdicts, so that none is missing.
+    """
     totals = report.totals
     unfinished = totals.failed + totals.not_reached
-    unresolved = totals.of(*outcomes_of(OutcomeGroup.TO_FIX)) + totals.unknown
+    unknown = 0 if report.mode is Mode.RELEASE else totals.unknown
+    unresolved = totals.of(*outcomes_of(OutcomeGroup.TO_FIX)) + unknown
     return int(bool(report.gate or failures(report) or not report.complete or unfinished or unresolved))

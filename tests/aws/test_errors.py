@@ -21,7 +21,7 @@ CODES: dict[type[AwsError], str] = {
     ),
     errors.NotFound: (
         "NoSuchEntity NoSuchEntityException NoSuchBucket NoSuchKey ParameterNotFound ResourceNotFoundException "
-        "AccountNotFoundException OrganizationalUnitNotFoundException ParentNotFoundException "
+        "AccountNotFoundException OrganizationalUnitNotFoundException ParentNotFoundException TargetNotFoundException "
         "AWSOrganizationsNotInUseException ReportNotPresent ReportExpired CredentialReportNotPresentException "
         "CredentialReportExpiredException"
     ),

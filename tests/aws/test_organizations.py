@@ -20,8 +20,9 @@ from tests.organization import SampleOrganization
 ROOT, PROD, TEAM = "r-exam", "ou-exam-production0", "ou-exam-teampay0"
 
 
-def make_directory() -> Directory:
-    return Directory(make_clients(connections=4).organizations, Retrier(Cancellation(), sleep=lambda _: None))
+def make_directory(owner_tag: str | None = None) -> Directory:
+    retrier = Retrier(Cancellation(), sleep=lambda _: None)
+    return Directory(make_clients(connections=4).organizations, retrier, owner_tag)
 
 
 def page(accounts: list[dict[str, Any]], token: str | None = None) -> Answer:
@@ -227,7 +228,7 @@ def grow(aws: AwsServer) -> dict[str, str]:
 
 
 def paths(directory: Directory, account_ids: Iterable[str]) -> dict[str, str | None]:
-    return {account_id: directory.ou_path(account_id) for account_id in account_ids}
+    return {account_id: directory.placement(account_id).ou for account_id in account_ids}
 
 
 def test_walk_over_the_tree_tells_where_every_account_stands(aws: AwsServer) -> None:
@@ -309,8 +310,8 @@ def test_what_was_read_before_the_survey_failed_stays_known(aws: AwsServer) -> N
     with pytest.raises(AccessDenied):
         directory.find_ou_paths((), Cancellation())
 
-    assert directory.ou_path(MANAGEMENT) == "Root"
-    assert {directory.ou_path(account_id) for account_id in expected if account_id != MANAGEMENT} == {None}
+    assert directory.placement(MANAGEMENT).ou == "Root"
+    assert {directory.placement(account_id).ou for account_id in expected if account_id != MANAGEMENT} == {None}
 
 
 def test_tree_that_goes_in_a_circle_ends(aws: AwsServer) -> None:
@@ -323,7 +324,7 @@ def test_tree_that_goes_in_a_circle_ends(aws: AwsServer) -> None:
 
     directory.find_ou_paths((), Cancellation())
 
-    assert directory.ou_path("000000000001") is None
+    assert directory.placement("000000000001").ou is None
 
 
 def serve_tree(below: dict[str, list[str]]) -> Callable[[Call], Answer | None]:
@@ -340,3 +341,59 @@ def serve_tree(below: dict[str, list[str]]) -> Callable[[Call], Answer | None]:
         return Answer(200, json.dumps(body), "application/x-amz-json-1.1")
 
     return fault
+
+
+def own(aws: AwsServer, **owners: str) -> list[str]:
+    """Make an account for each owner, named by the tag team, and return their IDs."""
+    organization, account_ids = SampleOrganization(aws), []
+    for name, owner in owners.items():
+        account_ids.append(organization.add_account(name))
+        tags = [{"Key": "Team", "Value": "not this one"}, {"Key": "team", "Value": owner}]
+        organization.organizations.tag_resource(ResourceId=account_ids[-1], Tags=tags)
+    aws.forget_calls()
+    return account_ids
+
+
+def test_owner_is_the_value_of_the_tag_and_nothing_where_it_is_empty_or_missing(aws: AwsServer) -> None:
+    account_ids = own(aws, payments="Team Straße <b>", billing="")
+    directory = make_directory("team")
+
+    directory.find_owners([MANAGEMENT, *account_ids], Cancellation())
+
+    owners = [directory.placement(account_id).owner for account_id in (MANAGEMENT, *account_ids)]
+    assert owners == [None, "Team Straße <b>", None]
+    assert aws.actions() == ["ListTagsForResource"] * 3
+
+
+def test_owners_cost_no_call_where_no_tag_is_configured(aws: AwsServer) -> None:
+    account_ids = own(aws, payments="a")
+    directory = make_directory()
+
+    directory.find_owners(account_ids, Cancellation())
+
+    assert directory.placement(account_ids[0]).owner is None
+    assert aws.actions() == []
+
+
+def test_account_that_has_left_hides_no_owner_of_the_others(aws: AwsServer) -> None:
+    account_ids = own(aws, payments="a", billing="b")
+    gone = json_error("TargetNotFoundException", "gone")
+    aws.faults.append(lambda call: gone if call.parameters.get("ResourceId") == account_ids[0] else None)
+    directory = make_directory("team")
+
+    directory.find_owners(account_ids, Cancellation())
+
+    assert [directory.placement(account_id).owner for account_id in account_ids] == [None, "b"]
+
+
+def test_owners_read_before_the_lookup_failed_or_was_over_stay_known(aws: AwsServer) -> None:
+    account_ids = own(aws, payments="a", billing="b")
+    directory = make_directory("team")
+    directory.find_owners(account_ids, CancelledWhen(lambda: bool(aws.calls)))
+    denied = json_error("AccessDeniedException", "no")
+    aws.faults.append(lambda call: denied if call.action == "ListTagsForResource" else None)
+
+    with pytest.raises(AccessDenied):
+        directory.find_owners(account_ids, Cancellation())
+
+    assert [directory.placement(account_id).owner for account_id in account_ids] == ["a", None]

@@ -12,7 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from orchestrator.domain.model import Outcome
+from orchestrator.domain.model import Mode, Outcome
 from orchestrator.output.html import render_page
 from orchestrator.output.words import visible
 from orchestrator.reports.report import RunReport
@@ -144,7 +144,7 @@ def test_filters_narrow_the_list_together(open_page: Open, choices: dict[str, st
 )
 def test_columns_sort_both_ways_and_back(open_page: Open, column: str, order: str, found: list[str]) -> None:
     page = open_page(SMALL)
-    header = page.get_by_role("columnheader", name=column, exact=True)
+    header = page.locator("#list").get_by_role("columnheader", name=column, exact=True)
     button = header.get_by_role("button")
 
     button.click()
@@ -281,6 +281,103 @@ def test_account_that_was_not_read_is_not_said_to_have_no_users(open_page: Open)
     assert cells == [["", ""], ["0", "0"]]
 
 
+# -- what to do, coverage by OU and owner, the address
+
+
+def test_link_of_what_to_do_lists_its_accounts_and_users_alone(open_page: Open) -> None:
+    page = open_page(SMALL)
+
+    page.get_by_role("link", name="Held (active_key): 1 user in 1 account").click()
+
+    assert titles(page) == ["acme-payments"]
+    toggle(page, "acme-payments").click()
+    assert users(page) == ["bob"]
+    page.get_by_role("link", name="1 account failed, assuming the role").click()
+    assert titles(page) == ["Legacy"]
+    choose(page, "Cause", "all")
+    assert titles(page) == WORST_FIRST
+
+
+def test_ou_and_owner_of_the_coverage_list_their_accounts(open_page: Open) -> None:
+    owned = [make_account_report(str(n), name=f"A{n}", ou="Root/X & Y", owner=f"team <{n % 2}>") for n in range(4)]
+    page = open_page(make_run_report(*owned, make_account_report("9", name="B")))
+
+    page.get_by_role("link", name="X & Y").click()
+    assert titles(page) == ["A0", "A1", "A2", "A3"]
+    page.get_by_role("link", name="team <1>").click()
+    assert titles(page) == ["A1", "A3"]
+    page.get_by_role("region", name="By owner").get_by_role("link", name="not known").click()
+    assert titles(page) == ["B"]
+
+
+def test_coverage_is_sorted_by_each_column_both_ways(open_page: Open) -> None:
+    page = open_page(SMALL)
+    region = page.get_by_role("region", name="By OU")
+
+    def names() -> list[str]:
+        return [name.strip() for name in region.locator("tbody th").all_text_contents()]
+
+    shown = names()
+
+    region.get_by_role("button", name="Not covered").click()
+    assert names()[:2] == ["Root", "Infrastructure"]
+    region.get_by_role("button", name="Not covered").click()
+    assert names()[:2] == ["Suspended", "not known"]
+    assert names()[-1] == "Root"
+    region.get_by_role("button", name="OU", exact=True).click()
+    assert names() == shown
+
+
+def test_address_holds_what_was_searched_filtered_and_sorted(open_page: Open) -> None:
+    page = open_page(SMALL)
+    page.get_by_label("Search").fill("payments")
+    choose(page, "OU", "Workloads (2)")
+    choose(page, "Status", "inspected (3)")
+    choose(page, "Outcome", "held (1)")
+    page.get_by_role("button", name="Account", exact=True).click()
+    address, shown = page.url, titles(page)
+
+    again = open_page(SMALL)
+    again.goto(address)
+    again.reload()
+
+    said = "#q=payments&ou=Root%2FWorkloads&status=inspected&outcome=held&sort=title"
+    assert address.endswith(said)
+    assert titles(again) == shown == ["acme-payments"]
+    expect(again.get_by_label("Search")).to_have_value("payments")
+    expect(again.get_by_role("status")).to_have_text("1 of 5 accounts: “payments”, Workloads, inspected, held")
+    assert again.url.endswith(said)
+
+
+@pytest.mark.parametrize(
+    "address", ["#status=odd&ou=Root/Gone&sort=nothing", "#accounts", "#cause=99", "#=&&%", "#a=%zz"]
+)
+def test_address_that_names_what_is_not_there_lists_all(open_page: Open, address: str) -> None:
+    page = open_page(SMALL)
+
+    page.goto(page.url + address)
+    page.reload()
+
+    assert titles(page) == WORST_FIRST
+
+
+def test_failed_account_takes_two_lines_on_a_phone(open_page: Open) -> None:
+    page = open_page(make_run_report(make_failed_account(), make_failed_account("2")), viewport=PHONE)
+
+    heights = [row.bounding_box() for row in page.locator(".account").all()]
+
+    assert all(box is not None and box["height"] < 4 * 22 for box in heights)
+
+
+def test_release_lists_nobody_as_without_mfa(open_page: Open) -> None:
+    page = open_page(SMALL.model_copy(update={"mode": Mode.RELEASE}))
+
+    expect(page.locator("#list").get_by_role("columnheader", name="Without MFA")).to_have_count(0)
+    expect(page.get_by_label("Users", exact=True)).to_have_count(0)
+    toggle(page, "acme-payments").click()
+    assert page.locator(".users .tag", has_text="MFA not looked at").count() == 3
+
+
 # -- hostile names, the network --------------------------------------------------------------------------------------
 
 
@@ -392,18 +489,22 @@ def focused(page: Page) -> str:
 def test_keyboard_alone_reaches_and_works_everything(open_page: Open) -> None:
     page = open_page(SMALL)
     reached = []
-    for _ in range(22):
+    for _ in range(45):
         page.keyboard.press("Tab")
         reached.append(focused(page))
 
-    assert [name for name in reached if not name.startswith("all")][:15] == [
+    assert [name for name in reached if not name.startswith("all")][:32] == [
         "Go to the accounts",
+        *("1 account failed, assuming the role (AccessDenied)", "Held (active_key): 1 user in 1 account"),
+        *("Root user without MFA: 1 account", (page.get_by_role("region", name="By OU").text_content() or "").strip()),
+        *("OU", "Accounts", "Not read", "Users", "Covered", "Not covered", "To fix"),
+        *("Root", "Infrastructure", "Suspended", "Workloads", "Workloads/Production", "not known"),
         "The numbers of these 31 runs",
         "query",
         *("Account", "OU", "Status", "Users", "Without MFA", "Outcome", "Longest open"),
         *WORST_FIRST,
     ]
-    assert sum(name.startswith("all") for name in reached[:19]) == 4
+    assert sum(name.startswith("all") for name in reached) == 5
 
 
 def test_keyboard_opens_sorts_and_filters(open_page: Open) -> None:
@@ -502,9 +603,11 @@ def test_paper_has_the_users_who_need_something_and_no_controls(open_page: Open)
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
 
-    assert titles(page) == WORST_FIRST
-    assert users(page) == ["bob", "carol", "gina"]
-    expect(page.get_by_text("Try: Check the StackSet.")).to_be_visible()
+    assert titles(page) == ["Legacy", "acme-payments", "Shared Services"]
+    assert users(page) == []
+    expect(page.locator(".detail").nth(1)).to_have_text("held: bob")
+    expect(page.locator(".detail").last).to_have_text("2 more accounts not printed: orgmfa report --csv writes all.")
+    assert page.locator("body").inner_text().count("Check the StackSet.") == 1
     expect(page.locator("h1")).to_be_visible()
     assert page.locator("svg").first.is_visible()
     for hidden in ("#filters", "#more", "#reset", ".jump", "details", ".detail button"):
@@ -527,9 +630,9 @@ def test_printing_shows_what_was_filtered_and_leaves_the_screen_as_it_was(open_p
 
 
 def test_paper_ends_somewhere_and_says_so(open_page: Open) -> None:
-    page = open_page(make_large_report(accounts=520, users=1))
+    page = open_page(make_run_report(*(make_failed_account(f"{number:012}") for number in range(520))))
 
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
 
     assert len(titles(page)) == 500
-    expect(page.locator(".detail").last).to_have_text("20 more accounts not printed.")
+    expect(page.locator(".detail").last).to_have_text("20 more accounts not printed: orgmfa report --csv writes all.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from orchestrator.domain.model import Mode, Outcome, Status
+from orchestrator.domain.model import Mode, Outcome, Status, Verdict
 from tests.chaos.book import Book, Entry, UserState
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import Violation
@@ -23,6 +23,8 @@ def check_releases(evidence: Evidence, book: Book) -> Iterator[Violation]:
             key = (account.id, user.name)
             state = evidence.ends.get(key, UserState())
             is_free = not state.has_policy and not state.in_group
+            if user.verdict is not Verdict.UNKNOWN:
+                yield Violation(1, f"{key} is {user.verdict.value} by a release, which looked at nobody's MFA")
             if user.outcome is Outcome.RELEASED and not is_free:
                 yield Violation(3, f"{key} is reported as released, and is not")
             is_said = user.outcome in {Outcome.RELEASED, Outcome.FAILED} or account.status is not Status.INSPECTED

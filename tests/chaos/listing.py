@@ -1,7 +1,7 @@
-"""ListAccounts as AWS pages it, and worse: small pages, empty ones with a token, accounts that come twice."""
+"""ListAccounts as AWS pages it, and worse: small pages, empty ones with a token, accounts twice, states of tomorrow."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,8 @@ class AccountPages:
     size: int = 20
     empty_before: frozenset[int] = field(default_factory=frozenset)
     repeats: bool = False
+    odd_states: Mapping[str, str] = field(default_factory=dict)
+    """The state of an account, by ID, where it is not the one that moto tells."""
 
     def answer(self, call: Call) -> Served | None:
         """Return the answer to ListAccounts, and None to any other call."""
@@ -46,6 +48,9 @@ class AccountPages:
     def _pages(self) -> Iterator[list[dict[str, Any]]]:
         organizations: Any = get_backend("organizations")[MANAGEMENT]["aws"]
         accounts = [account.describe() for account in organizations.accounts]
+        for account in accounts:
+            if odd := self.odd_states.get(account["Id"]):
+                account |= {"State": odd, "Status": odd}
         for number, start in enumerate(range(0, len(accounts), self.size)):
             if number in self.empty_before:
                 yield []

@@ -48,6 +48,16 @@ def _repeating_pages(stage: Stage, rng: Random) -> None:
     stage.server.listing = AccountPages(size=rng.randint(1, 3), repeats=True)
 
 
+def _odd_state(stage: Stage, rng: Random) -> None:
+    """Have AWS tell a state of an account that it does not have today: until it is known, nobody enters the account."""
+    members = [place for place in list(stage.world.places.values())[1:] if place.is_entered]
+    odd = rng.choice(members)
+    odd.is_suspended = True
+    stage.undo.append(lambda: setattr(odd, "is_suspended", False))
+    word = rng.choice(["UNDER_REVIEW", "active", "ACTIVE ", "RESTORING"])
+    stage.server.listing = AccountPages(size=rng.randint(1, 3), odd_states={odd.id: word})
+
+
 def _old_reports(stage: Stage, _: Random) -> None:
     stage.server.edits.append(pages.old_reports(stage.world))
 
@@ -133,6 +143,7 @@ CALLS: tuple[Scenario, ...] = (
     Scenario(name="ListAccounts fails on page 7 of 12", arrange=_listing_fails_on_page_7, places=11, is_mixable=False),
     Scenario(name="empty pages with a marker", arrange=_odd_pages),
     Scenario(name="accounts twice across pages", arrange=_repeating_pages),
+    Scenario(name="an account in a state that AWS does not have today", arrange=_odd_state, is_mixable=False),
     Scenario(name="credential report hours old", arrange=_old_reports),
     Scenario(name="credential report of a chosen moment", arrange=_timed_reports),
     Scenario(name="credential report of earlier users of the same names", arrange=_reborn_users),

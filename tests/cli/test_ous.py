@@ -127,3 +127,19 @@ def test_ous_that_exist_narrow_the_run_with_and_without_paths(cli: Cli, tree: Tr
 
     assert code == 0
     assert outcomes(report) == ({"alice": "planned"} if key == "include_ous" else {"carol": "planned"})
+
+
+@pytest.mark.parametrize("tag", ["", "organization: {owner_tag: team}\n"])
+def test_owner_is_told_of_each_account_where_its_tag_is_named(aws: AwsServer, cli: Cli, tree: Tree, tag: str) -> None:
+    organizations = aws.client("organizations")
+    organizations.tag_resource(ResourceId=tree.payments, Tags=[{"Key": "team", "Value": "Payments"}])
+    aws.forget_calls()
+    cli.configure(tag)
+
+    code, report = cli.report("plan")
+
+    assert code == 0
+    assert {account.name: account.owner for account in report.accounts if account.owner} == (
+        {"payments": "Payments"} if tag else {}
+    )
+    assert aws.actions().count("ListTagsForResource") == (len(report.accounts) if tag else 0)

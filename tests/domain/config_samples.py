@@ -55,6 +55,7 @@ DEFAULTS: dict[str, object] = {
     "organization.exclude_ous": (),
     "organization.exclude_accounts": (),
     "organization.include_management_account": True,
+    "organization.owner_tag": None,
     "member_role.name": "orgmfa-member",
     "member_role.release_name": "orgmfa-release",
     "member_role.path": "/",

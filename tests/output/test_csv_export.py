@@ -58,13 +58,16 @@ def test_row_says_all_that_is_known_of_a_user() -> None:
     )
 
     assert rows_of(
-        make_run_report(make_account_report("011122223333", user, alias="acme-payments", ou="Root/Workloads"))
+        make_run_report(
+            make_account_report("011122223333", user, alias="acme-payments", ou="Root/Workloads", owner="team-a")
+        )
     ) == [
         {
             "account_id": "011122223333",
             "account_name": "Payments",
             "account_alias": "acme-payments",
             "account_ou": "Root/Workloads",
+            "account_owner": "team-a",
             "account_status": "inspected",
             "account_error": "",
             "user": "bob",
@@ -92,8 +95,8 @@ def test_unknown_is_empty_and_never_a_no() -> None:
 
     first, second = rows_of(make_run_report(make_account_report("1", unknown, known)))
 
-    assert [first[name] for name in COLUMNS[13:]] == ["", "", "", "", "", ""]
-    assert [second[name] for name in COLUMNS[13:]] == ["build robots", "no", "0", "", "", ""]
+    assert [first[name] for name in COLUMNS[14:]] == ["", "", "", "", "", ""]
+    assert [second[name] for name in COLUMNS[14:]] == ["build robots", "no", "0", "", "", ""]
 
 
 def test_device_that_is_known_is_told_with_its_date() -> None:

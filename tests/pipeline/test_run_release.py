@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.errors import AccessDenied, ArchiveError, NotFound, StartError
+from orchestrator.output.story import tell_story
 from orchestrator.reports.report import exit_code
 from tests.builders import make_config, make_user
 from tests.fakes import fail
@@ -160,3 +161,26 @@ def test_limits_and_stop_switch_do_not_stand_in_the_way_of_a_release(stage: Stag
     report = stage.play("release", make_config(limits={"max_changes_per_run": 0, "max_changes_per_account": 0}))
 
     assert outcomes(report) == {"alice": "released"}
+
+
+@pytest.mark.parametrize("has_mfa", [True, False, None])
+def test_release_looks_at_nobody_s_mfa_and_publishes_no_verdict(stage: Stage, has_mfa: bool | None) -> None:
+    stage.aws.add(
+        make_user("alice", has_mfa=has_mfa, attached_policy_arns=ENFORCED),
+        make_user("bob", has_mfa=has_mfa, attached_policy_arns=ENFORCED),
+        make_user("carol", has_mfa=has_mfa, has_console_password=None),
+    )
+
+    report = stage.play("release", user_names=frozenset({"alice"}))
+
+    assert outcomes(report) == {"alice": "released", "bob": "already_enforced", "carol": "none"}
+    users = report.accounts[0].users
+    assert {(user.verdict, user.error, user.reason) for user in users} == {
+        ("unknown", None, "a release looks at nobody's MFA")
+    }
+    assert (report.totals.compliant, report.totals.non_compliant, report.totals.unknown) == (0, 0, 3)
+    assert exit_code(report) == 0
+    assert not [call for call in stage.aws.calls if call[0] == "look"]
+    story = tell_story(report, blocks_access_keys=True)
+    assert story.causes == ()
+    assert "MFA" not in " ".join(story.sentence)

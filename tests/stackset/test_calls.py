@@ -64,6 +64,7 @@ RESOURCE_BY_ACTION = {
     "organizations:ListAccountsForParent": "{organizations}:{kind}/{organization}/{ParentId}",
     "organizations:ListOrganizationalUnitsForParent": "{organizations}:{kind}/{organization}/{ParentId}",
     "organizations:ListParents": "{organizations}:{child}/{organization}/{ChildId}",
+    "organizations:ListTagsForResource": "{organizations}:account/{organization}/{ResourceId}",
     "organizations:ListTargetsForPolicy": CONTROL_POLICY,
     "s3:ListBucket": "arn:aws:s3:::{Bucket}",
     "scheduler:GetSchedule": "arn:aws:scheduler:{here}:schedule/{GroupName}/{Name}",
@@ -126,7 +127,7 @@ class Deployment:
         """Return a hub with the settings of a deployed function, and these beside them."""
         function = resources("central", Region=REGION, AccountId=MANAGEMENT, **self.parameters)[name]
         # moto has no SimulatePrincipalPolicy, which is a call in the member account.
-        simulates = {"ORGMFA_ENFORCEMENT_CHECK_ENROLMENT": "false"}
+        simulates = {"ORGMFA_ENFORCEMENT_CHECK_ENROLMENT": "false", "ORGMFA_ORGANIZATION_OWNER_TAG": "team"}
         settings = {key: str(value) for key, value in function["Environment"]["Variables"].items()}
         environment = settings | simulates | variables
         return make_hub(load_config(None, environment), environment, prepare=self.recorder.prepare)

@@ -12,12 +12,12 @@ from orchestrator.domain.outcomes import Tone, label_of
 from orchestrator.output.ordering import is_root_open, user_order
 from orchestrator.output.words import (
     STATUSES,
-    VERDICTS,
     Word,
     count,
     days_between,
     longest_open,
     reason_of,
+    word_of,
     words_of_outcomes,
 )
 from orchestrator.reports.report import AccountReport, RunReport, UserReport
@@ -70,7 +70,7 @@ class AccountRow:
         """Return what is to be said of a user beside the name."""
         days, reason = days_between(user.open_since, self.report.finished_at), reason_of(user)
         facts = [
-            VERDICTS[user.verdict].label,
+            word_of(user.verdict, self.report.mode).label,
             "" if user.outcome is Outcome.NONE else label_of(user.outcome, self.report.mode),
             "" if days is None else f"for {count(days, 'day')}",
         ]

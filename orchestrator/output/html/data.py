@@ -1,8 +1,9 @@
 """All accounts and users as the script reads them: compact JSON that can stand in a page, made piece by piece. Pure.
 
-    {"outcomes": [[label, tone, is to fix], ...], "statuses": [[label, tone], ...], "verdicts": ..., "vias": [...],
-     "devices": [...], "accounts": [
-       [id, name, alias, OU, status, failing runs, is root open, policy changes, error, users, users not read], ...],
+    {"outcomes": [[label, tone, is to fix, name in the address], ...], "verdicts": ..., "statuses": ..., "vias": [...],
+     "devices": [...], "causes": [label, ...], "accounts": [
+       [id, name, alias, OU, owner, status, failing runs, is root open, policy changes, error, causes, users,
+        users not read], ...],
      "texts": [...]}
 
     error:         [stage, code, message, remedy], or 0
@@ -10,19 +11,23 @@
                     device, enrolled, service credentials]
     user not read: [name, days open]
 
-Statuses, verdicts, outcomes, ways and devices are positions in their lists; OUs, messages and reasons are positions in
-`texts`, since many accounts share one. Unknown is null. Dates are days since 1970. A user ends with the last field that
-says something. Users not read had no MFA when they were last read. The script knows the order of statuses and verdicts,
-and that the last outcome is nothing to do.
+Statuses, verdicts, outcomes, ways, devices and causes are positions in their lists; OUs, owners, messages and reasons
+are positions in `texts`, since many accounts share one. Unknown is null. Dates are days since 1970. A user ends with
+the last field that says something. Users not read had no MFA when they were last read. The script knows the order of
+statuses and verdicts, and that the last outcome is nothing to do.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from orchestrator.domain.model import Mode, Verdict
 from orchestrator.domain.outcomes import OutcomeGroup, outcomes_of
+from orchestrator.output.causes import format_cause
 from orchestrator.output.ordering import is_root_open, user_order
+from orchestrator.output.story import Story
 from orchestrator.output.words import (
     DEVICES,
     STAGES,
@@ -33,18 +38,19 @@ from orchestrator.output.words import (
     list_policy_changes,
     reason_of,
     visible,
+    word_of,
     words_of_outcomes,
 )
-from orchestrator.reports.report import AccountReport, RunReport, UserReport
+from orchestrator.reports.report import AccountReport, UserReport
 
 _DAY_SECONDS = 86_400
 
 
-def render_data(report: RunReport, accounts: Sequence[AccountReport]) -> Iterator[str]:
-    """Yield the JSON of a report; the caller has put the accounts into order."""
-    writer = _Writer(report)
+def render_data(story: Story) -> Iterator[str]:
+    """Yield the JSON of a report, its accounts in the order of the story."""
+    writer = _Writer(story)
     yield writer.opening()
-    for index, account in enumerate(accounts):
+    for index, account in enumerate(story.accounts):
         yield ("," if index else "") + _dump(writer.account(account))
     yield f'],"texts":{_dump(list(writer.texts))}}}'
 
@@ -57,10 +63,16 @@ def _dump(value: object) -> str:
 class _Writer:
     """Puts accounts into arrays, and collects the texts they share."""
 
-    def __init__(self, report: RunReport) -> None:
+    def __init__(self, story: Story) -> None:
+        report = story.report
+        self._causes = story.causes
+        self._causes_of: defaultdict[str, list[int]] = defaultdict(list)
+        for position, cause in enumerate(story.causes):
+            for member in cause.members:
+                self._causes_of[member.account.id].append(position)
         self.texts: dict[str, int] = {"": 0}
         self._finished_at = report.finished_at
-        self._words = words_of_outcomes(report.mode)
+        self._mode, self._words = report.mode, words_of_outcomes(report.mode)
         self._status = {status: index for index, status in enumerate(STATUSES)}
         self._verdict = {verdict: index for index, verdict in enumerate(VERDICTS)}
         self._outcome = {outcome: index for index, outcome in enumerate(self._words)}
@@ -69,14 +81,17 @@ class _Writer:
 
     def opening(self) -> str:
         """Return what stands before the accounts."""
+        judges, to_fix = self._mode is not Mode.RELEASE, outcomes_of(OutcomeGroup.TO_FIX)
         lists = {
-            "statuses": list(STATUSES.values()),
-            "verdicts": list(VERDICTS.values()),
-            "outcomes": [
-                (*word, int(outcome in outcomes_of(OutcomeGroup.TO_FIX))) for outcome, word in self._words.items()
+            "statuses": [(*word, 0, status) for status, word in STATUSES.items()],
+            "verdicts": [
+                (*word_of(verdict, self._mode), int(verdict is Verdict.UNKNOWN and judges), verdict)
+                for verdict in VERDICTS
             ],
+            "outcomes": [(*word, int(outcome in to_fix), outcome) for outcome, word in self._words.items()],
             "vias": list(VIAS.values()),
             "devices": list(DEVICES.values()),
+            "causes": [visible(format_cause(cause, cause.code)) for cause in self._causes],
         }
         return _dump(lists).removesuffix("}") + ',"accounts":['
 
@@ -89,11 +104,13 @@ class _Writer:
             visible(account.name),
             visible(account.alias or ""),
             self._text(account.ou or ""),
+            self._text(account.owner or ""),
             self._status[account.status],
             account.failing_runs,
             int(is_root_open(account)),
             self._text(list_policy_changes(account)),
             [self._text(text) for text in said] or 0,
+            self._causes_of.get(account.id, ()),
             [self._user(user) for user in sorted(account.users, key=user_order)],
             [(visible(name), self._days(since)) for name, since in sorted(account.unread_open_since.items())],
         ]

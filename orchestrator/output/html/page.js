@@ -1,9 +1,11 @@
 "use strict";
 // Lists the accounts of the run: search, sort, filter, open. Without this script the page keeps its own short list.
+// What is searched, filtered and sorted stands in the address (#status=failed&ou=Root/Workloads), so that it can be sent.
 // The data is described in data.py. Text reaches the page as text alone, never as HTML.
 (() => {
   const PAGE = 100; // rows drawn at once; a button draws more
   const PRINTED = 500; // accounts on paper
+  const NAMED = 20; // users of one kind in an account on paper
   const [NAME, VERDICT, OUTCOME, VIA, CONSOLE, KEYS, KEYS_USED, DAYS, REASON, DEVICE, ENROLLED, CREDENTIALS] =
     [...Array(12).keys()];
 
@@ -12,17 +14,20 @@
   const body = byId("list").tBodies[0];
   const headers = [...document.querySelectorAll("#list > thead th")];
   const query = byId("query");
-  const selects = ["ou", "status", "verdict", "outcome"].map(byId);
-  const [WITHOUT_MFA, UNKNOWN, WITH_MFA] = [0, 1, 2]; // the order of the verdicts
+  const selects = ["ou", "owner", "status", "verdict", "outcome", "cause"].map(byId);
+  const IN_ADDRESS = { verdict: "users" }; // where a filter is not called by the ID of its control
+  const choices = {}; // what each control offers, as it stands in the address
+  const [WITHOUT_MFA, , WITH_MFA] = [0, 1, 2]; // the order of the verdicts
   const NONE = data.outcomes.length - 1;
   const INSPECTED = 2; // failed and not reached stand before it
   const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
-  const accounts = data.accounts.map(([id, name, alias, ou, status, failing, root, changes, error, users, unread], index) => {
+  const accounts = data.accounts.map(([
+    id, name, alias, ou, owner, status, failing, root, changes, error, causes, users, unread], index) => {
     const account = {
-      index, id, status, failing, root, users, unread, names: null,
+      index, id, status, failing, root, causes, users, unread, names: null,
       title: alias.trim() || name.trim() || id,
-      name, ou: data.texts[ou], changes: data.texts[changes],
+      name, ou: data.texts[ou], owner: data.texts[owner], changes: data.texts[changes],
       error: error ? error.map((text) => data.texts[text]) : null,
       without: 0, toFix: 0, days: -1, counts: new Array(data.outcomes.length).fill(0),
     };
@@ -32,21 +37,23 @@
       if (isToFix(user)) account.toFix += 1;
       account.days = Math.max(account.days, user[DAYS] ?? -1);
     }
-    const said = [account.title, id, name, account.ou, ...(account.error || []), root ? "root user without MFA" : "",
+    const said = [account.title, id, name, account.ou, account.owner, ...(account.error || []), root ? "root user without MFA" : "",
       ...unread.map(([user]) => user)];
     account.text = said.join("\n").toLowerCase();
     return account;
   });
 
   const tellsOus = accounts.some((account) => account.ou);
-  const filter = { query: "", ou: null, status: null, verdict: null, outcome: null };
+  const judges = headers.some((header) => header.dataset.key === "without"); // a release looks at nobody's MFA
+  const filter = { query: "", ou: null, owner: null, status: null, verdict: null, outcome: null, cause: null };
+  let isRead = false; // whether the address was, so that it may be written
   let sort = null; // null: worst first, the order of the data
   let found = accounts;
   let drawn = PAGE;
   const opened = new Set();
 
   function isToFix(user) {
-    return user[VERDICT] === UNKNOWN || data.outcomes[user[OUTCOME]][2] === 1;
+    return data.verdicts[user[VERDICT]][2] === 1 || data.outcomes[user[OUTCOME]][2] === 1;
   }
 
   function make(tag, attributes, ...children) {
@@ -78,7 +85,10 @@
 
   function isFound(account) {
     if (filter.status !== null && account.status !== filter.status) return false;
-    if (filter.ou !== null && account.ou !== filter.ou && !(filter.ou && account.ou.startsWith(`${filter.ou}/`))) return false;
+    if (filter.cause !== null && !account.causes.includes(filter.cause)) return false;
+    if (filter.owner !== null && account.owner !== choices.owner[filter.owner]) return false;
+    const ou = filter.ou === null ? null : choices.ou[filter.ou];
+    if (ou !== null && account.ou !== ou && !(ou && account.ou.startsWith(`${ou}/`))) return false;
     if (!filtersUsers() && account.text.includes(filter.query)) return true;
     return account.users.some(matcher(account));
   }
@@ -95,6 +105,39 @@
     }
     drawn = PAGE;
     draw();
+  }
+
+  // -- the address
+
+  function writeAddress() {
+    if (!isRead) return;
+    const said = new URLSearchParams();
+    if (filter.query) said.set("q", filter.query);
+    for (const { id } of selects) {
+      if (filter[id] !== null) said.set(IN_ADDRESS[id] || id, choices[id][filter[id]]);
+    }
+    if (sort) said.set("sort", (sort.descending ? "-" : "") + sort.key);
+    const words = said.toString();
+    if (words || location.hash.includes("=")) history.replaceState(null, "", `#${words || "accounts"}`);
+  }
+
+  function readAddress() {
+    // What the address names and this page does not have is passed over.
+    isRead = true;
+    if (!location.hash.includes("=")) return;
+    const said = new URLSearchParams(location.hash.slice(1));
+    query.value = said.get("q") || "";
+    filter.query = query.value.trim().toLowerCase();
+    for (const select of selects) {
+      const named = said.get(IN_ADDRESS[select.id] || select.id);
+      const position = (choices[select.id] || []).indexOf(named);
+      select.value = named === null || position < 0 ? "" : String(position);
+      filter[select.id] = select.value === "" ? null : position;
+    }
+    const [, minus, key] = /^(-?)(\w+)$/.exec(said.get("sort") || "") || [];
+    sort = headers.some((header) => header.dataset.key === key) ? { key, descending: minus === "-" } : null;
+    find();
+    byId("accounts").scrollIntoView();
   }
 
   // -- rows
@@ -116,7 +159,7 @@
       tellsOus ? make("td", { class: "ou", "data-label": "OU" }, breakable(account.ou)) : null,
       make("td", { "data-label": "Status" }, tag(data.statuses[account.status])),
       make("td", { class: "number", "data-label": "Users" }, isRead ? number(account.users.length) : ""),
-      make("td", { class: "number", "data-label": "Without MFA" }, isRead ? number(account.without) : ""),
+      judges ? make("td", { class: "number", "data-label": "Without MFA" }, isRead ? number(account.without) : "") : null,
       make("td", { class: "tags", "data-label": "Outcome" }, ...tags),
       make("td", { class: "number", "data-label": "Longest open" }, account.days < 0 ? "" : `${number(account.days)} d`));
     button.addEventListener("click", () => toggle(account, node, button));
@@ -143,6 +186,8 @@
 
   function detail(account, isShown = matcher(account)) {
     const cell = make("td", { colspan: headers.length });
+    const place = [account.ou, account.owner ? `owner: ${account.owner}` : ""].filter(Boolean).join(", ");
+    if (place) cell.append(make("p", { class: "place" }, bidi(place)));
     if (account.error) {
       const [stage, code, message, remedy] = account.error;
       cell.append(make("p", {}, make("strong", {}, `${data.statuses[account.status][0]} ${stage} (${code})`),
@@ -234,6 +279,7 @@
   function draw() {
     body.replaceChildren(...rows(0, drawn));
     tellMore();
+    writeAddress();
     byId("reset").hidden = sort === null;
     for (const header of headers) {
       const isSorted = sort !== null && sort.key === header.dataset.key;
@@ -265,54 +311,83 @@
   }
 
   function drawForPrint() {
-    // On paper nothing opens: each account comes with its users who have no MFA or are to fix.
-    const printed = found.slice(0, PRINTED).flatMap((account) => {
+    // On paper nothing opens, and remedies stand under what to do: of each account that needs a hand, or of each that was
+    // asked for, a line for each kind of user who has no MFA or is to fix.
+    const isAsked = found.length < accounts.length;
+    const wanted = isAsked ? found : found.filter((account) => account.causes.length);
+    const printed = wanted.slice(0, PRINTED).flatMap((account) => {
       const isListed = matcher(account);
-      const isShown = (user, index) => isListed(user, index) && (user[VERDICT] !== WITH_MFA || isToFix(user));
-      const says = account.error || account.root || account.unread.length || account.users.some(isShown);
-      return says ? [row(account), detail(account, isShown)] : [row(account)];
+      const shown = account.users.filter((user, index) =>
+        isListed(user, index) && (isToFix(user) || (isAsked && user[VERDICT] !== WITH_MFA)));
+      const node = row(account);
+      return shown.length || account.unread.length ? [node, summary(account, shown)] : [node];
     });
-    const left = found.length - printed.filter((each) => each.className === "account").length;
-    const rest = make("td", { colspan: headers.length }, `${count(left, "more account")} not printed.`);
+    const left = accounts.length - printed.filter((each) => each.className === "account").length;
+    const rest = make("td", { colspan: headers.length },
+      `${count(left, "more account")} not printed: orgmfa report --csv writes all.`);
     body.replaceChildren(...printed, ...(left ? [make("tr", { class: "detail" }, rest)] : []));
+  }
+
+  function summary(account, users) {
+    const cell = make("td", { colspan: headers.length });
+    const byWords = new Map();
+    for (const user of users) {
+      const words = user[OUTCOME] === NONE ? data.verdicts[user[VERDICT]][0] : data.outcomes[user[OUTCOME]][0];
+      byWords.set(words, [...(byWords.get(words) || []), user[NAME]]);
+    }
+    for (const [words, names] of byWords) {
+      const more = names.length > NAMED ? ` and ${number(names.length - NAMED)} more` : "";
+      cell.append(make("p", {}, make("strong", {}, words), ": ", bidi(names.slice(0, NAMED).join(", ") + more)));
+    }
+    if (account.unread.length) {
+      cell.append(make("p", {}, `Without MFA when last read: ${account.unread.map(([user]) => user).join(", ")}`));
+    }
+    return make("tr", { class: "detail" }, cell);
   }
 
   // -- controls
 
-  function offerOus(select) {
-    // Each OU with the accounts in it and below. All paths begin with the root: it is left out of what is read.
-    const counted = new Map();
-    for (const { ou } of accounts) {
-      const names = ou.split("/");
-      for (let depth = 1; depth <= names.length; depth += 1) {
-        const path = names.slice(0, depth).join("/");
-        counted.set(path, (counted.get(path) || 0) + 1);
-      }
+  function offer(id, entries) {
+    // Offers [name in the address, label, how many]; what nobody has is left out.
+    const select = byId(id);
+    if (!entries.some(([, , times]) => times)) {
+      select.closest("p").remove();
+      selects.splice(selects.indexOf(select), 1);
+      return;
     }
-    const paths = [...counted.keys()].sort(collator.compare);
-    const label = (path) => path.slice(path.indexOf("/") + 1) || "not known";
-    const options = paths.map((path, index) =>
-      make("option", { value: String(index), "data-label": label(path) }, `${label(path)} (${number(counted.get(path))})`));
-    select.append(make("option", { value: "" }, "all"), ...options);
+    choices[id] = entries.map(([name]) => name);
+    const options = entries.map(([, label, times], index) => times &&
+      make("option", { value: String(index), "data-label": label }, `${label} (${number(times)})`));
+    select.append(make("option", { value: "" }, "all"), ...options.filter(Boolean));
     select.addEventListener("change", () => {
-      filter.ou = select.value === "" ? null : paths[Number(select.value)];
+      filter[id] = select.value === "" ? null : Number(select.value);
       find();
     });
   }
 
-  function offer(select, words, position) {
-    const counted = words.map(() => 0);
-    for (const account of accounts) {
-      if (position === null) counted[account.status] += 1;
-      else for (const user of account.users) counted[user[position]] += 1;
-    }
-    const options = words.map(([label], index) => counted[index] &&
-      make("option", { value: String(index), "data-label": label }, `${label} (${number(counted[index])})`));
-    select.append(make("option", { value: "" }, "all"), ...options.filter(Boolean));
-    select.addEventListener("change", () => {
-      filter[select.id] = select.value === "" ? null : Number(select.value);
-      find();
-    });
+  function counted(values) {
+    const times = new Map();
+    for (const value of values) times.set(value, (times.get(value) || 0) + 1);
+    return times;
+  }
+
+  function ous() {
+    // Each OU with the accounts in it and below. All paths begin with the root: it is left out of what is read.
+    const above = (ou) => ou.split("/").map((_, depth, names) => names.slice(0, depth + 1).join("/"));
+    const times = counted(accounts.flatMap((account) => above(account.ou)));
+    const label = (path) => path.slice(path.indexOf("/") + 1) || "not known";
+    return [...times.keys()].sort(collator.compare).map((path) => [path, label(path), times.get(path)]);
+  }
+
+  function owners() {
+    const times = counted(accounts.map((account) => account.owner));
+    const names = [...times.keys()].sort(collator.compare);
+    return names.some(Boolean) ? names.map((name) => [name, name || "not known", times.get(name)]) : [];
+  }
+
+  function offerWords(id, words, values) {
+    const times = counted(values);
+    offer(id, words.map(([label, , , name], index) => [name, label, times.get(index) || 0]));
   }
 
   function makeSortable(header) {
@@ -326,11 +401,32 @@
     header.replaceChildren(button);
   }
 
-  if (tellsOus) offerOus(byId("ou"));
-  else byId("ou").closest("p").remove();
-  offer(byId("status"), data.statuses, null);
-  offer(byId("verdict"), data.verdicts, VERDICT);
-  offer(byId("outcome"), data.outcomes, OUTCOME);
+  function makeTableSortable(table) {
+    // Names as text and back into the order of the page, numbers the largest first.
+    const rows = [...table.tBodies[0].rows];
+    const value = (row, column) => parseInt(row.cells[column].textContent.replace(/,/g, ""), 10) || 0;
+    [...table.tHead.rows[0].cells].forEach((header, column, all) => {
+      const button = make("button", { type: "button" }, header.textContent);
+      button.addEventListener("click", () => {
+        const descending = header.getAttribute("aria-sort") ? header.getAttribute("aria-sort") === "ascending" : column > 0;
+        const way = descending ? -1 : 1;
+        for (const each of all) each.removeAttribute("aria-sort");
+        header.setAttribute("aria-sort", descending ? "descending" : "ascending");
+        const place = (row) => (column ? value(row, column) : rows.indexOf(row));
+        table.tBodies[0].append(...[...rows].sort((a, b) => way * (place(a) - place(b)) || rows.indexOf(a) - rows.indexOf(b)));
+      });
+      header.replaceChildren(button);
+    });
+  }
+
+  const ofUsers = (position) => accounts.flatMap((account) => account.users.map((user) => user[position]));
+  const causes = counted(accounts.flatMap((account) => account.causes));
+  offer("ou", tellsOus ? ous() : []);
+  offer("owner", owners());
+  offerWords("status", data.statuses, accounts.map((account) => account.status));
+  offerWords("verdict", data.verdicts, judges ? ofUsers(VERDICT) : []);
+  offerWords("outcome", data.outcomes, ofUsers(OUTCOME));
+  offer("cause", data.causes.map((label, index) => [String(index + 1), label, causes.get(index)]));
   query.addEventListener("input", () => {
     filter.query = query.value.trim().toLowerCase();
     find();
@@ -346,5 +442,8 @@
   addEventListener("afterprint", draw);
   find();
   headers.forEach(makeSortable);
+  document.querySelectorAll("table.by").forEach(makeTableSortable);
+  readAddress();
+  addEventListener("hashchange", readAddress);
   byId("controls").hidden = false; // last: whatever fails above leaves the short list as it was
 })();

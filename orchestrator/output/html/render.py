@@ -12,16 +12,19 @@ from importlib import resources
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from orchestrator.domain.model import Mode
 from orchestrator.output.change_summary import account_of
 from orchestrator.output.html.accounts import MAX_ACCOUNTS, MAX_USERS, AccountRow
+from orchestrator.output.html.coverage import list_ous, list_owners, list_tiles
 from orchestrator.output.html.data import render_data
 from orchestrator.output.html.summary import (
     MAX_NAMED,
+    MAX_TASKS,
     TRIGGERS,
     describe_device,
     format_duration,
     list_notices,
-    list_tiles,
+    list_tasks,
 )
 from orchestrator.output.html.trend import MEASURES, TrendPoint, draw_trend, trend_point
 from orchestrator.output.ordering import count_without_mfa, is_read, is_root_open
@@ -42,6 +45,7 @@ def render_page(report: RunReport, *, trend: Iterable[TrendPoint], blocks_access
     them if it was one. `blocks_access_keys` is whether EnforceMFA stops access keys (`policy.access_keys: deny`).
     """
     story = tell_story(report, blocks_access_keys=blocks_access_keys)
+    judges = report.mode is not Mode.RELEASE
     tells_ous = any(account.ou for account in story.accounts)
     style, script = _read("page.css"), _read("page.js")
     page = (
@@ -56,12 +60,16 @@ def render_page(report: RunReport, *, trend: Iterable[TrendPoint], blocks_access
             trigger=TRIGGERS[report.trigger],
             took=format_duration(report),
             notices=list(list_notices(story)),
+            tasks=list(list_tasks(story)),
+            more_tasks=len(story.causes) - MAX_TASKS,
             tiles=list(list_tiles(report)),
+            groups=[("OU", list_ous(report.accounts)), ("Owner", list_owners(report.accounts))] if judges else [],
+            judges=judges,
             most_changed=MAX_NAMED,
             trend=draw_trend(_until(report, trend)),
             measures=MEASURES,
             tells_ous=tells_ous,
-            columns=_COLUMNS + tells_ous,
+            columns=_COLUMNS + tells_ous - (not judges),
             rows=(AccountRow(report, account) for account in story.accounts[:MAX_ACCOUNTS]),
             most_users=MAX_USERS,
             statuses=STATUSES,
@@ -71,7 +79,7 @@ def render_page(report: RunReport, *, trend: Iterable[TrendPoint], blocks_access
     )
     before, after = page.split(_DATA)
     yield before
-    yield from render_data(report, story.accounts)
+    yield from render_data(story)
     yield after
 
 

@@ -1,17 +1,19 @@
-"""The part of the page above the accounts: notices, tiles of coverage, devices that users enrolled. Pure."""
+"""The part of the page above the accounts: notices, what to do, devices that users enrolled. Pure."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
+from urllib.parse import urlencode
 
-from orchestrator.domain.model import Outcome, Trigger, Verdict
-from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, Tone, label_of
-from orchestrator.output.causes import Subject, format_cause
+from orchestrator.domain.model import Outcome, Trigger
+from orchestrator.domain.outcomes import Tone
+from orchestrator.output.causes import Cause, Subject, format_cause
 from orchestrator.output.story import Story
-from orchestrator.output.words import DEVICES, STAGES, count, format_date, list_counts, seconds_taken, some_of, title_of
+from orchestrator.output.words import DEVICES, STAGES, count, format_date, seconds_taken, some_of, title_of
 from orchestrator.reports.report import ChangedAccount, ChangedUser, EnrolledUser, RunReport
 
 MAX_ERRORS = 20
-MAX_ROOTS = 5
+MAX_TASKS = 30
+MAX_TITLES = 3
 MAX_NAMED = 50
 """How many users or accounts of one kind of change are named; the rest is counted."""
 TRIGGERS = {
@@ -32,13 +34,15 @@ class Notice(NamedTuple):
     title: str = ""
 
 
-class Tile(NamedTuple):
-    """How much of something is covered."""
+class Task(NamedTuple):
+    """One thing to do, for all accounts that it concerns; `link` filters the list to them."""
 
+    tone: Tone
     title: str
-    number: int
-    total: int
-    note: str
+    link: str
+    accounts: str
+    text: str
+    remedy: str
 
 
 def format_duration(report: RunReport) -> str:
@@ -48,11 +52,10 @@ def format_duration(report: RunReport) -> str:
 
 
 def list_notices(story: Story) -> Iterator[Notice]:
-    """Yield the gate of the run, earlier texts of EnforceMFA, errors, root users without MFA, keys that stop."""
+    """Yield the gate of the run, why accounts are missing, errors, keys that stop, notes."""
     report = story.report
     if story.gate:
         yield Notice(Tone.BAD, story.gate)
-    yield from _notices_of(Subject.POLICY, story)
     if story.incomplete:
         yield Notice(Tone.BAD, story.incomplete)
     for error in report.errors[:MAX_ERRORS]:
@@ -60,39 +63,33 @@ def list_notices(story: Story) -> Iterator[Notice]:
         yield Notice(Tone.BAD, said, f"Error {STAGES[error.stage]} ({error.code})")
     if len(report.errors) > MAX_ERRORS:
         yield Notice(Tone.BAD, f"{count(len(report.errors) - MAX_ERRORS, 'more error')} of the run.")
-    yield from _notices_of(Subject.ROOT_USER, story)
     if story.keys:
         yield Notice(Tone.WARN, story.keys)
     yield from (Notice(Tone.WARN, note) for note in story.notes)
 
 
-def _notices_of(subject: Subject, story: Story) -> Iterator[Notice]:
-    """Yield what is said of the causes of a subject, policies or root users, above all accounts."""
-    for cause in (cause for cause in story.causes if cause.subject is subject):
-        if subject is Subject.ROOT_USER:
-            roots = some_of([title_of(member.account) for member in cause.members], MAX_ROOTS)
-            yield Notice(Tone.WARN, f"Root user without MFA, but with a password or keys: {roots}")
-        else:
-            yield Notice(Tone.BAD if cause.users else Tone.WARN, f"{format_cause(cause, cause.code)}. {cause.remedy}")
+def list_tasks(story: Story) -> Iterator[Task]:
+    """Yield what is to fix, by cause, each with a link to the accounts that it concerns."""
+    for number, cause in enumerate(story.causes[:MAX_TASKS], start=1):
+        tells_all = cause.subject is not Subject.USER or cause.is_example
+        text = "" if cause.action or (cause.is_example and cause.remedy) else cause.text
+        titles = [title_of(member.account) for member in cause.members[:MAX_TITLES]]
+        yield Task(
+            Tone.WARN if cause.subject is Subject.ROOT_USER or not (cause.users or cause.stage) else Tone.BAD,
+            format_cause(cause, ", ".join(filter(None, (cause.code, cause.action)))),
+            f"#{urlencode({'cause': number} | _users_of(cause))}",
+            some_of(titles, MAX_TITLES, total=len(cause.members)),
+            f"for example: {text}" if text and cause.is_example else text,
+            cause.remedy if tells_all or not text else "",
+        )
 
 
-def list_tiles(report: RunReport) -> Iterator[Tile]:
-    """Yield how many accounts were inspected, how many users have MFA, and how many more are enforced."""
-    totals = report.totals
-    left_out = [(totals.failed, "failed"), (totals.not_reached, "not reached"), (totals.skipped, "skipped")]
-    verdicts = [(totals.non_compliant, "without"), (totals.unknown, "unknown")]
-    uncovered = [outcome for outcome in OUTCOMES if outcome not in ENFORCED | {Outcome.NONE}]
-    outcomes = [(totals.of(outcome), label_of(outcome, report.mode)) for outcome in uncovered]
-    covered = sum(
-        user.verdict is Verdict.COMPLIANT or user.outcome in ENFORCED
-        for account in report.accounts
-        for user in account.users
-    )
-    entered = totals.accounts - totals.skipped
-    enforced = list_counts([(totals.of(*ENFORCED), "enforced"), *outcomes]) or "nothing to enforce"
-    yield Tile("Accounts inspected", totals.inspected, entered, list_counts(left_out) or "none left out")
-    yield Tile("Users with MFA", totals.compliant, totals.users, list_counts(verdicts) or "all that were read")
-    yield Tile("Users with MFA or enforced", covered, totals.users, enforced)
+def _users_of(cause: Cause) -> dict[str, str]:
+    """Return the filter of the list that shows the users of a cause alone, where it holds for users."""
+    if cause.subject is not Subject.USER:
+        return {}
+    user = cause.members[0].users[0]
+    return {"users": user.verdict.value} if user.outcome is Outcome.NONE else {"outcome": user.outcome.value}
 
 
 def describe_device(changed: ChangedUser | ChangedAccount) -> str:

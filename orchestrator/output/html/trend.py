@@ -6,7 +6,7 @@ it the colours of the theme.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import count
 from typing import NamedTuple
 
@@ -17,7 +17,8 @@ from orchestrator.domain.outcomes import ENFORCED
 from orchestrator.output.words import format_date
 from orchestrator.reports.report import RunReport
 
-MIN_RUNS, MAX_RUNS = 2, 90
+MIN_DAYS, MAX_RUNS = 3, 90
+"""On how many days there must have been runs: two points are no trend."""
 WIDTH, HEIGHT = 400, 160
 EDGE = 14
 """How much of leather's margin is cut off on each side."""
@@ -82,7 +83,7 @@ def draw_trend(points: Iterable[TrendPoint]) -> Trend | None:
     """Return the charts and the table of the last runs, or None while there are too few."""
     by_run_id = {point.run_id: point for point in points}
     runs = sorted(by_run_id.values(), key=lambda point: (point.finished_at, point.run_id))[-MAX_RUNS:]
-    if len(runs) < MIN_RUNS:
+    if len({run.finished_at.astimezone(UTC).date() for run in runs}) < MIN_DAYS:
         return None
     return Trend([_chart(title, runs, [measure(run) for run in runs]) for title, measure in MEASURES[:_DRAWN]], runs)
 

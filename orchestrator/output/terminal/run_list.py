@@ -27,7 +27,8 @@ def print_runs(heads: Sequence[RunReport], console: Console, *, more: int = 0) -
 
 def _run_line(head: RunReport) -> str:
     totals = head.totals
-    counts = f"{totals.non_compliant:>6,}  {totals.accounts:>8,}  {totals.failed + totals.not_reached:>6,}"
+    without = "" if head.mode is Mode.RELEASE else f"{totals.non_compliant:,}"
+    counts = f"{without:>6}  {totals.accounts:>8,}  {totals.failed + totals.not_reached:>6,}"
     remarks = ["nothing written" if head.gate and head.mode is not Mode.PLAN else ""]
     remarks += ["" if head.complete else "incomplete", count(len(head.errors), "error") if head.errors else ""]
     remark = ", ".join(filter(None, remarks))

@@ -58,6 +58,11 @@ class View:
         """The mode of the run."""
         return self.story.report.mode
 
+    @property
+    def judges(self) -> bool:
+        """Whether the run looked at who has MFA."""
+        return self.mode is not Mode.RELEASE
+
     def is_listed(self, account: AccountReport) -> bool:
         """Return whether an account has a row: where all are wanted each, else each with users to tell of.
 
@@ -93,7 +98,8 @@ def _table(accounts: Sequence[AccountReport], view: View) -> Table:
         table.add_column("ID", min_width=12, overflow="fold")
         table.add_column("OU", max_width=view.console.width // 5, overflow="fold")
     table.add_column("Users", justify="right")
-    table.add_column("Without MFA", justify="right", max_width=7)
+    if view.judges:
+        table.add_column("Without MFA", justify="right", max_width=7)
     table.add_column("Would be done" if view.mode is Mode.PLAN else "Done", overflow="fold")
     table.add_column("Open for", justify="right", no_wrap=True)
     for account in accounts:
@@ -102,13 +108,14 @@ def _table(accounts: Sequence[AccountReport], view: View) -> Table:
 
 
 def _cells(account: AccountReport, view: View) -> Iterator[Text]:
-    numbers = (f"{len(account.users):,}", f"{count_without_mfa(account):,}") if is_read(account) else ("", "")
     longest = longest_open(account.users, view.story.report.finished_at)
     yield Text("\n".join(_names(account, view)))
     if view.is_wide:
         yield Text(plain(account.id))
         yield Text(plain(account.ou or ""))
-    yield from map(Text, numbers)
+    yield Text(f"{len(account.users):,}" if is_read(account) else "")
+    if view.judges:
+        yield Text(f"{count_without_mfa(account):,}" if is_read(account) else "")
     yield Text("\n").join(_done(account, view))
     yield Text(f"{longest:,} d" if longest else "")
 
@@ -127,7 +134,7 @@ def _done(account: AccountReport, view: View) -> Iterator[Text]:
         yield Text.assemble((what, style_of(word.tone)), runs)
     by_label: dict[tuple[Tone, str], list[UserReport]] = defaultdict(list)
     for user in sorted(account.users, key=user_order):
-        if user.outcome is not Outcome.NONE or user.verdict is not Verdict.COMPLIANT:
+        if user.outcome is not Outcome.NONE or (view.judges and user.verdict is not Verdict.COMPLIANT):
             by_label[_label(user, view.mode)].append(user)
     for (tone, label), users in by_label.items():
         names = some_of([_name(user, view) for user in users], sys.maxsize if view.show_all else MAX_USERS)
@@ -142,7 +149,7 @@ def _label(user: UserReport, mode: Mode) -> tuple[Tone, str]:
     label, row = state_of(user, mode), OUTCOMES[user.outcome]
     if row.group is OutcomeGroup.CHANGED and user.via is Via.GROUP:
         label += " through the group"
-    if user.verdict is Verdict.UNKNOWN and user.outcome is not Outcome.NONE:
+    if user.verdict is Verdict.UNKNOWN and user.outcome is not Outcome.NONE and mode is not Mode.RELEASE:
         label += f", {VERDICTS[user.verdict].label}"
     code = user.error.code if user.error else user.outcome.value
     tone = VERDICTS[user.verdict].tone if user.outcome is Outcome.NONE else row.tone

@@ -15,13 +15,13 @@ from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.distributed.state import HISTORY, RunManifest, RunState, Usage
 from orchestrator.pipeline.earlier_runs import history_problems, with_history
 from orchestrator.pipeline.executor import AccountExecutor, explain_unreached, leave_out, skip
-from orchestrator.pipeline.ou_paths import OuPathLookup
+from orchestrator.pipeline.places import PlaceLookup
 from orchestrator.pipeline.publishing import close_run
 from orchestrator.pipeline.results import Results
 
 LOST = "lost"
-OU_TIMEOUT_SECONDS = 240.0
-"""How long the report of a run in steps waits for the OU paths: its organization is large, and all else is done."""
+PLACES_TIMEOUT_SECONDS = 240.0
+"""How long the report of a run in steps waits for OUs and owners: its organization is large, and all else is done."""
 
 _LOST_BATCH = Usage(calls=0, throttles=0, ended=LOST)
 
@@ -30,11 +30,17 @@ log = structlog.get_logger(__name__)
 
 def merge(manifest: RunManifest, context: RunContext, state: RunState) -> Finished:
     """Return the finished run. Raises ArchiveError where the output of the steps cannot be read."""
-    ous = OuPathLookup(context.directory, manifest.request, context.cancellation, timeout_seconds=OU_TIMEOUT_SECONDS)
-    context = replace(with_history(context, state.read(HISTORY)), find_ous=ous.finish)
+    order: dict[str, int] = {}
+    places = PlaceLookup(
+        context.directory,
+        manifest.request,
+        context.cancellation,
+        account_ids=order,
+        timeout_seconds=PLACES_TIMEOUT_SECONDS,
+    )
+    context = replace(with_history(context, state.read(HISTORY)), find_places=places.finish)
     if manifest.request.mode is Mode.APPLY:
         context.permit.close()  # the steps that wrote are over
-    order: dict[str, int] = {}
     results = Results(order)
     usages = _gather_plans(manifest, context, state, results=results, order=order)
     decision = state.gate_decision()

@@ -1,11 +1,13 @@
 import pytest
 
 from orchestrator.domain.model import Gate, Mode, Outcome, Status, Verdict
-from orchestrator.output.html.summary import MAX_NAMED
+from orchestrator.output.html.coverage import list_ous, list_owners
+from orchestrator.output.html.summary import MAX_NAMED, MAX_TASKS
 from orchestrator.output.story import tell_story
 from orchestrator.reports.report import (
     ChangedUser,
     Changes,
+    ReasonReport,
     RunReport,
 )
 from tests.browser.samples import (
@@ -14,6 +16,7 @@ from tests.browser.samples import (
     make_account_report,
     make_failed_account,
     make_run_report,
+    make_user_report,
 )
 from tests.builders import days_ago
 from tests.output.html.page_reader import ROOT_OPEN, SMALL, SMALL_PAGE, page_of, users_of
@@ -46,7 +49,7 @@ from tests.output.html.page_reader import ROOT_OPEN, SMALL, SMALL_PAGE, page_of,
         ),
         (
             make_run_report(make_account_report("1", *users_of(Outcome.RELEASED, 2)), mode=Mode.RELEASE),
-            "1 account, 2 users without MFA, 2 released today",
+            "1 account, 2 released today",
         ),
         (
             make_run_report(make_account_report("1", *users_of(Outcome.NONE, 2, verdict=Verdict.UNKNOWN))),
@@ -73,9 +76,89 @@ def test_plan_says_that_nothing_was_written() -> None:
 
 
 def test_coverage_counts_accounts_that_could_be_entered_and_users_with_mfa_or_enforced() -> None:
-    assert [meter["value"] for meter in SMALL_PAGE.all("meter")] == ["3", "2", "3"]
+    assert [meter["value"] for meter in SMALL_PAGE.all("meter")] == ["3", "3", "2"]
     assert [meter["max"] for meter in SMALL_PAGE.all("meter")] == ["4", "5", "5"]
-    assert "1 enforced, 1 held, 1 exempt" in SMALL_PAGE.readable
+    assert "none left out" not in SMALL_PAGE.readable
+    assert "1 failed; 1 more skipped" in SMALL_PAGE.readable
+    assert "2 with MFA, 1 enforced" in SMALL_PAGE.readable
+    assert "1 held, 1 exempt" in SMALL_PAGE.readable
+
+
+def test_user_who_would_be_enforced_is_counted_among_those_without_both() -> None:
+    users = [*users_of(Outcome.NONE, 1), *users_of(Outcome.PLANNED, 3)]
+    page = page_of(make_run_report(make_account_report("1", *users), mode=Mode.PLAN))
+
+    assert [meter["value"] for meter in page.all("meter")] == ["1", "1", "3"]
+    assert "3 would be enforced" in page.readable
+
+
+def test_release_covers_nobody() -> None:
+    page = page_of(make_run_report(make_account_report("1", make_user_report(), ou="Root/A"), mode=Mode.RELEASE))
+
+    assert [meter["aria-label"] for meter in page.all("meter")] == ["Accounts inspected"]
+    assert "By OU" not in page.readable
+    assert "Without MFA" not in page.readable
+
+
+def test_coverage_is_told_by_ou_with_those_below_and_by_owner_each_linked_to_its_accounts() -> None:
+    users = [*users_of(Outcome.NONE, 3), *users_of(Outcome.HELD, 1)]
+    report = make_run_report(
+        make_account_report("1", *users, ou="Root/A & B/C", owner="team <1>"),
+        make_account_report("2", make_user_report(), ou="Root/A & B"),
+        make_failed_account("3"),
+    )
+
+    ous, owners = list_ous(report.accounts), list_owners(report.accounts)
+
+    assert [(row.name, row.accounts, row.unread, row.users, row.covered, row.to_fix) for row in ous] == [
+        ("Root", 2, 0, 5, 4, 1),
+        ("A & B", 2, 0, 5, 4, 1),
+        ("A & B/C", 1, 0, 4, 3, 1),
+        ("not known", 1, 1, 0, 0, 0),
+    ]
+    assert [(row.name, row.link, row.accounts) for row in owners] == [
+        ("team <1>", "#owner=team+%3C1%3E", 1),
+        ("not known", "#owner=", 2),
+    ]
+    page = page_of(report)
+    assert {row.link for row in (*ous, *owners)} <= {str(link["href"]) for link in page.all("a")}
+    assert [row.link for row in ous if row.is_deep] == ["#ou=Root%2FA+%26+B%2FC"]
+
+
+def test_coverage_by_ou_and_owner_is_left_out_where_none_is_known() -> None:
+    text = page_of(make_run_report(make_account_report("1", make_user_report()))).readable
+
+    assert "By OU" not in text
+    assert "By owner" not in text
+
+
+def test_what_to_do_stands_at_the_top_once_for_all_accounts_and_links_to_them() -> None:
+    failed = [make_failed_account(str(number), name=f"A{number}") for number in range(40)]
+    held = make_account_report("99", *users_of(Outcome.HELD, 2, error=ReasonReport(code="active_key", message="used")))
+    page = page_of(make_run_report(*failed, held, make_account_report("98", root_user=ROOT_OPEN)))
+
+    top = page.readable.partition("Coverage")[0]
+    assert top.count("Check the StackSet.") == 1
+    assert "40 accounts failed, assuming the role (AccessDenied)A0, A1, A10 and 37 more" in top
+    assert "Held (active_key): 2 users in 1 account" in top
+    assert "Root user without MFA: 1 account" in top
+    links = [str(link["href"]) for link in page.all("a") if "cause=" in str(link["href"])]
+    assert links == ["#cause=1", "#cause=2&outcome=held", "#cause=3"]
+    assert [account[10] for account in page.data["accounts"]].count([0]) == 40
+
+
+def test_causes_without_end_are_cut_and_counted() -> None:
+    codes = [ReasonReport(code=f"code-{number}", message="why") for number in range(MAX_TASKS + 2)]
+    users = [make_user_report(f"u{number}", Outcome.HELD, error=code) for number, code in enumerate(codes)]
+
+    page = page_of(make_run_report(make_account_report("1", *users)))
+
+    assert "and 2 more causes" in page.readable
+    assert len([link for link in page.all("a") if "cause=" in str(link["href"])]) == MAX_TASKS
+
+
+def test_clean_run_has_nothing_to_do() -> None:
+    assert "What to do" not in page_of(make_run_report(make_account_report("1", make_user_report()))).texts["h2"]
 
 
 def test_nearly_all_is_never_said_to_be_all() -> None:
@@ -96,11 +179,6 @@ def test_nothing_to_cover_is_no_division_by_zero() -> None:
         (make_run_report(complete=False), "could not be listed to its end"),
         (make_run_report(errors=(PROBLEM,)), "Error assuming the role (AccessDenied): not authorized Try: Check the"),
         (make_run_report(errors=(PROBLEM,) * 25), "5 more errors of the run."),
-        (make_run_report(make_account_report(root_user=ROOT_OPEN)), "with a password or keys: Payments"),
-        (
-            make_run_report(*(make_account_report(str(n), root_user=ROOT_OPEN, name=f"A{n}") for n in range(8))),
-            "A0, A1, A2, A3, A4 and 3 more",
-        ),
         (
             make_run_report(make_account_report("1", *users_of(Outcome.ENFORCED, 2, active_access_keys=2))),
             "Access keys that stop working without an MFA session: 4.",

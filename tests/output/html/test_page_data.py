@@ -35,10 +35,20 @@ STATUSES = [Status.FAILED, Status.NOT_REACHED, Status.INSPECTED, Status.SKIPPED]
 def test_script_finds_statuses_verdicts_and_the_last_outcome_where_it_expects_them() -> None:
     data = SMALL_PAGE.data
 
-    assert [label for label, _ in data["statuses"]] == ["failed", "not reached", "inspected", "skipped"]
-    assert [label for label, _ in data["verdicts"]] == ["without MFA", "MFA unknown", "with MFA"]
+    assert [label for label, *_ in data["statuses"]] == ["failed", "not reached", "inspected", "skipped"]
+    assert [(label, to_fix) for label, _, to_fix, _ in data["verdicts"]] == [
+        ("without MFA", 0),
+        ("MFA unknown", 1),
+        ("with MFA", 0),
+    ]
     assert data["outcomes"][-1][0] == "nothing to do"
-    assert {label for label, _, needs_hand in data["outcomes"] if needs_hand} == {"failed", "held", "over quota"}
+    assert {label for label, _, needs_hand, _ in data["outcomes"] if needs_hand} == {"failed", "held", "over quota"}
+
+
+def test_release_calls_nobody_unread() -> None:
+    data = page_of(make_run_report(mode=Mode.RELEASE)).data
+
+    assert [verdict[:3] for verdict in data["verdicts"]] == [["MFA not looked at", "quiet", 0]] * 3
 
 
 @pytest.mark.parametrize("mode", list(Mode))
@@ -94,7 +104,9 @@ def test_script_reads_every_account_and_user_as_reported(drawn: list[tuple[Accou
 
     assert len(data["accounts"]) == len(accounts)
     for account, written in zip(report.accounts.sorted(account_order), data["accounts"], strict=True):
-        id_, name, alias, ou, status, failing, is_root_open, changes, error, users, unread = written
+        id_, name, alias, ou, owner, status, failing, is_root_open, changes, error, causes, users, unread = written
+        assert set(causes) <= set(range(len(data["causes"])))
+        assert data["texts"][owner] == visible(account.owner or "")
         said = account.error and [account.error.code, account.error.message, account.error.remedy]
         assert [id_, name, alias] == [visible(text) for text in (account.id, account.name, account.alias or "")]
         assert data["texts"][ou] == visible(account.ou or "")

@@ -94,15 +94,26 @@ def test_users_of_an_account_are_listed_worst_first_and_by_name() -> None:
 
 def test_user_whose_mfa_is_unknown_is_to_fix_and_never_clean() -> None:
     unread = make_user("eve", verdict=Verdict.UNKNOWN, error=("AccessDenied", "iam:ListMFADevices is refused"))
-    freed = make_user("fay", Outcome.RELEASED, verdict=Verdict.UNKNOWN)
+    under = make_user("fay", Outcome.ENFORCED, verdict=Verdict.UNKNOWN)
 
-    text = show(make_report(make_account("shop", [unread, freed]), mode=Mode.RELEASE), width=119)
+    text = show(make_report(make_account("shop", [unread, under]), mode=Mode.APPLY), width=119)
 
     assert_in_order(text, "2 users to fix", "TO FIX", "MFA unknown (AccessDenied)", "iam:ListMFADevices is refused")
     assert "1 MFA unknown (AccessDenied): eve" in text
-    assert "1 released, MFA unknown: fay" in text
+    assert "1 enforced, MFA unknown: fay" in text
     assert "2 unknown" in text
     assert "clean" not in text
+
+
+def test_release_says_that_it_looked_at_nobody_s_mfa_and_names_nobody_as_without() -> None:
+    freed, other = make_user("fay", Outcome.RELEASED, verdict=Verdict.NON_COMPLIANT), make_user("eve")
+
+    text = show(make_report(make_account("shop", [freed, other]), mode=Mode.RELEASE), width=119)
+
+    assert "2 users, whose MFA a release does not look at." in text
+    assert "1 released: fay" in text
+    for words in ("Without", "without MFA", "with MFA", "unknown", "eve"):
+        assert words not in text
 
 
 def test_user_without_mfa_and_without_outcome_does_not_make_an_account_clean() -> None:

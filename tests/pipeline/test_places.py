@@ -1,4 +1,4 @@
-"""Where accounts stand among the OUs: found out beside the run, and never in its way."""
+"""OUs and owners of accounts: found out beside the run, and never in its way."""
 
 from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import AccessDenied
-from orchestrator.pipeline.ou_paths import FEW_ACCOUNTS, OuPathLookup
+from orchestrator.domain.model import Placement
+from orchestrator.pipeline.places import FEW_ACCOUNTS, PlaceLookup
 from tests.builders import make_request
 from tests.fakes import FakeAws, fail
 
@@ -52,33 +53,33 @@ def test_few_accounts_named_by_id_are_looked_up_and_else_the_whole_tree(
 ) -> None:
     aws = FakeAws(ous={"111122223333": "Root/Workloads"})
 
-    survey = OuPathLookup(aws, make_request(targets=targets), Cancellation())
-    ou_path = survey.finish()
+    survey = PlaceLookup(aws, make_request(targets=targets), Cancellation())
+    place_of = survey.finish()
 
     assert aws.surveyed == [surveyed]
-    assert ou_path("111122223333") == "Root/Workloads"
-    assert ou_path("444455556666") is None
+    assert place_of("111122223333").ou == "Root/Workloads"
+    assert place_of("444455556666").ou is None
 
 
 def test_survey_that_fails_is_one_warning_and_no_ou(logs: list[MutableMapping[str, Any]]) -> None:
     def deny(action: str, account_id: str, subject: str) -> None:
         raise fail(AccessDenied, "AccessDeniedException", "ListRoots")
 
-    survey = OuPathLookup(FakeAws(before=deny), make_request(), Cancellation())
+    survey = PlaceLookup(FakeAws(before=deny), make_request(), Cancellation())
     survey.finish()
-    ou_path = survey.finish()
+    place_of = survey.finish()
 
     assert [(line["event"], line["log_level"], line["code"]) for line in logs] == [
         ("ous_not_known", "warning", "AccessDeniedException")
     ]
     assert "organizations:ListRoots" in logs[0]["remedy"]
-    assert ou_path("111122223333") is None
+    assert place_of("111122223333") == Placement()
 
 
 def test_report_waits_for_no_slow_tree_and_says_so_once(logs: list[MutableMapping[str, Any]]) -> None:
     directory = SlowDirectory(ous={"111122223333": "Root"})
 
-    survey = OuPathLookup(directory, make_request(), Cancellation(), timeout_seconds=0)
+    survey = PlaceLookup(directory, make_request(), Cancellation(), timeout_seconds=0)
     survey.finish()
     survey.finish()
 
@@ -90,7 +91,51 @@ def test_run_that_is_to_end_does_not_wait_for_the_tree() -> None:
     directory, cancellation = SlowDirectory(), Cancellation()
     cancellation.event.set()
 
-    survey = OuPathLookup(directory, make_request(), cancellation, timeout_seconds=1e9)
+    survey = PlaceLookup(directory, make_request(), cancellation, timeout_seconds=1e9)
     survey.finish()
 
     assert directory.ended.wait(10)
+
+
+def test_owners_are_looked_up_of_the_accounts_as_they_are_listed_even_where_the_tree_cannot_be_read() -> None:
+    def deny(action: str, account_id: str, subject: str) -> None:
+        if action == "survey":
+            raise fail(AccessDenied, "AccessDeniedException", "ListRoots")
+
+    aws = FakeAws(before=deny, owners={"1": "team-a", "3": "team-c"})
+    listed = {"1": 0, "2": 1}
+
+    survey = PlaceLookup(aws, make_request(), Cancellation(), account_ids=listed)
+    listed["3"] = 2
+    place_of = survey.finish()
+
+    assert [place_of(account_id) for account_id in ("1", "2", "3")] == [
+        Placement(owner="team-a"),
+        Placement(),
+        Placement(owner="team-c"),
+    ]
+
+
+def test_owners_that_may_not_be_read_are_one_warning(logs: list[MutableMapping[str, Any]]) -> None:
+    def deny(action: str, account_id: str, subject: str) -> None:
+        if action == "owner":
+            raise fail(AccessDenied, "AccessDeniedException", "ListTagsForResource")
+
+    survey = PlaceLookup(
+        FakeAws(before=deny, owners={"1": "a", "2": "b"}), make_request(), Cancellation(), account_ids=["1", "2"]
+    )
+    place_of = survey.finish()
+
+    assert [line["event"] for line in logs] == ["owners_not_known"]
+    assert "organizations:ListTagsForResource" in logs[0]["remedy"]
+    assert place_of("1") == Placement()
+
+
+def test_lookup_of_a_run_that_never_finishes_ends_with_the_run() -> None:
+    cancellation, directory = Cancellation(), FakeAws()
+    survey = PlaceLookup(directory, make_request(), cancellation, account_ids=["1"])
+
+    cancellation.event.set()
+
+    survey._thread.join(10)
+    assert not survey._thread.is_alive()
