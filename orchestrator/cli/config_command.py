@@ -9,12 +9,22 @@ from pathlib import Path
 import click
 from pydantic import BaseModel
 
-from orchestrator.cli.run_command import CONFIG_FILE, read_config
-from orchestrator.domain.config_file import find_config, find_sources
+from orchestrator.domain.config import Config
+from orchestrator.domain.config_file import find_config, find_sources, load_config
 from orchestrator.domain.paths import show_path
 
 _PATHS = frozenset({"archive.location", "enforcement.stop"})
 _COMMENT_COLUMN = 48
+
+CONFIG_FILE = Path("config.yaml")
+
+
+def read_config(path: Path | None, *, needs_switch: bool = True) -> Config:
+    """Return the configuration of a command. Raises ConfigError.
+
+    With `needs_switch` false, a stop switch that cannot be used is no error: the command does not read it.
+    """
+    return load_config(path, os.environ, fallback=CONFIG_FILE, tolerates_switch=not needs_switch)
 
 
 def config_command(path: Path | None, *, checks: bool, output: str) -> int:

@@ -10,12 +10,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from orchestrator.cli.config_command import CONFIG_FILE, read_config
 from orchestrator.cli.defects import note_writing
 from orchestrator.cli.deploy_adapters import as_operator, make_deploy_context
 from orchestrator.cli.deploy_view import DeploymentView
 from orchestrator.cli.enforced_users import explain_enforced_users
 from orchestrator.cli.mfa_prompt import MfaPrompt
-from orchestrator.cli.run_command import CONFIG_FILE, configure_command_logs, read_config
+from orchestrator.cli.run_command import configure_command_logs
 from orchestrator.cli.signals import Interrupts
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.deploy.change_sets import PreparedChange

@@ -10,8 +10,9 @@ from orchestrator.aws.doctor_reads import RUN_ACTIONS, HubChecks, MemberChecks
 from orchestrator.aws.enforcement import EnforcementPolicies
 from orchestrator.aws.organizations import Directory
 from orchestrator.aws.retries import Retrier
+from orchestrator.cli.config_command import CONFIG_FILE
 from orchestrator.cli.mfa_prompt import MfaPrompt
-from orchestrator.cli.run_command import CONFIG_FILE, RunOptions, configure_command_logs, open_hub
+from orchestrator.cli.run_command import RunOptions, configure_command_logs, open_hub
 from orchestrator.cli.signals import Interrupts
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.doctor import DoctorContext, DoctorRequest, DoctorRun, run_checks

@@ -16,32 +16,13 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
-from rich.console import Console
 
 from orchestrator import __version__
-from orchestrator.cli.config_command import config_command
 from orchestrator.cli.defects import explain_exception
-from orchestrator.cli.doctor_command import doctor_command
-from orchestrator.cli.run_command import (
-    CONFIG_FILE,
-    RunOptions,
-    export_report,
-    load_report,
-    open_archive,
-    read_config,
-    run_command,
-    show_report,
-)
 from orchestrator.cli.streams import guard_streams, output_error
-from orchestrator.domain.config import parse_duration, parse_role_name
-from orchestrator.domain.config_file import find_config
 from orchestrator.domain.errors import AwsError, OrgmfaError
 from orchestrator.domain.model import Mode
 from orchestrator.domain.policy_document import PARTITIONS, render_enforcement_policy
-from orchestrator.domain.remedies import select_remedy
-from orchestrator.logs import configure_logs, log_botocore
-from orchestrator.output.terminal import Shown, print_runs
-from orchestrator.reports.archive import MAX_RELEASE
 
 MAX_LISTED = 30
 """How many runs `report --list` shows: each costs reading a file."""
@@ -79,6 +60,9 @@ def _parse_max_changes(text: str) -> int | str:
 
 def _parse_release_time(text: str) -> timedelta:
     """Return how long a release lasts. Raises ValueError."""
+    from orchestrator.domain.config import parse_duration  # noqa: PLC0415 - for this command alone
+    from orchestrator.reports.archive import MAX_RELEASE  # noqa: PLC0415 - for this command alone
+
     duration = parse_duration(text)
     if duration > MAX_RELEASE:
         raise ValueError(
@@ -89,6 +73,26 @@ def _parse_release_time(text: str) -> timedelta:
 
 def _output(*forms: str, text: str) -> Callable[[Command], Command]:
     return click.option("--output", type=click.Choice(forms), default=forms[0], show_default=True, help=text)
+
+
+def _parse_role(text: str) -> str:
+    """Return the name of a role. Raises ValueError."""
+    from orchestrator.domain.config import parse_role_name  # noqa: PLC0415 - for this command alone
+
+    return parse_role_name(text)
+
+
+def _log_botocore(_: click.Context, __: click.Parameter, is_wanted: bool) -> None:  # noqa: FBT001 - click's signature
+    if is_wanted:
+        from orchestrator.logs import log_botocore  # noqa: PLC0415 - for --debug alone
+
+        log_botocore()
+
+
+def _run(mode: Mode, given: dict[str, Any]) -> int:
+    from orchestrator.cli.run_command import RunOptions, run_command  # noqa: PLC0415 - for this command alone
+
+    return run_command(mode, RunOptions(**given))
 
 
 _AWS = ("profile", "region", "debug")
@@ -132,7 +136,7 @@ _OPTIONS = {
     "role": click.option(
         "--role",
         metavar="NAME",
-        type=ParsedType("NAME", parse_role_name),
+        type=ParsedType("NAME", _parse_role),
         help="Before anything is deployed: read through this role that trusts the management account, such as "
         "OrganizationAccountAccessRole, by a session that cannot write.",
     ),
@@ -162,7 +166,7 @@ _OPTIONS = {
         "--debug",
         is_flag=True,
         expose_value=False,
-        callback=lambda *given: log_botocore() if given[2] else None,
+        callback=_log_botocore,
         help="Log what botocore does, without secrets, on standard error.",
     ),
     "verbose": click.option(
@@ -198,7 +202,7 @@ def cli() -> None:
 @_options("config", "output", "account", "ou", "role", *_LIMITS, "digest", "sandbox", "all", *_AWS, "quiet", "verbose")
 def plan(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Show what a run would do. Writes nothing in any account."""
-    return run_command(Mode.PLAN, RunOptions(**given))
+    return _run(Mode.PLAN, given)
 
 
 @cli.command(
@@ -210,7 +214,7 @@ def plan(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
 )
 def apply(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Enforce MFA on the users whom the plan names, after showing it and asking."""
-    return run_command(Mode.APPLY, RunOptions(**given))
+    return _run(Mode.APPLY, given)
 
 
 @cli.command(
@@ -225,7 +229,7 @@ def release(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Take EnforceMFA off users again: detach the policy, remove from the group; nothing else."""
     if not given["release_for"] and not (given["targets"] or given["ou_ids"] or given["user_names"]):
         raise click.UsageError("--for 0d ends releases: say whose, by --user, --account or --ou")
-    return run_command(Mode.RELEASE, RunOptions(**given))
+    return _run(Mode.RELEASE, given)
 
 
 @cli.command(epilog="Example: orgmfa report latest --output json")
@@ -237,6 +241,12 @@ def release(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
 @_options("config", "output", "sandbox", "all", *_AWS, "quiet", "verbose")
 def report(*, run_id: str, list_runs: bool, output: str, **given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Show an archived run, the newest finished one by default; or the report in a file."""
+    from rich.console import Console  # noqa: PLC0415 - for this command alone
+
+    from orchestrator.cli.run_command import export_report, load_report, open_archive, show_report  # noqa: PLC0415 - for this command alone
+    from orchestrator.logs import configure_logs  # noqa: PLC0415 - for this command alone
+    from orchestrator.output.terminal import Shown, print_runs  # noqa: PLC0415 - for this command alone
+
     configure_logs(as_json=False, level=logging.WARNING)
     config, archive = open_archive(
         given["config_path"], sandbox=given["sandbox"], profile=given["profile"], region=given["region"]
@@ -261,6 +271,9 @@ def report(*, run_id: str, list_runs: bool, output: str, **given: Any) -> int:  
 @_options("config", "output-of-checks", "account", "ou", "role", "sandbox", *_AWS, "verbose")
 def doctor(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Check what a run needs, and say what to do about it. Changes nothing in any account."""
+    from orchestrator.cli.doctor_command import doctor_command  # noqa: PLC0415 - for this command alone
+    from orchestrator.cli.run_command import RunOptions  # noqa: PLC0415 - for this command alone
+
     return doctor_command(RunOptions(**given))
 
 
@@ -269,6 +282,8 @@ def doctor(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
 @_options("config")
 def policy(*, partition: str, config_path: Path | None) -> int:
     """Print the EnforceMFA policy document (JSON). Needs no credentials."""
+    from orchestrator.cli.config_command import read_config  # noqa: PLC0415 - for this command alone
+
     access_keys = read_config(config_path, needs_switch=False).policy.access_keys
     click.echo(json.dumps(render_enforcement_policy(partition=partition, access_keys=access_keys), indent=2))
     return 0
@@ -279,6 +294,8 @@ def policy(*, partition: str, config_path: Path | None) -> int:
 @_options("config", "output-of-checks")
 def config(*, config_path: Path | None, checks: bool, output: str) -> int:
     """Print the configuration in force, and where each value comes from. Needs no credentials."""
+    from orchestrator.cli.config_command import config_command  # noqa: PLC0415 - for this command alone
+
     return config_command(config_path, checks=checks, output=output)
 
 
@@ -327,7 +344,9 @@ def deploy(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
 @_options("config")
 def package(*, output_path: Path, architecture: str, python: str, config_path: Path | None) -> int:
     """Build the zip that the Lambda functions run, with the configuration in it. Needs no credentials."""
+    from orchestrator.cli.config_command import CONFIG_FILE  # noqa: PLC0415 - for this command alone
     from orchestrator.deploy.lambda_zip import build_package  # noqa: PLC0415 - for this command alone
+    from orchestrator.domain.config_file import find_config  # noqa: PLC0415 - for this command alone
 
     made = build_package(
         output_path,
@@ -337,6 +356,29 @@ def package(*, output_path: Path, architecture: str, python: str, config_path: P
         progress=lambda text: click.echo(text, err=True),
     )
     click.echo(f"{made.path}  {made.size} bytes  sha256:{made.sha256}\n{made.bill}")
+    return 0
+
+
+@cli.command("help", hidden=True)
+@click.argument("command", default="")
+@click.pass_context
+def help_(context: click.Context, command: str) -> int:
+    """Show what a command takes, or all commands."""
+    parent = context.find_root()
+    if not command:
+        click.echo(parent.get_help())
+        return 0
+    named = cli.get_command(parent, command)
+    if named is None:
+        raise click.UsageError(f"no such command: {command!r}", parent)
+    click.echo(named.get_help(click.Context(named, info_name=command, parent=parent)))
+    return 0
+
+
+@cli.command(hidden=True)
+def version() -> int:
+    """Print the version."""
+    click.echo(f"orgmfa, version {__version__}")
     return 0
 
 
@@ -371,6 +413,8 @@ def run() -> int:
         error.show()
         code = error.exit_code
     except OrgmfaError as error:
+        from orchestrator.domain.remedies import select_remedy  # noqa: PLC0415 - for errors alone
+
         remedy = f" ({error.code}). {select_remedy(error)}" if isinstance(error, AwsError) else ""
         click.echo(f"orgmfa: {error}{remedy}", err=True)
         code = UNUSABLE

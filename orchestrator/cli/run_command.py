@@ -15,6 +15,7 @@ import click
 import structlog
 from rich.console import Console
 
+from orchestrator.cli.config_command import read_config
 from orchestrator.cli.defects import note_writing
 from orchestrator.cli.mfa_prompt import MfaPrompt
 from orchestrator.cli.question import make_question
@@ -23,7 +24,6 @@ from orchestrator.cli.signals import Interrupts
 from orchestrator.cli.streams import output_error
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import Config
-from orchestrator.domain.config_file import load_config
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Trigger, Via
 from orchestrator.logs import configure_logs
@@ -39,7 +39,6 @@ from orchestrator.reports.run_files import read_file
 from orchestrator.reports.serialization import write_accounts, write_indented
 from orchestrator.wiring import Hub, load_credentials, make_hub, make_run_id, run_once, utc_now
 
-CONFIG_FILE = Path("config.yaml")
 DEPLOY_FIRST = "deploy the member roles (docs/deploy.md), then orgmfa doctor"
 """The next step after a plan through a role that others made: no apply can follow it."""
 
@@ -68,14 +67,6 @@ class RunOptions:
     release_for: timedelta = timedelta()
     profile: str | None = None
     region: str | None = None
-
-
-def read_config(path: Path | None, *, needs_switch: bool = True) -> Config:
-    """Return the configuration of a command. Raises ConfigError.
-
-    With `needs_switch` false, a stop switch that cannot be used is no error: the command does not read it.
-    """
-    return load_config(path, os.environ, fallback=CONFIG_FILE, tolerates_switch=not needs_switch)
 
 
 def run_command(mode: Mode, options: RunOptions) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli import doctor_command, main, run_command
+from orchestrator.domain import config_file
 from orchestrator.pipeline.executor import AccountExecutor
 from tests.aws_server import AwsServer
 from tests.cli.calling import Cli, Sample
@@ -47,7 +48,7 @@ def assert_told(done: tuple[int, str], code: int, extent: str) -> None:
         (["doctor"], (doctor_command, "run_doctor")),
         (["report"], (run_command, "make_hub")),
         (["policy"], (main, "render_enforcement_policy")),
-        (["package"], (main, "find_config")),
+        (["package"], (config_file, "find_config")),
         (["apply", "--yes"], (AccountExecutor, "plan_all")),
     ],
 )

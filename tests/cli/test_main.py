@@ -592,3 +592,41 @@ def test_quiet_is_a_line_for_each_cause_and_outcome(aws: AwsServer, cli: Cli, sa
     assert "would be enforced: alice (acme-payments)" in lines
     assert "Remedy" not in done.stdout
     assert len(lines) <= 12
+
+
+HEAVY = ("boto3", "botocore", "jinja2", "moto", "rich", "structlog", "orchestrator.wiring", "orchestrator.output")
+
+
+@pytest.mark.parametrize(
+    ("command", "spared"),
+    [
+        ("--version", (*HEAVY, "pydantic")),
+        ("version", (*HEAVY, "pydantic")),
+        ("help", (*HEAVY, "pydantic")),
+        ("help plan", (*HEAVY, "pydantic")),
+        ("policy", HEAVY),
+        ("config", HEAVY),
+    ],
+)
+def test_command_imports_no_more_than_it_needs(tmp_path: Path, command: str, spared: tuple[str, ...]) -> None:
+    program = (
+        "import json, sys; sys.argv = ['orgmfa', *sys.argv[1:]]; from orchestrator.cli.main import run; code = run();"
+        "print(json.dumps([code, *sys.modules]), file=sys.stderr)"
+    )
+
+    done = Cli(tmp_path).run(sys.executable, "-c", program, *command.split())
+
+    code, *modules = json.loads(done.stderr.splitlines()[-1])
+    assert code == 0, done.stderr
+    assert [name for name in modules if name.split(".")[0] in spared or name in spared] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [("help", "--help"), ("help plan", "plan --help"), ("version", "--version")]
+)
+def test_help_and_version_are_commands_too(cli: Cli, words: str, said: str) -> None:
+    assert cli(*words.split()).stdout == cli(*said.split()).stdout != ""
+
+
+def test_help_of_what_is_no_command_is_refused(cli: Cli) -> None:
+    assert_refused(cli("help", "nope"), "no such command", "nope")
