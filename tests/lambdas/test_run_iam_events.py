@@ -111,6 +111,28 @@ def test_new_device_writes_nothing_and_is_kept_for_the_next_digest(function: Fun
     assert [(one.user_name, one.device, one.address) for one in note.enrolments] == [("alice", "GAHT1", "198.51.100.7")]
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"requestParameters": {"userName": "bob", "serialNumber": "\ud800"}},
+        {"requestParameters": {"userName": "bob"}, "sourceIPAddress": "\udfff"},
+        {"requestParameters": {"userName": "bob"}, "eventTime": "0001-01-01T00:00:00+23:59"},
+        {"requestParameters": {"userName": "bob"}, "eventTime": "9999-12-31T23:59:59-23:59"},
+    ],
+)
+def test_text_or_time_that_no_file_can_hold_does_not_take_its_batch_along(
+    function: Function, odd: dict[str, Any]
+) -> None:
+    function.configure(**APPLY)
+    event = iam_event(function.payments, "EnableMFADevice", **odd)
+
+    result = function.invoke(queue_batch(event, password(function.search, "carol")))
+
+    assert failures(result) == []
+    assert function.enforced(function.search, "carol")
+    assert len(ledger(function).runs[-1].enrolments) == 1
+
+
 def test_event_on_the_policy_reads_the_account_and_writes_to_nobody(function: Function, slack: FakeSlack) -> None:
     function.configure(**APPLY)
     function.aws.client("iam", function.payments).detach_group_policy(
