@@ -269,6 +269,32 @@ def test_release_that_is_noted_before_the_write_holds(function: Function) -> Non
     assert function.aws.writes() == []
 
 
+@pytest.mark.parametrize("meanwhile", ["a run takes the lease", "the lease breaks", "a release is noted", "nothing"])
+def test_throttled_write_is_tried_again_only_while_nothing_forbids_it(function: Function, meanwhile: str) -> None:
+    function.configure(**APPLY)
+    tries: list[Any] = []
+
+    def throttle(call: Any) -> Any:
+        if call.action != "AttachUserPolicy":
+            return None
+        tries.append(call)
+        if meanwhile == "a run takes the lease":
+            function.lock("daily")
+        elif meanwhile == "the lease breaks":
+            function.lock("x").write_text("what is this?")
+        elif meanwhile == "a release is noted":
+            function.note_release(function.payments, "alice")
+        return xml_error("Throttling") if len(tries) == 1 else None
+
+    function.aws.faults.append(throttle)
+    result = function.invoke(queue_batch(password(function.payments, "alice")))
+
+    is_free = meanwhile == "nothing"
+    assert len(tries) == (2 if is_free else 1)
+    assert function.enforced(function.payments, "alice") is is_free
+    assert result["totals"]["failed_users"] == (0 if is_free else 1)
+
+
 def test_event_run_never_holds_the_lease(function: Function) -> None:
     function.configure(**APPLY)
 
