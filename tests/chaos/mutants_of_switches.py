@@ -106,8 +106,9 @@ OF_SWITCHES: tuple[Mutation, ...] = (
         name="no lease is taken",
         guards="lease",
         path="orchestrator/wiring.py",
-        before="permit=Lease(hub.store, request,",
-        after='permit=Lease(make_store(f"{config.archive.location}/{request.run_id}", lambda: clients.s3), request,',
+        before="    return Lease(hub.store, request,",
+        after='    store = make_store(f"{hub.config.archive.location}/{request.run_id}", lambda: hub.clients.s3)\n'
+        "    return Lease(store, request,",
         scenario="two runs at once",
         invariant=2,
         runs=8,
