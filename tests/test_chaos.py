@@ -58,6 +58,17 @@ def test_doctored_run_violates_the_invariant(case: Case, doctored: Doctored) -> 
     assert any(text.startswith(f"invariant {doctored.invariant}:") and doctored.words in text for text in found), found
 
 
+def test_user_to_whom_another_run_wrote_at_that_moment_may_be_reported_as_enforced(case: Case) -> None:
+    case.change_entries("AttachUserPolicy", lambda entry: replace(entry, status=0, fate=Fate.REFUSED))
+    refused = violations(case)
+    for entry in [entry for entry in case.book.entries if entry.action == "AttachUserPolicy"]:
+        other = replace(entry, status=200, session=Session("run-2", entry.call.account_id, can_write=True))
+        case.book.entries.append(replace(other, number=len(case.book.entries)))
+
+    assert [text for text in refused if "nothing was written" in text]
+    assert not [text for text in violations(case) if "nothing was written" in text]
+
+
 def test_write_whose_answer_was_lost_may_be_reported_as_failed_and_must_not_be_left_out(case: Case) -> None:
     case.change_entries("AttachUserPolicy", lambda entry: replace(entry, fate=Fate.LOST))
     case.change_user(case.target, outcome=Outcome.FAILED)
