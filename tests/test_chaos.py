@@ -15,7 +15,9 @@ from tests.chaos import mutations
 from tests.chaos.__main__ import repeat_command
 from tests.chaos.book import Fate, Session
 from tests.chaos.doctored import DOCTORED, Doctored
+from tests.chaos.doctored_events import OF_EVENTS, of_events
 from tests.chaos.invariants_of_ends import check_end
+from tests.chaos.invariants_of_events import check_event_limits
 from tests.chaos.invariants_of_releases import check_freed, check_released, check_releases
 from tests.chaos.invariants_of_switches import check_lease
 from tests.chaos.moto_iam import delete_group, replace_policy_text, widen_group
@@ -27,6 +29,7 @@ from tests.chaos.plays import ALL, plan_plays
 from tests.chaos.table import BEGIN, END, make_table, put_between_marks
 from tests.chaos.wire import Dice
 from tests.chaos.world import OURS, POLICY, backend, build_world, policy_arn
+from tests.fake_slack import Message
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,13 +49,24 @@ def test_run_in_which_nothing_goes_wrong_violates_nothing(case: Case) -> None:
     assert list(check_lease(case.book)) == []
 
 
-@pytest.mark.parametrize("doctored", DOCTORED, ids=lambda doctored: doctored.name)
+@pytest.mark.parametrize("doctored", [*DOCTORED, *OF_EVENTS], ids=lambda doctored: doctored.name)
 def test_doctored_run_violates_the_invariant(case: Case, doctored: Doctored) -> None:
     doctored.doctor(case)
 
     found = violations(case)
 
     assert any(text.startswith(f"invariant {doctored.invariant}:") and doctored.words in text for text in found), found
+
+
+def test_user_to_whom_another_run_wrote_at_that_moment_may_be_reported_as_enforced(case: Case) -> None:
+    case.change_entries("AttachUserPolicy", lambda entry: replace(entry, status=0, fate=Fate.REFUSED))
+    refused = violations(case)
+    for entry in [entry for entry in case.book.entries if entry.action == "AttachUserPolicy"]:
+        other = replace(entry, status=200, session=Session("run-2", entry.call.account_id, can_write=True))
+        case.book.entries.append(replace(other, number=len(case.book.entries)))
+
+    assert [text for text in refused if "nothing was written" in text]
+    assert not [text for text in violations(case) if "nothing was written" in text]
 
 
 def test_write_whose_answer_was_lost_may_be_reported_as_failed_and_must_not_be_left_out(case: Case) -> None:
@@ -63,6 +77,43 @@ def test_write_whose_answer_was_lost_may_be_reported_as_failed_and_must_not_be_l
 
     assert not [text for text in failed if "invariant 3" in text]
     assert [text for text in violations(case) if "its answer was lost, and the user is exempt" in text]
+
+
+def test_run_of_iam_events_in_which_nothing_goes_wrong_violates_nothing(case: Case) -> None:
+    of_events()(case)
+
+    assert violations(case) == []
+    assert list(check_event_limits([case.evidence], case.book, case.world)) == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "messages", "words"),
+    [
+        ({"most_per_run": 1}, 0, "and the limit of a run is 1"),
+        ({"most_per_account": 1}, 0, "and its share is 1"),
+        ({}, 2, "sent 2 messages within a minute"),
+    ],
+)
+def test_runs_of_iam_events_are_held_to_the_limits_of_a_day_together(
+    case: Case, limits: dict[str, int], messages: int, words: str
+) -> None:
+    of_events(messages=(Message(None, "a"),) * messages)(case)
+    for name, most in limits.items():
+        setattr(case.world, name, most)
+
+    assert [found for found in check_event_limits([case.evidence], case.book, case.world) if words in str(found)]
+
+
+@pytest.mark.parametrize("is_event", [True, False])
+def test_another_run_may_come_between_the_writes_of_events_and_not_of_a_daily_run(case: Case, is_event: bool) -> None:
+    middle = max(entry.number for entry in case.book.entries if entry.changes_iam)
+    other = replace(case.book.entries[middle], session=Session("run-2", "1", can_write=True))
+    case.book.entries.insert(middle, other)
+    case.number()
+
+    found = list(check_lease(case.book, frozenset({RUN_ID if is_event else "run-2"})))
+
+    assert [violation.invariant for violation in found] == ([] if is_event else [2])
 
 
 def test_user_who_ends_otherwise_than_without_faults_violates_the_fourth(case: Case) -> None:

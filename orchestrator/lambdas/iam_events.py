@@ -94,8 +94,8 @@ def _read_event(envelope: Mapping[str, Any], policy: PolicyConfig) -> IamEvent |
     if not isinstance(account_id, str) or not _ACCOUNT_ID.fullmatch(account_id):
         raise Refused("an event comes from no account")
     said = (detail.get("recipientAccountId"), _part(detail, "userIdentity").get("accountId"))
-    if other := next((one for one in said if one not in {None, account_id}), None):
-        raise Refused(f"an event of account {account_id} says that it is of account {other!r:.64}")
+    if others := [one for one in said if one not in (None, account_id)]:
+        raise Refused(f"an event of account {account_id} says that it is of account {others[0]!r:.64}")
     name = str(detail.get("eventName"))
     kind = KIND_BY_NAME.get(name)
     if kind is None or "errorCode" in detail or not _is_ours(kind, _part(detail, "requestParameters"), policy):
@@ -155,7 +155,8 @@ def _part(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _text(value: object) -> str | None:
-    return value[:_MAX_TEXT] if isinstance(value, str) else None
+    """Return the beginning of a text as UTF-8 can hold it: JSON may escape half a character."""
+    return value[:_MAX_TEXT].encode(errors="replace").decode() if isinstance(value, str) else None
 
 
 def _time(*texts: object) -> datetime:
@@ -163,8 +164,8 @@ def _time(*texts: object) -> datetime:
     for text in texts:
         try:
             time = datetime.fromisoformat(str(text))
-        except ValueError:
+            if time.tzinfo is not None:
+                return time.astimezone(UTC)
+        except (ValueError, OverflowError):
             continue
-        if time.tzinfo is not None:
-            return time
     return datetime(1970, 1, 1, tzinfo=UTC)

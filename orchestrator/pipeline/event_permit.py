@@ -40,15 +40,20 @@ class EventPermit:
 
     @contextmanager
     def hold(self) -> Iterator[Releases | None]:
-        """Context manager for one write. Yields the releases in force, or None where nothing may be written."""
-        began = monotonic()
+        """Context manager for one write. Yields the releases in force, or None where nothing may be written.
+
+        No other run waits for this one: a write that is tried again needs another look, which must show the same.
+        """
+        began, released = monotonic(), self._look()
+        with repeated_while(lambda: monotonic() - began < REPEAT_SECONDS and self._look() == released):
+            yield released
+
+    def _look(self) -> Releases | None:
         try:
-            released = self._read_releases() if self.acquire() is None else None
+            return self._read_releases() if self.acquire() is None else None
         except ArchiveError as error:
             log.warning("lease_not_read", message=str(error))
-            released = None
-        with repeated_while(lambda: monotonic() - began < REPEAT_SECONDS):
-            yield released
+            return None
 
     def close(self, *, keep: bool = False) -> None:
         """Do nothing: there is nothing to give back."""

@@ -114,6 +114,9 @@ class Book:
     """The number of the first call after a run had returned, by run ID."""
     stop_set_at: int | None = None
     """The number of the call at which somebody set the stop switch, or had it answer nonsense from then on."""
+    shut_at: int | None = None
+    """The number of the call from which on no run of IAM events may write: another run took the lease, or the lease or
+    the ledger can no longer be understood."""
 
     def end(self, run_id: str) -> None:
         """Note that a run is over: nothing that it started may write any more."""

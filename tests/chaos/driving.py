@@ -93,7 +93,7 @@ class Stage:
     def run(self, mode: Mode = Mode.APPLY, *, cancellation: Cancellation | None = None) -> Evidence:
         """Carry out one run as `orgmfa apply --yes` does, and return what it left."""
         logs = io.StringIO()
-        with _logging(logs, as_json=False):
+        with logged(logs, as_json=False):
             evidence = self.carry_out(mode, cancellation or Cancellation())
         return replace(evidence, said=f"{evidence.said}\n{logs.getvalue()}")
 
@@ -105,7 +105,7 @@ class Stage:
         request = RunRequest(run_id=make_run_id(now), mode=mode, trigger=Trigger.CLI, started_at=now)
         outcome = take(lambda: self._run_once(request, cancellation, confirm))
         self.server.book.end(request.run_id)
-        _wait_for_threads()
+        wait_for_threads()
         report: RunReport | None = outcome.result
         return Evidence(
             kind="run",
@@ -129,12 +129,12 @@ class Stage:
         logs, since, before = io.StringIO(), len(self.server.book.entries), archived_run_ids(self.archive)
         messages = self._count_messages()
         invocation._warm.clear()
-        with variables(self.environment), _logging(logs, as_json=True):
+        with variables(self.environment), logged(logs, as_json=True):
             outcome = take(call)
             until, new = len(self.server.book.entries), archived_run_ids(self.archive) - before
-            run_id = max(new | self.server.book.run_ids(since), default="")
+            run_id = max(new or self.server.book.run_ids(since), default="")  # runs of IAM events may be among these
             self.server.book.end(run_id)
-            _wait_for_threads()
+            wait_for_threads()
         found = self._found(run_id, messages, outcome, f"{json.dumps(outcome.result)}\n{logs.getvalue()}")
         found["wants_digest"] &= wants_digest
         return Evidence(
@@ -148,13 +148,16 @@ class Stage:
             **found,
         )
 
+    def make_hub(self) -> Hub:
+        """Return configuration and clients as a process keeps them between its runs."""
+        config = parse_config(yaml.safe_dump(self.settings), source="config.yaml")
+        return Hub(config, self.environment, self.clients or make_clients(connections=config.concurrency.workers))
+
     def _run_once(
         self, request: RunRequest, cancellation: Cancellation, confirm: Callable[[RunReport], bool] | None
     ) -> RunReport:
-        config = parse_config(yaml.safe_dump(self.settings), source="config.yaml")
-        hub = Hub(config, self.environment, self.clients or make_clients(connections=config.concurrency.workers))
         return run_once(
-            hub,
+            self.make_hub(),
             request,
             cancellation=cancellation,
             observer=Silent(),
@@ -200,7 +203,7 @@ def take(call: Callable[[], Any]) -> Outcome:
 
 
 @contextmanager
-def _logging(stream: io.StringIO, *, as_json: bool) -> Iterator[None]:
+def logged(stream: io.StringIO, *, as_json: bool) -> Iterator[None]:
     """Send the log of the program and its standard output into a text."""
     configure_logs(as_json=as_json, stream=stream)
     with redirect_stderr(stream), redirect_stdout(stream):  # the Lambda configures its log itself
@@ -221,7 +224,7 @@ def variables(values: dict[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _wait_for_threads() -> None:
+def wait_for_threads() -> None:
     """Wait for work that the run has given up: in service the process ends, here it must not reach the next run."""
     threads: list[Thread] = [thread for thread in all_threads() if thread.name.startswith(("account", "listing"))]
     for thread in filter(Thread.is_alive, threads):  # another run can be about to start one

@@ -14,6 +14,7 @@ from orchestrator.domain.model import Mode
 from orchestrator.reports.report import RunReport
 from tests.aws_server import MANAGEMENT
 from tests.chaos.book import UserState
+from tests.chaos.daily_runs import DailyRuns
 from tests.fake_slack import Message
 
 Kind = Literal["run", "lambda", "command"]
@@ -38,6 +39,12 @@ class Evidence:
     archived: RunReport | None = None
     asked: frozenset[str] | None = None
     """The accounts that were asked for by ID, which need no listing; None: all."""
+    named: frozenset[tuple[str, str]] | None = None
+    """The users whom the IAM events of a batch rightly name, by account and name; None: this is no run of events."""
+    came_back: int = 0
+    """How many messages of the batch are to come again."""
+    daily: tuple[DailyRuns, DailyRuns] | None = None
+    """What the archive told of daily runs before and after a run of events; None: another run was under way too."""
     wants_digest: bool = False
     messages: tuple[Message, ...] = ()
     said: str = ""

@@ -1,10 +1,12 @@
-"""The five invariants: what the fake's books say against what the program said. Each check yields its violations.
+"""The invariants: what the fake's books say against what the program said. Each check yields its violations.
 
 1 accounts   every account that was listed is in the report once; totals add up; a broken listing is said
 2 writes     nobody is enforced who must not be, and nothing but EnforceMFA is used (invariants_of_writes)
 3 truth      what was written is in the report, and what the report says was written (invariants_of_writes)
 4 end state  running again reaches what a run without faults reaches (invariants_of_ends)
 5 telling    exit code, result and digest tell of a failure; no secret in any output (invariants_of_telling)
+6 naming     a run of IAM events writes to nobody and reports nobody whom its batch does not name (invariants_of_events)
+7 daily runs a run of IAM events changes nothing of what daily runs left, and of what the next one says of others
 """
 
 from collections import Counter
@@ -41,9 +43,9 @@ def check_accounts(evidence: Evidence, book: Book, world: World) -> Iterator[Vio
 
 
 def _listing(evidence: Evidence, book: Book, report: RunReport) -> Iterator[str]:
-    pages = book.pages(evidence.since, evidence.until)
+    pages, is_event = book.pages(evidence.since, evidence.until), evidence.named is not None
     if evidence.asked is not None:
-        pages = [Page(tuple(evidence.asked))]
+        pages = [Page(tuple(evidence.asked), has_more=is_event and not report.complete)]
     listed = {account_id for page in pages for account_id in page.account_ids}
     reported = Counter(account.id for account in report.accounts)
     if twice := [account_id for account_id, count in reported.items() if count > 1]:
@@ -51,7 +53,9 @@ def _listing(evidence: Evidence, book: Book, report: RunReport) -> Iterator[str]
     if invented := reported.keys() - listed:
         yield f"in the report and never listed: {sorted(invented)}"
     # A run that was told to end drops the page that it was reading; `complete` then says that accounts are missing.
-    is_part = (report.narrowed and evidence.asked is None) or (evidence.was_halted and not report.complete)
+    is_part = (report.narrowed and evidence.asked is None) or (
+        (evidence.was_halted or is_event) and not report.complete
+    )
     if (lost := listed - reported.keys()) and not is_part:
         yield f"listed and not in the report: {sorted(lost)}"
     is_whole = any(not page.has_more for page in pages)
@@ -86,9 +90,12 @@ def _account(account: AccountReport, evidence: Evidence, book: Book, world: Worl
         return
     untouched = [person for person in place.people if (account.id, person.name) not in world.touched]
     if account.status is Status.INSPECTED:
-        if lost := {person.name for person in untouched} - names.keys():
+        named = evidence.named
+        wanted = {person.name for person in untouched if named is None or (account.id, person.name) in named}
+        if lost := wanted - names.keys():
             yield f"inspected, and users are missing: {sorted(lost)}"
-        if not any(_read_users(entry, account.id) for entry in book.of_run(evidence.run_id)):
+        read = "GetAccountAuthorizationDetails" if named is None else "GetAccountSummary"
+        if not any(_has_read(entry, account.id, read) for entry in book.of_run(evidence.run_id)):
             yield "inspected, though its users were never read"
     yield from _verdicts(account, {person.name: person.kind.device is not None for person in untouched})
 
@@ -102,5 +109,5 @@ def _verdicts(account: AccountReport, had_device: dict[str, bool]) -> Iterator[s
                 yield f"{user.name} is {user.verdict.value}, with{'' if had_device[user.name] else 'out'} a device"
 
 
-def _read_users(entry: Entry, account_id: str) -> bool:
-    return entry.action == "GetAccountAuthorizationDetails" and entry.call.account_id == account_id and entry.told
+def _has_read(entry: Entry, account_id: str, action: str) -> bool:
+    return entry.action == action and entry.call.account_id == account_id and entry.told

@@ -71,8 +71,16 @@ def _differences(
         if text:
             yield Violation(3, f"{_name(entry)}: {text}")
     for key, (account, user) in reported.items():
-        if user.outcome is Outcome.ENFORCED and key not in last:
+        if user.outcome is Outcome.ENFORCED and key not in last and not _was_met(key, evidence, book):
             yield Violation(3, f"{account.name}: {user.name} is reported as enforced, and nothing was written")
+
+
+def _was_met(key: tuple[str, str], evidence: Evidence, book: Book) -> bool:
+    """Return whether a run tried in vain to write to a user to whom another run did: no answer tells the two apart."""
+    tries = [entry for entry in book.writes(evidence.run_id) if (entry.call.account_id, entry.user_name) == key]
+    later = book.entries[tries[0].number :] if tries else []
+    effects = (entry for entry in later if entry.session is not None and entry.took_effect and entry.action in WAY)
+    return any((entry.call.account_id, entry.user_name) == key for entry in effects)
 
 
 def _write(entry: Entry, before: list[Entry], world: World, *, is_shared: bool) -> Iterator[str]:

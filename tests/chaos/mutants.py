@@ -1,5 +1,6 @@
 """The mutations that are aimed at an invariant, and all of them: the scenario that must find each stands beside it."""
 
+from tests.chaos.mutants_of_events import OF_EVENTS
 from tests.chaos.mutants_of_switches import OF_SWITCHES
 from tests.chaos.mutation import Mutation
 
@@ -257,4 +258,4 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     ),
 )
 
-MUTATIONS: tuple[Mutation, ...] = (*OF_INVARIANTS, *OF_SWITCHES)
+MUTATIONS: tuple[Mutation, ...] = (*OF_INVARIANTS, *OF_SWITCHES, *OF_EVENTS)

@@ -106,8 +106,9 @@ OF_SWITCHES: tuple[Mutation, ...] = (
         name="no lease is taken",
         guards="lease",
         path="orchestrator/wiring.py",
-        before="return Lease(hub.store, request,",
-        after="return Lease(make_store(archive._store.location + request.run_id, lambda: hub.clients.s3), request,",
+        before="    return Lease(hub.store, request,",
+        after='    store = make_store(f"{hub.config.archive.location}/{request.run_id}", lambda: hub.clients.s3)\n'
+        "    return Lease(store, request,",
         scenario="two runs at once",
         invariant=2,
         runs=8,

@@ -14,6 +14,7 @@ from tests.chaos.driving import Stage
 from tests.chaos.evidence import Evidence, FolderArchive
 from tests.chaos.invariants import Violation, check_accounts
 from tests.chaos.invariants_of_ends import check_end
+from tests.chaos.invariants_of_events import check_event_limits, check_events
 from tests.chaos.invariants_of_policies import check_policy_changes
 from tests.chaos.invariants_of_releases import check_freed, check_releases
 from tests.chaos.invariants_of_switches import check_lease, check_limits, check_stop
@@ -48,9 +49,11 @@ def play(scenario: Scenario, seed: str, server: ChaosServer, clients: Clients | 
         scenario.arrange(stage, rng)
         disturbed = scenario.drive(stage, rng)
         found = [violation for evidence in disturbed for violation in judge(evidence, server.book, world)]
+        found += check_event_limits(disturbed, server.book, world)
         stage.recover()
         found += (scenario.finish or _run_again)(stage)
-        found += check_lease(server.book)
+        events = frozenset(evidence.run_id for evidence in disturbed if evidence.named is not None)
+        found += check_lease(server.book, events)
         found += [violation for evidence in disturbed for violation in check_freed(evidence, server.book)]
     return Played(scenario.name, seed, len(disturbed), tuple(map(str, found)), monotonic() - began)
 
@@ -68,6 +71,7 @@ def judge(evidence: Evidence, book: Book, world: World) -> Iterator[Violation]:
     if evidence.mode is Mode.RELEASE:
         yield from check_releases(evidence, book)
         return
+    yield from check_events(evidence, book, world)
     yield from check_writes(evidence, book, world)
     yield from check_policy_changes(evidence, book, world)
     yield from check_limits(evidence, book, world)

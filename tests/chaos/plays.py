@@ -15,9 +15,11 @@ from tests.chaos.mixtures import MIXTURES
 from tests.chaos.playing import Played, play
 from tests.chaos.scenarios import Scenario
 from tests.chaos.scenarios_around import AROUND
+from tests.chaos.scenarios_beside_events import BESIDE_EVENTS
 from tests.chaos.scenarios_in_steps import IN_STEPS
 from tests.chaos.scenarios_of_calls import CALLS
 from tests.chaos.scenarios_of_commands import COMMANDS
+from tests.chaos.scenarios_of_events import EVENTS
 from tests.chaos.scenarios_of_people import PEOPLE
 from tests.chaos.scenarios_of_policies import POLICIES
 from tests.chaos.scenarios_of_releases import RELEASES
@@ -35,6 +37,8 @@ ALL: tuple[Scenario, ...] = (
     *RUNS,
     *IN_STEPS,
     *RELEASES,
+    *EVENTS,
+    *BESIDE_EVENTS,
     *COMMANDS,
     *MIXTURES,
 )

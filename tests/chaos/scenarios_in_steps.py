@@ -10,8 +10,9 @@ from random import Random
 from typing import Any
 
 from orchestrator.domain.errors import OrgmfaError
+from orchestrator.lambdas import runtime as invocation
 from orchestrator.lambdas.step import lambda_handler
-from orchestrator.wiring import utc_now
+from orchestrator.wiring import Hub, utc_now
 from tests.aws_server import Call, xml_error
 from tests.chaos import troubles
 from tests.chaos.driving import FakeContext, Stage, variables
@@ -62,9 +63,18 @@ class Machine:
         return lambda_handler({"step": name} | fields, FakeContext(seconds))
 
 
-def _in_steps(stage: Stage, seconds_of_batch: Callable[[], float] = lambda: ALL_THE_TIME) -> Evidence:
+def run_in_steps(
+    stage: Stage, seconds_of_batch: Callable[[], float] = lambda: ALL_THE_TIME, *, hub: Hub | None = None
+) -> Evidence:
+    """Make one run in steps; with a hub it is warm."""
+
+    def run() -> dict[str, Any]:
+        if hub is not None:
+            invocation._warm["hub"] = hub
+        return Machine(stage, seconds_of_batch).run()
+
     with variables({"ORGMFA_BATCH_SIZE": "2"}):
-        return stage.serve(Machine(stage, seconds_of_batch).run)
+        return stage.serve(run)
 
 
 def _while_calls_fail(stage: Stage, rng: Random) -> list[Evidence]:
@@ -76,12 +86,12 @@ def _while_calls_fail(stage: Stage, rng: Random) -> list[Evidence]:
         troubles.nonsense(rng.uniform(0.02, 0.2)),
     )
     stage.server.troubles.append(rng.choice(kinds))
-    return [_in_steps(stage)]
+    return [run_in_steps(stage)]
 
 
 def _out_of_time(stage: Stage, rng: Random) -> list[Evidence]:
     stage.server.troubles.append(troubles.throttling(0.3))
-    return [_in_steps(stage, lambda: 60 + rng.uniform(0.1, 1.5))]
+    return [run_in_steps(stage, lambda: 60 + rng.uniform(0.1, 1.5))]
 
 
 def _results_lost(stage: Stage, rng: Random) -> list[Evidence]:
@@ -94,11 +104,11 @@ def _results_lost(stage: Stage, rng: Random) -> list[Evidence]:
         return Instead(xml_error("AccessDenied", "Access Denied", 403)) if is_lost else None
 
     stage.server.troubles.append(refuse)
-    return [_in_steps(stage)]
+    return [run_in_steps(stage)]
 
 
 def _at_the_limits(stage: Stage, rng: Random) -> list[Evidence]:
-    return at_the_gate(lambda stage, rng: run_calmly_or_not(stage, rng, lambda: _in_steps(stage)))(stage, rng)
+    return at_the_gate(lambda stage, rng: run_calmly_or_not(stage, rng, lambda: run_in_steps(stage)))(stage, rng)
 
 
 IN_STEPS: tuple[Scenario, ...] = (

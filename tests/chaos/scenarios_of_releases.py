@@ -43,7 +43,7 @@ def _release_during_apply(stage: Stage, rng: Random) -> list[Evidence]:
     applied, others = crossed(
         stage.server, stage.run, second=lambda: stage.carry_out(Mode.RELEASE, Cancellation()), call=call
     )
-    return _as_crossed(stage, [applied, *others])
+    return as_crossed(stage, [applied, *others])
 
 
 def _late_answer(stage: Stage, _: Random) -> list[Evidence]:
@@ -55,10 +55,10 @@ def _late_answer(stage: Stage, _: Random) -> list[Evidence]:
         return True
 
     late = stage.carry_out(Mode.APPLY, Cancellation(), answer)
-    return _as_crossed(stage, [*others, late])
+    return as_crossed(stage, [*others, late])
 
 
-def _as_crossed(stage: Stage, runs: list[Evidence]) -> list[Evidence]:
+def as_crossed(stage: Stage, runs: list[Evidence]) -> list[Evidence]:
     """Return the evidence of runs that crossed: whose digest is whose cannot be told, the freed are not enforced."""
     for run in runs:
         for account in run.report.accounts if run.report else ():
@@ -67,7 +67,7 @@ def _as_crossed(stage: Stage, runs: list[Evidence]) -> list[Evidence]:
     return [replace(run, wants_digest=False) for run in runs]
 
 
-def _run_again(stage: Stage) -> list[Violation]:
+def free_for_good(stage: Stage) -> list[Violation]:
     """Make one more run, which must leave alone whom the release freed: `check_freed` reads all of the book."""
     stage.run()
     return []
@@ -75,6 +75,6 @@ def _run_again(stage: Stage) -> list[Violation]:
 
 RELEASES: tuple[Scenario, ...] = (
     Scenario(name="release while calls fail", drive=_release, finish=_release_again, with_cases=False),
-    Scenario(name="release during apply", drive=_release_during_apply, finish=_run_again, is_mixable=False),
-    Scenario(name="apply answered after its lease ended", drive=_late_answer, finish=_run_again, is_mixable=False),
+    Scenario(name="release during apply", drive=_release_during_apply, finish=free_for_good, is_mixable=False),
+    Scenario(name="apply answered after its lease ended", drive=_late_answer, finish=free_for_good, is_mixable=False),
 )

@@ -18,8 +18,8 @@ from tests.chaos.wire import Disturbance, Instead
 from tests.chaos.world import World
 
 
-def _stop_set(stage: Stage, rng: Random) -> None:
-    """Have somebody set the stop switch in SSM at a random call; or have it answer nonsense from then on."""
+def set_stop(stage: Stage, rng: Random, call: int) -> None:
+    """Have somebody set the stop switch in SSM at this call; or have it answer nonsense from then on."""
     stage.configure(enforcement={"stop": "ssm:/orgmfa/stop"}, concurrency={"workers": rng.choice([1, 3])})
     ssm: Any = get_backend("ssm")[MANAGEMENT]["eu-central-1"]
 
@@ -40,7 +40,7 @@ def _stop_set(stage: Stage, rng: Random) -> None:
         else:
             stage.server.troubles.append(spoil)
 
-    stage.server.happenings.append(at_call(rng.randint(60, 160), act))
+    stage.server.happenings.append(at_call(call, act))
 
     def undo() -> None:
         stage.server.book.stop_set_at = None
@@ -110,7 +110,12 @@ def _ask_on_demand(stage: Stage, rng: Random) -> list[Evidence]:
 
 
 SWITCHES: tuple[Scenario, ...] = (
-    Scenario(name="stop switch set or unreadable in mid-run", arrange=_stop_set, is_mixable=False, share=2),
+    Scenario(
+        name="stop switch set or unreadable in mid-run",
+        arrange=lambda stage, rng: set_stop(stage, rng, rng.randint(60, 160)),
+        is_mixable=False,
+        share=2,
+    ),
     Scenario(name="the gate at its limits", drive=at_the_gate(run_calmly_or_not), is_mixable=False, share=2),
     Scenario(name="the gate at the limit of an event", drive=_ask_on_demand, is_mixable=False),
 )

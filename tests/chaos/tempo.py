@@ -11,14 +11,14 @@ from orchestrator import wiring
 from orchestrator.aws import clients, iam, retries, sessions, stop_switch
 from orchestrator.concurrency import pool
 from orchestrator.output.slack import client as slack
-from orchestrator.pipeline import gate, lease
+from orchestrator.pipeline import event_permit, gate, inspection, lease
 
 READ_TIMEOUT_IN_SERVICE = float(clients.READ_TIMEOUT_SECONDS)
 READ_TIMEOUT_SECONDS = 2.0
 TOO_SLOW_SECONDS = 2.3
 """How late an answer comes that nobody waits for any more."""
 
-_CONSTANTS: tuple[tuple[Any, str, float], ...] = (
+_CONSTANTS: tuple[tuple[Any, str, Any], ...] = (
     (clients, "CONNECT_TIMEOUT_SECONDS", 1.0),
     (clients, "READ_TIMEOUT_SECONDS", READ_TIMEOUT_SECONDS),
     (retries, "FIRST_WAIT_SECONDS", 0.01),
@@ -32,6 +32,8 @@ _CONSTANTS: tuple[tuple[Any, str, float], ...] = (
     (lease, "ERROR_SECONDS", 0.3),
     (lease, "REPEAT_SECONDS", 1.0),
     (lease, "HANDOVER_SECONDS", 3.0),
+    (event_permit, "REPEAT_SECONDS", 1.0),
+    (inspection, "NEW_USER_WAITS", (0.0, 0.02)),
     (gate, "PATIENCE_SECONDS", 1.0),
     (slack, "FIRST_WAIT_SECONDS", 0.01),
 )

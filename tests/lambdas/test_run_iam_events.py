@@ -111,6 +111,28 @@ def test_new_device_writes_nothing_and_is_kept_for_the_next_digest(function: Fun
     assert [(one.user_name, one.device, one.address) for one in note.enrolments] == [("alice", "GAHT1", "198.51.100.7")]
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"requestParameters": {"userName": "bob", "serialNumber": "\ud800"}},
+        {"requestParameters": {"userName": "bob"}, "sourceIPAddress": "\udfff"},
+        {"requestParameters": {"userName": "bob"}, "eventTime": "0001-01-01T00:00:00+23:59"},
+        {"requestParameters": {"userName": "bob"}, "eventTime": "9999-12-31T23:59:59-23:59"},
+    ],
+)
+def test_text_or_time_that_no_file_can_hold_does_not_take_its_batch_along(
+    function: Function, odd: dict[str, Any]
+) -> None:
+    function.configure(**APPLY)
+    event = iam_event(function.payments, "EnableMFADevice", **odd)
+
+    result = function.invoke(queue_batch(event, password(function.search, "carol")))
+
+    assert failures(result) == []
+    assert function.enforced(function.search, "carol")
+    assert len(ledger(function).runs[-1].enrolments) == 1
+
+
 def test_event_on_the_policy_reads_the_account_and_writes_to_nobody(function: Function, slack: FakeSlack) -> None:
     function.configure(**APPLY)
     function.aws.client("iam", function.payments).detach_group_policy(
@@ -248,6 +270,32 @@ def test_release_that_is_noted_before_the_write_holds(function: Function) -> Non
     assert function.aws.writes() == []
 
 
+@pytest.mark.parametrize("meanwhile", ["a run takes the lease", "the lease breaks", "a release is noted", "nothing"])
+def test_throttled_write_is_tried_again_only_while_nothing_forbids_it(function: Function, meanwhile: str) -> None:
+    function.configure(**APPLY)
+    tries: list[Any] = []
+
+    def throttle(call: Any) -> Any:
+        if call.action != "AttachUserPolicy":
+            return None
+        tries.append(call)
+        if meanwhile == "a run takes the lease":
+            function.lock("daily")
+        elif meanwhile == "the lease breaks":
+            function.lock("x").write_text("what is this?")
+        elif meanwhile == "a release is noted":
+            function.note_release(function.payments, "alice")
+        return xml_error("Throttling") if len(tries) == 1 else None
+
+    function.aws.faults.append(throttle)
+    result = function.invoke(queue_batch(password(function.payments, "alice")))
+
+    is_free = meanwhile == "nothing"
+    assert len(tries) == (2 if is_free else 1)
+    assert function.enforced(function.payments, "alice") is is_free
+    assert result["totals"]["failed_users"] == (0 if is_free else 1)
+
+
 def test_event_run_never_holds_the_lease(function: Function) -> None:
     function.configure(**APPLY)
 
@@ -306,6 +354,22 @@ def test_user_undone_twice_in_a_day_is_held(function: Function, monkeypatch: pyt
     assert user.error.code == "undone_by_others"
 
 
+def test_undoing_twice_holds_that_user_alone_and_until_the_daily_run(function: Function) -> None:
+    function.configure(**APPLY)
+    function.organization.add_user(function.payments, "erin")
+    for _ in range(2):
+        function.invoke(queue_batch(undone(function.payments, "alice")))
+        if function.enforced(function.payments, "alice"):
+            function.detach(function.payments, "alice")
+
+    held = function.invoke(queue_batch(undone(function.payments, "alice"), password(function.payments, "erin")))
+    daily = function.invoke(today(SCHEDULE))
+
+    assert (held["totals"]["held"], held["totals"]["enforced"]) == (1, 1)
+    assert function.enforced(function.payments, "alice")
+    assert daily["totals"]["enforced"] == 2  # and carol
+
+
 def test_event_of_one_undoing_that_comes_twice_counts_once(function: Function) -> None:
     function.configure(**APPLY)
     batch = queue_batch(undone(function.payments, "alice", number=1))
@@ -331,6 +395,51 @@ def test_account_over_its_share_of_a_day_waits_and_the_others_go_on(function: Fu
 
     assert (first["totals"]["enforced"], second["totals"]["enforced"], second["totals"]["held"]) == (4, 1, 2)
     assert function.enforced(function.search, "carol")
+
+
+def test_flood_of_one_account_leaves_the_events_of_another_and_the_daily_run_as_they_were(function: Function) -> None:
+    flood = [f"user-{number}" for number in range(7)]
+    for name in flood:
+        function.organization.add_user(function.payments, name)
+    function.configure(**APPLY, limits={"max_changes_per_run": 50})
+    whole_share, rest = flood[:5], flood[5:]
+
+    within = function.invoke(queue_batch(*(password(function.payments, name) for name in whole_share)))
+    beside = function.invoke(
+        queue_batch(*(password(function.payments, name) for name in rest), password(function.search, "carol"))
+    )
+    daily = function.invoke(today(SCHEDULE))
+
+    assert (within["totals"]["enforced"], within["totals"]["held"]) == (5, 0)
+    assert (beside["totals"]["enforced"], beside["totals"]["held"]) == (1, 2)
+    assert failures(beside) == []
+    assert function.enforced(function.search, "carol")
+    assert daily["totals"]["enforced"] == len(rest) + 1  # and alice
+
+
+def test_event_that_tells_of_another_account_has_nobody_looked_at_in_either(function: Function) -> None:
+    function.configure(**APPLY)
+    forged = [
+        password(function.payments, "alice", recipientAccountId=function.search),
+        password(function.payments, "carol", recipientAccountId=function.search),
+        password(function.search, "carol", userIdentity={"type": "Root", "accountId": function.payments}),
+    ]
+
+    result = function.invoke(queue_batch(*forged))
+
+    assert (result["refused"], failures(result)) == (3, [])
+    assert "AssumeRole" not in function.aws.actions()
+
+
+def test_turn_of_events_holds_up_no_other_run(function: Function) -> None:
+    function.configure(**APPLY)
+    turn = function.folder / "runs" / TURN_FILE
+    turn.parent.mkdir(parents=True)
+    turn.write_bytes(make_content("another", is_release=False))
+
+    daily = function.invoke(today(SCHEDULE), remaining_seconds=100)  # less than a lease lasts
+
+    assert daily["totals"]["enforced"] == 2
 
 
 def test_over_the_limit_of_a_run_events_write_nothing_until_a_whole_run_has_passed(
