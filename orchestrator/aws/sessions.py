@@ -48,6 +48,7 @@ READ_ACTIONS = (
     "iam:GetLoginProfile",
     "iam:GetPolicy",
     "iam:GetPolicyVersion",
+    "iam:GetUser",
     "iam:ListAccessKeys",
     "iam:ListAccountAliases",
     "iam:ListAttachedGroupPolicies",
