@@ -38,8 +38,9 @@ from orchestrator.domain.remedies import select_remedy
 from orchestrator.output.slack.channel import SlackChannel
 from orchestrator.output.slack.client import SlackClient
 from orchestrator.pipeline.context import Finished, RunContext
+from orchestrator.pipeline.event_permit import EventPermit
 from orchestrator.pipeline.lease import Lease
-from orchestrator.pipeline.ports import Notifier, Observer, Unobserved
+from orchestrator.pipeline.ports import Notifier, Observer, Permit, Releases, Unobserved
 from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport
@@ -164,7 +165,7 @@ def build_context(
         cancellation=cancellation,
         stop_reason=StopSwitch(config.enforcement.stop, lambda: clients.ssm, retrier).stop_reason,
         confirm=confirm,
-        permit=Lease(hub.store, request, cancellation, read_releases=lambda: archive.released_until(hub.now())),
+        permit=_permit(hub, request, cancellation),
         directory=Directory(clients.organizations, retrier),
         sessions=make_sessions(
             hub,
@@ -183,7 +184,7 @@ def build_context(
         ),
         credentials=ServiceCredentials(clients.iam, retrier),
         archive=archive,
-        securityhub=_securityhub(hub, retrier, caller),
+        securityhub=None if request.trigger is Trigger.IAM_EVENT else _securityhub(hub, retrier, caller),
         expects_onboarding=request.trigger in _DAILY and expects_onboarding(hub.environment),
         notifiers=notifiers,
         observer=observer or Unobserved(),
@@ -237,6 +238,18 @@ def _start(hub: Hub, retrier: Retrier) -> tuple[Caller, Organization]:
         message = f"organization.id is {expected}, but the credentials belong to organization {organization.id}"
         raise ConfigError(message)
     return caller, organization
+
+
+def _permit(hub: Hub, request: RunRequest, cancellation: Cancellation) -> Permit:
+    """Return the permission to write: the lease, which a run of IAM events only looks at."""
+
+    def read_releases() -> Releases:
+        return archive.released_until(hub.now())
+
+    archive = hub.archive
+    if request.trigger is Trigger.IAM_EVENT:
+        return EventPermit(hub.store, request.run_id, read_releases=read_releases)
+    return Lease(hub.store, request, cancellation, read_releases=read_releases)
 
 
 def _released_until(hub: Hub) -> dict[tuple[str, str], Release]:

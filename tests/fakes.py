@@ -146,6 +146,17 @@ class FakeAws:
             is_report_ours=fake.report_made_at is not None and fake.report_made_at >= self.asked_at,
         )
 
+    def describe(self, account_id: str) -> AccountFacts:
+        facts = self.inspect(account_id)
+        return replace(facts, users=(), root_user=None, is_report_ours=False, user_count=len(facts.users))
+
+    def read_user(self, user_name: str) -> IamUser:
+        self._note("read", _entered.get(), user_name)
+        user = self.accounts[_entered.get()].users.get(user_name)
+        if user is None:
+            raise NotFound("no such user", code="NoSuchEntity", operation="GetUser")
+        return replace(user, has_mfa=None, has_console_password=None, active_access_keys=None, keys_last_used=None)
+
     def read_user_live(self, user_name: str, *, password: bool, keys: bool) -> LiveUser:
         account_id = _entered.get()
         fake = self.accounts[account_id]

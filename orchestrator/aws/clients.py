@@ -124,6 +124,11 @@ class Clients:
         return self._connect(lambda: self.hub.client("securityhub", **self.options))
 
     @cached_property
+    def sqs(self) -> Any:  # noqa: ANN401 - the stubs of SQS are not installed
+        """SQS, for the queue of IAM events."""
+        return self._connect(lambda: self.hub.client("sqs", **self.options))
+
+    @cached_property
     def ssm(self) -> "SSMClient":
         """Systems Manager, for the stop parameter."""
         return self._connect(lambda: self.hub.client("ssm", **self.options))

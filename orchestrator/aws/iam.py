@@ -97,12 +97,45 @@ class MemberIam:
             alias=aliases[0] if aliases else None,
             root_user=_read_root(summary, rows.get(ROOT_ROW)),
             users=tuple(_read_user(user, rows.get(user["UserName"]), devices) for user in users),
-            quotas=Quotas(
-                policies_per_user=summary["AttachedPoliciesPerUserQuota"],
-                groups_per_user=summary["GroupsPerUserQuota"],
-            ),
+            quotas=_read_quotas(summary),
             enforcement=enforcement,
             is_report_ours=is_ours,
+        )
+
+    @reads_answers
+    def describe(self, account_id: str) -> AccountFacts:
+        """Return the facts of the account without users and root user, all read live. Raises AwsError."""
+        summary = self._call(self._client.get_account_summary)["SummaryMap"]
+        aliases = self._call(self._client.list_account_aliases)["AccountAliases"]
+        return AccountFacts(
+            alias=aliases[0] if aliases else None,
+            root_user=None,
+            users=(),
+            quotas=_read_quotas(summary),
+            enforcement=self._policies.look(account_id, group=True),
+            is_report_ours=False,
+            user_count=summary["Users"],
+        )
+
+    @reads_answers
+    def read_user(self, user_name: str) -> IamUser:
+        """Return one user with policies, groups and tags; MFA, password and keys are not known. Raises NotFound."""
+        user = self._call(self._client.get_user, UserName=user_name)["User"]
+        name = user["UserName"]
+        attached = self._pages(self._client.list_attached_user_policies, UserName=name)
+        groups = self._pages(self._client.list_groups_for_user, UserName=name)
+        return IamUser(
+            id=user["UserId"],
+            name=name,
+            arn=user["Arn"],
+            created_at=user["CreateDate"],
+            has_mfa=None,
+            has_console_password=None,
+            active_access_keys=None,
+            keys_last_used=None,
+            attached_policy_arns=frozenset(one["PolicyArn"] for page in attached for one in page["AttachedPolicies"]),
+            group_names=frozenset(group["GroupName"] for page in groups for group in page["Groups"]),
+            tags=tuple((tag["Key"], tag["Value"]) for tag in user.get("Tags", ())),
         )
 
     @reads_answers
@@ -224,6 +257,12 @@ def _read_user(detail: "UserDetailTypeDef", row: ReportRow | None, devices: Mapp
         group_names=frozenset(detail["GroupList"]),
         mfa_device=devices.get(arn),
         tags=tuple((tag["Key"], tag["Value"]) for tag in detail.get("Tags", ())),
+    )
+
+
+def _read_quotas(summary: Mapping[Any, int]) -> Quotas:
+    return Quotas(
+        policies_per_user=summary["AttachedPoliciesPerUserQuota"], groups_per_user=summary["GroupsPerUserQuota"]
     )
 
 

@@ -309,6 +309,7 @@ class SlackConfig(_Section):
     mention: Annotated[str, StringConstraints(pattern=r"^(here|channel|[USW][A-Z0-9]{5,20})$")] | None = None
     users: Literal["names", "counts"] = "names"
     attach: StrictBool = False
+    enrolments: Literal["digest", "at_once"] = "digest"
 
     @model_validator(mode="after")
     def _page_has_names(self) -> Self:

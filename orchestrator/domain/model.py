@@ -21,6 +21,7 @@ class Trigger(StrEnum):
     SCHEDULE = "schedule"
     ON_DEMAND = "on_demand"
     ONBOARDING = "onboarding"
+    IAM_EVENT = "iam_event"
     MAP = "map"
 
 
@@ -290,15 +291,17 @@ class AccountFacts:
     """Result of inspecting one account.
 
     `is_report_ours` says that the credential report was made for this very inspection, and so is as good as a look at
-    each user; what any other one says may be hours old.
+    each user; what any other one says may be hours old. `user_count` is how many users the account has, where `users`
+    are some of them alone; then nothing is said of the root user.
     """
 
     alias: str | None
-    root_user: RootUser
+    root_user: RootUser | None
     users: tuple[IamUser, ...]
     quotas: Quotas
     enforcement: Enforcement
     is_report_ours: bool
+    user_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,12 +386,34 @@ class AccountResult:
     enforcement: Enforcement | None = None
 
 
+EventKind = Literal["sign_in", "undone", "policy", "enrolled"]
+"""What an IAM event is about: a user who could sign in without MFA now; one from whom EnforceMFA was taken away; the
+policy or group themselves; or a new MFA device."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IamEvent:
+    """An IAM event of CloudTrail; what it says is foreign text, to be looked up. `user_name` is None for a policy.
+
+    `device` and `address` are the serial number of an MFA device and the address that the call came from.
+    """
+
+    id: str
+    kind: EventKind
+    account_id: str
+    name: str
+    at: datetime
+    user_name: str | None = None
+    device: str | None = None
+    address: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
     """Request for one run.
 
     `targets` and `ou_ids` narrow it to some accounts (empty: all), `user_names` a release to some users (None: all);
-    `release_for` is how long later runs leave released users alone.
+    `release_for` is how long later runs leave released users alone. `events` narrow it to the users that they name.
     """
 
     run_id: str
@@ -399,8 +424,16 @@ class RunRequest:
     ou_ids: tuple[str, ...] = ()
     user_names: frozenset[str] | None = None
     release_for: timedelta = timedelta(days=7)
+    events: tuple[IamEvent, ...] = ()
 
     @property
     def is_narrowed(self) -> bool:
         """Whether the request names accounts or OUs."""
         return bool(self.targets or self.ou_ids)
+
+    def users_of(self, account_id: str) -> tuple[str, ...]:
+        """Return the users of an account that events name and that may be written to; a new device writes nothing."""
+        mine = (
+            event for event in self.events if event.account_id == account_id and event.kind in {"sign_in", "undone"}
+        )
+        return tuple(dict.fromkeys(event.user_name for event in mine if event.user_name is not None))

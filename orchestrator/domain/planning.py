@@ -129,7 +129,7 @@ def plan_account(
         enforcement=facts.enforcement,
     )
     certain = sum(one.outcome is Outcome.PLANNED and not is_unclear(one.user) for one in decisions)
-    excess = _over_account_limits(certain, len(facts.users), config.limits)
+    excess = _over_account_limits(certain, facts.user_count or len(facts.users), config.limits)
     if not excess:
         return result
     unknown = Reason(OVER_LIMIT, "not looked at, since the account is held as a whole")

@@ -10,6 +10,8 @@ from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Mode
 
 MaxChanges = Annotated[StrictInt, Field(ge=0)] | Literal["none"] | None
+IAM_QUEUE = "orgmfa-iam-events"
+"""The queue of IAM events in stackset/central.yaml."""
 MAX_AHEAD = timedelta(minutes=5)
 MAX_AGE = timedelta(hours=2, minutes=15)
 """EventBridge Scheduler and Lambda keep an event for an hour each (stackset/central.yaml); the rest is for clocks."""
@@ -69,19 +71,42 @@ class OnDemand(RunOptions):
     accounts: Annotated[tuple[AccountId, ...], Field(min_length=1)]
 
 
-class QueueMessage(BaseModel):
-    """One message of the onboarding queue; the other fields of SQS are ignored."""
+class _OfSqs(BaseModel):
+    """What SQS hands over; its other fields are ignored."""
 
     model_config = ConfigDict(frozen=True)
 
+
+class MessageAttributes(_OfSqs):
+    """The attributes of a message: when it was sent, in milliseconds since 1970."""
+
+    sent: Annotated[int | None, Field(alias="SentTimestamp")] = None
+
+
+class QueueMessage(_OfSqs):
+    """One message of a queue."""
+
+    message_id: Annotated[str, Field(alias="messageId")] = ""
+    receipt_handle: Annotated[str, Field(alias="receiptHandle")] = ""
     body: str
+    attributes: MessageAttributes = MessageAttributes()
     event_source: Annotated[Literal["aws:sqs"], Field(alias="eventSource")]
+    queue_arn: Annotated[str, Field(alias="eventSourceARN")] = ""
 
 
 class Onboarding(StrictEvent):
     """A batch of messages of the onboarding queue; `onboarding_events` reads their bodies."""
 
     records: Annotated[tuple[QueueMessage, ...], Field(alias="Records", min_length=1)]
+
+
+class IamEvents(Onboarding):
+    """A batch of messages of the queue of IAM events; `iam_events` reads their bodies."""
+
+    @property
+    def queue_arn(self) -> str:
+        """The ARN of the queue."""
+        return self.records[0].queue_arn
 
 
 ScheduledEvent = EventBridgeRule | EventBridgeSchedule
@@ -111,11 +136,21 @@ def parse_event(event: object, *, own_account_id: str) -> Event:
         )
     try:
         parsed = kind.model_validate(event)
+        if isinstance(parsed, Onboarding) and _is_of_iam(parsed, own_account_id):
+            parsed = IamEvents.model_validate(event)
     except ValidationError as error:
         raise ConfigError(f"the event cannot be used: {list_problems(error)}") from error
     if isinstance(parsed, EventBridgeRule) and parsed.account != own_account_id:
         raise ConfigError(f"the event comes from account {parsed.account}, not from {own_account_id}")
     return parsed
+
+
+def _is_of_iam(batch: Onboarding, own_account_id: str) -> bool:
+    """Return whether a batch comes from the queue of IAM events; the queue tells, never a body."""
+    ours = {message.queue_arn.endswith(f":{own_account_id}:{IAM_QUEUE}") for message in batch.records}
+    if len(ours) > 1:
+        raise ConfigError("the event has messages of more than one queue")
+    return ours == {True}
 
 
 def list_problems(error: ValidationError) -> str:

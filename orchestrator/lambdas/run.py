@@ -13,7 +13,8 @@ import structlog
 from orchestrator.domain.environment import stack_set_name
 from orchestrator.domain.errors import NothingToDo
 from orchestrator.domain.model import RunRequest, Trigger
-from orchestrator.lambdas.events import Onboarding, OnDemand, check_narrows, check_time, parse_event
+from orchestrator.lambdas.events import IamEvents, Onboarding, OnDemand, check_narrows, check_time, parse_event
+from orchestrator.lambdas.iam_batch import handle_iam_events
 from orchestrator.lambdas.onboarding_events import OnboardingBatch, read_batch
 from orchestrator.lambdas.runtime import Invocation, LambdaContext, finish_invocation, handle_once, start_invocation
 from orchestrator.wiring import describe_organization, make_run_id, run_once
@@ -32,6 +33,8 @@ def lambda_handler(event: object, context: LambdaContext) -> dict[str, Any]:
     """
     invocation = start_invocation(context)
     asked = parse_event(event, own_account_id=invocation.own_account_id)
+    if isinstance(asked, IamEvents):
+        return handle_iam_events(asked, invocation)
     if isinstance(asked, Onboarding):
         return _onboard(asked, invocation)
     hub = invocation.hub

@@ -1,8 +1,9 @@
-"""Remarks on a run for people: exemptions that end soon or have ended, and protections without effect. Pure."""
+"""Remarks on a run for people: exemptions near their end, protections without effect, what IAM events did. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 from orchestrator.domain.assessment import find_exemption
 from orchestrator.domain.config import Config, Exemption
@@ -22,11 +23,42 @@ _RELEASED_SHOWN = 20
 def run_notes(config: Config, report: RunReport, *, names: bool = True) -> tuple[str, ...]:
     """Return all remarks on a run; without `names` they name no users."""
     now = report.finished_at
-    notes = (*exemption_notes(config.exemptions, report, now, names=names), *_release_notes(report, names=names))
+    notes = (
+        *exemption_notes(config.exemptions, report, now, names=names),
+        *_release_notes(report, names=names),
+        *_event_notes(report, names=names),
+    )
     if report.mode is Mode.RELEASE or not is_whole(report):
         return notes
     remarks = check_protections(config, map(_user_names, report.accounts), now, names=names)
     return (*notes, *(remark.text for remark in remarks))
+
+
+def _event_notes(report: RunReport, *, names: bool) -> Iterator[str]:
+    """Yield what the runs of IAM events did since the last whole run, and the new MFA devices of which events told."""
+    events = report.events
+    if events is None:
+        return
+    did = {"enforced": events.enforced, "planned": events.planned, "held": events.held, "left to this run": events.left}
+    said = ", ".join(f"{number:,} {what}" for what, number in did.items() if number)
+    if events.runs:
+        yield f"IAM events since the last run: {count(events.runs, 'run')}{f', {said}' if said else ''}"
+    if not names and events.enrolments:
+        yield f"{count(len(events.enrolments), 'new MFA device')} by IAM events"
+        return
+    for one in events.enrolments[:_NAMES_SHOWN]:
+        whose = f"{one.user_name} ({one.account_alias or one.account_name})"
+        yield f"new MFA device of {whose}, {format_minute(one.at)}{_origin(one.address)}: ask if it was them"
+    if len(events.enrolments) > _NAMES_SHOWN:
+        yield f"and {count(len(events.enrolments) - _NAMES_SHOWN, 'more new MFA device')}"
+
+
+def _origin(address: str | None) -> str:
+    """Return where a call came from, if that is an IP address; CloudTrail also gives names of services."""
+    try:
+        return f", from {ip_address(address or '')}"
+    except ValueError:
+        return ""
 
 
 def _release_notes(report: RunReport, *, names: bool) -> Iterator[str]:

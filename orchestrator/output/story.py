@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestrator.domain.model import Mode, Outcome, Stage
+from orchestrator.domain.model import Mode, Outcome, Stage, Trigger
 from orchestrator.domain.outcomes import OutcomeGroup, label_of, outcomes_of
 from orchestrator.output.causes import Cause, Subject, group_causes
 from orchestrator.output.change_summary import ChangeSummary, summarize_changes
@@ -146,7 +146,8 @@ def _tell_gate(report: RunReport) -> str:
     gate = report.gate
     if gate is None:
         return ""
-    why = gate.message if gate.limit is None else f"{gate.planned:,} changes planned, the limit is {gate.limit:,}"
+    is_told = gate.limit is None or report.trigger is Trigger.IAM_EVENT  # what events enforced before counts too
+    why = gate.message if is_told else f"{gate.planned:,} changes planned, the limit is {gate.limit:,}"
     return f"{next(_held(report)).upper()}: {why}. {gate.remedy}"
 
 

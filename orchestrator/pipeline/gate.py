@@ -58,11 +58,11 @@ def writing(planned: int, context: RunContext, *, keep: bool = False) -> Iterato
     """Context manager: holds the lease on writing, and yields why nothing may be written after all.
 
     The stop switch is read again once the lease is held. `keep`: a later step of the run needs the lease. Raises
-    RunUnderWay in a run of new accounts where another run has it: their events come again.
+    RunUnderWay in a run that events started where another run has it: they come again.
     """
     try:
         if why := context.permit.acquire(_patience(context)):
-            if context.request.trigger is Trigger.ONBOARDING:
+            if context.request.trigger in {Trigger.ONBOARDING, Trigger.IAM_EVENT}:
                 raise RunUnderWay(f"{why}: the events of this batch come again")
             yield Gate(code="under_way", planned=planned, limit=None, message=why, remedy=WAIT)
         else:

@@ -25,6 +25,7 @@ from orchestrator.domain.model import (
     Reason,
     Stage,
     Status,
+    Trigger,
     Verdict,
 )
 from orchestrator.domain.planning import (
@@ -44,6 +45,8 @@ from orchestrator.pipeline.precautions import KnownCredentials, hold_unless_safe
 
 T = TypeVar("T")
 
+NEW_USER_WAITS = (0.0, 2.0, 4.0, 8.0)
+"""Seconds before each look for users whom events name: IAM is eventually consistent, and may not know a new one yet."""
 MAX_DEVICE_LOOKS = 10
 """Users of one account whose new MFA device is looked up in one run."""
 
@@ -77,7 +80,8 @@ def fail_account(error: AwsError, account: Account, context: RunContext, *, stag
 
 
 def _plan(account: Account, context: RunContext, limit: AdaptiveLimit) -> AccountResult:
-    facts = context.iam.inspect(account.id)
+    is_event = context.request.trigger is Trigger.IAM_EVENT
+    facts = _read_named(account, context, limit) if is_event else context.iam.inspect(account.id)
     is_release = context.request.mode is Mode.RELEASE
     if context.config.member_role.is_borrowed:
         facts = replace(facts, enforcement=without_deployment(facts.enforcement))
@@ -106,6 +110,27 @@ def _plan(account: Account, context: RunContext, limit: AdaptiveLimit) -> Accoun
         limit=limit,
     )
     return plan_account(account, facts, decisions, config=context.config)
+
+
+def _read_named(account: Account, context: RunContext, limit: AdaptiveLimit) -> AccountFacts:
+    """Return the facts of an account with the users whom events name, as far as there are such users."""
+    facts = context.iam.describe(account.id)
+    found: list[IamUser] = []
+    missing = list(context.request.users_of(account.id))
+    for seconds in NEW_USER_WAITS:
+        if not missing or (seconds and context.cancellation.event.wait(seconds)):
+            break
+        looked = list(zip(missing, map_shared(missing, lambda name: _find(name, context), limit), strict=True))
+        found += [user for _, user in looked if user is not None]
+        missing = [name for name, user in looked if user is None]
+    return replace(facts, users=tuple({user.id: user for user in found}.values()))
+
+
+def _find(name: str, context: RunContext) -> IamUser | None:
+    try:
+        return context.iam.read_user(name)
+    except NotFound:
+        return None
 
 
 def _share_where(

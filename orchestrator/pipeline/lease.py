@@ -166,8 +166,15 @@ class Lease:
             self._pause(POLL_SECONDS)
 
     def _confirm(self) -> bool:
-        """Read lease and releases, renew the lease where it is time, and return whether it is ours."""
-        self._is_ours, began = False, self._clock()
+        """Read lease and releases, renew the lease where it is time, and return whether it is ours.
+
+        Meanwhile the last reading counts: a write that AWS throttles at this moment is tried again.
+        """
+        self._is_ours = self._read_again()
+        return self._is_ours
+
+    def _read_again(self) -> bool:
+        began = self._clock()
         try:
             content, age = self._store.read_aged(LEASE_FILE)
             left = self._keep_or_lose(content, age, began)
@@ -180,7 +187,7 @@ class Lease:
         if self._seconds_since(began) >= left:
             self._lose("the machine stood still until its end")
             return False
-        self._is_ours, self._read_at, self._seconds_left = True, began, left
+        self._read_at, self._seconds_left = began, left
         return True
 
     def _keep_or_lose(self, content: bytes, age: float, began: Moment) -> float | None:

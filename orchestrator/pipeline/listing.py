@@ -47,18 +47,21 @@ class Listing:
 def list_accounts(context: RunContext) -> Listing:
     """Return the accounts that a run was asked for, once the first that it may enter has arrived.
 
-    Raises StartError or ConfigError where none does: then nothing can start. An onboarding run may enter none.
+    Raises StartError or ConfigError where none does: then nothing can start. A run that events started may enter none.
     """
     request = context.request
-    is_onboarding = request.trigger is Trigger.ONBOARDING
-    accounts = requested_accounts(
-        context.directory,
-        context.config.organization,
-        targets=() if is_onboarding else request.targets,
-        ou_ids=request.ou_ids,
-        alias_by_account_id=context.archive.alias_by_account_id,
-    )
-    if is_onboarding:  # an account that has left the organization meanwhile is no error
+    by_event = request.trigger in {Trigger.ONBOARDING, Trigger.IAM_EVENT}
+    if request.trigger is Trigger.IAM_EVENT:
+        accounts = _named_accounts(context)
+    else:
+        accounts = requested_accounts(
+            context.directory,
+            context.config.organization,
+            targets=() if by_event else request.targets,
+            ou_ids=request.ou_ids,
+            alias_by_account_id=context.archive.alias_by_account_id,
+        )
+    if by_event:  # an account that has left the organization meanwhile is no error
         accounts = (account for account in accounts if account.id in request.targets)
     found: list[Account] = []
     skipped: Counter[str] = Counter()
@@ -66,7 +69,7 @@ def list_accounts(context: RunContext) -> Listing:
         for account in accounts:
             found.append(account)
             problem = skip_account(account, context.organization, context.config)
-            if problem is None or is_onboarding:
+            if problem is None or by_event:
                 return Listing(chain(found, accounts))
             skipped[problem.message] += 1
     except AwsError as error:
@@ -99,6 +102,16 @@ def requested_accounts(
             wanted = resolve_targets(targets, listed, alias_by_account_id())
             accounts = (account for account in listed if account.id in wanted)
     yield from (account for account in accounts if is_in_ous(account, ou_ids))
+
+
+def _named_accounts(context: RunContext) -> Iterator[Account]:
+    """Yield the accounts that IAM events come from, each read alone; one outside the organization is left out."""
+    watched_ou_ids = _existing_ous(context.directory, context.config.organization, ())
+    for account_id in context.request.targets:
+        try:
+            yield context.directory.get_account(account_id, watched_ou_ids)
+        except NotFound:
+            log.error("event_refused", message=f"account {account_id} is none of the organization")  # noqa: TRY400 - a known failure, no traceback
 
 
 def _existing_ous(

@@ -95,6 +95,14 @@ class Iam(Protocol):
         """Return the users, quotas and policy of the account, from bulk reads."""
         ...
 
+    def describe(self, account_id: str) -> AccountFacts:
+        """Return what `inspect` does, without users and root user, from a few calls however large the account is."""
+        ...
+
+    def read_user(self, user_name: str) -> IamUser:
+        """Return one user; MFA, password and keys are left to `read_user_live`. Raises NotFound."""
+        ...
+
     def read_user_live(self, user_name: str, *, password: bool, keys: bool) -> LiveUser:
         """Return the state of a user right now."""
         ...

@@ -16,7 +16,7 @@ from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.results import Results
 from orchestrator.reports.build import amend_report, build_report, report_account
 from orchestrator.reports.changes import compare, with_history
-from orchestrator.reports.report import ReleaseReport, RunReport
+from orchestrator.reports.report import EventSummary, ReleaseReport, RunReport
 
 log = structlog.get_logger(__name__)
 
@@ -71,18 +71,27 @@ def report_run(
     return report.model_copy(
         update={
             "changes": compare(report, history, expects_onboarding=context.expects_onboarding),
+            "events": _summarize_events(context),
             "releases": releases,
         }
     )
+
+
+def _summarize_events(context: RunContext) -> EventSummary | None:
+    """Return what runs of IAM events did since the base, in a whole run of the schedule."""
+    history = context.history
+    if history.events is None or history.base is None or context.request.is_narrowed:
+        return None
+    return history.events.summary(history.base.started_at)
 
 
 def archive_report(report: RunReport, context: RunContext, *, errors: list[Problem]) -> str | None:
     """Archive the report and return its address, or None; a failure is added to `errors`."""
     try:
         address = context.archive.save(report)
-        if report.trigger is not Trigger.CLI:
+        if report.trigger not in {Trigger.CLI, Trigger.IAM_EVENT}:
             context.archive.save_page(report, _render_page(report, context))
-        context.archive.prune(report.finished_at)
+        context.archive.prune(report.finished_at, event_runs=report.trigger is Trigger.IAM_EVENT)
     except ArchiveError as error:
         log.error("archive_failed", message=str(error))  # noqa: TRY400 - a known failure, no traceback
         remedy = "Make archive.location writable; this report is in the output of this run alone."

@@ -13,9 +13,10 @@ from dataclasses import replace
 
 import structlog
 
-from orchestrator.domain.model import Gate, Mode, Problem, RunRequest, Stage
+from orchestrator.domain.model import Gate, Mode, Problem, RunRequest, Stage, Trigger
 from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.earlier_runs import history_problems, read_earlier_runs
+from orchestrator.pipeline.event_run import close_event_run, limit_events, reserve
 from orchestrator.pipeline.executor import AccountExecutor, explain_unreached
 from orchestrator.pipeline.gate import approve, find_gate, writing
 from orchestrator.pipeline.listing import list_accounts
@@ -40,7 +41,10 @@ def run(context: RunContext) -> Finished:
     executor = AccountExecutor(context, results)
     executor.plan_all(listing)
     is_whole = listing.is_complete and not results.not_reached
-    gate = find_gate(results.planned, context, has_changes=bool(results.with_changes), is_whole=is_whole)
+    is_event = request.trigger is Trigger.IAM_EVENT
+    gate = (limit_events(results, context) if is_event else None) or find_gate(
+        results.planned, context, has_changes=bool(results.with_changes), is_whole=is_whole
+    )
     errors = [*listing.problems, *history_problems(context), *_unmatched_users(request, results, is_whole=is_whole)]
 
     if request.mode is not Mode.PLAN and results.with_changes and gate is None:
@@ -51,7 +55,8 @@ def run(context: RunContext) -> Finished:
         gate = _apply(executor, results, context)
     is_listed = listing.is_complete or bool(listing.problems)
     errors += explain_unreached(results, cancellation.reason, is_listed=is_listed)
-    return close_run(results, context, errors=errors, is_complete=listing.is_complete, gate=gate)
+    close = close_event_run if is_event else close_run
+    return close(results, context, errors=errors, is_complete=listing.is_complete, gate=gate)
 
 
 def _apply(executor: AccountExecutor, results: Results, context: RunContext) -> Gate | None:
@@ -64,6 +69,8 @@ def _apply(executor: AccountExecutor, results: Results, context: RunContext) -> 
         return None
     with writing(results.planned, context) as gate:
         if gate is None:
+            if context.request.trigger is Trigger.IAM_EVENT:
+                reserve(results, context)
             executor.apply_all()
     return gate
 

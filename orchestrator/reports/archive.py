@@ -2,6 +2,8 @@
 
     runs/YYYY/MM/DD/<run id>.json.gz   one RunReport each, by the day the run started
     releases/<run id>.json             users that `release` freed, and until when later runs leave them alone
+    event-runs/YYYY/MM/DD/<run id>...  reports of runs of IAM events, which are never among the runs
+    event-runs/ledger/ledger.json      what those runs did in the last day (`event_ledger`)
     events/<key>                       the run that was started for an event (`lambdas.event_mark`)
     events/onboarding/<run id>.txt     the IDs of the events that an onboarding run has handled
     work/<run id>/                     files that the steps of a run exchange (`pipeline.distributed.state`)
@@ -18,19 +20,24 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from io import BytesIO
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Protocol
 
+import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from orchestrator.domain.errors import ArchiveError, ConfigError
 from orchestrator.domain.model import Mode, Outcome, Trigger
 from orchestrator.domain.records import Release, record_key
+from orchestrator.reports.event_ledger import EventLedger
 from orchestrator.reports.history import History, build_history, is_of, is_whole
 from orchestrator.reports.report import ChangedAccount, ReleaseReport, RunReport, UtcTime
 from orchestrator.reports.run_files import RUNS, ArchivedRun, Runs, RunStore
 from orchestrator.reports.serialization import write_lines
 
+EVENT_RUNS = "event-runs/"
+LEDGERS = f"{EVENT_RUNS}ledger/"
+LEDGER = f"{LEDGERS}ledger.json"
 RELEASES = "releases/"
 EVENTS = "events/"
 ONBOARDED = "events/onboarding/"
@@ -42,8 +49,12 @@ LATEST = "latest"
 ALIASES_FROM_RUNS = 10
 """Number of runs in which aliases are looked for; a run of a single account knows one alias."""
 MAX_RUNS_OF_TREND = 400
+MAX_PRUNED = 100
+"""Number of reports of event runs that one event run deletes."""
 MAX_HANDLED_BYTES = 1024 * 1024
 """Twice what the IDs of 10,000 events take, which is the largest batch of SQS."""
+
+log = structlog.get_logger(__name__)
 
 
 class Store(RunStore, Protocol):
@@ -109,7 +120,8 @@ class RunArchive:
 
     def save(self, report: RunReport) -> str:
         """Write a report and return its address. Raises ArchiveError."""
-        name = f"{RUNS}{report.started_at:%Y/%m/%d}/{report.run_id}.json.gz"
+        folder = EVENT_RUNS if report.trigger is Trigger.IAM_EVENT else RUNS
+        name = f"{folder}{report.started_at:%Y/%m/%d}/{report.run_id}.json.gz"
         content = BytesIO()
         with gzip.GzipFile(fileobj=content, mode="wb", mtime=0) as file:
             file.writelines(write_lines(report))
@@ -160,10 +172,37 @@ class RunArchive:
         runs = self.list_runs()
         heads = ((head, partial(self._runs.past, run)) for run, head in self._runs.heads(runs))
         history = build_history(heads, mode, organization_id)
-        history = replace(history, is_whole=history.is_whole or not runs)
+        history = replace(history, is_whole=history.is_whole or not runs).with_events(self._known_ledger())
         if history.base is None:
             return history
         return replace(history, released=self._released_since(history.base.started_at))
+
+    def has_passed(self, organization_id: str, since: datetime) -> bool:
+        """Return whether a whole apply run that began after this moment passed its gate. Raises ArchiveError."""
+        heads = (head for head in self.heads(MAX_RUNS_OF_TREND) if is_of(organization_id, head) and is_whole(head))
+        newer = takewhile(lambda head: head.started_at > since, heads)
+        return any(head.mode is Mode.APPLY and head.gate is None for head in newer)
+
+    def read_ledger(self) -> EventLedger:
+        """Return the ledger of event runs. Raises ArchiveError where it cannot be read or understood."""
+        if not any(file.name == LEDGER for file in self._store.list_files(LEDGERS)):
+            return EventLedger()
+        try:
+            return EventLedger.model_validate_json(self._store.read(LEDGER))
+        except ValidationError as error:
+            message = f"the archive: {self._store.address(LEDGER)} is no ledger of event runs: remove it"
+            raise ArchiveError(message) from error
+
+    def write_ledger(self, ledger: EventLedger) -> None:
+        """Write the ledger of event runs. Raises ArchiveError."""
+        self._store.write(LEDGER, ledger.model_dump_json().encode())
+
+    def _known_ledger(self) -> EventLedger | None:
+        try:
+            return self.read_ledger()
+        except ArchiveError as error:
+            log.error("event_ledger_unreadable", message=str(error))  # noqa: TRY400 - a known failure, no traceback
+            return None
 
     def trend(self, organization_id: str, *, most: int = 90) -> Iterator[RunReport]:
         """Yield the last runs over a whole organization, newest first, without their accounts. Raises ArchiveError."""
@@ -246,15 +285,21 @@ class RunArchive:
         heads = (head for _, head in self._runs.heads(run for run in self.list_runs() if run.run_id == run_id))
         return any(head.started_at >= since and head.trigger in {Trigger.SCHEDULE, Trigger.MAP} for head in heads)
 
-    def prune(self, now: datetime) -> int:
+    def prune(self, now: datetime, *, event_runs: bool = False) -> int:
         """Delete files older than `archive.keep`, and return how many were deleted.
 
-        Releases stay: without the note that ended one, an older note would be in force again.
+        Releases stay: without the note that ended one, an older note would be in force again. With `event_runs` reports
+        of event runs are deleted instead, a few of one week: no number of them may delay any other run.
         """
         if self._keep is None:
             return 0
-        files = [file for prefix in (RUNS, EVENTS, WORK) for file in self._store.list_files(prefix)]
-        old = [file.name for file in files if file.written_at < now - self._keep]
+        last = now - self._keep
+        days = [f"{EVENT_RUNS}{last - timedelta(days=number):%Y/%m/%d}/" for number in range(7)]
+        files = (
+            file for prefix in (days if event_runs else (RUNS, EVENTS, WORK)) for file in self._store.list_files(prefix)
+        )
+        found = (file.name for file in files if file.written_at < last)
+        old = list(islice(found, MAX_PRUNED if event_runs else None))
         for name in old:
             self._store.delete(name)
         return len(old)

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from orchestrator.domain.model import Mode, Problem, Trigger, Verdict
 from orchestrator.domain.records import record_key
+from orchestrator.reports.event_ledger import EventLedger
 from orchestrator.reports.report import FirstSight, ReleaseReport, RunReport
 from orchestrator.reports.stored_run import PastAccount, StoredRun
 
@@ -29,7 +30,8 @@ class History:
     `base` is the run to compare with. `sights` has the first sights by account ID, then key of the record; all there
     are where `is_whole`. `released` are the users whom `orgmfa release` has freed since the base, by account ID and key
     of the record. `releases` were in force at the newest runs; a run keeps those whose notes are gone. `onboarded` are
-    the accounts of the onboarding runs since the base. `problem` says why nothing is known, or not all.
+    the accounts of the onboarding runs since the base. `problem` says why nothing is known, or not all. `events` is the
+    ledger of event runs, None where it is not known.
     """
 
     base: StoredRun | None = None
@@ -40,6 +42,14 @@ class History:
     onboarded: frozenset[str] = frozenset()
     released: frozenset[tuple[str, str]] = frozenset()
     problem: Problem | None = None
+    events: EventLedger | None = None
+
+    def with_events(self, ledger: EventLedger | None) -> "History":
+        """Return the history with the first sights of event runs, as far as the reports do not have them."""
+        seen = ledger.sights if ledger else {}
+        added = {key: {record_key(one.id, one.name): one for one in sights} for key, sights in seen.items()}
+        sights = {key: {**added.get(key, {}), **self.sights.get(key, {})} for key in {**added, **self.sights}}
+        return replace(self, sights=sights, events=ledger)
 
     def without_ended(self, moment: datetime) -> "History":
         """Return the history without the first sights of users who have been seen with MFA since this moment."""

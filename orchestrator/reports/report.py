@@ -218,6 +218,32 @@ class Changes(_Model):
     gone_accounts: tuple[ChangedAccount, ...] = ()
 
 
+class Enrolment(_Model):
+    """A new MFA device, as an event told of it: whose, when, its serial number, and where the call came from."""
+
+    account_id: str
+    account_alias: str | None
+    account_name: str
+    user_name: str
+    at: UtcTime
+    device: str | None = None
+    address: str | None = None
+
+
+class EventSummary(_Model):
+    """What the runs of IAM events did since the last whole run. `planned` counts users whom they left unwritten.
+
+    `left` counts events that were left to the daily run, and users that could not be found.
+    """
+
+    runs: int = 0
+    enforced: int = 0
+    planned: int = 0
+    held: int = 0
+    left: int = 0
+    enrolments: tuple[Enrolment, ...] = ()
+
+
 class ReleaseReport(_Model):
     """A user whom runs leave alone after `orgmfa release`."""
 
@@ -287,6 +313,7 @@ class RunReport(_Model):
     releases: tuple[ReleaseReport, ...] = Field(
         default=(), description="releases in force, in the accounts of this report; those that a release makes excluded"
     )
+    events: EventSummary | None = Field(default=None, description="the runs of IAM events since the last whole run")
     accounts: Accounts = Field(description="last, so that all else can be read without them")
 
 

@@ -208,6 +208,7 @@ def test_what_lets_a_user_go_unseen_counts_only_in_a_report_of_our_own(
         "bob": (False, False if is_ours else None, 0),
         "carol": (False, True, 1),
     }
+    assert facts.root_user is not None
     assert facts.root_user.has_credentials is not is_ours
 
 

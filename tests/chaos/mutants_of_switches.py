@@ -106,8 +106,10 @@ OF_SWITCHES: tuple[Mutation, ...] = (
         name="no lease is taken",
         guards="lease",
         path="orchestrator/wiring.py",
-        before="permit=Lease(hub.store, request,",
-        after='permit=Lease(make_store(f"{config.archive.location}/{request.run_id}", lambda: clients.s3), request,',
+        before="return Lease(hub.store, request,",
+        after=(
+            'return Lease(make_store(f"{archive._store.location}/{request.run_id}", lambda: hub.clients.s3), request,'
+        ),
         scenario="two runs at once",
         invariant=2,
         runs=8,

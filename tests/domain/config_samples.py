@@ -83,6 +83,7 @@ DEFAULTS: dict[str, object] = {
     "slack.mention": None,
     "slack.users": "names",
     "slack.attach": False,
+    "slack.enrolments": "digest",
     "archive.location": "./orgmfa-runs",
     "archive.keep": timedelta(days=400),
     "archive.link": None,

@@ -92,7 +92,7 @@ def test_document_explains_the_keys_of_entries() -> None:
         ("policy: {arn: x}", "policy.arn", "access_keys, group, managed_by, name, path"),
         ("limits: {max: 1}", "limits.max", "hold_keys_used_within, max_changes_per_account, max_changes_per_run"),
         ("concurrency: {threads: 1}", "concurrency.threads", "workers"),
-        ("slack: {webhook: x}", "slack.webhook", "attach, channel, mention, secret, users, when"),
+        ("slack: {webhook: x}", "slack.webhook", "attach, channel, enrolments, mention, secret, users, when"),
         ("archive: {bucket: x}", "archive.bucket", "keep, link, location"),
         ("securityhub: {region: x}", "securityhub.region", "enabled"),
         (

@@ -16,7 +16,7 @@ from orchestrator.lambdas import runtime as invocation
 from orchestrator.lambdas.events import ScheduledEvent, parse_event
 from orchestrator.lambdas.run import lambda_handler
 from orchestrator.pipeline.lease_file import LEASE_FILE, make_content
-from orchestrator.reports.archive import RunArchive, name_event
+from orchestrator.reports.archive import ReleasedUser, RunArchive, name_event
 from orchestrator.reports.report import RunReport
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, json_error
 from tests.organization import SampleOrganization
@@ -103,6 +103,18 @@ class Function:
         lease.parent.mkdir(parents=True, exist_ok=True)
         lease.write_bytes(make_content(run_id, is_release=False))
         return lease
+
+    def detach(self, account_id: str, name: str) -> None:
+        """Take EnforceMFA from a user, as others may."""
+        arn = f"arn:aws:iam::{account_id}:policy/EnforceMFA"
+        self.aws.client("iam", account_id).detach_user_policy(UserName=name, PolicyArn=arn)
+
+    def note_release(self, account_id: str, name: str) -> None:
+        """Note a release of a user in the archive, as `orgmfa release` does before it begins."""
+        store = make_store(str(self.folder / "runs"), lambda: self.aws.client("s3"))
+        now = datetime.now(UTC)
+        user = ReleasedUser(account_id=account_id, user_name=name)
+        RunArchive(store, None).note_release("release-1", [user], now + timedelta(days=7), now=now)
 
     def reports(self) -> list[RunReport]:
         """Return the archived reports, the newest first."""

@@ -468,6 +468,16 @@ def test_write_is_not_tried_again_once_the_lease_was_taken_over_or_could_not_be_
     assert may_repeat(), "it holds for the write alone"
 
 
+def test_write_is_tried_again_while_the_lease_is_read_once_more(world: World) -> None:
+    run, meanwhile = world.taken(), list[bool]()
+    world.while_reading = lambda: meanwhile.append(may_repeat())
+
+    with run.hold():
+        assert run._confirm()
+
+    assert meanwhile == [True]
+
+
 # -- a run in steps
 
 

@@ -289,6 +289,7 @@ def test_document_has_the_fields_of_a_run() -> None:
         "organization_id": "o-exampleorg1",
         "started_at": "2026-03-02T12:00:00Z",
         "finished_at": "2026-03-02T12:03:00Z",
+        "events": None,
         "complete": False,
         "narrowed": False,
         "changes": None,

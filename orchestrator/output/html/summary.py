@@ -19,6 +19,7 @@ TRIGGERS = {
     Trigger.SCHEDULE: "the schedule",
     Trigger.ON_DEMAND: "a request",
     Trigger.ONBOARDING: "a new account",
+    Trigger.IAM_EVENT: "IAM events",
     Trigger.MAP: "the state machine",
 }
 

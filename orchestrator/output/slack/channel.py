@@ -44,7 +44,7 @@ class SlackChannel:
             notes=run_notes(config, report, names=names),
             blocks_access_keys=config.policy.blocks_access_keys,
         )
-        wants_findings = config.slack.when == "findings" or report.trigger is Trigger.ONBOARDING
+        wants_findings = config.slack.when == "findings" or report.trigger in {Trigger.ONBOARDING, Trigger.IAM_EVENT}
         if wants_findings and not digest.has_findings:
             return
         self._client.send(digest.text, digest.blocks)
