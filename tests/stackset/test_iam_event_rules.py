@@ -7,6 +7,8 @@ import pytest
 from moto.events.models import EventPattern
 
 from orchestrator.domain.config import Config
+from orchestrator.lambdas.iam_events import KIND_BY_NAME
+from tests import iam_event_samples
 from tests.member_role.rendering import MEMBER, SECURITY
 from tests.stackset.rendering import EVENTS, EVERYTHING, IAM_BUS, REGION, SENDING, resources
 
@@ -31,28 +33,9 @@ ON_GROUP = (
 EVERY_NAME = {*USERS, *USERS_WITH_KEYS, *ON_POLICY, *ON_GROUP}
 
 
-def iam_event(name: str, asked: dict[str, Any] | None, *, account_id: str = MEMBER, **detail: Any) -> dict[str, Any]:
-    """Return an event of a call to IAM; `detail` replaces what its record says."""
-    return {
-        "version": "0",
-        "id": "0a1b2c3d-0000-1111-2222-333344445555",
-        "detail-type": "AWS API Call via CloudTrail",
-        "source": "aws.iam",
-        "account": account_id,
-        "time": "2026-03-02T12:00:00Z",
-        "region": "us-east-1",
-        "resources": [],
-        "detail": {
-            "eventVersion": "1.11",
-            "eventSource": "iam.amazonaws.com",
-            "eventName": name,
-            "awsRegion": "us-east-1",
-            "requestParameters": asked,
-            "responseElements": None,
-            "recipientAccountId": account_id,
-        }
-        | detail,
-    }
+def iam_event(name: str, asked: dict[str, Any] | None, **detail: Any) -> dict[str, Any]:
+    """Return an event of a call to IAM that asks for this."""
+    return iam_event_samples.iam_event(MEMBER, name, requestParameters=asked, **detail)
 
 
 def in_account(**parameters: str) -> dict[str, Any]:
@@ -151,11 +134,12 @@ def test_rule_of_an_account_sends_what_iam_did_there_alone(change: dict[str, str
     assert lets_through(central(), event | change) is ("account" in change)
 
 
-def test_rule_of_the_security_account_lets_through_the_names_that_accounts_send() -> None:
+def test_rule_of_the_security_account_lets_through_the_names_that_accounts_send_and_the_program_knows() -> None:
     names = central()["EventPattern"]["detail"]["eventName"]
     alternatives = in_account(IamEventsScope="all")["EventPattern"]["detail"]["$or"]
 
     assert set(names) == EVERY_NAME == {name for one in alternatives for name in one["eventName"]}
+    assert KIND_BY_NAME.keys() == EVERY_NAME
     assert len(names) == len(EVERY_NAME)
 
 

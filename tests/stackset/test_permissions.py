@@ -39,6 +39,7 @@ SECRET = EVERYTHING["SlackSecretArn"]
 KEY = EVERYTHING["KmsKeyArns"]
 STOP = f"arn:aws:ssm:{REGION}:{SECURITY}:parameter/orgmfa/stop"
 EVENT_RUN = f"{ARCHIVE}/event-runs/2026/03/02/20260302T120000Z-0a1b2c3d.json.gz"
+ALARM = f"arn:aws:cloudwatch:{REGION}:{SECURITY}:alarm:orgmfa-iam-events-waiting"
 IAM_QUEUE = f"arn:aws:sqs:{REGION}:{SECURITY}:orgmfa-iam-events"
 QUEUE = f"arn:aws:sqs:{REGION}:{SECURITY}:OnboardingQueue"
 LOG = f"arn:aws:logs:{REGION}:{SECURITY}:log-group:/aws/lambda/orgmfa-schedule:log-stream:2026/03/02/x"
@@ -90,7 +91,6 @@ SHARED_ROWS = [
     ("s3:PutObject", REPORT, {}, YES),
     ("s3:DeleteObject", REPORT, {}, YES),
     ("s3:GetObject", EVENT_RUN, {}, YES),
-    ("s3:DeleteObject", EVENT_RUN, {}, YES),
     ("s3:DeleteObjectVersion", EVENT_RUN, {}, NOTHING),
     ("s3:ListBucket", BUCKET_ARN, {"s3:prefix": "archive/event-runs/2026/"}, YES),
     ("s3:PutObject", f"{ARCHIVE}/locks/run", {}, YES),
@@ -163,6 +163,7 @@ ORCHESTRATOR_ROWS = [
     ("sqs:ChangeMessageVisibility", QUEUE, {}, NOTHING),
     # The queue of IAM events, to which this account's rule sends.
     ("s3:PutObject", EVENT_RUN, {}, YES),
+    ("s3:DeleteObject", EVENT_RUN, {}, YES),
     ("sqs:ReceiveMessage", IAM_QUEUE, {}, YES),
     ("sqs:DeleteMessage", IAM_QUEUE, {}, YES),
     ("sqs:GetQueueAttributes", IAM_QUEUE, {}, YES),
@@ -211,7 +212,13 @@ OPERATOR_ROWS = [
     ("organizations:DescribePolicy", CONTROL_POLICY, {}, YES),
     ("organizations:ListTargetsForPolicy", CONTROL_POLICY, {}, YES),
     ("organizations:DescribePolicy", CONTROL_POLICY.replace("service_control", "tag"), {}, NOTHING),
+    ("events:DescribeEventBus", IAM_BUS, {}, YES),
+    ("events:DescribeEventBus", IAM_BUS.removesuffix("-iam"), {}, NOTHING),
+    ("cloudwatch:DescribeAlarms", ALARM, {}, YES),
+    ("cloudwatch:DescribeAlarms", ALARM.replace("iam-events", "run"), {}, NOTHING),
+    ("cloudwatch:SetAlarmState", ALARM, {}, NOTHING),
     ("s3:PutObject", EVENT_RUN, {}, NOTHING),
+    ("s3:DeleteObject", EVENT_RUN, {}, NOTHING),
     ("sqs:ReceiveMessage", QUEUE, {}, NOTHING),
     ("sqs:ReceiveMessage", IAM_QUEUE, {}, NOTHING),
     ("sqs:PurgeQueue", IAM_QUEUE, {}, NOTHING),
