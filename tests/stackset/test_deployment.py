@@ -17,7 +17,17 @@ from moto.cloudformation.parsing import resource_class_from_type
 from orchestrator.domain.policy_document import is_same_policy, render_enforcement_policy
 from tests.member_role import rendering as member_role
 from tests.stackset import rendering
-from tests.stackset.rendering import EVENTS, EVERYTHING, NAMES, REGION, REQUIRED, permissions_of, resources, template
+from tests.stackset.rendering import (
+    EVENTS,
+    EVERYTHING,
+    NAMES,
+    REGION,
+    REQUIRED,
+    SENDING,
+    permissions_of,
+    resources,
+    template,
+)
 
 ACCOUNT = "123456789012"
 LEFT_OUT = {
@@ -211,6 +221,18 @@ def test_account_gets_the_rule_that_sends_its_events_under_the_role() -> None:
     assert json.loads(rule["EventPattern"]) == expected
     assert target["Arn"] == REQUIRED[EVENTS]["IamEventBusArn"]
     assert target["RoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/orgmfa-events"
+
+
+def test_management_account_sends_its_events_by_the_same_template() -> None:
+    bucket = deploy("bootstrap")["BucketName"]
+    boto3.client("s3").put_object(Bucket=bucket, Key="artifacts/events-0123.json", Body=known_part(EVENTS))
+    url = f"https://{bucket}.s3.{REGION}.amazonaws.com/artifacts/events-0123.json"
+
+    deploy("management", **SENDING | {"EventsTemplateUrl": url, "IamEventsScope": "all"})
+
+    [rule] = boto3.client("events").list_rules()["Rules"]
+    assert rule["Name"] == "orgmfa-iam-events"
+    assert "CreateAccessKey" in rule["EventPattern"]
 
 
 def test_enforcement_is_switched_on_off_and_on_again_and_the_way_out_stays_all_the_while() -> None:
