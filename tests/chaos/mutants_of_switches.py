@@ -107,9 +107,7 @@ OF_SWITCHES: tuple[Mutation, ...] = (
         guards="lease",
         path="orchestrator/wiring.py",
         before="return Lease(hub.store, request,",
-        after=(
-            'return Lease(make_store(f"{archive._store.location}/{request.run_id}", lambda: hub.clients.s3), request,'
-        ),
+        after="return Lease(make_store(archive._store.location + request.run_id, lambda: hub.clients.s3), request,",
         scenario="two runs at once",
         invariant=2,
         runs=8,
