@@ -694,6 +694,7 @@ def test_the_second_stackset_is_like_the_first_but_for_its_region_and_leaves_not
 
     assert {key: events[key] for key in events.keys() - own} == {key: members[key] for key in members.keys() - own}
     assert (members["StackSetName"], events["StackSetName"]) == ("orgmfa", "orgmfa-events")
+    assert template("stackset")["Resources"]["EventsStackSet"]["DependsOn"] == "MemberStackSet"
     assert events["TemplateURL"] == SENDING["EventsTemplateUrl"]
     assert events["AutoDeployment"] == {"Enabled": True, "RetainStacksOnAccountRemoval": False}
     assert events["StackInstancesGroup"] == [
