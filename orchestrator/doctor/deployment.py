@@ -148,10 +148,8 @@ def _event_calls(tools: DoctorContext) -> list[RegionalCall]:
     in_account = f"arn:{tools.caller.partition}:{{}}:{{}}:{tools.caller.account_id}:{{}}".format
     region, path = tools.events_region, tools.config.member_role.path
     deployer, sender = (in_account("iam", "", f"role{name}") for name in ("/stacksets-exec-0", f"{path}{EVENTS_ROLE}"))
-    stack = in_account("cloudformation", region, "stack/StackSet-orgmfa-events-0/0")
     rule = in_account("events", region, "rule/orgmfa-iam-events")
     return [
-        RegionalCall("cloudformation:CreateStack", region, deployer, stack),
         RegionalCall("events:PutRule", region, deployer, rule),
         RegionalCall("events:PutEvents", tools.region, sender, tools.event_bus),
     ]

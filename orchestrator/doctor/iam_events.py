@@ -4,7 +4,7 @@ Nothing but CloudWatch knows how long a message has waited, so the alarms are as
 not read is unknown, never a problem; nor is silence: an account may have had nothing to tell.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from itertools import takewhile
 
@@ -12,6 +12,7 @@ from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, fine, in_words, problem, unknown
 from orchestrator.doctor.scp import statements
 from orchestrator.domain.errors import ArchiveError, AwsError, NotFound
+from orchestrator.domain.policy_document import read_document
 from orchestrator.output.words import some_of
 from orchestrator.reports.history import is_whole
 
@@ -29,7 +30,7 @@ def check_iam_events(organization_id: str, tools: DoctorContext) -> Iterator[Che
     """Yield the checks of a deployment with IamEvents=on."""
     try:
         yield _judge_bus(tools.hub.get_bus_policy(BUS), organization_id)
-        yield from _judge_alarms(tools)
+        yield _judge_alarms(tools.hub.get_alarm_states(ALARMS))
     except NotFound:
         yield problem(_NAME, f"there is no event bus {BUS} in this account and Region, though IamEvents is on", _DEPLOY)
     except AwsError as error:
@@ -44,7 +45,7 @@ def check_iam_events(organization_id: str, tools: DoctorContext) -> Iterator[Che
 def _judge_bus(policy: str, organization_id: str) -> Check:
     """Return whether the bus lets in the accounts of the organization and nobody else."""
     try:
-        conditions = [one.get("Condition", {}).get("StringEquals", {}) for one in statements(policy)]
+        conditions = [one.get("Condition", {}).get("StringEquals", {}) for one in statements(read_document(policy))]
     except ValueError:
         conditions = []
     if conditions and all(one.get("aws:PrincipalOrgID") == organization_id for one in conditions):
@@ -52,15 +53,12 @@ def _judge_bus(policy: str, organization_id: str) -> Check:
     return problem(_NAME, f"the bus {BUS} does not let in accounts of {organization_id}, or others too", _DEPLOY)
 
 
-def _judge_alarms(tools: DoctorContext) -> Iterator[Check]:
-    """Yield the alarms that ring or are missing."""
-    states = tools.hub.get_alarm_states(ALARMS)
-    for name in ALARMS:
-        state = states.get(name, "missing")
-        if state not in {"OK", "INSUFFICIENT_DATA"}:
-            yield problem(_NAME, f"the alarm {name} is {state}", "What it tells, and what to do: stackset/README.md.")
-    if {*states.values()} <= {"OK", "INSUFFICIENT_DATA"} and len(states) == len(ALARMS):
-        yield fine(_NAME, "no event has waited for more than 90 minutes or was given up, as the alarms say")
+def _judge_alarms(states: Mapping[str, str]) -> Check:
+    """Return whether one of the alarms rings or is missing."""
+    told = {name: states.get(name, "missing") for name in ALARMS}
+    if bad := [f"{name} is {state}" for name, state in told.items() if state not in {"OK", "INSUFFICIENT_DATA"}]:
+        return problem(_NAME, f"alarms: {', '.join(bad)}", "What each tells, and what to do: stackset/README.md.")
+    return fine(_NAME, "no event has waited for more than 90 minutes or was given up, as the alarms say")
 
 
 def _check_silence(tools: DoctorContext) -> Check:

@@ -83,18 +83,14 @@ def _may_hold(deny: Mapping[str, Any], call: RegionalCall) -> bool:
     )
 
 
-def statements(document: str) -> list[Mapping[str, Any]]:
-    """Return the statements of a policy document. Raises ValueError as `list_denied` does."""
-    return _statements(read_document(document))
-
-
-def _statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the statements of a policy."""
     written = document.get("Statement", [])
     return written if isinstance(written, list) else [written]
 
 
 def _denies(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    return (statement for statement in _statements(document) if statement.get("Effect") == "Deny")
+    return (statement for statement in statements(document) if statement.get("Effect") == "Deny")
 
 
 def _covers(deny: Mapping[str, Any], action: str, resources: Sequence[str]) -> bool:

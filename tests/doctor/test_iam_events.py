@@ -100,7 +100,7 @@ def test_alarm_that_rings_or_is_missing_or_says_what_is_not_known_is_a_problem(
 
     found = [check.message for check in of_events(hearing) if check.status is PROBLEM]
 
-    assert found == [f"the alarm {name} is {state or 'missing'}"]
+    assert found == [f"alarms: {name} is {state or 'missing'}"]
     assert not any("was given up" in check.message for check in of_events(hearing))
 
 
@@ -185,14 +185,20 @@ def deny(region: str, **changes: Any) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": statement | changes})
 
 
-def test_control_policy_that_denies_the_region_of_the_events_is_named_where_they_are_on(hearing: Ward) -> None:
-    hearing.policies = (*hearing.policies, make_policy("OnlyFrankfurt", deny("eu-central-1")))
+@pytest.mark.parametrize(
+    ("allowed", "denied"),
+    [("eu-central-1", "events:PutRule in us-east-1"), ("us-east-1", "events:PutEvents in eu-central-1")],
+)
+def test_control_policy_that_denies_a_region_that_events_need_is_named_where_they_are_on(
+    hearing: Ward, allowed: str, denied: str
+) -> None:
+    hearing.policies = (*hearing.policies, make_policy("OneRegion", deny(allowed)))
 
     told = line(hearing.run_checks(), CheckName.SCP)
     hearing.function = make_function()
     off = line(hearing.run_checks(), CheckName.SCP)
 
     assert told.status is UNKNOWN
-    assert "OnlyFrankfurt may deny cloudformation:CreateStack in us-east-1, events:PutRule in us-east-1" in told.message
+    assert f"the SCP OneRegion may deny {denied} in Root" in told.message
     assert "orgmfa-events" in told.remedy
     assert off.status is OK
