@@ -86,6 +86,9 @@ class FakeCloudFormation:
         self.executed: dict[str, str] = {}
         """The stacks of the change sets that were carried out."""
         self.instances: list[str] = []
+        """The accounts that the StackSet of the member roles has reached."""
+        self.event_instances: list[str] = []
+        """The same of the StackSet of the rules for IAM events."""
         self.operations: dict[str, dict[str, str]] = {}
         self.failing: dict[str, tuple[str, str]] = {}
         """By stack: the resource at which the next change fails, and the reason."""
@@ -219,6 +222,7 @@ class FakeCloudFormation:
             return {}
         if any(one.type == STACK_SET for one in stack.content.resources.values()):
             self.instances.clear()
+            self.event_instances.clear()
         ended = self._event(stack.name, STACK, "DELETE_COMPLETE")
         stack.coming = [("DELETE_IN_PROGRESS", [begun]), ("DELETE_COMPLETE", [ended])]
         return {}
@@ -230,17 +234,20 @@ class FakeCloudFormation:
         return {"StackEvents": [{**event, **shared} for event in events], "NextToken": token}
 
     def _ListStackInstances(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        self._check_stack_set(asked)
-        instances, token = _page([{"Account": one, "Region": "us-east-1"} for one in self.instances], asked)
+        reached = self._reached_by(asked)
+        instances, token = _page([{"Account": one, "Region": "us-east-1"} for one in reached], asked)
         return {"Summaries": instances, "NextToken": token}
 
     def _DeleteStackInstances(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        self._check_stack_set(asked)
+        reached = self._reached_by(asked)
         assert asked["RetainStacks"] == "false"
         assert asked["DeploymentTargets"]["OrganizationalUnitIds"]
-        results = {account_id: self._why_kept(account_id) for account_id in self.instances}
+        assert asked["OperationId"] not in self.operations
+        # Nothing keeps the stack of a rule from being deleted.
+        keeps = self._why_kept if reached is self.instances else lambda _: ""
+        results = {account_id: keeps(account_id) for account_id in reached}
         self.operations[asked["OperationId"]] = results
-        self.instances = [account_id for account_id, reason in results.items() if reason]
+        reached[:] = [account_id for account_id, reason in results.items() if reason]
         return {"OperationId": asked["OperationId"]}
 
     def _DescribeStackSetOperation(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
@@ -302,15 +309,11 @@ class FakeCloudFormation:
         template = _parse(self._read_template(asked))
         given = _read_parameters(template, asked, before)
         resolver = StackResolver(template, given, PSEUDO | {"AWS::AccountId": MANAGEMENT, "AWS::Region": REGION})
-        names = {
-            "AWS::S3::Bucket": _bucket_name(asked["StackName"]),
-            STACK_SET: f"{resolver.values.get('StackSetName')}:0123",
-        }
-        resolver.values |= {
-            name: names[declared["Type"]]
-            for name, declared in template["Resources"].items()
-            if declared["Type"] in names
-        }
+        for name, declared in template["Resources"].items():
+            if declared["Type"] == "AWS::S3::Bucket":
+                resolver.values[name] = _bucket_name(asked["StackName"])
+            elif declared["Type"] == STACK_SET:
+                resolver.values[name] = f"{resolver.resolve(declared['Properties']['StackSetName'])}:0123"
 
         def those_that_hold(section: str) -> dict[str, Any]:
             return {
@@ -351,8 +354,10 @@ class FakeCloudFormation:
         if STACK_SET in types:
             organizations: Any = get_backend("organizations")[MANAGEMENT]["aws"]
             self.instances = [one.id for one in organizations.accounts if one.id != MANAGEMENT]
+            self.event_instances = [*self.instances] if "EventsStackSet" in stack.content.resources else []
 
-    def _check_stack_set(self, asked: dict[str, Any]) -> None:
+    def _reached_by(self, asked: dict[str, Any]) -> list[str]:
+        """Return the accounts that a StackSet has reached, as a list that can be changed."""
         assert asked["CallAs"] == "SELF"
         names = {
             resource.properties["StackSetName"]
@@ -362,6 +367,7 @@ class FakeCloudFormation:
         }
         if asked["StackSetName"].partition(":")[0] not in names:
             raise Refused(f"StackSet {asked['StackSetName']} not found", "StackSetNotFoundException")
+        return self.event_instances if asked["StackSetName"].partition(":")[0].endswith("-events") else self.instances
 
     def _why_kept(self, account_id: str) -> str:
         """Return why the stack of an account cannot be deleted: IAM deletes no policy that is attached."""

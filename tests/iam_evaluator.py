@@ -28,16 +28,25 @@ class Decision(StrEnum):
 class Request:
     """One call: its action, the ARN it is about (`*` where the action knows no resources), its keys.
 
-    A condition key that is not in `context` is absent, which is not the same as false.
+    A condition key that is not in `context` is absent, which is not the same as false. One that is a tuple has several
+    values, which only an operator for sets of values can judge.
     """
 
     action: str
     resource: str
-    context: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
 
     def value_of(self, key: str) -> str | None:
         """Return the value of a condition key or None where it is absent; its name has no case."""
-        return {name.lower(): value for name, value in self.context.items()}.get(key.lower())
+        found = self.values_of(key)
+        if len(found) > 1:
+            raise ValueError(f"{key} has several values: only ForAllValues is read for it")
+        return found[0] if found else None
+
+    def values_of(self, key: str) -> tuple[str, ...]:
+        """Return the values of a condition key, none where it is absent."""
+        found = {name.lower(): value for name, value in self.context.items()}.get(key.lower(), ())
+        return (found,) if isinstance(found, str) else found
 
 
 def decide(request: Request, policies: Sequence[Document], *, limits: Sequence[Sequence[Document]] = ()) -> Decision:
@@ -84,8 +93,8 @@ def _applies(statement: Document, request: Request) -> bool:
 
 
 def _principal_matches(statement: Document, request: Request) -> bool:
-    """Return whether the caller is of the account that the Principal names by its root."""
-    if "Principal" not in statement:
+    """Return whether the caller is of the account that the Principal names by its root, or anybody is let in."""
+    if statement.get("Principal", "*") == "*":
         return True
     if statement["Principal"].keys() != {"AWS"}:
         raise ValueError("only an account is read here as Principal")
@@ -107,12 +116,14 @@ def _condition_holds(operator: str, key: str, expected: Iterable[object], *, req
     """Return whether one key fulfils one operator with any of the values expected.
 
     Absent keys (IAM user guide, Condition operators): an operator that says Not holds, so does one with
-    IfExists, any other does not.
+    IfExists, any other does not. ForAllValues holds where every value does, so where there is none.
     """
-    actual = request.value_of(key)
     values = [str(one).lower() if isinstance(one, bool) else str(one) for one in expected]
     if operator == "Null":
-        return (actual is None) is (values == ["true"])
+        return (not request.values_of(key)) is (values == ["true"])
+    if operator == "ForAllValues:StringEquals":
+        return all(any(_equal(value, one, request) for value in values) for one in request.values_of(key))
+    actual = request.value_of(key)
     name = operator.removesuffix("IfExists")
     negated = "Not" in name
     test = _TESTS.get(name.replace("Not", ""))

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -20,7 +21,9 @@ def deny(**elements: Any) -> dict[str, Any]:
     return allow(**elements) | {"Effect": "Deny"}
 
 
-def holds(operator: str, expected: object, context: dict[str, str], *, key: str = "aws:Key") -> bool:
+def holds(
+    operator: str, expected: object, context: Mapping[str, str | tuple[str, ...]], *, key: str = "aws:Key"
+) -> bool:
     policy = document(allow(Condition={operator: {key: expected}}))
     return decide(Request("iam:GetUser", ANA, context), [policy]) == ALLOW
 
@@ -118,6 +121,19 @@ def test_an_operator_tells_true_false_and_absent_apart(
     assert found == [for_true, for_false, for_absent]
 
 
+# IAM user guide, Set operators for multivalued context keys.
+@pytest.mark.parametrize(
+    ("given", "matches"),
+    [("a", True), (("a", "b"), True), (("a", "c"), False), ("c", False), ((), True)],
+)
+def test_all_values_of_a_key_are_asked_for_and_none_is_no_exception(
+    given: str | tuple[str, ...], *, matches: bool
+) -> None:
+    policy = document(allow(Condition={"ForAllValues:StringEquals": {"aws:Key": ["a", "b"]}}))
+
+    assert (decide(Request("x:Y", ANA, {"aws:Key": given}), [policy]) == ALLOW) is matches
+
+
 @pytest.mark.parametrize("operator", ["ArnEquals", "ArnLike"])
 @pytest.mark.parametrize(
     ("pattern", "matches"),
@@ -190,6 +206,7 @@ def test_a_principal_trusts_a_whole_account(caller: str, expected: Decision) -> 
     }
 
     assert decide(Request("sts:AssumeRole", ANA, {"aws:PrincipalArn": caller}), [document(trust)]) == expected
+    assert decide(Request("sts:AssumeRole", ANA, {}), [document(trust | {"Principal": "*"})]) == ALLOW
 
 
 @pytest.mark.parametrize(
@@ -209,3 +226,8 @@ def test_a_principal_trusts_a_whole_account(caller: str, expected: Decision) -> 
 def test_what_is_not_known_is_an_error_and_not_a_guess(policy: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         decide(Request("iam:GetUser", ANA, {"aws:Key": "1", "aws:PrincipalArn": ANA}), [policy])
+
+
+def test_key_of_several_values_is_no_single_value() -> None:
+    with pytest.raises(ValueError, match="several values"):
+        holds("StringEquals", "a", {"aws:Key": ("a", "b")})

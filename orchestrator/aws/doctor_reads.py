@@ -107,6 +107,19 @@ class HubChecks:
             environment=answer.get("Environment", {}).get("Variables", {}),
         )
 
+    @reads_answers
+    def get_bus_policy(self, name: str) -> str:
+        """Return the policy of an event bus, or an empty text. Raises NotFound where the caller's Region has none."""
+        client = self._clients.hub.client("events", **self._clients.options)
+        return self._retrier.call(client.describe_event_bus, Name=name).get("Policy", "")
+
+    @reads_answers
+    def get_alarm_states(self, names: Sequence[str]) -> dict[str, str]:
+        """Return the states of the alarms of these names that exist, by name."""
+        client = self._clients.hub.client("cloudwatch", **self._clients.options)
+        answer = self._retrier.call(client.describe_alarms, AlarmNames=names, AlarmTypes=["MetricAlarm"])
+        return {alarm["AlarmName"]: alarm["StateValue"] for alarm in answer["MetricAlarms"]}
+
     def look_at_switch(self, switch: str | None) -> Reading:
         """Return the reading of the stop switch, made as a run makes it."""
         return look_at_switch(switch, lambda: self._clients.ssm, self._retrier)

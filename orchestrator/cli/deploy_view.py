@@ -13,6 +13,7 @@ from rich.text import Text
 
 from orchestrator.deploy.change_sets import PreparedChange
 from orchestrator.deploy.teardown import Inventory
+from orchestrator.deploy.templates import STACK_SET
 from orchestrator.domain.cloudformation import STACK_TYPE, ChangeSet, StackEvent
 from orchestrator.output.terminal import paused, tidy
 from orchestrator.output.words import count, plain, visible
@@ -86,8 +87,11 @@ class DeploymentView:
     def show_inventory(self, found: Inventory) -> None:
         """Print what would be deleted, in this order, and whether the bucket stays."""
         self.say("\nTo be deleted, in this order:")
-        if found.instances:
-            self.say(f"  the StackSet's stacks in {len(found.instances):,} accounts, with the roles and EnforceMFA")
+        for stack_set, instances in found.instances.items():
+            name = stack_set.partition(":")[0]
+            is_first = name == found.stacks[STACK_SET].parameters.get("StackSetName")
+            what = "roles and EnforceMFA" if is_first else "rule for IAM events"
+            self.say(f"  the stacks of the StackSet {name} in {len(instances):,} accounts, with the {what}")
         for stack in found.doomed:
             self.say(f"  the stack {stack.name}")
         if found.bucket is not None:

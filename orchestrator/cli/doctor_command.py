@@ -9,6 +9,7 @@ from rich.console import Console
 from orchestrator.aws.doctor_reads import RUN_ACTIONS, HubChecks, MemberChecks
 from orchestrator.aws.enforcement import EnforcementPolicies
 from orchestrator.aws.organizations import Directory
+from orchestrator.aws.partitions import describe_partition
 from orchestrator.aws.retries import Retrier
 from orchestrator.cli.config_command import CONFIG_FILE
 from orchestrator.cli.mfa_prompt import MfaPrompt
@@ -71,6 +72,9 @@ def run_doctor(hub: Hub, request: DoctorRequest, *, cancellation: Cancellation, 
             store=hub.store,
             released_until=lambda: hub.archive.released_until(hub.now()),
             unannounced=hub.archive.unannounced_accounts,
+            event_ledger=hub.archive.read_ledger,
+            newest_runs=hub.archive.heads,
+            events_region=describe_partition(caller.partition).iam_region,
             alias_by_account_id=hub.archive.alias_by_account_id,
             environment_slack=slack_credentials(hub.environment),
             probe_slack=lambda credentials: make_slack_client(credentials, hub).probe(),

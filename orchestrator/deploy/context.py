@@ -48,9 +48,12 @@ class Place:
 
     def known(self, config: Config) -> Known:
         """Return the parameter values that follow from account, organization, Region and configuration."""
-        region = describe_partition(self.caller.partition).iam_region
-        at_first = {"CallAs": str(self.call_as), "StackSetRegion": region}
-        ours = {"OrganizationId": self.organization.id, "SecurityAccountId": self.caller.account_id}
+        region, account_id = describe_partition(self.caller.partition).iam_region, self.caller.account_id
+        # IAM's events appear in the Region of IAM itself; member_role/events.yaml has the sources.
+        at_first = {"CallAs": str(self.call_as), "StackSetRegion": region, "EventsRegion": region}
+        # Named here: the output of the stack that makes the bus is not known while changes are worked out.
+        bus = f"arn:{self.caller.partition}:events:{self.region}:{account_id}:event-bus/orgmfa-iam"
+        ours = {"OrganizationId": self.organization.id, "SecurityAccountId": account_id, "IamEventBusArn": bus}
         return Known(ours | configured_values(config), at_first | first_values(config))
 
     def address(self, bucket: str, key: str) -> str:

@@ -10,6 +10,9 @@ from orchestrator.domain.cloudformation import Stack
 from orchestrator.domain.config import Config
 
 MANAGEMENT_STACK = "orgmfa-management"
+_OF_EVENTS = ("IamEvents", "IamEventBusArn", "EventsTemplateUrl", "IamEventsScope", "EventsRoleName")
+_NAMES = ("RolePath", "PolicyName", "GroupName", "PolicyPath")
+"""What the rule for IAM events shares with the member roles."""
 
 
 def format_next_steps(stacks: Mapping[str, Stack], place: Place, config: Config) -> str:
@@ -58,23 +61,28 @@ def _operator_steps(stacks: Mapping[str, Stack], config: Config) -> Iterator[str
 def _management_steps(stacks: Mapping[str, Stack], place: Place) -> Iterator[str]:
     account_id = place.organization.management_account_id
     yield f"StackSets never reach the management account {account_id}. There, by hand:"
-    parameters = shlex.join(f"{name}={value}" for name, value in _management_values(stacks).items())
-    yield f"  aws cloudformation deploy --stack-name {MANAGEMENT_STACK} --region {place.region} \\"
-    yield "    --template-file stackset/management.yaml --capabilities CAPABILITY_NAMED_IAM \\"
-    yield f"    --parameter-overrides {parameters}"
+    shared, bus = stacks[STACK_SET].parameters, stacks[CENTRAL].outputs.get("EventBusArn")
+    forwarder = {"Forwarder": "on", "EventBusArn": bus} if bus else {}
+    members = {name: value for name, value in shared.items() if name not in _OF_EVENTS}
+    yield from _management_command(MANAGEMENT_STACK, place.region, {**members, "MemberRoles": "on", **forwarder})
+    if shared.get("IamEvents") == "on":
+        yield "and in the Region where IAM's events appear:"
+        sender = {name: value for name, value in shared.items() if name in _OF_EVENTS + _NAMES}
+        yield from _management_command(f"{MANAGEMENT_STACK}-events", shared["EventsRegion"], sender)
     if stacks[BOOTSTRAP].parameters.get("ManagementAccountId") != account_id:
         yield "It reads the member template from the bucket; to let it:"
         yield f"  orgmfa deploy --parameter ManagementAccountId={account_id}"
     yield "Or leave that account out: organization.include_management_account: false"
 
 
-def _management_values(stacks: Mapping[str, Stack]) -> Mapping[str, str]:
-    """Return the parameters of management.yaml that differ from its defaults: as in the StackSet, and the event bus."""
-    bus = stacks[CENTRAL].outputs.get("EventBusArn")
-    forwarder = {"Forwarder": "on", "EventBusArn": bus} if bus else {}
-    values = {**stacks[STACK_SET].parameters, "MemberRoles": "on", **forwarder}
-    return {
-        name: values[name]
-        for name, parameter in read_template(MANAGEMENT).parameters.items()
-        if name in values and values[name] != parameter.default
-    }
+def _management_command(stack: str, region: str, values: Mapping[str, str]) -> Iterator[str]:
+    """Yield the command that deploys management.yaml with these values, as far as they differ from its defaults."""
+    declared = read_template(MANAGEMENT).parameters
+    given = [
+        f"{name}={values[name]}"
+        for name in declared
+        if values.get(name, declared[name].default) != declared[name].default
+    ]
+    yield f"  aws cloudformation deploy --stack-name {stack} --region {region} \\"
+    yield "    --template-file stackset/management.yaml --capabilities CAPABILITY_NAMED_IAM \\"
+    yield f"    --parameter-overrides {shlex.join(given)}"

@@ -22,8 +22,19 @@ _FROM_CONFIGURATION = {
     "AccessKeys": "policy.access_keys",
     "AllowPolicyManagement": "policy.managed_by",
     "EventBusName": "events.bus",
+    "IamEventsScope": "enforcement.users",
 }
-_FROM_DEPLOY = frozenset({"CodeBucket", "CodeKey", "OrganizationId", "SecurityAccountId", "TemplateUrl"})
+_FROM_DEPLOY = frozenset(
+    {
+        "CodeBucket",
+        "CodeKey",
+        "EventsTemplateUrl",
+        "IamEventBusArn",
+        "OrganizationId",
+        "SecurityAccountId",
+        "TemplateUrl",
+    }
+)
 
 GivenValues = Mapping[str, Mapping[str, str]]
 """The values of `--parameter`, by the name of the template and of the parameter."""

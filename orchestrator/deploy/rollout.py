@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from orchestrator.deploy import change_sets
 from orchestrator.deploy.context import DeployContext
 from orchestrator.deploy.function_code import Artifact
-from orchestrator.deploy.lambda_zip.build import TEMPLATE as MEMBER_TEMPLATE
 from orchestrator.deploy.messages import DeploymentFailed
 from orchestrator.deploy.parameters import GivenValues, Known, choose_values, find_missing
 from orchestrator.deploy.templates import BOOTSTRAP, CENTRAL, STACK_SET, STACKS, read_template
@@ -21,6 +20,11 @@ from orchestrator.domain.cloudformation import Stack, Standing
 from orchestrator.domain.errors import AwsError, ConfigError, StartError
 
 BUCKET_OUTPUT = "BucketName"
+_IN_ACCOUNTS = {
+    "TemplateUrl": ("member", "member_role/template.yaml"),
+    "EventsTemplateUrl": ("events", "member_role/events.yaml"),
+}
+"""The templates that StackSets deploy, by the parameter that has their address: name of the artifact, and path."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,12 +113,14 @@ class Rollout:
             raise DeploymentFailed(f"the stack {name} has no output {BUCKET_OUTPUT}: was it made of another template?")
         place, bucket = self.context.place, self.context.open_bucket(stack.outputs[BUCKET_OUTPUT])
         self.context.view.begin(f"uploading to {bucket.name}")
-        member = Artifact("member", "yaml", read_shipped(MEMBER_TEMPLATE))
         templates = {name: Artifact(name, "yaml", read_template(name).text.encode()) for name in (CENTRAL, STACK_SET)}
-        for artifact in (code, member, *templates.values()):
+        in_accounts = {
+            parameter: Artifact(name, "yaml", read_shipped(path)) for parameter, (name, path) in _IN_ACCOUNTS.items()
+        }
+        for artifact in (code, *in_accounts.values(), *templates.values()):
             bucket.put(artifact.key, artifact.content, sha256=artifact.sha256)
-        address = place.address(bucket.name, member.key)
-        found = {"CodeBucket": bucket.name, "CodeKey": code.key, "TemplateUrl": address}
+        addresses = {parameter: place.address(bucket.name, one.key) for parameter, one in in_accounts.items()}
+        found = {"CodeBucket": bucket.name, "CodeKey": code.key, **addresses}
         self.known = replace(self.known, always={**self.known.always, **found})
         return {name: place.address(bucket.name, artifact.key) for name, artifact in templates.items()}
 

@@ -1,6 +1,6 @@
 """The sequence of taking a deployment down, in the reverse order.
 
-read what exists -> who is still under EnforceMFA? -> ask -> the StackSet's stacks in the accounts -> its own stack ->
+read what exists -> who is still under EnforceMFA? -> ask -> the StackSets' stacks in the accounts -> their own stack ->
 central -> the bucket, where it holds nothing but artifacts. The same command continues a removal that failed.
 """
 
@@ -21,14 +21,14 @@ from orchestrator.domain.errors import AwsError, StartError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """What exists: the stacks by the names of their templates, account and Region of the StackSet's, and the bucket.
+    """What exists: the stacks by the names of their templates, the stack instances by StackSet, and the bucket.
 
-    `stack_set` is the StackSet's name or ID, or empty. `is_bucket_kept`: bucket and stack stay, because of the archive.
+    `instances` has the names or IDs of the StackSets in the order of their removal: that of the rules for IAM events
+    first, so that nothing is sent while the bus goes. `is_bucket_kept`: bucket and stack stay, because of the archive.
     """
 
     stacks: Mapping[str, Stack]
-    stack_set: str
-    instances: Sequence[tuple[str, str]]
+    instances: Mapping[str, Sequence[tuple[str, str]]]
     bucket: ArtifactBucket | None
     is_bucket_kept: bool
 
@@ -55,11 +55,12 @@ def take_down(
     if not found.doomed:
         return found
     if STACK_SET in found.stacks:
-        check(found.stacks, {account_id for account_id, _ in found.instances})
+        of_members = found.instances.get(_stack_set_of(found.stacks[STACK_SET]), ())
+        check(found.stacks, {account_id for account_id, _ in of_members})
     if not confirm(found):
         return None
-    if found.instances:
-        _delete_instances(found, context)
+    for number, stack_set in enumerate(found.instances):
+        _delete_instances(found, stack_set, context, operation_id=f"{context.token}-{number}")
     for stack in found.doomed:
         remove_stack(stack, context)
     if found.bucket is not None and not found.is_bucket_kept:
@@ -78,13 +79,13 @@ def _read_inventory(context: DeployContext) -> Inventory:
             # A stack that is only under review holds nothing.
             if stack is not None and stack.standing is not Standing.ABSENT:
                 stacks[name] = stack
-        stack_set = _stack_set_of(stacks.get(STACK_SET))
+        stack_sets = [_events_stack_set_of(stacks.get(STACK_SET)), _stack_set_of(stacks.get(STACK_SET))]
+        found = {name: context.stack_sets.list_instances(name) for name in stack_sets if name}
         bucket_name = stacks[BOOTSTRAP].outputs.get(BUCKET_OUTPUT) if BOOTSTRAP in stacks else None
         bucket = context.open_bucket(bucket_name) if bucket_name is not None else None
         return Inventory(
             stacks=stacks,
-            stack_set=stack_set,
-            instances=context.stack_sets.list_instances(stack_set) if stack_set else (),
+            instances={name: instances for name, instances in found.items() if instances},
             bucket=bucket,
             # Artifacts can be made again, the archive cannot.
             is_bucket_kept=bucket is not None and not bucket.is_empty(but_for=ARTIFACTS),
@@ -94,7 +95,7 @@ def _read_inventory(context: DeployContext) -> Inventory:
 
 
 def list_reached(stacks: Mapping[str, Stack], context: DeployContext) -> frozenset[str]:
-    """Return the IDs of the accounts that the StackSet has reached."""
+    """Return the IDs of the accounts that the StackSet of the member roles has reached."""
     stack_set = _stack_set_of(stacks.get(STACK_SET))
     instances = context.stack_sets.list_instances(stack_set) if stack_set else ()
     return frozenset(account_id for account_id, _ in instances)
@@ -105,32 +106,40 @@ def _stack_set_of(stack: Stack | None) -> str:
     return "" if stack is None else stack.outputs.get("StackSetId") or stack.parameters.get("StackSetName", "")
 
 
-def _delete_instances(found: Inventory, context: DeployContext) -> None:
+def _events_stack_set_of(stack: Stack | None) -> str:
+    """Return the StackSet of the rules for IAM events, where the stack has one."""
+    if stack is None or stack.parameters.get("IamEvents") != "on":
+        return ""
+    return stack.outputs.get("EventsStackSetId") or f"{stack.parameters['StackSetName']}-events"
+
+
+def _delete_instances(found: Inventory, stack_set: str, context: DeployContext, *, operation_id: str) -> None:
     """Delete the stacks in the accounts before the StackSet's own stack, so that failures are named by account."""
-    accounts = f"the stacks of {len(found.instances):,} accounts"
-    context.view.begin(f"deleting {accounts}")
+    instances, name = found.instances[stack_set], stack_set.partition(":")[0]
+    accounts = f"the stacks of {len(instances):,} accounts"
+    context.view.begin(f"{name}: deleting {accounts}")
     context.stack_sets.delete_instances(
-        found.stack_set,
+        stack_set,
         target_ids=[one.strip() for one in found.stacks[STACK_SET].parameters["TargetIds"].split(",")],
-        regions=sorted({region for _, region in found.instances}),
-        operation_id=context.token,
+        regions=sorted({region for _, region in instances}),
+        operation_id=operation_id,
     )
     goes_on = (
         "Interrupted. The StackSet goes on deleting its stacks in AWS. Run the same command again to go on, or:\n"
-        f"  aws cloudformation describe-stack-set-operation --stack-set-name {found.stack_set} "
-        f"--operation-id {context.token} --region {context.place.region}"
+        f"  aws cloudformation describe-stack-set-operation --stack-set-name {stack_set} "
+        f"--operation-id {operation_id} --region {context.place.region}"
     )
     wait_until(
         bool,
-        lambda: context.stack_sets.is_operation_over(found.stack_set, context.token),
+        lambda: context.stack_sets.is_operation_over(stack_set, operation_id),
         context.cancellation,
         goes_on=goes_on,
     )
-    if failures := context.stack_sets.list_failures(found.stack_set, context.token):
+    if failures := context.stack_sets.list_failures(stack_set, operation_id):
         lines = [
-            f"The StackSet could not delete its stack in {len(failures):,} accounts; in all others it did:",
+            f"The StackSet {name} could not delete its stack in {len(failures):,} accounts; in all others it did:",
             *first_reasons([f"{account_id}: {reason}" for account_id, reason in failures.items()]),
             "Mend the cause there (IAM deletes no policy that is attached), then run the same command again.",
         ]
         raise DeploymentFailed("\n".join(lines))
-    context.view.say(f"{found.stack_set.partition(':')[0]}: {accounts} were deleted")
+    context.view.say(f"{name}: {accounts} were deleted")

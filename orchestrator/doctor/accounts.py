@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from orchestrator.doctor.iam_events import EVENTS_ROLE
 from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, fine, problem, unknown
 from orchestrator.domain import errors
@@ -23,6 +24,10 @@ from orchestrator.domain.remedies import UPDATE_STACKSET, explain_account_error
 
 _DEPLOY = "Have the StackSet deploy this version's member_role/template.yaml there"
 _SWITCH_ON = "Where it is to enforce: orgmfa deploy --parameter Enforcement=on. Else set enforcement.mode: plan."
+_SEND = (
+    "Have the StackSet of member_role/events.yaml deploy it there; in the management account, a stack of "
+    "stackset/management.yaml with IamEvents=on (docs/deploy.md)."
+)
 _HOPELESS = (errors.DeniedByScp, errors.LocalFault, errors.NoCredentials, errors.Throttled, errors.Unavailable)
 """Errors that every further call to the account would raise too, so that one check reports them."""
 
@@ -51,6 +56,16 @@ def check_account(account: Account, organization: Organization, tools: DoctorCon
         if not tools.config.member_role.is_borrowed:
             checks.append(visit.check_release_role())
     return CheckedAccount(tuple(check.of(account.id) for check in checks), visit.alias, visit.user_names)
+
+
+def _judge_sender(role: DeployedRole | None, bus: str) -> Check:
+    """Return whether the account can send its IAM events; the rule itself can be read by nobody outside of it."""
+    name = CheckName.EVENTS_ROLE
+    if role is None:
+        return unknown(name, f"the account has no role {EVENTS_ROLE}, so it sends no IAM events", _SEND)
+    if bus not in str(role.policies):
+        return unknown(name, f"{EVENTS_ROLE} may not send IAM events to {bus}", _SEND)
+    return fine(name, f"{EVENTS_ROLE} may send IAM events to the bus")
 
 
 @dataclass(slots=True)
@@ -134,7 +149,10 @@ class _Visit:
             organization_id=self.organization.id,
             security_account_id=caller.account_id,
         )
-        deployed = self.tools.member.get_roles((names.name, names.release_name))
+        sender = (EVENTS_ROLE,) if self.tools.event_bus else ()
+        deployed = self.tools.member.get_roles((names.name, names.release_name, *sender))
+        if self.tools.event_bus:
+            yield _judge_sender(deployed.get(EVENTS_ROLE), self.tools.event_bus)
         missing = [name for name in (names.name, names.release_name) if name not in deployed]
         if missing:
             message = f"the account has no role {' and no role '.join(missing)}"

@@ -6,10 +6,12 @@ What the caller may not read is unknown, never a problem.
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
+from orchestrator.doctor.iam_events import BUS, EVENTS_ROLE
 from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, fine, in_words, problem, unknown
-from orchestrator.doctor.scp import is_guard, list_denied
+from orchestrator.doctor.scp import RegionalCall, is_guard, list_denied, list_denied_calls
 from orchestrator.domain.deployed import ControlPolicy, Function, Schedule
+from orchestrator.domain.environment import IAM_EVENTS_VARIABLE
 from orchestrator.domain.errors import AccessDenied, AwsError, NotFound
 from orchestrator.domain.paths import show_path
 from orchestrator.domain.remedies import select_remedy
@@ -24,17 +26,24 @@ _NO_STACK = "Deploy stackset/central.yaml, or look in its account and Region (AW
 _MODES = {"plan": "it plans, and writes nothing", "apply": "it enforces"}
 
 
+def check_function(tools: DoctorContext) -> tuple[Check, str | None]:
+    """Return the check of the function, and the ARN of the bus of IAM events where the function says they are on."""
+    try:
+        function = tools.hub.get_function(FUNCTION)
+    except AwsError as error:
+        return _unread(CheckName.FUNCTION, FUNCTION, error, action="lambda:GetFunctionConfiguration"), None
+    place = f"arn:{tools.caller.partition}:events:{tools.region}:{tools.caller.account_id}"
+    is_on = function.environment.get(IAM_EVENTS_VARIABLE) == "on"
+    return _judge_function(function, tools), f"{place}:event-bus/{BUS}" if is_on else None
+
+
 def check_deployment(tools: DoctorContext) -> Iterator[Check]:
-    """Yield the checks of control policies, schedule and function."""
+    """Yield the checks of control policies and schedule."""
     yield from _check_control_policies(tools)
     try:
         yield _judge_schedule(tools.hub.get_schedule(SCHEDULE_GROUP, SCHEDULE))
     except AwsError as error:
         yield _unread(CheckName.SCHEDULE, SCHEDULE, error, action="scheduler:GetSchedule")
-    try:
-        yield _judge_function(tools.hub.get_function(FUNCTION), tools)
-    except AwsError as error:
-        yield _unread(CheckName.FUNCTION, FUNCTION, error, action="lambda:GetFunctionConfiguration")
 
 
 def _unread(name: CheckName, resource: str, error: AwsError, *, action: str) -> Check:
@@ -94,6 +103,8 @@ def _check_control_policies(tools: DoctorContext) -> Iterator[Check]:
     if suspects:
         roles = tools.config.member_role
         remedy = f"Where runs are to work there, exempt the roles {roles.name} and {roles.release_name}."
+        if tools.event_bus is not None:
+            remedy += f" Where IAM events are to come from there, {EVENTS_ROLE} and stacksets-exec-* too."
         yield unknown(name, "; ".join(suspects), remedy)
     else:
         count = f"none of {len(policies)} SCPs denies" if policies else "no SCP denies"
@@ -119,12 +130,29 @@ def _judge_guards(policies: Sequence[ControlPolicy], tools: DoctorContext) -> Ch
 def _suspect(policy: ControlPolicy, tools: DoctorContext) -> str:
     """Return which calls a control policy may deny and where, or an empty text."""
     try:
-        denied = list_denied(policy.document, tools.run_actions, _run_resources(tools))
+        denied = [
+            *list_denied(policy.document, tools.run_actions, _run_resources(tools)),
+            *list_denied_calls(policy.document, _event_calls(tools)),
+        ]
     except ValueError:
         return f"the SCP {policy.name} cannot be read"
     if not denied or not (targets := tools.hub.list_targets(policy.id)):
         return ""
     return f"the SCP {policy.name} may deny {_some(denied)} in {_some(list(targets.values()))}"
+
+
+def _event_calls(tools: DoctorContext) -> list[RegionalCall]:
+    """Return what has to be allowed in an account for its IAM events to come: making the rule, sending to the bus."""
+    if tools.event_bus is None:
+        return []
+    in_account = f"arn:{tools.caller.partition}:{{}}:{{}}:{tools.caller.account_id}:{{}}".format
+    region, path = tools.events_region, tools.config.member_role.path
+    deployer, sender = (in_account("iam", "", f"role{name}") for name in ("/stacksets-exec-0", f"{path}{EVENTS_ROLE}"))
+    rule = in_account("events", region, "rule/orgmfa-iam-events")
+    return [
+        RegionalCall("events:PutRule", region, deployer, rule),
+        RegionalCall("events:PutEvents", tools.region, sender, tools.event_bus),
+    ]
 
 
 def _run_resources(tools: DoctorContext) -> list[str]:

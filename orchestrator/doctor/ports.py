@@ -1,6 +1,6 @@
 """The dependencies of the checks, each a small protocol, and the request of `orgmfa doctor`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -15,7 +15,8 @@ from orchestrator.domain.records import Release
 from orchestrator.domain.stop_switch import Reading
 from orchestrator.pipeline.ports import Accounts, Observer, Policies, Sessions
 from orchestrator.reports.archive import Store
-from orchestrator.reports.report import ChangedAccount
+from orchestrator.reports.event_ledger import EventLedger
+from orchestrator.reports.report import ChangedAccount, RunReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,14 @@ class HubReader(Protocol):
         """Return a Lambda function."""
         ...
 
+    def get_bus_policy(self, name: str) -> str:
+        """Return the policy of an event bus, or an empty text."""
+        ...
+
+    def get_alarm_states(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Return the states of the alarms that exist, by name."""
+        ...
+
     def look_at_switch(self, switch: str | None) -> Reading:
         """Return what the stop switch says."""
         ...
@@ -90,7 +99,11 @@ class HubReader(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorContext:
-    """Dependencies of all checks. `probe_slack` returns what the credentials reach, or raises DigestError."""
+    """Dependencies of all checks. `probe_slack` returns what the credentials reach, or raises DigestError.
+
+    `event_bus` is the ARN of the bus that accounts are to send IAM events to, from their Region `events_region`; None
+    where IamEvents is off, or the function that tells was not read.
+    """
 
     request: DoctorRequest
     config: Config
@@ -104,6 +117,10 @@ class DoctorContext:
     store: Store
     released_until: Callable[[], Mapping[tuple[str, str], Release]]
     unannounced: Callable[[], Sequence[ChangedAccount]]
+    event_ledger: Callable[[], EventLedger]
+    newest_runs: Callable[[int], Iterator[RunReport]]
+    events_region: str
+    event_bus: str | None = None
     alias_by_account_id: Callable[[], Mapping[str, str]]
     environment_slack: SlackCredentials | None
     probe_slack: Callable[[SlackCredentials], str]

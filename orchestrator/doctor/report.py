@@ -28,6 +28,7 @@ class CheckName(StrEnum):
     ARCHIVE = "archive"
     RELEASES = "releases"
     ONBOARDING = "onboarding"
+    IAM_EVENTS = "iam_events"
     STOP_SWITCH = "stop_switch"
     SLACK_SECRET = "slack_secret"  # noqa: S105 - the name of a check, not a secret
     SLACK = "slack"
@@ -41,6 +42,7 @@ class CheckName(StrEnum):
     GROUP = "group"
     ROLE_POLICIES = "role_policies"
     RELEASE_ROLE = "release_role"
+    EVENTS_ROLE = "events_role"
 
 
 class CheckStatus(StrEnum):

@@ -4,15 +4,16 @@ A check that fails does not stop the others. Nothing is written in any account.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from orchestrator.concurrency.pool import TaskResult, map_unordered
 from orchestrator.doctor.accounts import CheckedAccount, check_account
 from orchestrator.doctor.config_checks import check_configuration, check_effects, check_exemptions, check_limits
-from orchestrator.doctor.deployment import check_deployment
+from orchestrator.doctor.deployment import check_deployment, check_function
 from orchestrator.doctor.hub import check_hub, check_sign_in
+from orchestrator.doctor.iam_events import check_iam_events
 from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import (
     Check,
@@ -55,13 +56,17 @@ def run_checks(tools: DoctorContext) -> DoctorRun:
     ]
     organization, in_organization = _find_organization(tools)
     accounts, in_accounts = _find_accounts(tools)
-    checks += [in_organization, in_accounts, *check_hub(tools), *check_deployment(tools)]
+    in_function, event_bus = check_function(tools)
+    tools = replace(tools, event_bus=event_bus)
+    checks += [in_organization, in_accounts, *check_hub(tools), *check_deployment(tools), in_function]
     titles = {account.id: account.name for account in accounts}
     if organization is None or in_organization.status is CheckStatus.PROBLEM:
         message = "no account was entered: first the organization must be readable, and the right one"
         checks.append(unknown(CheckName.MEMBER_ROLE, message, in_organization.remedy))
         return DoctorRun(build_doctor_report(checks), titles)
     checks.append(check_sign_in(organization.id, tools))
+    if event_bus is not None:
+        checks += check_iam_events(organization.id, tools)
     found = _examine_accounts(accounts, organization, tools)
     for account, examined in found:
         checks += examined.checks

@@ -1,10 +1,12 @@
-"""Which calls of a run a service control policy (SCP) may deny, and whether it guards EnforceMFA. Pure.
+"""Which calls a service control policy (SCP) may deny, and whether it guards EnforceMFA. Pure.
 
-Only denies without a condition count: the text of a condition does not tell whether it spares the roles. What a policy
-does not allow is not judged either. So an SCP that is not reported can still deny a call.
+Of the calls of a run only denies without a condition count: the text of a condition does not tell whether it spares the
+roles. Of the calls that IAM events take, those count too whose condition is on the Region. What a policy does not allow
+is not judged either. So an SCP that is not reported can still deny a call.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -12,6 +14,19 @@ from orchestrator.domain.policy_document import read_document
 
 _REWRITES = ("iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", "iam:DeletePolicy")
 """Each is enough to have EnforceMFA grant anything to those who have it."""
+_REGION, _PRINCIPAL = "aws:requestedregion", "aws:principalarn"
+
+
+@dataclass(frozen=True, slots=True)
+class RegionalCall:
+    """A call that a role makes in a Region, on a resource."""
+
+    action: str
+    region: str
+    principal_arn: str
+    resource: str
+
+
 _SPARES = frozenset({"ArnNotEquals", "ArnNotLike", "StringNotEquals", "StringNotLike"})
 
 
@@ -38,11 +53,44 @@ def list_denied(document: str, actions: Iterable[str], resources: Sequence[str])
     return tuple(action for action in actions if any(_covers(deny, action, resources) for deny in denies))
 
 
-def _denies(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def list_denied_calls(document: str, calls: Iterable[RegionalCall]) -> tuple[str, ...]:
+    """Return the calls that a policy may deny, with their Region; it has no condition, or one on Region or caller.
+
+    Raises ValueError as `list_denied` does.
+    """
+    denies = list(_denies(read_document(document)))
+    return tuple(
+        f"{call.action} in {call.region}"
+        for call in calls
+        if any(_covers(deny, call.action, [call.resource]) and _may_hold(deny, call) for deny in denies)
+    )
+
+
+def _may_hold(deny: Mapping[str, Any], call: RegionalCall) -> bool:
+    """Return whether a condition may be true of a call: of other keys than Region and caller, each is taken to be."""
+    told = {_REGION: call.region, _PRINCIPAL: call.principal_arn}
+    tests = [
+        (name, key.lower(), value)
+        for name, keys in (deny.get("Condition") or {}).items()
+        for key, value in keys.items()
+    ]
+    if not any(key == _REGION for _, key, _ in tests) and any(key not in told for _, key, _ in tests):
+        return False
+    return all(
+        any(fnmatchcase(told[key], _in_any_account(one)) for one in _listed(value)) is not ("Not" in name)
+        for name, key, value in tests
+        if key in told and name != "Null"
+    )
+
+
+def statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the statements of a policy."""
     written = document.get("Statement", [])
-    for statement in written if isinstance(written, list) else [written]:
-        if statement.get("Effect") == "Deny":
-            yield statement
+    return written if isinstance(written, list) else [written]
+
+
+def _denies(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    return (statement for statement in statements(document) if statement.get("Effect") == "Deny")
 
 
 def _covers(deny: Mapping[str, Any], action: str, resources: Sequence[str]) -> bool:

@@ -159,6 +159,32 @@ def test_function_that_does_not_exist_is_not_found(hub: HubChecks) -> None:
         hub.get_function("orgmfa-schedule")
 
 
+def test_bus_is_read_with_its_policy_or_not_found(clients: Clients, hub: HubChecks) -> None:
+    client = clients.hub.client("events", **clients.options)
+    with pytest.raises(NotFound):
+        hub.get_bus_policy("orgmfa-iam")
+    client.create_event_bus(Name="orgmfa-iam")
+    empty = hub.get_bus_policy("orgmfa-iam")
+    client.put_permission(
+        EventBusName="orgmfa-iam", Action="events:PutEvents", Principal="111122223333", StatementId="somebody"
+    )
+
+    assert empty == ""
+    assert json.loads(hub.get_bus_policy("orgmfa-iam"))["Statement"][0]["Sid"] == "somebody"
+
+
+def test_states_of_the_alarms_that_exist_are_read(clients: Clients, hub: HubChecks) -> None:
+    client = clients.hub.client("cloudwatch", **clients.options)
+    settings: Any = {"MetricName": "m", "Namespace": "n", "Period": 60, "Statistic": "Sum", "EvaluationPeriods": 1}
+    for name in ("ours", "another"):
+        client.put_metric_alarm(
+            AlarmName=name, Threshold=1, ComparisonOperator="GreaterThanOrEqualToThreshold", **settings
+        )
+    client.set_alarm_state(AlarmName="ours", StateValue="ALARM", StateReason="a test")
+
+    assert hub.get_alarm_states(["ours", "missing"]) == {"ours": "ALARM"}
+
+
 @pytest.mark.parametrize(("text", "expected"), [("stop", True), (" STOP\n", True), ("go", False), (None, False)])
 def test_stop_switch_in_a_file(hub: HubChecks, tmp_path: Path, text: str | None, *, expected: bool) -> None:
     switch = tmp_path / "stop"

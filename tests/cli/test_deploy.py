@@ -21,6 +21,7 @@ from tests.cli.deploying import (
     given,
     on_terminal,
 )
+from tests.fake_cloudformation import REGION
 
 pytestmark = pytest.mark.thorough
 
@@ -126,6 +127,51 @@ def test_distributed_run_is_a_parameter_and_so_is_the_way_back(deploy: Deployer)
     assert ["Remove", "RunMachine", "AWS::StepFunctions::StateMachine"] in [
         line.split() for line in back.stdout.splitlines()
     ]
+
+
+def test_iam_events_are_one_parameter_and_so_is_the_way_back(deploy: Deployer) -> None:
+    deploy.stand()
+
+    there = deploy("--yes", *given("IamEvents=on"))
+    again = deploy("--yes")
+    stacks = {name: dict(deploy.cloud.stacks[name].content.resources) for name in (CENTRAL, STACK_SET)}
+    parameters, reached = dict(deploy.parameters(STACK_SET)), [*deploy.cloud.event_instances]
+    back = deploy("--yes", *given("IamEvents=off"))
+
+    assert (there.code, again.code, back.code) == (0, 0, 0), there.stderr + back.stderr
+    assert "Nothing to change." in again.stdout
+    # The bus is there before accounts send to it.
+    assert deploy.executed() == [CENTRAL, STACK_SET]
+    bus = f"arn:aws:events:{REGION}:{MANAGEMENT}:event-bus/{stacks[CENTRAL]['IamEventBus'].properties['Name']}"
+    events = stacks[STACK_SET]["EventsStackSet"].properties
+    assert {one["ParameterKey"]: one["ParameterValue"] for one in events["Parameters"]}["IamEventBusArn"] == bus
+    assert (events["StackSetName"], parameters["EventsRegion"]) == ("orgmfa-events", "us-east-1")
+    key = events["TemplateURL"].partition(".amazonaws.com/")[2]
+    assert deploy.aws.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read() == (
+        (ROOT / "member_role/events.yaml").read_bytes()
+    )
+    assert deploy.payments in reached
+    by_hand = "aws cloudformation deploy --stack-name orgmfa-management"
+    shown = [line.strip() for line in there.stdout.splitlines() if by_hand in line or "IamEvents=on" in line]
+    assert shown[0] == f"{by_hand} --region {REGION} \\"
+    assert shown[1] == f"{by_hand}-events --region us-east-1 \\"
+    assert shown[2].startswith(f"--parameter-overrides IamEvents=on IamEventBusArn={bus} EventsTemplateUrl=https://")
+    assert "MemberRoles" not in shown[2]
+    assert not {"IamEventBus", "IamEventsFunction"} & deploy.cloud.stacks[CENTRAL].content.resources.keys()
+    assert "EventsStackSet" not in deploy.cloud.stacks[STACK_SET].content.resources
+    assert "IamEvents" not in back.stdout.partition("Deployed.")[2]
+
+
+def test_first_deployment_can_have_iam_events_of_the_scope_that_the_configuration_says(deploy: Deployer) -> None:
+    deploy.pack(**{"config.yaml": "enforcement: {users: all}\n"})
+
+    done = deploy("--yes", *deploy.first("IamEvents=on"))
+
+    assert done.code == 0, done.stderr
+    sent = deploy.cloud.stacks[STACK_SET].content.resources["EventsStackSet"].properties["Parameters"]
+    assert {"ParameterKey": "IamEventsScope", "ParameterValue": "all"} in sent
+    assert_refused(deploy("--yes", *given("IamEventsScope=console")), "enforcement.users of the configuration decides")
+    assert_refused(deploy("--yes", *given("IamEventBusArn=")), "deploy finds this value by itself")
 
 
 def test_changed_package_is_uploaded_under_another_key(deploy: Deployer) -> None:

@@ -102,6 +102,31 @@ def test_account_that_cannot_be_looked_at_keeps_everything_standing(deploy: Depl
     assert deploy.cloud.actions() == []
 
 
+def test_rules_for_iam_events_go_before_everything_else(deploy: Deployer) -> None:
+    deploy.stand("IamEvents=on")
+    deploy.cloud.instances.remove(deploy.payments)
+
+    done = deploy("--delete", "--yes")
+
+    assert done.code == 0, done.stderr
+    deleted = [call.parameters for call in deploy.aws.calls if call.action == "DeleteStackInstances"]
+    assert [one["StackSetName"].partition(":")[0] for one in deleted] == ["orgmfa-events", "orgmfa"]
+    assert len({one["OperationId"] for one in deleted}) == 2
+    assert deploy.cloud.event_instances == []
+    shown = [line for line in done.stdout.splitlines() if "the stacks of the StackSet" in line]
+    assert shown[0] == "  the stacks of the StackSet orgmfa-events in 2 accounts, with the rule for IAM events"
+    assert shown[1] == "  the stacks of the StackSet orgmfa in 1 accounts, with the roles and EnforceMFA"
+
+
+def test_stack_set_of_that_name_that_is_not_ours_is_left_alone(deploy: Deployer) -> None:
+    deploy.stand()
+    deploy.cloud.event_instances.append(deploy.payments)
+
+    assert deploy("--delete", "--yes").code == 0
+    asked = {call.parameters.get("StackSetName", "").partition(":")[0] for call in deploy.aws.calls}
+    assert "orgmfa-events" not in asked
+
+
 def test_account_that_the_stack_set_has_not_reached_does_not_matter(deploy: Deployer) -> None:
     deploy.stand()
     deploy.cloud.instances.remove(deploy.payments)
@@ -218,7 +243,7 @@ def test_removal_shows_what_goes_and_asks(deploy: Deployer) -> None:
     code, text = on_terminal(deploy, "n\n", "--delete")
 
     assert code == 1
-    assert "the StackSet's stacks in 2 accounts" in text
+    assert "the stacks of the StackSet orgmfa in 2 accounts, with the roles and EnforceMFA" in text
     assert f"the stack {BOOTSTRAP}" in text
     assert len(deploy.statuses()) == 3
 

@@ -9,44 +9,50 @@ from orchestrator.domain.model import Caller, Organization
 
 
 @pytest.mark.parametrize(
-    ("partition", "region", "address", "at_first"),
+    ("partition", "region", "address", "iam_region"),
     [
         (
             "aws",
             "eu-central-1",
             "https://b.s3.eu-central-1.amazonaws.com/k",
-            {"CallAs": "DELEGATED_ADMIN", "StackSetRegion": "us-east-1"},
+            "us-east-1",
         ),
         (
             "aws-us-gov",
             "us-gov-east-1",
             "https://b.s3.us-gov-east-1.amazonaws.com/k",
-            {"CallAs": "DELEGATED_ADMIN", "StackSetRegion": "us-gov-west-1"},
+            "us-gov-west-1",
         ),
         (
             "aws-cn",
             "cn-north-1",
             "https://b.s3.cn-north-1.amazonaws.com.cn/k",
-            {"CallAs": "DELEGATED_ADMIN", "StackSetRegion": "cn-north-1"},
+            "cn-north-1",
         ),
         (
             "aws-eusc",
             "eusc-de-east-1",
             "https://b.s3.eusc-de-east-1.amazonaws.eu/k",
-            {"CallAs": "DELEGATED_ADMIN", "StackSetRegion": "eusc-de-east-1"},
+            "eusc-de-east-1",
         ),
     ],
 )
 def test_place_tells_addresses_and_what_a_new_stack_set_needs(
-    partition: str, region: str, address: str, at_first: dict[str, str]
+    partition: str, region: str, address: str, iam_region: str
 ) -> None:
     caller = Caller("999988887777", f"arn:{partition}:iam::999988887777:user/admin", partition)
     place = Place(caller, Organization("o-a1b2c3d4e5", "222233334444", partition), region)
 
     assert place.address("b", "k") == address
-    assert place.known(Config()).at_first == at_first | {"MaxChanges": "100"}
+    assert place.known(Config()).at_first == {
+        "CallAs": "DELEGATED_ADMIN",
+        "StackSetRegion": iam_region,
+        "EventsRegion": iam_region,
+        "MaxChanges": "100",
+    }
     assert place.known(Config()).always == {
         "OrganizationId": "o-a1b2c3d4e5",
         "SecurityAccountId": "999988887777",
+        "IamEventBusArn": f"arn:{partition}:events:{region}:999988887777:event-bus/orgmfa-iam",
         **configured_values(Config()),
     }

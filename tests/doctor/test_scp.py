@@ -1,11 +1,12 @@
 """Which calls a service control policy may deny."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from orchestrator.doctor.scp import is_guard, list_denied
+from orchestrator.doctor.scp import RegionalCall, is_guard, list_denied, list_denied_calls
 from tests.doctor.ward import PROTECT
 
 ATTACH, ASSUME = "iam:AttachUserPolicy", "sts:AssumeRole"
@@ -69,6 +70,53 @@ def test_guard_denies_every_way_to_rewrite_the_policy_to_all_but_named_principal
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
     assert is_guard(document, POLICY) is is_one
+
+
+ONLY_FRANKFURT = {"StringNotEquals": {"aws:RequestedRegion": ["eu-central-1"]}}
+EXECUTION = "arn:aws:iam::999999999999:role/stacksets-exec-0"
+RULE = RegionalCall(
+    "events:PutRule", "us-east-1", EXECUTION, "arn:aws:events:us-east-1:999999999999:rule/orgmfa-iam-events"
+)
+
+
+@pytest.mark.parametrize(
+    ("statement", "may_be_denied"),
+    [
+        ({}, True),
+        ({"Action": "iam:*"}, False),
+        ({"Effect": "Allow"}, False),
+        ({"Resource": "arn:aws:events:*:*:event-bus/*"}, False),
+        ({"Condition": ONLY_FRANKFURT}, True),
+        ({"Condition": {"StringNotLikeIfExists": {"aws:requestedregion": "us-*"}}}, False),
+        ({"Condition": {"StringNotEquals": {"aws:RequestedRegion": ["eu-central-1", "us-east-1"]}}}, False),
+        ({"Condition": {"StringEquals": {"aws:RequestedRegion": "us-east-1"}}}, True),
+        ({"Condition": {"ForAnyValue:StringEquals": {"aws:RequestedRegion": "us-west-2"}}}, False),
+        # What spares the StackSet's role spares the rule; other keys may or may not.
+        (
+            {
+                "Condition": ONLY_FRANKFURT
+                | {"ArnNotLike": {"aws:PrincipalARN": "arn:aws:iam::*:role/stacksets-exec-*"}}
+            },
+            False,
+        ),
+        ({"Condition": ONLY_FRANKFURT | {"ArnNotLike": {"aws:PrincipalARN": "arn:aws:iam::*:role/admin"}}}, True),
+        ({"Condition": ONLY_FRANKFURT | {"StringNotLike": {"aws:PrincipalTag/team": "platform"}}}, True),
+        ({"Condition": ONLY_FRANKFURT | {"Null": {"aws:RequestedRegion": "false"}}}, True),
+        ({"Condition": {"ArnNotLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/stacksets-exec-*"}}}, False),
+        ({"Condition": {"ArnNotLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/admin"}}}, True),
+        ({"Condition": {"Bool": {"aws:MultiFactorAuthPresent": "false"}}}, False),
+    ],
+)
+def test_call_of_a_region_that_a_control_policy_may_deny(statement: dict[str, Any], *, may_be_denied: bool) -> None:
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*"} | statement
+    document = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+
+    assert list_denied_calls(document, [RULE]) == (("events:PutRule in us-east-1",) if may_be_denied else ())
+
+
+def test_ours_denies_the_stack_set_nothing() -> None:
+    assert list_denied_calls(PROTECT, [RULE]) == ()
+    assert list_denied_calls(PROTECT, [replace(RULE, principal_arn=USER)]) != ()
 
 
 def test_ours_is_a_guard_and_of_no_other_policy() -> None:

@@ -22,7 +22,7 @@ from orchestrator.domain.member_roles import (
 from orchestrator.domain.model import Account, Caller, Organization
 from orchestrator.domain.stop_switch import NO_SWITCH, Reading
 from orchestrator.reports.archive import RunArchive
-from orchestrator.reports.report import ChangedAccount
+from orchestrator.reports.report import ChangedAccount, RunReport
 from tests.builders import NOW, ORGANIZATION
 from tests.doctor.command import OK
 from tests.fakes import FakeAws, FakeObserver, MemoryStore
@@ -70,6 +70,9 @@ class Ward:
     aliases_fail: bool = False
     sign_in_is_authorized: bool = False
     unannounced: tuple[ChangedAccount, ...] = ()
+    runs: tuple[RunReport, ...] = ()
+    bus_policy: str = ""
+    alarms: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.aws.add(name="payments")
@@ -92,6 +95,9 @@ class Ward:
                 store=self.store,
                 released_until=lambda: RunArchive(self.store, None).released_until(NOW),
                 unannounced=lambda: self.unannounced,
+                event_ledger=RunArchive(self.store, None).read_ledger,
+                newest_runs=lambda most: iter(self.runs[:most]),
+                events_region="us-east-1",
                 alias_by_account_id=self.alias_by_account_id,
                 environment_slack=None,
                 probe_slack=self.probe_slack,
@@ -149,6 +155,14 @@ class Ward:
     def get_function(self, name: str) -> Function:
         self.aws._note("function", "", name)
         return self.function
+
+    def get_bus_policy(self, name: str) -> str:
+        self.aws._note("bus", "", name)
+        return self.bus_policy
+
+    def get_alarm_states(self, names: Sequence[str]) -> dict[str, str]:
+        self.aws._note("alarms", "", "")
+        return {name: state for name, state in self.alarms.items() if name in names}
 
     def look_at_switch(self, switch: str | None) -> Reading:
         self.aws._note("stop", "", switch or "")

@@ -7,19 +7,23 @@ process, as AWS defines them (IAM User Guide, 'AWS global condition context keys
 - `aws:ResourceOrgID` is the organization of the resource's account, here the one there is;
 - `iam:PolicyARN` of AttachUserPolicy and DetachUserPolicy is the policy in the request;
 - the resource of DescribeAccount is the account (ministack knows none);
-- ListServiceSpecificCredentials and ListSSHPublicKeys, which it does not know, answer that there are none.
+- ListServiceSpecificCredentials and ListSSHPublicKeys, which it does not know, answer that there are none;
+- events of IAM may be put by a test, since ministack has no CloudTrail that would send them;
+- what a rule sends to another account's bus, which ministack drops, gets there, with the account that it came from. No
+  policy of a bus is asked: ministack has none.
 
 `aws:MultiFactorAuthPresent` is false in sessions without MFA and absent with long-term keys, as it should be.
 """
 
+import contextvars
 import json
 import os
 import re
 from pathlib import Path
 from typing import Any
 
-from ministack.core import iam_actions, iam_evaluator
-from ministack.services import iam
+from ministack.core import iam_actions, iam_evaluator, responses
+from ministack.services import eventbridge, iam
 
 _ASSUMED_ROLE = re.compile(r"arn:(?P<partition>[\w-]+):sts::(?P<account>\d{12}):assumed-role/(?P<role>[^/]+)/.+")
 
@@ -83,11 +87,42 @@ def add_empty_lists() -> None:
         iam._IAM_HANDLERS[action] = lambda _, action=action, body=body: iam._xml(200, f"{action}Response", body)
 
 
+def stand_in_for_cloudtrail() -> None:
+    """Let events of IAM be put by whoever may put events, as CloudTrail does."""
+    put = eventbridge._put_events
+
+    def put_events(data: dict[str, Any]) -> Any:
+        return put(data, allow_aws_source=all(one.get("Source") == "aws.iam" for one in data["Entries"]))
+
+    eventbridge._put_events = put_events
+
+
+def deliver_to_other_accounts() -> None:
+    """Hand what a rule sends to another account's bus to the rules there."""
+    dispatch = eventbridge._dispatch_to_event_bus
+
+    def deliver(target: Any, event: dict[str, Any], *rest: Any) -> None:
+        if target.account_id == responses.get_account_id():
+            dispatch(target, event, *rest)
+            return
+
+        def arrive() -> None:
+            responses.set_request_account_id(target.account_id)
+            responses.set_request_region(target.region)
+            eventbridge._dispatch_event(event | {"EventBusName": target.resource.partition("/")[2]})
+
+        contextvars.copy_context().run(arrive)
+
+    eventbridge._dispatch_to_event_bus = deliver
+
+
 if __name__ == "__main__":
     file = Path(os.environ["E2E_ORGANIZATION_FILE"])
     add_condition_keys(file)
     name_accounts(file)
     add_empty_lists()
+    stand_in_for_cloudtrail()
+    deliver_to_other_accounts()
     from ministack.app import main
 
     main()

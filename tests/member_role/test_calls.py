@@ -17,7 +17,7 @@ from orchestrator.cli.doctor_command import run_doctor
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.doctor import DoctorRequest
 from orchestrator.domain.config import Config
-from orchestrator.domain.model import Mode, RunRequest, Trigger
+from orchestrator.domain.model import IamEvent, Mode, RunRequest, Trigger
 from orchestrator.wiring import Hub, make_hub, make_run_id, run_once
 from tests.aws_server import MANAGEMENT, AwsServer, Call, xml_error
 from tests.fakes import FakeObserver
@@ -36,7 +36,27 @@ MEMBERSHIP_CALLS = ("AddUserToGroup", "RemoveUserFromGroup")
 def run(hub: Hub, mode: Mode, *targets: str, later: timedelta = timedelta(0)) -> None:
     """Carry out a run that begins so much later, for which the credential reports are as much older."""
     now = hub.now() + later
-    request = RunRequest(run_id=make_run_id(now), mode=mode, trigger=Trigger.CLI, started_at=now, targets=targets)
+    carry_out(hub, RunRequest(run_id=make_run_id(now), mode=mode, trigger=Trigger.CLI, started_at=now, targets=targets))
+
+
+def react(hub: Hub, account_id: str, user_name: str) -> None:
+    """Carry out a run of an IAM event that names a user."""
+    now = hub.now()
+    event = IamEvent(
+        id="1", kind="sign_in", account_id=account_id, name="CreateLoginProfile", at=now, user_name=user_name
+    )
+    request = RunRequest(
+        run_id=make_run_id(now),
+        mode=Mode.APPLY,
+        trigger=Trigger.IAM_EVENT,
+        started_at=now,
+        targets=(account_id,),
+        events=(event,),
+    )
+    carry_out(hub, request)
+
+
+def carry_out(hub: Hub, request: RunRequest) -> None:
     run_once(
         hub, request, cancellation=Cancellation(), observer=FakeObserver(), confirm=lambda _: True, send_digest=False
     )
@@ -81,6 +101,7 @@ def work(aws: AwsServer, organization: SampleOrganization, folder: Path) -> None
     lose(aws, "AddUserToGroup")
     run(hub, Mode.APPLY, payments)
     aws.after.clear()
+    react(hub, payments, "alice")
     run(hub, Mode.RELEASE, payments)
     run_doctor(hub, make_question("check-1"), cancellation=Cancellation(), observer=FakeObserver())
 

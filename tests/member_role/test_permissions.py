@@ -37,6 +37,7 @@ BOB, BOB_UNDER_ANA, ANAB = f"{IAM}:user/bob", f"{IAM}:user/ana/bob", f"{IAM}:use
 BREAK_GLASS = f"{IAM}:user/break-glass-1"
 DEVICE = f"{IAM}:mfa/any-name"
 A_ROLE, MEMBER_ROLE, RELEASE_ROLE = (f"{IAM}:role/{name}" for name in ("any", "orgmfa-member", "orgmfa-release"))
+EVENTS_ROLE, EVENTS_RULE = f"{IAM}:role/orgmfa-events", f"arn:aws:events:us-east-1:{MEMBER}:rule/orgmfa-iam-events"
 
 USERS = (ANA, ANA_UNDER_PATH)
 POLICIES = (POLICY, OTHER_POLICY, ADMIN_POLICY, POLICY_UNDER_PATH, POLICY_OF_SIBLING)
@@ -62,6 +63,7 @@ READS_OF_THE_ACCOUNT = [
 READS_OF_USERS = [
     "iam:GetAccessKeyLastUsed",
     "iam:GetLoginProfile",
+    "iam:GetUser",
     "iam:ListAccessKeys",
     "iam:ListAttachedUserPolicies",
     "iam:ListGroupsForUser",
@@ -656,6 +658,14 @@ STACK_WRITES = (
     "cloudformation:UpdateTerminationProtection",
 )
 
+RULE_WRITES = (
+    "events:DeleteRule",
+    "events:DisableRule",
+    "events:PutRule",
+    "events:PutTargets",
+    "events:RemoveTargets",
+)
+
 # who, action, resource, the policy that is attached or detached, decision. By policy, everyone may do all.
 SCP_ROWS = [
     # The account stays in the organization: outside it, no control policy holds.
@@ -716,7 +726,7 @@ SCP_ROWS = [
     *(
         (who, action, role, ADMIN_POLICY, NO)
         for who in (*OUTSIDERS, "member role", "release role")
-        for role in (MEMBER_ROLE, RELEASE_ROLE, STACKSET)
+        for role in (EVENTS_ROLE, MEMBER_ROLE, RELEASE_ROLE, STACKSET)
         for action in ROLE_WRITES
     ),
     ("administrator", "iam:CreateRole", f"{IAM}:role/stacksets-exec-mine", None, NO),
@@ -731,6 +741,18 @@ SCP_ROWS = [
     ("administrator", "iam:CreateRole", A_ROLE, None, YES),
     ("administrator", "iam:PutRolePolicy", A_ROLE, None, YES),
     ("administrator", "iam:GetRole", MEMBER_ROLE, None, YES),
+    # The rule that sends IAM's events.
+    *(
+        (who, action, EVENTS_RULE, None, NO)
+        for who in (*OUTSIDERS, "member role", "release role")
+        for action in RULE_WRITES
+    ),
+    *(("StackSet", action, EVENTS_RULE, None, YES) for action in RULE_WRITES),
+    ("StackSet", "iam:CreateRole", EVENTS_ROLE, None, YES),
+    ("administrator", "events:DescribeRule", EVENTS_RULE, None, YES),
+    ("administrator", "events:PutRule", EVENTS_RULE.replace("orgmfa-", "other-"), None, YES),
+    # The rule of the security account stands on another bus, and is the deployer's.
+    ("administrator", "events:PutRule", EVENTS_RULE.replace("rule/", "rule/orgmfa-iam/"), None, YES),
     # The StackSet's stack.
     *((who, action, STACK, None, NO) for who in (*OUTSIDERS, "member role", "release role") for action in STACK_WRITES),
     ("StackSet", "cloudformation:UpdateStack", STACK, None, YES),

@@ -17,6 +17,7 @@ from tests.member_role.rendering import (
     resources,
     template,
 )
+from tests.stackset import rendering as stacks
 
 MODES = ["deny", "allow"]
 README = (FOLDER / "README.md").read_text("utf-8")
@@ -285,14 +286,16 @@ def test_the_service_control_policy_fits() -> None:
 
 def test_the_service_control_policy_names_what_the_template_makes_by_default() -> None:
     text = (FOLDER / "protect.scp.json").read_text("utf-8")
-    deployed = resources()
+    deployed, sending = resources(), stacks.resources(stacks.EVENTS)
 
-    names = set(re.findall(r"(?:role|policy|group)/([\w-]+)\"", text))
+    names = set(re.findall(r"(?:role|policy|group|rule)/([\w-]+)\"", text))
 
     assert names == {
         deployed["MemberRole"]["RoleName"],
         deployed["ReleaseRole"]["RoleName"],
         deployed["EnforcementPolicy"]["ManagedPolicyName"],
+        sending["EventsRole"]["RoleName"],
+        sending["EventsRule"]["Name"],
     }
     assert deployed["EnforcementGroup"]["GroupName"] in names
 

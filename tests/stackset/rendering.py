@@ -11,10 +11,14 @@ from typing import Any
 
 from cfnlint.decode import decode
 
+from tests.member_role import rendering as member_role
 from tests.member_role.rendering import ORGANIZATION, SECURITY, Resolver
 
 FOLDER = Path(__file__).parents[2] / "stackset"
 NAMES = ("bootstrap", "central", "management", "stackset")
+EVENTS = "events"
+"""The template of member_role/ that the second StackSet deploys, which is rendered here like the others."""
+PATHS = {name: FOLDER / f"{name}.yaml" for name in NAMES} | {EVENTS: member_role.FOLDER / "events.yaml"}
 
 # o-a1b2c3d4e5
 # |-- management 222233334444   the management account
@@ -24,10 +28,12 @@ MANAGEMENT = "222233334444"
 REGION = "eu-central-1"
 BUCKET = "orgmfa-bootstrap-bucket-1abcdefgh"
 URL = f"https://{BUCKET}.s3.{REGION}.amazonaws.com/artifacts/member-0123.yaml"
+IAM_BUS = f"arn:aws:events:{REGION}:{SECURITY}:event-bus/orgmfa-iam"
 
 REQUIRED = {
     "bootstrap": {},
     "central": {"OrganizationId": ORGANIZATION, "CodeBucket": BUCKET, "CodeKey": "artifacts/orgmfa-0123.zip"},
+    "events": {"IamEventBusArn": IAM_BUS},
     "management": {},
     "stackset": {
         "OrganizationId": ORGANIZATION,
@@ -64,6 +70,7 @@ EVERYTHING = {
     "ControlTower": "on",
     "ForwarderBus": "on",
     "ManagementAccountId": MANAGEMENT,
+    "IamEvents": "on",
     "AlarmEmail": "security@example.com",
     "SecurityHub": "on",
     "EventBusName": "security",
@@ -82,6 +89,8 @@ ARNS = {
     "AWS::SQS::Queue": "sqs:{region}:{account}:{id}",
     "AWS::StepFunctions::StateMachine": "states:{region}:{account}:stateMachine:{StateMachineName}",
 }
+# The IAM events of stackset.yaml and management.yaml.
+SENDING = {"IamEvents": "on", "IamEventBusArn": IAM_BUS, "EventsTemplateUrl": URL.replace("member-", "events-")}
 # Whose Ref is its ARN.
 KNOWN_BY_ARN = {"AWS::SNS::Topic", "AWS::StepFunctions::StateMachine"}
 
@@ -89,7 +98,7 @@ KNOWN_BY_ARN = {"AWS::SNS::Topic", "AWS::StepFunctions::StateMachine"}
 @cache
 def template(name: str) -> dict[str, Any]:
     """Return a template with its short tags in long form."""
-    read, problems = decode(str(FOLDER / f"{name}.yaml"))
+    read, problems = decode(str(PATHS[name]))
     assert not problems
     assert isinstance(read, dict)
     return read
@@ -164,6 +173,8 @@ class StackResolver(Resolver):
     def resolve_getatt(self, argument: list[str]) -> str:
         """Return an attribute of a resource: its ARN or its name."""
         logical_id, attribute = argument
+        if attribute == "QueueName":
+            return str(self.read["Resources"][logical_id]["Properties"].get("QueueName", logical_id))
         return self._arn(logical_id) if attribute == "Arn" else logical_id
 
     def resolve_and(self, conditions: list[Any]) -> bool:
@@ -181,5 +192,6 @@ class StackResolver(Resolver):
     def _arn(self, logical_id: str) -> str:
         resource = self.read["Resources"][logical_id]
         properties = {key: value for key, value in resource["Properties"].items() if isinstance(value, str)}
-        places = {"region": self.values["AWS::Region"], "account": self.values["AWS::AccountId"], "id": logical_id}
+        places = {"region": self.values["AWS::Region"], "account": self.values["AWS::AccountId"]}
+        places["id"] = properties.get("QueueName", logical_id)
         return f"arn:{self.values['AWS::Partition']}:" + ARNS[resource["Type"]].format(**places, **properties)

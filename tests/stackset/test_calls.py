@@ -26,12 +26,15 @@ from orchestrator.lambdas import runtime as invocation
 from orchestrator.lambdas.run import lambda_handler
 from orchestrator.lambdas.step import lambda_handler as step
 from orchestrator.pipeline.lease import Lease
-from orchestrator.pipeline.lease_file import ACKNOWLEDGED
+from orchestrator.pipeline.lease_file import ACKNOWLEDGED, LEASE_FILE, make_content
+from orchestrator.reports.archive import EVENT_RUNS, LEDGER
+from orchestrator.reports.event_ledger import EventLedger
 from orchestrator.wiring import Hub, make_hub, make_run_id, run_once, utc_now
-from tests.aws_server import MANAGEMENT, AwsServer
+from tests.aws_server import MANAGEMENT, Answer, AwsServer
 from tests.builders import make_request
 from tests.fake_slack import FakeSlack
 from tests.iam_evaluator import Decision, Request, decide
+from tests.iam_event_samples import iam_event, queue_batch
 from tests.onboarding_events import batch, stack_set_event
 from tests.organization import SampleOrganization
 from tests.stackset.rendering import permissions_of, resources
@@ -55,6 +58,7 @@ NO_PERMISSION_NEEDED = {"sts:GetCallerIdentity"}
 CONTROL_POLICY = "{organizations}:policy/{organization}/service_control_policy/{PolicyId}"
 # What a call is about, by its parameters.
 RESOURCE_BY_ACTION = {
+    "cloudwatch:DescribeAlarms": "arn:aws:cloudwatch:{here}:alarm:{AlarmNames[0]}",
     "events:DescribeEventBus": "arn:aws:events:{here}:event-bus/{Name}",
     "events:PutEvents": "arn:aws:events:{here}:event-bus/{Entries[0][EventBusName]}",
     "lambda:GetFunctionConfiguration": "arn:aws:lambda:{here}:function:{FunctionName}",
@@ -71,10 +75,15 @@ RESOURCE_BY_ACTION = {
     "secretsmanager:GetSecretValue": "{SecretId}",
     "securityhub:DescribeHub": "arn:aws:securityhub:{here}:hub/default",
     "securityhub:BatchImportFindings": "{Findings[0][ProductArn]}",
+    "sqs:ChangeMessageVisibility": "arn:aws:sqs:{here}:orgmfa-iam-events",
     "ssm:GetParameter": "arn:aws:ssm:{here}:parameter{Name}",
     "sts:AssumeRole": "{RoleArn}",
 }
-ACTION_BY_OPERATION = {"s3:ListObjectsV2": "s3:ListBucket", "s3:HeadObject": "s3:GetObject"}
+ACTION_BY_OPERATION = {
+    "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:HeadObject": "s3:GetObject",
+    "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
+}
 
 
 @dataclass
@@ -227,6 +236,7 @@ def deployment(aws: AwsServer, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
         "CodeBucket": BUCKET,
         "SlackSecretArn": secret["ARN"],
         "OperatorPrincipalArns": f"arn:aws:iam::{MANAGEMENT}:role/security-team",
+        "IamEvents": "on",
         "Onboarding": "on",
         "Mode": "apply",
         "SecurityHub": "on",
@@ -269,9 +279,24 @@ def run_in_steps(deployment: Deployment) -> None:
     step({"step": "merge", "run_id": selected["run_id"], "input": {}}, Context())
 
 
+def react_to_events(deployment: Deployment, user: str) -> None:
+    """Have a batch of IAM events wait for another run, then be worked on."""
+    deployment.organization.aws.client("sqs").create_queue(QueueName="orgmfa-iam-events")
+    event = queue_batch(iam_event(deployment.payments, "CreateLoginProfile", user=user))
+    deployment.put(LEASE_FILE, make_content("another", is_release=False))
+    assert lambda_handler(event, Context())["batchItemFailures"]
+    deployment.put(LEASE_FILE, make_content("another", is_release=False, is_given_back=True))
+    assert not lambda_handler(event, Context())["batchItemFailures"]
+
+
 def scheduled(minutes_ago: int) -> dict[str, str]:
     moment = utc_now() - timedelta(minutes=minutes_ago)
     return {"trigger": "schedule", "scheduled_time": f"{moment:%Y-%m-%dT%H:%M:00Z}"}
+
+
+def old_event_run() -> str:
+    """Return the name of the report of an event run that is a day older than runs are kept by default."""
+    return f"{EVENT_RUNS}{utc_now() - timedelta(days=401):%Y/%m/%d}/old.json.gz"
 
 
 def take_the_lease(hub: Hub) -> None:
@@ -286,6 +311,7 @@ def take_the_lease(hub: Hub) -> None:
 
 def test_the_functions_may_call_what_they_call_and_nothing_else(deployment: Deployment, slack: FakeSlack) -> None:
     deployment.put("releases/old.json", OLD_RELEASE)
+    deployment.put(old_event_run(), b"")
     invocation._warm["hub"] = hub = deployment.hub(ORGMFA_ORGANIZATION_INCLUDE_OUS=f"[{deployment.root_id}]")
     take_the_lease(hub)
     with redirect_stdout(io.StringIO()):
@@ -295,6 +321,9 @@ def test_the_functions_may_call_what_they_call_and_nothing_else(deployment: Depl
         lambda_handler({"accounts": [deployment.payments], "mode": "plan"}, Context())
         lambda_handler(batch(stack_set_event(deployment.payments, number="1")), Context())
         lambda_handler(batch(stack_set_event(deployment.payments, number="2")), Context())
+        deployment.organization.add_user(deployment.payments, "erin")
+        deployment.age_archive()
+        react_to_events(deployment, "erin")
         invocation._warm["hub"] = deployment.hub()
         deployment.age_archive()
         lambda_handler(scheduled(0), Context())
@@ -302,6 +331,7 @@ def test_the_functions_may_call_what_they_call_and_nothing_else(deployment: Depl
         run_in_steps(deployment)
 
     assert deployment.organization.attached(deployment.payments, "carol") == ["EnforceMFA"]
+    assert deployment.organization.attached(deployment.payments, "erin") == ["EnforceMFA"]
     assert deployment.organization.attached(deployment.payments, "alice") == ["EnforceMFA"]
     assert slack.messages
     assert deployment.refused("OrchestratorRole") == set()
@@ -321,12 +351,17 @@ def test_the_operator_may_call_what_the_command_line_calls_and_nothing_else(
     )
     deployment.put("releases/old.json", OLD_RELEASE)
     deployment.put("events/schedule-2026-03-01T12_00_00Z", b"")
+    deployment.put(LEDGER, EventLedger().model_dump_json().encode())
     deployment.put("work/20260301T120000Z-0a1b2c3d/outline.json", b"{}")
     hub = deployment.hub()
     take_the_lease(hub)
     run(hub, Mode.APPLY)
     run(hub, Mode.RELEASE)
     run(hub, Mode.PLAN, targets=(deployment.payments,), ou_ids=(deployment.root_id,))
+    function = {"FunctionName": "orgmfa-schedule", "Environment": {"Variables": {"ORGMFA_IAM_EVENTS": "on"}}}
+    answer = Answer(200, json.dumps(function), "application/json")
+    deployment.organization.aws.faults.append(lambda call: answer if call.service == "lambda" else None)
+    deployment.organization.aws.client("events").create_event_bus(Name="orgmfa-iam")
     run_doctor(hub, DoctorRequest(run_id="1", config_source="a test"), cancellation=Cancellation(), observer=Quiet())
     hub.archive.load()
     deployment.age_archive()

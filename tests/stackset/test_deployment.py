@@ -17,7 +17,17 @@ from moto.cloudformation.parsing import resource_class_from_type
 from orchestrator.domain.policy_document import is_same_policy, render_enforcement_policy
 from tests.member_role import rendering as member_role
 from tests.stackset import rendering
-from tests.stackset.rendering import EVERYTHING, NAMES, REGION, REQUIRED, permissions_of, resources, template
+from tests.stackset.rendering import (
+    EVENTS,
+    EVERYTHING,
+    NAMES,
+    REGION,
+    REQUIRED,
+    SENDING,
+    permissions_of,
+    resources,
+    template,
+)
 
 ACCOUNT = "123456789012"
 LEFT_OUT = {
@@ -32,6 +42,7 @@ LEFT_OUT = {
         "AWS::Scheduler::Schedule",
         "AWS::Scheduler::ScheduleGroup",
     },
+    "events": set(),
     "management": {"AWS::Organizations::Policy"},
     "member": {"AWS::IAM::Group"},
     "stackset": {"AWS::CloudFormation::StackSet"},
@@ -95,7 +106,7 @@ def as_texts(documents: list[dict[str, Any]]) -> list[str]:
     return sorted(json.dumps(document, sort_keys=True) for document in documents)
 
 
-@pytest.mark.parametrize("name", [*NAMES, "member"])
+@pytest.mark.parametrize("name", [*NAMES, "member", EVENTS])
 def test_what_is_left_out_is_what_moto_lacks(name: str) -> None:
     types = {one["Type"] for one in read(name)["Resources"].values()}
 
@@ -124,19 +135,29 @@ def test_the_central_stack_is_made_with_all_its_parts() -> None:
     assert outputs["OrchestratorRoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/orgmfa-orchestrator"
     assert outputs["OperatorRoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/orgmfa-operator"
     assert iam.get_role(RoleName="orgmfa-operator")["Role"]["MaxSessionDuration"] == 3600
-    for logical_id in ("ScheduleFunction", "OnboardingFunction", "MapStepsFunction", "MapChildFunction"):
+    for logical_id in (
+        "ScheduleFunction",
+        "OnboardingFunction",
+        "IamEventsFunction",
+        "MapStepsFunction",
+        "MapChildFunction",
+    ):
         function = functions.get_function_configuration(FunctionName=expected[logical_id]["FunctionName"])
         assert function["Role"] == outputs["OrchestratorRoleArn"]
-        assert (function["MemorySize"], function["Timeout"]) == (1769, 900)
+        assert (function["MemorySize"], function["Timeout"]) == (1769, 120 if "IamEvents" in logical_id else 900)
         assert function["Environment"] == expected[logical_id]["Environment"]
-    [source] = functions.list_event_source_mappings(FunctionName="orgmfa-onboarding")["EventSourceMappings"]
-    assert source["BatchSize"] == 1_000
+    for name in ("orgmfa-onboarding", "orgmfa-iam-events"):
+        [source] = functions.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
+        assert source["BatchSize"] == 1_000
     rules = boto3.client("events")
-    on_bus = {bus: len(rules.list_rules(EventBusName=bus)["Rules"]) for bus in ("default", "orgmfa")}
-    assert on_bus == {"default": 2, "orgmfa": 2}
+    on_bus = {bus: len(rules.list_rules(EventBusName=bus)["Rules"]) for bus in ("default", "orgmfa", "orgmfa-iam")}
+    assert on_bus == {"default": 2, "orgmfa": 2, "orgmfa-iam": 1}
+    assert outputs["IamEventBusArn"] == f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/orgmfa-iam"
+    assert outputs["IamEventsQueueUrl"].endswith("/orgmfa-iam-events")
     logs = boto3.client("logs").describe_log_groups()["logGroups"]
     assert {log["logGroupName"]: log["retentionInDays"] for log in logs} == {
         "/aws/lambda/orgmfa-schedule": 90,
+        "/aws/lambda/orgmfa-iam-events": 90,
         "/aws/lambda/orgmfa-onboarding": 90,
         "/aws/lambda/orgmfa-map-steps": 90,
         "/aws/lambda/orgmfa-map-child": 90,
@@ -188,6 +209,30 @@ def test_the_management_account_gets_the_member_roles_from_the_same_template() -
     ours = render_enforcement_policy(partition="aws", access_keys="allow")
     assert is_same_policy(json.dumps(version["Document"]), ours)
     assert {"orgmfa-member", "orgmfa-release"} <= {one["RoleName"] for one in iam.list_roles()["Roles"]}
+
+
+def test_account_gets_the_rule_that_sends_its_events_under_the_role() -> None:
+    deploy(EVENTS, **REQUIRED[EVENTS], IamEventsScope="all")
+
+    [rule] = boto3.client("events").list_rules()["Rules"]
+    [target] = boto3.client("events").list_targets_by_rule(Rule="orgmfa-iam-events")["Targets"]
+    expected = resources(EVENTS, AccountId=ACCOUNT, IamEventsScope="all")["EventsRule"]["EventPattern"]
+    assert (rule["Name"], rule["State"]) == ("orgmfa-iam-events", "ENABLED")
+    assert json.loads(rule["EventPattern"]) == expected
+    assert target["Arn"] == REQUIRED[EVENTS]["IamEventBusArn"]
+    assert target["RoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/orgmfa-events"
+
+
+def test_management_account_sends_its_events_by_the_same_template() -> None:
+    bucket = deploy("bootstrap")["BucketName"]
+    boto3.client("s3").put_object(Bucket=bucket, Key="artifacts/events-0123.json", Body=known_part(EVENTS))
+    url = f"https://{bucket}.s3.{REGION}.amazonaws.com/artifacts/events-0123.json"
+
+    deploy("management", **SENDING | {"EventsTemplateUrl": url, "IamEventsScope": "all"})
+
+    [rule] = boto3.client("events").list_rules()["Rules"]
+    assert rule["Name"] == "orgmfa-iam-events"
+    assert "CreateAccessKey" in rule["EventPattern"]
 
 
 def test_enforcement_is_switched_on_off_and_on_again_and_the_way_out_stays_all_the_while() -> None:

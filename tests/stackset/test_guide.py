@@ -104,16 +104,15 @@ def test_an_orgmfa_command_exists_with_its_options(words: list[str]) -> None:
 
 
 def test_every_parameter_in_a_command_is_one_of_a_template() -> None:
-    declared = {name: template(name)["Parameters"] for name in NAMES}
-    declared["member"] = member_role.template()["Parameters"]
-    by_stack = {f"orgmfa-{name}": parameters for name, parameters in declared.items()}
+    declared = {f"stackset/{name}.yaml": template(name)["Parameters"] for name in NAMES}
+    declared["member_role/template.yaml"] = member_role.template()["Parameters"]
     everywhere = {parameter for parameters in declared.values() for parameter in parameters}
 
     for words in commands("aws"):
         if words[1:3] == ["cloudformation", "deploy"] and "--parameter-overrides" in words:
             given = words[words.index("--parameter-overrides") + 1 :]
-            stack = words[words.index("--stack-name") + 1]
-            assert {one.partition("=")[0] for one in given if "=" in one} <= set(by_stack[stack]), words
+            path = words[words.index("--template-file") + 1]
+            assert {one.partition("=")[0] for one in given if "=" in one} <= set(declared[path]), words
     for words in commands("orgmfa"):
         given = [
             words[index + 1] for index, word in enumerate(words) if word == "--parameter" and "=" in words[index + 1]

@@ -17,10 +17,11 @@ from tests.iam_evaluator import Decision, Request, decide
 from tests.member_role.rendering import MEMBER, ORGANIZATION, SECURITY
 from tests.stackset.rendering import (
     BUCKET,
+    EVENTS,
     EVERYTHING,
-    FOLDER,
+    IAM_BUS,
     MANAGEMENT,
-    NAMES,
+    PATHS,
     REGION,
     TO_DELIVER_LOGS,
     permissions_of,
@@ -37,6 +38,9 @@ REPORT = f"{ARCHIVE}/runs/2026/03/02/20260302T120000Z-0a1b2c3d.json.gz"
 SECRET = EVERYTHING["SlackSecretArn"]
 KEY = EVERYTHING["KmsKeyArns"]
 STOP = f"arn:aws:ssm:{REGION}:{SECURITY}:parameter/orgmfa/stop"
+EVENT_RUN = f"{ARCHIVE}/event-runs/2026/03/02/20260302T120000Z-0a1b2c3d.json.gz"
+ALARM = f"arn:aws:cloudwatch:{REGION}:{SECURITY}:alarm:orgmfa-iam-events-waiting"
+IAM_QUEUE = f"arn:aws:sqs:{REGION}:{SECURITY}:orgmfa-iam-events"
 QUEUE = f"arn:aws:sqs:{REGION}:{SECURITY}:OnboardingQueue"
 LOG = f"arn:aws:logs:{REGION}:{SECURITY}:log-group:/aws/lambda/orgmfa-schedule:log-stream:2026/03/02/x"
 SCHEDULE = f"arn:aws:scheduler:{REGION}:{SECURITY}:schedule/orgmfa/orgmfa-daily"
@@ -91,6 +95,9 @@ SHARED_ROWS = [
     ("s3:GetObject", REPORT, {}, YES),
     ("s3:PutObject", REPORT, {}, YES),
     ("s3:DeleteObject", REPORT, {}, YES),
+    ("s3:GetObject", EVENT_RUN, {}, YES),
+    ("s3:DeleteObjectVersion", EVENT_RUN, {}, NOTHING),
+    ("s3:ListBucket", BUCKET_ARN, {"s3:prefix": "archive/event-runs/2026/"}, YES),
     ("s3:PutObject", f"{ARCHIVE}/locks/run", {}, YES),
     ("s3:DeleteObject", f"{ARCHIVE}/locks/run", {}, NOTHING),
     ("s3:GetObject", f"{ARCHIVE}/releases/20260302T120000Z-0a1b2c3d.json", {}, YES),
@@ -172,6 +179,21 @@ ORCHESTRATOR_ROWS = [
     ("sqs:GetQueueAttributes", QUEUE, {}, YES),
     ("sqs:SendMessage", QUEUE, {}, NOTHING),
     ("sqs:PurgeQueue", QUEUE, {}, NOTHING),
+    ("sqs:ChangeMessageVisibility", QUEUE, {}, NOTHING),
+    # The queue of IAM events, to which this account's rule sends.
+    ("s3:PutObject", EVENT_RUN, {}, YES),
+    ("s3:DeleteObject", EVENT_RUN, {}, YES),
+    ("sqs:ReceiveMessage", IAM_QUEUE, {}, YES),
+    ("sqs:DeleteMessage", IAM_QUEUE, {}, YES),
+    ("sqs:GetQueueAttributes", IAM_QUEUE, {}, YES),
+    ("sqs:ChangeMessageVisibility", IAM_QUEUE, {}, YES),
+    ("sqs:SendMessage", IAM_QUEUE, {}, NOTHING),
+    ("sqs:SetQueueAttributes", IAM_QUEUE, {}, NOTHING),
+    ("sqs:PurgeQueue", IAM_QUEUE, {}, NOTHING),
+    ("sqs:ReceiveMessage", f"{IAM_QUEUE}-dead-letters", {}, NOTHING),
+    ("events:PutEvents", IAM_BUS, {"events:source": "aws.iam"}, NOTHING),
+    ("events:PutPermission", IAM_BUS, {}, NOTHING),
+    ("logs:PutLogEvents", LOG.replace("schedule", "iam-events"), {}, YES),
     ("sqs:ReceiveMessage", QUEUE.replace("Queue", "DeadLetters"), {}, NOTHING),
     ("logs:PutLogEvents", LOG, {}, YES),
     ("logs:PutLogEvents", LOG.replace("schedule", "onboarding"), {}, YES),
@@ -209,7 +231,17 @@ OPERATOR_ROWS = [
     ("organizations:DescribePolicy", CONTROL_POLICY, {}, YES),
     ("organizations:ListTargetsForPolicy", CONTROL_POLICY, {}, YES),
     ("organizations:DescribePolicy", CONTROL_POLICY.replace("service_control", "tag"), {}, NOTHING),
+    ("events:DescribeEventBus", IAM_BUS, {}, YES),
+    ("events:DescribeEventBus", IAM_BUS.removesuffix("-iam"), {}, NOTHING),
+    ("cloudwatch:DescribeAlarms", ALARM, {}, YES),
+    ("cloudwatch:DescribeAlarms", ALARM.replace("iam-events", "run"), {}, NOTHING),
+    ("cloudwatch:SetAlarmState", ALARM, {}, NOTHING),
+    ("s3:PutObject", EVENT_RUN, {}, NOTHING),
+    ("s3:DeleteObject", EVENT_RUN, {}, NOTHING),
     ("sqs:ReceiveMessage", QUEUE, {}, NOTHING),
+    ("sqs:ReceiveMessage", IAM_QUEUE, {}, NOTHING),
+    ("sqs:PurgeQueue", IAM_QUEUE, {}, NOTHING),
+    ("events:PutEvents", IAM_BUS, {"events:source": "aws.iam"}, NOTHING),
     ("logs:PutLogEvents", LOG, {}, NOTHING),
 ]
 
@@ -363,6 +395,7 @@ def test_optional_parts_bring_their_permissions_along() -> None:
         "kms:GenerateDataKey",
         "secretsmanager:GetSecretValue",
         "securityhub:BatchImportFindings",
+        "sqs:ChangeMessageVisibility",
         "sqs:DeleteMessage",
         "sqs:GetQueueAttributes",
         "sqs:ReceiveMessage",
@@ -464,14 +497,16 @@ def test_services_assume_their_own_role_alone() -> None:
     deployed = resources("central", **EVERYTHING) | resources(
         "management", Forwarder="on", EventBusArn=f"arn:aws:events:{REGION}:{SECURITY}:event-bus/orgmfa"
     )
+    deployed |= resources(EVENTS, AccountId=MEMBER, Region="us-east-1")
     trusts = {
         name: [(one["Principal"]["Service"], one.get("Condition")) for one in document["Statement"]]
-        for name in ("OrchestratorRole", "SchedulerRole", "RunMachineRole", "ForwarderRole")
+        for name in ("OrchestratorRole", "SchedulerRole", "RunMachineRole", "ForwarderRole", "EventsRole")
         for document in [deployed[name]["AssumeRolePolicyDocument"]]
     }
 
     group = f"arn:aws:scheduler:{REGION}:{SECURITY}:schedule-group/orgmfa"
     ours = {"aws:SourceAccount": SECURITY}
+    rule = f"arn:aws:events:us-east-1:{MEMBER}:rule/orgmfa-iam-events"
     assert trusts == {
         "OrchestratorRole": [("lambda.amazonaws.com", None)],
         "SchedulerRole": [
@@ -481,6 +516,12 @@ def test_services_assume_their_own_role_alone() -> None:
             ("states.amazonaws.com", {"StringEquals": ours, "ArnLike": {"aws:SourceArn": f"{STATES}:*"}}),
         ],
         "ForwarderRole": [("events.amazonaws.com", {"StringEquals": ours})],
+        "EventsRole": [
+            (
+                "events.amazonaws.com",
+                {"StringEquals": {"aws:SourceAccount": MEMBER}, "ArnEquals": {"aws:SourceArn": rule}},
+            ),
+        ],
     }
 
 
@@ -503,6 +544,65 @@ def test_the_bus_hears_the_management_account_alone(account_id: str, action: str
     caller = {"aws:PrincipalArn": f"arn:aws:iam::{account_id}:role/any"}
 
     assert decide(Request(action, bus, caller), [document]) == expected
+
+
+IAM_EVENT: dict[str, str | tuple[str, ...]] = {
+    "aws:PrincipalOrgID": ORGANIZATION,
+    "events:source": ("aws.iam",),
+    "events:detail-type": "AWS API Call via CloudTrail",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, YES),
+        ({"events:source": "aws.iam"}, YES),
+        ({"aws:PrincipalOrgID": "o-somebodyelse"}, NOTHING),
+        ({"aws:PrincipalOrgID": f"{ORGANIZATION}x"}, NOTHING),
+        ({"aws:PrincipalOrgID": ()}, NOTHING),
+        ({"events:source": ("aws.s3",)}, NOTHING),
+        ({"events:source": ("aws.iam", "aws.s3")}, NOTHING),
+        ({"events:source": ("aws.iam.custom",)}, NOTHING),
+        ({"events:source": ()}, NOTHING),
+        ({"events:detail-type": "AWS Service Event via CloudTrail"}, NOTHING),
+        ({"events:detail-type": "AWS Console Sign In via CloudTrail"}, NOTHING),
+        ({"events:detail-type": ()}, NOTHING),
+    ],
+)
+@pytest.mark.parametrize("account_id", [MEMBER, MANAGEMENT])
+def test_bus_of_iam_events_takes_from_the_organization_and_iam_alone(
+    account_id: str, change: dict[str, Any], expected: Decision
+) -> None:
+    statement = resources("central", **EVERYTHING)["IamEventBusPolicy"]["Statement"]
+    document = {"Version": "2012-10-17", "Statement": statement}
+    context = IAM_EVENT | {"aws:PrincipalArn": f"arn:aws:iam::{account_id}:role/orgmfa-events"} | change
+
+    def ask(action: str, bus: str = IAM_BUS) -> Decision:
+        return decide(Request(action, bus, context), [document])
+
+    assert ask("events:PutEvents") == expected
+    assert {ask(action) for action in ("events:PutRule", "events:PutTargets", "events:DeleteEventBus")} == {NOTHING}
+    assert ask("events:PutEvents", IAM_BUS.removesuffix("-iam")) == NOTHING
+
+
+def test_role_of_the_events_may_send_to_the_one_bus_alone() -> None:
+    [policy] = resources(EVENTS)["EventsRole"]["Policies"]
+
+    assert decide(Request("events:PutEvents", IAM_BUS), [policy["PolicyDocument"]]) == YES
+    for bus in (IAM_BUS.removesuffix("-iam"), IAM_BUS.replace(SECURITY, MEMBER), IAM_BUS.replace(REGION, "us-east-1")):
+        assert decide(Request("events:PutEvents", bus), [policy["PolicyDocument"]]) == NOTHING
+    assert list(actions(policy["PolicyDocument"])) == ["events:PutEvents"]
+
+
+def test_queue_of_iam_events_takes_from_our_rule_alone() -> None:
+    [statement] = resources("central", IamEvents="on")["IamEventsQueuePolicy"]["PolicyDocument"]["Statement"]
+
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert (statement["Action"], statement["Resource"]) == ("sqs:SendMessage", IAM_QUEUE)
+    assert statement["Condition"] == {
+        "ArnEquals": {"aws:SourceArn": f"arn:aws:events:{REGION}:{SECURITY}:rule/IamEventsRule"}
+    }
 
 
 def test_the_bucket_is_for_its_own_account_until_the_management_account_is_named() -> None:
@@ -573,6 +673,7 @@ TRUST_POLICIES = {
     "central OrchestratorRole",
     "central RunMachineRole",
     "central SchedulerRole",
+    "events EventsRole",
     "management ForwarderRole",
 }
 
@@ -583,6 +684,7 @@ def documents() -> Iterator[tuple[str, dict[str, Any]]]:
     parts: dict[str, dict[str, str]] = {
         "bootstrap": {"ManagementAccountId": MANAGEMENT, "KmsKeyArn": KEY},
         "central": EVERYTHING,
+        "events": {},
         "management": {"Forwarder": "on", "ControlTower": "on", "EventBusArn": bus},
         "stackset": {},
     }
@@ -636,8 +738,8 @@ def test_the_permissions_fit_into_a_role(role: str) -> None:
 
 
 def test_no_template_holds_an_account_id() -> None:
-    for name in NAMES:
-        assert not re.search(r"[0-9]{12}", (FOLDER / f"{name}.yaml").read_text("utf-8")), name
+    for name, path in PATHS.items():
+        assert not re.search(r"[0-9]{12}", path.read_text("utf-8")), name
 
 
 def test_no_document_allows_a_wildcard_action() -> None:

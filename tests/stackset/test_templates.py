@@ -1,6 +1,6 @@
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -23,12 +23,16 @@ from tests.member_role import rendering as member_role
 from tests.member_role.rendering import MEMBER, ORGANIZATION, SECURITY
 from tests.stackset.rendering import (
     BUCKET,
+    EVENTS,
     EVERYTHING,
     FOLDER,
+    IAM_BUS,
     MANAGEMENT,
     NAMES,
+    PATHS,
     REGION,
     REQUIRED,
+    SENDING,
     URL,
     StackResolver,
     permissions_of,
@@ -39,13 +43,15 @@ from tests.stackset.rendering import (
 README = (FOLDER / "README.md").read_text("utf-8")
 PROTECT = json.loads((member_role.FOLDER / "protect.scp.json").read_text("utf-8"))
 ONE_LINE = json.dumps(PROTECT, separators=(",", ":"))
+IAM_QUEUE = "orgmfa-iam-events"
 BUS = f"arn:aws:events:{REGION}:{SECURITY}:event-bus/orgmfa"
 SSO_ROLES = f"arn:aws:iam::{SECURITY}:role/aws-reserved/sso.amazonaws.com"
+ALL = [*NAMES, EVENTS]
 REGIONS = ["us-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1"]
 
 
 def parameters() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for name in NAMES:
+    for name in ALL:
         for parameter, declared in template(name)["Parameters"].items():
             yield name, parameter, declared
 
@@ -62,14 +68,14 @@ def alarms(**given: str) -> dict[str, dict[str, Any]]:
 # -- all templates ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_cfn_lint_finds_nothing_in_any_partition(name: str) -> None:
-    assert cfnlint.api.lint((FOLDER / f"{name}.yaml").read_text("utf-8"), regions=REGIONS) == []
+    assert cfnlint.api.lint(PATHS[name].read_text("utf-8"), regions=REGIONS) == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_the_template_can_be_deployed(name: str) -> None:
-    size = len((FOLDER / f"{name}.yaml").read_bytes())
+    size = len(PATHS[name].read_bytes())
 
     # CloudFormation API reference, CreateChangeSet: TemplateBody; a template in S3 may have a million bytes.
     assert size <= (1_000_000 if name == "central" else 51_200)
@@ -90,7 +96,7 @@ def test_every_parameter_takes_its_default() -> None:
             assert re.fullmatch(declared["AllowedPattern"], declared["Default"]), (name, parameter)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_the_console_shows_each_parameter_in_one_group(name: str) -> None:
     groups = template(name)["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
 
@@ -178,6 +184,10 @@ def test_a_parameter_of_several_templates_is_the_same_in_each() -> None:
         ("stackset", "TemplateUrl", "https://b.s3.eu-west-1.amazonaws.com.eu/member.yaml", False),
         ("stackset", "TemplateUrl", "https://example.com/member.yaml", False),
         ("stackset", "TemplateUrl", f"s3://{BUCKET}/member.yaml", False),
+        ("stackset", "IamEventBusArn", IAM_BUS, True),
+        ("stackset", "IamEventBusArn", BUS, False),
+        ("events", "IamEventBusArn", "", False),
+        *(("stackset", "EventsRegion", describe_partition(one).iam_region, True) for one in PARTITIONS),
         ("management", "EventBusArn", BUS, True),
         ("management", "EventBusArn", f"arn:aws:events:{REGION}:{SECURITY}:rule/orgmfa", False),
         ("management", "ControlPolicyDocument", ONE_LINE, True),
@@ -209,12 +219,23 @@ def test_the_readme_lists_every_parameter_with_its_default(name: str) -> None:
     listed = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section, re.MULTILINE))
     passed_on = member_role.template()["Parameters"].keys() if "every parameter of `member_role" in section else set()
 
-    assert listed == {
+    assert listed == _defaults(name, but=passed_on)
+
+
+def test_the_readme_of_the_member_templates_lists_every_parameter_of_the_events() -> None:
+    readme = (member_role.FOLDER / "README.md").read_text("utf-8")
+    section = readme.split("\n## events.yaml\n")[1].split("\n## ")[0]
+
+    assert dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section, re.MULTILINE)) == _defaults(EVENTS)
+
+
+def _defaults(name: str, *, but: Collection[str] = ()) -> dict[str, str]:
+    return {
         parameter: f"`{declared['Default']}`"
         if declared.get("Default") not in (None, "")
         else _without_default(declared)
         for parameter, declared in template(name)["Parameters"].items()
-        if parameter not in passed_on
+        if parameter not in but
     }
 
 
@@ -300,6 +321,7 @@ def test_s3_forgets_no_release_before_it_is_over_and_nothing_that_is_deployed() 
     assert expiring == {
         "archive/accounts/": "30",
         "archive/runs/": "30",
+        "archive/event-runs/": "30",
         "archive/events/": "30",
         "archive/work/": 7,
     }
@@ -312,7 +334,7 @@ def test_it_enforces_nothing_and_hears_nothing_by_default() -> None:
     deployed = resources("central")
 
     assert deployed["ScheduleFunction"]["Environment"]["Variables"]["ORGMFA_ENFORCEMENT_MODE"] == "plan"
-    assert not [name for name in deployed if re.search("Onboarding|Rule|Bus|DeadLetter", name)]
+    assert not [name for name in deployed if re.search("Onboarding|IamEvent|Rule|Bus|DeadLetter", name)]
 
 
 def test_it_is_one_function_by_default() -> None:
@@ -321,7 +343,7 @@ def test_it_is_one_function_by_default() -> None:
     assert not [name for name in deployed if re.search("Map|Run(Log|Machine)|Distributed|Execution", name)]
 
 
-def test_the_functions_differ_in_name_and_log_alone() -> None:
+def test_the_functions_differ_in_name_and_log_alone_and_that_of_iam_events_in_its_time() -> None:
     their_own = {
         "FunctionName",
         "Description",
@@ -331,9 +353,14 @@ def test_the_functions_differ_in_name_and_log_alone() -> None:
         "ReservedConcurrentExecutions",
     }
 
-    alike = [{key: one[key] for key in one if key not in their_own} for one in functions().values()]
+    found = functions()
 
-    assert len(alike) == 4
+    alike = [{key: one[key] for key in one if key not in their_own} for one in found.values()]
+
+    assert len(alike) == 5
+    assert (
+        found["IamEventsFunction"]["Timeout"] == alike.pop(list(found).index("IamEventsFunction")).pop("Timeout") == 120
+    )
     assert all(one == alike[0] for one in alike)
 
 
@@ -344,6 +371,7 @@ def test_the_functions_have_one_configuration_and_those_of_a_distributed_run_the
     assert variables == {
         "ScheduleFunction": shared,
         "OnboardingFunction": shared,
+        "IamEventsFunction": shared,
         "MapStepsFunction": shared | batch,
         "MapChildFunction": shared | batch,
     }
@@ -360,7 +388,7 @@ def test_a_function_of_a_distributed_run_begins_at_its_steps(name: str) -> None:
     assert log["RetentionInDays"] == 90
 
 
-@pytest.mark.parametrize("name", ["ScheduleFunction", "OnboardingFunction"])
+@pytest.mark.parametrize("name", ["ScheduleFunction", "OnboardingFunction", "IamEventsFunction"])
 def test_a_function_runs_the_package_and_is_never_repeated(name: str) -> None:
     deployed = resources("central", **EVERYTHING)
     function, log = deployed[name], deployed[name.replace("Function", "Log")]
@@ -391,7 +419,7 @@ def test_the_program_understands_the_variables_of_a_function() -> None:
         for section, field in Config.model_fields.items()
         for key in getattr(field.annotation, "model_fields", {})
     }
-    assert variables.keys() - known == {"ORGMFA_ONBOARDING", "ORGMFA_STACKSET_NAME"}
+    assert variables.keys() - known == {"ORGMFA_IAM_EVENTS", "ORGMFA_ONBOARDING", "ORGMFA_STACKSET_NAME"}
     assert config.organization.id == ORGANIZATION
     assert (config.member_role.name, config.member_role.path) == ("orgmfa-member", "/security/")
     assert config.member_role.release_name == "orgmfa-release"
@@ -401,7 +429,9 @@ def test_the_program_understands_the_variables_of_a_function() -> None:
     assert (config.slack.secret, config.slack.channel) == (EVERYTHING["SlackSecretArn"], "C0123456789")
 
 
-@pytest.mark.parametrize("name", ["ScheduleFunction", "OnboardingFunction", "MapStepsFunction", "MapChildFunction"])
+@pytest.mark.parametrize(
+    "name", ["ScheduleFunction", "OnboardingFunction", "IamEventsFunction", "MapStepsFunction", "MapChildFunction"]
+)
 def test_every_function_changes_at_most_as_many_users_in_a_run_as_the_stack_says(name: str) -> None:
     limits = [
         load_config(None, variables_of(name, **EVERYTHING, **given)).limits for given in ({}, {"MaxChanges": "7"})
@@ -481,6 +511,52 @@ def test_a_rollout_is_a_handful_of_runs() -> None:
     assert "FunctionResponseTypes" not in source
 
 
+# -- central.yaml: events of IAM users --------------------------------------------------------------------------------
+
+
+def test_batch_of_iam_events_waits_for_seconds_and_a_message_comes_again_by_itself() -> None:
+    deployed = resources("central", **EVERYTHING)
+    queue, source, function = (deployed[f"IamEvents{part}"] for part in ("Queue", "Source", "Function"))
+
+    assert queue["QueueName"] == IAM_QUEUE
+    assert queue["SqsManagedSseEnabled"] is True
+    assert queue["VisibilityTimeout"] == 6 * function["Timeout"]
+    assert queue["MessageRetentionPeriod"] == timedelta(days=1).total_seconds()
+    assert queue["RedrivePolicy"] == {
+        "deadLetterTargetArn": f"arn:aws:sqs:{REGION}:{SECURITY}:orgmfa-iam-events-dead-letters",
+        "maxReceiveCount": 200,
+    }
+    assert deployed["IamEventsDeadLetters"]["MessageRetentionPeriod"] == timedelta(days=14).total_seconds()
+    assert (source["BatchSize"], source["MaximumBatchingWindowInSeconds"]) == (1_000, 20)
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert source["ScalingConfig"] == {"MaximumConcurrency": 2}
+    assert (source["FunctionName"], source["EventSourceArn"]) == (
+        "IamEventsFunction",
+        f"arn:aws:sqs:{REGION}:{SECURITY}:{IAM_QUEUE}",
+    )
+
+
+def test_iam_events_that_nothing_takes_ring_after_ninety_minutes() -> None:
+    alarm = alarms(**EVERYTHING)["IamEventsWaitingAlarm"]
+
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SQS", "ApproximateAgeOfOldestMessage")
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": IAM_QUEUE}]
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 90 * 60)
+    assert (alarm["Statistic"], alarm["TreatMissingData"]) == ("Maximum", "notBreaching")
+
+
+def test_iam_events_that_were_given_up_ring_and_so_do_three_hours_of_failures() -> None:
+    found = alarms(**EVERYTHING)
+    given_up, failed = found["IamEventsDeadLettersAlarm"], found["IamEventsFailedAlarm"]
+    of_new_accounts = found["DeadLettersAlarm"], found["OnboardingFailedAlarm"]
+    named = {"AlarmName", "AlarmDescription", "Dimensions"}
+
+    for one, other in zip((given_up, failed), of_new_accounts, strict=True):
+        assert {key: one[key] for key in one.keys() - named} == {key: other[key] for key in other.keys() - named}
+    assert given_up["Dimensions"] == [{"Name": "QueueName", "Value": f"{IAM_QUEUE}-dead-letters"}]
+    assert failed["Dimensions"] == [{"Name": "FunctionName", "Value": "IamEventsFunction"}]
+
+
 # -- central.yaml: what tells of failures -----------------------------------------------------------------------------
 
 
@@ -501,6 +577,9 @@ def test_every_alarm_is_sent_to_the_topic_and_known_to_it() -> None:
         "orgmfa-execution-timed-out",
         "orgmfa-onboarding-failed",
         "orgmfa-dead-letters",
+        "orgmfa-iam-events-dead-letters",
+        "orgmfa-iam-events-failed",
+        "orgmfa-iam-events-waiting",
     }
     assert {tuple(one["AlarmActions"]) for one in found.values()} == {(topic,)}
     assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
@@ -612,6 +691,52 @@ def test_the_stackset_reaches_every_account_at_once_and_takes_nothing_back() -> 
     assert stack_set["Capabilities"] == ["CAPABILITY_NAMED_IAM"]
 
 
+def test_the_second_stackset_is_like_the_first_but_for_its_region_and_leaves_nothing_behind() -> None:
+    deployed = resources(
+        "stackset", **SENDING, TargetIds="r-ab12", StackSetRegion="eu-west-1", EventsRegion="us-gov-west-1"
+    )
+    members, events = deployed["MemberStackSet"], deployed["EventsStackSet"]
+    own = {"StackSetName", "Description", "TemplateURL", "AutoDeployment", "StackInstancesGroup", "Parameters"}
+
+    assert {key: events[key] for key in events.keys() - own} == {key: members[key] for key in members.keys() - own}
+    assert (members["StackSetName"], events["StackSetName"]) == ("orgmfa", "orgmfa-events")
+    assert template("stackset")["Resources"]["EventsStackSet"]["DependsOn"] == "MemberStackSet"
+    assert events["TemplateURL"] == SENDING["EventsTemplateUrl"]
+    assert events["AutoDeployment"] == {"Enabled": True, "RetainStacksOnAccountRemoval": False}
+    assert events["StackInstancesGroup"] == [
+        {"DeploymentTargets": {"OrganizationalUnitIds": ["r-ab12"]}, "Regions": ["us-gov-west-1"]}
+    ]
+
+
+@pytest.mark.parametrize("missing", [None, *SENDING])
+def test_iam_events_are_sent_where_they_are_switched_on_with_all_that_takes(missing: str | None) -> None:
+    given = {key: value for key, value in SENDING.items() if key != missing}
+
+    assert ("EventsStackSet" in resources("stackset", **given)) is (missing is None)
+    assert ("IamEventsStack" in resources("management", **given)) is (missing is None)
+    assert refusals("stackset", given) == (
+        [f"IamEvents needs {missing}"] if missing in {"IamEventBusArn", "EventsTemplateUrl"} else []
+    )
+
+
+def test_the_template_of_the_events_gets_every_parameter_from_both_stacks() -> None:
+    declared = template(EVENTS)["Parameters"]
+    given = {name: f"/{name}/" if name.endswith("Path") else name for name in declared} | {
+        "IamEventBusArn": IAM_BUS,
+        "IamEventsScope": "all",
+    }
+
+    stack_set = resources("stackset", **SENDING | given)["EventsStackSet"]
+    nested = resources("management", **SENDING | given)["IamEventsStack"]
+
+    assert {one["ParameterKey"]: one["ParameterValue"] for one in stack_set["Parameters"]} == given
+    assert nested["Parameters"] == given
+    for name in ("stackset", "management"):
+        for parameter, one in declared.items():
+            if parameter != "RolePath":
+                assert template(name)["Parameters"][parameter]["Description"] == one["Description"]
+
+
 def test_the_member_template_gets_every_parameter_from_both_stacks() -> None:
     declared = member_role.template()["Parameters"]
     protected = "arn:aws:iam::*:user/a,arn:aws:iam::*:user/b"
@@ -635,6 +760,7 @@ PARTS = {
         {"Forwarder": "on", "EventBusArn": BUS, "ControlTower": "on"},
         {"ForwarderRole", "StackSetRule", "NewAccountRule"},
     ),
+    "events of IAM users": (SENDING, {"IamEventsStack"}),
     "control policy": ({"ControlPolicy": "on", "ControlPolicyDocument": ONE_LINE}, {"ProtectionPolicy"}),
 }
 
@@ -710,6 +836,7 @@ def test_no_arn_is_of_another_partition(partition: str, region: str, suffix: str
         [
             resources("bootstrap", ManagementAccountId=MANAGEMENT, **pseudo),
             resources("central", **everything, **pseudo),
+            resources(EVENTS, IamEventBusArn=IAM_BUS.replace("arn:aws:", f"arn:{partition}:"), **pseudo),
             resources("management", Forwarder="on", EventBusArn=BUS.replace("arn:aws:", f"arn:{partition}:"), **pseudo),
         ]
     )
