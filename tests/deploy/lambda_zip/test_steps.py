@@ -129,6 +129,13 @@ def test_of_our_modules_go_in_those_that_the_functions_import_now_or_later(tmp_p
     assert set(chosen) == {f"orchestrator/{name}" for name in sources.keys() - left_out}
 
 
+def test_data_that_modules_read_goes_in_beside_them(tmp_path: Path) -> None:
+    _lay_out(tmp_path, [], None)
+
+    data = {path.name for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".py"}
+    assert data == {"remedies.ini", "page.html", "page.css", "page.js", "template.yaml"}
+
+
 def test_without_a_configuration_none_is_packed(tmp_path: Path) -> None:
     _lay_out(tmp_path, [], None)
 
