@@ -28,23 +28,21 @@ class ArtifactBucket:
     def put(self, key: str, content: bytes, *, sha256: str) -> bool:
         """Upload an object unless the bucket has it with this checksum, and return whether it was uploaded."""
         checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
-        if self._checksum(key) == checksum:
+        known = None  # the checksum that S3 stores with the object, where both exist
+        try:
+            with translated():
+                found = self._client.head_object(Bucket=self.name, Key=key, ChecksumMode="ENABLED")
+                known = found.get("ChecksumSHA256")
+        except AwsError as error:
+            if error.code not in _MISSING:
+                raise
+        if known == checksum:
             return False
         with translated():
             self._client.put_object(
                 Bucket=self.name, Key=key, Body=content, ChecksumAlgorithm="SHA256", ChecksumSHA256=checksum
             )
         return True
-
-    def _checksum(self, key: str) -> str | None:
-        """Return the SHA-256 that S3 stores with an object; None where the object or its checksum does not exist."""
-        try:
-            with translated():
-                return self._client.head_object(Bucket=self.name, Key=key, ChecksumMode="ENABLED").get("ChecksumSHA256")
-        except AwsError as error:
-            if error.code in _MISSING:
-                return None
-            raise
 
     @reads_answers
     def is_empty(self, *, but_for: str) -> bool:

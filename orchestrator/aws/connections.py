@@ -52,8 +52,9 @@ def split_url(url: str) -> tuple[Address, str]:
 class Connections:
     """Pool of connections to all endpoints; idle ones are kept for reuse. Thread-safe.
 
-    The CA bundle is read once, when the first TLS connection is opened. When the pool is garbage-collected, its idle
-    connections are closed.
+    The CA bundle is read once, when the first TLS connection is opened; `bundle_source` is the setting that names it,
+    empty for the one that comes with the SDK. Timeouts are in seconds (None: no limit), `max_idle` is the most idle
+    connections to keep for each address. When the pool is garbage-collected, its idle connections are closed.
     """
 
     def __init__(
@@ -65,10 +66,6 @@ class Connections:
         max_idle: int,
         bundle_source: str = "",
     ) -> None:
-        """Take the timeouts in seconds (None: no limit), and the most idle connections to keep for each address.
-
-        `bundle_source` is the setting that names the CA bundle; empty: it is the one that comes with the SDK.
-        """
         self.max_idle = max_idle
         self.bundle_source = bundle_source
         self._ca_bundle = ca_bundle

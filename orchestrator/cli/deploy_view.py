@@ -78,9 +78,10 @@ class DeploymentView:
             for change in prepared:
                 self._output.print(Text(f"\n{_heading(change)}"))
                 if change.change_set is not None:
-                    for name, before, after in change.differences:
-                        was = f"{_value(before)} -> " if change.before is not None else ""
-                        self._output.print(Text(f"  {name}: {was}{_value(after)}"), soft_wrap=True)
+                    for name, *values in change.differences:
+                        shown = [plain(value) or "(empty)" for value in values]  # before and after
+                        text = shown[1] if change.before is None else " -> ".join(shown)
+                        self._output.print(Text(f"  {name}: {text}"), soft_wrap=True)
                     self._output.print(_changes_table(change.change_set))
             self._output.print()
 
@@ -118,7 +119,3 @@ def _changes_table(change_set: ChangeSet) -> Table:
             cells.append(_REPLACED.get(change.replacement, change.replacement))
         table.add_row(*(Text(plain(cell)) for cell in cells))
     return table
-
-
-def _value(value: str) -> str:
-    return plain(value) or "(empty)"

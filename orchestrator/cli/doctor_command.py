@@ -31,12 +31,15 @@ def doctor_command(options: RunOptions) -> int:
     Raises ConfigError or StartError where nothing could be checked.
     """
     configure_command_logs(verbose=options.verbose)
-    asking = MfaPrompt()
+    asking, source = MfaPrompt(), "the sandbox"
+    if not options.sandbox or options.config_path is not None:
+        found_file = find_config(options.config_path, os.environ, fallback=CONFIG_FILE)
+        source = str(found_file.absolute()) if found_file else "the defaults and the environment"
     with open_hub(options, asking) as opened:
         hub = replace(opened, environment={}) if options.sandbox else opened  # the sandbox knows no Slack
         request = DoctorRequest(
             run_id=make_run_id(hub.now()),
-            config_source=_config_source(options),
+            config_source=source,
             targets=options.targets,
             ou_ids=options.ou_ids,
         )
@@ -84,11 +87,3 @@ def run_doctor(hub: Hub, request: DoctorRequest, *, cancellation: Cancellation, 
             observer=observer,
         )
     )
-
-
-def _config_source(options: RunOptions) -> str:
-    """Return where the configuration comes from: the named file, the sandbox, the file found, or the defaults."""
-    if options.sandbox and options.config_path is None:
-        return "the sandbox"
-    found = find_config(options.config_path, os.environ, fallback=CONFIG_FILE)
-    return "the defaults and the environment" if found is None else str(found.absolute())

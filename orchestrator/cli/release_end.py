@@ -1,6 +1,6 @@
 """`orgmfa release --for 0d`: ends releases before their time. It enters no account: only a note is written."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -55,19 +55,18 @@ def end_releases(
 
 
 def _report(ended: Sequence[tuple[Account, Release]], context: RunContext, *, missing: Sequence[str]) -> RunReport:
-    by_account = ((one, [release.user_name for _, release in found]) for one, found in groupby(ended, itemgetter(0)))
+    def skipped(account: Account, found: Iterable[tuple[Account, Release]]) -> AccountResult:
+        names = ", ".join(release.user_name for _, release in found)
+        message = f"released no longer: the next run may enforce {names}"
+        return AccountResult(account, Status.SKIPPED, problem=Problem(Stage.SELECT, "release_ended", message, ""))
+
     nobody = f"no release is in force of {', '.join(map(repr, missing)) or 'anybody in these accounts'}"
     remedy = "orgmfa doctor lists them; upper and lower case count."
     return build_report(
         context.request,
         context.organization.id,
-        (report_account(AccountResult(one, Status.SKIPPED, problem=_tell(names))) for one, names in by_account),
+        (report_account(skipped(account, found)) for account, found in groupby(ended, itemgetter(0))),
         errors=[Problem(Stage.SELECT, "no_release", nobody, remedy)] if missing or not ended else [],
         is_complete=True,
         finished_at=context.now(),
     )
-
-
-def _tell(names: Sequence[str]) -> Problem:
-    message = f"released no longer: the next run may enforce {', '.join(names)}"
-    return Problem(Stage.SELECT, "release_ended", message, "")

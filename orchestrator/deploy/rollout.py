@@ -129,7 +129,10 @@ class Rollout:
         prepared: list[change_sets.PreparedChange] = []
         try:
             for name, source in sources.items():
-                prepared.append(self._prepare(name, source))
+                template, before = read_template(name), self.stacks[name]
+                values = choose_values(template, given=self.given[name], known=self.known, current=self._current(name))
+                change = change_sets.prepare_change(template, source, values, before=before, context=self.context)
+                prepared.append(change)
             if not any(change.change_set for change in prepared):
                 return True
             if not self.confirm(prepared):
@@ -144,8 +147,3 @@ class Rollout:
             for change in prepared:
                 if change.change_set is not None:
                     change_sets.discard_change(change.change_set, self.context)
-
-    def _prepare(self, name: str, source: str) -> change_sets.PreparedChange:
-        template = read_template(name)
-        values = choose_values(template, given=self.given[name], known=self.known, current=self._current(name))
-        return change_sets.prepare_change(template, source, values, before=self.stacks[name], context=self.context)

@@ -106,12 +106,15 @@ def _check_slack(tools: DoctorContext) -> Iterator[Check]:
     secret, from_secret = _check_secret(tools)
     yield secret
     name, credentials = CheckName.SLACK, tools.environment_slack or from_secret
-    if credentials is not None:
-        yield _probe_slack(tools, credentials)
-    elif secret.status is CheckStatus.PROBLEM:
-        yield unknown(name, "not asked: the secret could not be read", secret.remedy)
-    else:
-        yield fine(name, "Slack is not configured: no digest is sent")
+    try:
+        if credentials is not None:
+            yield fine(name, tools.probe_slack(credentials))
+        elif secret.status is CheckStatus.PROBLEM:
+            yield unknown(name, "not asked: the secret could not be read", secret.remedy)
+        else:
+            yield fine(name, "Slack is not configured: no digest is sent")
+    except (ConfigError, DigestError) as error:
+        yield problem(name, str(error), "Mend the Slack settings; a run whose digest cannot be sent counts as failed.")
 
 
 def _check_secret(tools: DoctorContext) -> tuple[Check, SlackCredentials | None]:
@@ -132,15 +135,6 @@ def _check_secret(tools: DoctorContext) -> tuple[Check, SlackCredentials | None]
         return problem(name, message, remedy), None
     wins = "; here the environment's credentials win over it" if tools.environment_slack else ""
     return fine(name, f"the secret {secret} can be read{wins}"), credentials
-
-
-def _probe_slack(tools: DoctorContext, credentials: SlackCredentials) -> Check:
-    try:
-        reached = tools.probe_slack(credentials)
-    except (ConfigError, DigestError) as error:
-        remedy = "Mend the Slack settings; a run whose digest cannot be sent counts as failed."
-        return problem(CheckName.SLACK, str(error), remedy)
-    return fine(CheckName.SLACK, reached)
 
 
 def _check_security_hub(tools: DoctorContext) -> Check:

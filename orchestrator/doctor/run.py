@@ -83,7 +83,7 @@ def _find_organization(tools: DoctorContext) -> tuple[Organization | None, Check
     try:
         found = tools.directory.describe_organization(tools.caller.partition)
     except AwsError as error:
-        return None, _refused(name, error)
+        return None, problem(name, in_words(error), select_remedy(error))
     if expected not in {None, found.id}:
         message = f"organization.id is {expected}, but the credentials belong to organization {found.id}"
         remedy = "Use the credentials of the right organization, or correct organization.id."
@@ -99,7 +99,7 @@ def _find_accounts(tools: DoctorContext) -> tuple[list[Account], Check]:
     try:
         accounts = list({account.id: account for account in _list_accounts(tools)}.values())
     except AwsError as error:
-        return [], _refused(name, error)
+        return [], problem(name, in_words(error), select_remedy(error))
     if not accounts:
         message = "no account to work on: the organization, or the OUs and accounts named, hold none"
         return [], problem(name, message, "Check the credentials, --ou and --account.")
@@ -164,7 +164,3 @@ def _unexamined(done: TaskResult[Account, CheckedAccount], tools: DoctorContext)
         defect = explain_defect(done.error, Stage.INSPECT, account)
         check = problem(CheckName.MEMBER_ROLE, defect.message, defect.remedy)
     return CheckedAccount((check.of(account.id),))
-
-
-def _refused(name: CheckName, error: AwsError) -> Check:
-    return problem(name, in_words(error), select_remedy(error))

@@ -32,16 +32,13 @@ def print_examination(examination: DoctorRun, console: Console) -> None:
 def _grid(findings: Sequence[Finding], titles: Mapping[str, str]) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     grid.add_column(width=max(map(len, CheckStatus)))
-    grid.add_column(width=max((len(_label(finding)) for finding in findings), default=0))
+    labels = [finding.name.replace("_", " ") for finding in findings]
+    grid.add_column(width=max(map(len, labels), default=0))
     grid.add_column(overflow="fold")
-    for finding in findings:
+    for label, finding in zip(labels, findings, strict=True):
         status = Text(finding.status, f"doctor.{finding.status}")
-        grid.add_row(status, _label(finding), Text("\n".join(_lines(finding, titles))))
+        grid.add_row(status, label, Text("\n".join(_lines(finding, titles))))
     return grid
-
-
-def _label(finding: Finding) -> str:
-    return finding.name.replace("_", " ")
 
 
 def _lines(finding: Finding, titles: Mapping[str, str]) -> Iterator[str]:

@@ -136,8 +136,8 @@ class _Member:
             "user": ROOT_ROW,
             "arn": f"arn:{PARTITION}:iam::{account.id}:root",
             "user_creation_time": "2019-03-04T09:00:00+00:00",
-            "password_enabled": _flag(account.root != "impossible"),
-            "mfa_active": _flag(account.root == "with_mfa"),
+            "password_enabled": str(account.root != "impossible").lower(),
+            "mfa_active": str(account.root == "with_mfa").lower(),
             **dict.fromkeys(("access_key_1_active", "access_key_2_active", "cert_1_active", "cert_2_active"), "false"),
         }
 
@@ -148,7 +148,7 @@ class _Member:
             user = users[row["user"]]
             if user.create_date <= then:
                 had_mfa = any(device.enable_date <= then for device in user.mfa_devices.values())
-                yield row | {"mfa_active": _flag(had_mfa)}
+                yield row | {"mfa_active": str(had_mfa).lower()}
 
     def _account(self) -> SampleAccount:
         return self.accounts[get_account_id_from(_access_key(self.session))]
@@ -174,7 +174,3 @@ def _refuse(status: int, code: str, message: str) -> Refusal:
 def _answer(status: int, fields: dict[str, Any]) -> Refusal:
     metadata = {"HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0}
     return AWSResponse("", status, HTTPHeaders(), None), fields | {"ResponseMetadata": metadata}
-
-
-def _flag(is_true: bool) -> str:  # noqa: FBT001 - the one argument says what it is
-    return "true" if is_true else "false"

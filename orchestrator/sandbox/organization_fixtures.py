@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 OPERATOR_ROLE = "orgmfa-operator"
 _ACCESS_ROLE = "OrganizationAccountAccessRole"
-_SEED = 20
 
 
 def build_organization(sample: SampleOrganization, now: datetime) -> dict[str, Any]:
@@ -43,7 +42,7 @@ def build_organization(sample: SampleOrganization, now: datetime) -> dict[str, A
 def _same_draws() -> Iterator[None]:
     """Context manager: moto gives organization and units the same IDs on each run ('Deterministic identifiers')."""
     state = mock_random.getstate()
-    mock_random.seed(_SEED)
+    mock_random.seed(20)
     try:
         yield
     finally:

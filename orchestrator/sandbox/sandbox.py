@@ -15,7 +15,7 @@ from orchestrator.domain.model import Via
 from orchestrator.sandbox.iam_fixtures import PARTITION
 from orchestrator.sandbox.moto_patches import inject
 from orchestrator.sandbox.organization_fixtures import build_organization
-from orchestrator.sandbox.sample_organization import LARKSPUR, SampleOrganization
+from orchestrator.sandbox.sample_organization import LARKSPUR
 
 _FOREIGN = ("AWS_", "BOTO_", "MOTO_")
 """Prefixes of variables that would lead out of the embedded organization, or change what moto answers."""
@@ -34,13 +34,12 @@ _ENVIRONMENT = {
 class Sandbox:
     """The embedded organization while it is open, and the configuration for it."""
 
-    organization: SampleOrganization
     config: Config
     now: datetime
 
     def prepare(self, clients: Any) -> None:  # noqa: ANN401 - `Clients` of `aws`, which is no business of this package
         """Add what moto lacks to the sessions `hub` and `member`; clients made from them afterwards have it."""
-        accounts = {account.id: account for account in self.organization.all_accounts()}
+        accounts = {account.id: account for account in LARKSPUR.all_accounts()}
         inject(clients, accounts, self.now)
 
     def resume(self, done: Iterable[tuple[str, str, Via | None]]) -> None:
@@ -74,7 +73,7 @@ def sandbox_organization(now: datetime | None = None) -> Iterator[Sandbox]:
     with _own_environment(), mock_aws(config={"core": {"mock_credentials": False}}):
         operator = build_organization(LARKSPUR, now)
         os.environ.update({name.upper(): value for name, value in operator.items()})
-        yield Sandbox(LARKSPUR, sandbox_config(now), now)
+        yield Sandbox(sandbox_config(now), now)
 
 
 def sandbox_config(now: datetime) -> Config:

@@ -1,6 +1,6 @@
 """Builds the zip of the Lambda functions, from a checkout or an installed orgmfa, on any machine. Calls no AWS.
 
-`build` runs the steps: `dependencies` downloads the locked packages for the `runtime`, `file_selection` selects files,
+`build` runs the steps: `dependencies` downloads the locked packages for the runtime, `file_selection` selects files,
 `sbom` lists them, `bytecode` compiles them, `reproducible_zip` writes the zip. None of these modules is in the zip.
 """
 

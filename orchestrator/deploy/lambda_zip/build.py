@@ -8,10 +8,9 @@ from tempfile import TemporaryDirectory
 
 from orchestrator import __version__
 from orchestrator.deploy.lambda_zip.bytecode import compile_folder
-from orchestrator.deploy.lambda_zip.dependencies import fetch_wheels, unpack
+from orchestrator.deploy.lambda_zip.dependencies import Runtime, fetch_wheels, unpack
 from orchestrator.deploy.lambda_zip.file_selection import PACKAGE, select_modules
 from orchestrator.deploy.lambda_zip.reproducible_zip import replacing, write_zip
-from orchestrator.deploy.lambda_zip.runtime import Runtime
 from orchestrator.deploy.lambda_zip.sbom import render_sbom
 from orchestrator.domain.bundled_files import read_shipped
 from orchestrator.domain.config_file import load_file

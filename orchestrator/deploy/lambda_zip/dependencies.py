@@ -3,14 +3,16 @@
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from zipfile import ZipFile
 
 from orchestrator.deploy.lambda_zip.file_selection import is_needed
-from orchestrator.deploy.lambda_zip.runtime import Runtime
-from orchestrator.domain.errors import StartError
+from orchestrator.domain.errors import ConfigError, StartError
 
+MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
+"""Architecture names of Lambda, and of wheels."""
 _PIP = (sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check")
 _STRICT = ("--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation=cp")
 _RETRIES = "--retries=2"
@@ -18,6 +20,34 @@ _RETRIES = "--retries=2"
 _CAUSES_SHOWN = 3
 _NO_ANSWER = "after connection broken by"
 """Part of pip's warning before it retries; its final error only says that it found nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Linux on a processor, with CPython of a minor version such as 3.13.
+
+    Raises ConfigError for a processor or Python that no Lambda runtime has.
+    """
+
+    architecture: str
+    python: str
+
+    def __post_init__(self) -> None:
+        if self.architecture not in MACHINES:
+            raise ConfigError(f"--architecture: {self.architecture!r} is not one of {', '.join(MACHINES)}")
+        if re.fullmatch(r"3\.(1[1-9]|[2-9]\d)", self.python) is None:
+            raise ConfigError(f"--python: {self.python!r} is not a minor version from 3.11 on, such as 3.13")
+
+    @property
+    def platforms(self) -> list[str]:
+        """The platform tags of wheels that run there, the newest glibc first.
+
+        python3.11 runs on Amazon Linux 2 with glibc 2.26, later ones on Amazon Linux 2023 with 2.34 (Lambda Developer
+        Guide, 'Lambda runtimes').
+        """
+        glibc = 26 if self.python == "3.11" else 34
+        tags = [*(f"manylinux_2_{minor}" for minor in range(glibc, 16, -1)), "manylinux2014"]
+        return [f"{tag}_{MACHINES[self.architecture]}" for tag in tags]
 
 
 def fetch_wheels(lock: bytes, runtime: Runtime, folder: Path) -> list[Path]:

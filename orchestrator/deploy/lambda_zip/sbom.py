@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from orchestrator.deploy.lambda_zip.runtime import Runtime
+from orchestrator.deploy.lambda_zip.dependencies import Runtime
 
 _LONGEST_NAME = 100
 """A longer License field contains the text of a licence, not its name."""

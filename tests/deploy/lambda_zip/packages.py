@@ -8,7 +8,7 @@ from zipfile import ZipFile
 
 import orchestrator
 from orchestrator.deploy.lambda_zip.build import LOCK as LOCK_FILE
-from orchestrator.deploy.lambda_zip.runtime import Runtime
+from orchestrator.deploy.lambda_zip.dependencies import Runtime
 from orchestrator.domain.bundled_files import read_shipped
 
 OURS = Path(orchestrator.__file__).parent

@@ -12,10 +12,9 @@ from orchestrator.deploy.lambda_zip import build_package
 from orchestrator.deploy.lambda_zip.build import LOCK as LOCK_FILE
 from orchestrator.deploy.lambda_zip.build import TEMPLATE, _lay_out
 from orchestrator.deploy.lambda_zip.bytecode import compile_folder, find_interpreter
-from orchestrator.deploy.lambda_zip.dependencies import fetch_wheels, unpack
+from orchestrator.deploy.lambda_zip.dependencies import Runtime, fetch_wheels, unpack
 from orchestrator.deploy.lambda_zip.file_selection import is_needed, select_modules
 from orchestrator.deploy.lambda_zip.reproducible_zip import replacing
-from orchestrator.deploy.lambda_zip.runtime import Runtime
 from orchestrator.deploy.lambda_zip.sbom import render_sbom
 from orchestrator.domain.bundled_files import read_shipped
 from orchestrator.domain.errors import ConfigError, OrgmfaError, StartError
@@ -128,6 +127,13 @@ def test_of_our_modules_go_in_those_that_the_functions_import_now_or_later(tmp_p
 
     left_out = {"cli.py", "words/fancy.py"}
     assert set(chosen) == {f"orchestrator/{name}" for name in sources.keys() - left_out}
+
+
+def test_data_that_modules_read_goes_in_beside_them(tmp_path: Path) -> None:
+    _lay_out(tmp_path, [], None)
+
+    data = {path.name for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".py"}
+    assert data == {"remedies.ini", "page.html", "page.css", "page.js", "template.yaml"}
 
 
 def test_without_a_configuration_none_is_packed(tmp_path: Path) -> None:
