@@ -39,9 +39,11 @@ from orchestrator.domain.errors import AwsError, OrgmfaError
 from orchestrator.domain.model import Mode
 from orchestrator.domain.policy_document import PARTITIONS, render_enforcement_policy
 from orchestrator.domain.remedies import select_remedy
+from orchestrator.domain.scp import render_scp
 from orchestrator.logs import configure_logs, log_botocore
 from orchestrator.output.terminal import Shown, print_runs
 from orchestrator.reports.archive import MAX_RELEASE
+from orchestrator.wiring import utc_now
 
 MAX_LISTED = 30
 """How many runs `report --list` shows: each costs reading a file."""
@@ -269,11 +271,18 @@ def doctor(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
 
 @cli.command(epilog="Example: orgmfa policy --partition aws-us-gov")
 @click.option("--partition", type=click.Choice(PARTITIONS), default="aws", show_default=True)
+@click.option("--scp", is_flag=True, help="The service control policy that says the same, with the exemptions.")
 @_options("config")
-def policy(*, partition: str, config_path: Path | None) -> int:
-    """Print the EnforceMFA policy document (JSON). Needs no credentials."""
-    access_keys = read_config(config_path, needs_switch=False).policy.access_keys
-    click.echo(json.dumps(render_enforcement_policy(partition=partition, access_keys=access_keys), indent=2))
+def policy(*, partition: str, scp: bool, config_path: Path | None) -> int:
+    """Print the EnforceMFA policy document, or the SCP that says the same (JSON). Needs no credentials."""
+    config = read_config(config_path, needs_switch=False)
+    if scp:
+        rendered = render_scp(config, partition, utc_now())
+        click.echo("\n".join(rendered.remarks), err=True)
+        click.echo(rendered.text)
+        return 0
+    document = render_enforcement_policy(partition=partition, access_keys=config.policy.access_keys)
+    click.echo(json.dumps(document, indent=2))
     return 0
 
 
