@@ -19,6 +19,7 @@ from orchestrator.cli.defects import note_writing
 from orchestrator.cli.mfa_prompt import MfaPrompt
 from orchestrator.cli.question import make_question
 from orchestrator.cli.release_end import end_releases
+from orchestrator.cli.release_locks import tell_locks
 from orchestrator.cli.signals import Interrupts
 from orchestrator.cli.streams import output_error
 from orchestrator.concurrency.cancellation import Cancellation
@@ -114,7 +115,10 @@ def run_command(mode: Mode, options: RunOptions) -> int:
                     confirm=confirm if ask else None,
                     send_digest=options.send_digest and not options.sandbox,
                 )
-            return _show(finished, options, hub.config, mode=mode)
+            code = _show(finished, options, hub.config, mode=mode)
+            if mode is Mode.RELEASE:
+                tell_locks(finished.report, hub)
+            return code
 
 
 def _end_releases(hub: Hub, request: RunRequest, options: RunOptions, *, confirm: Callable[[str, int], bool]) -> int:

@@ -18,7 +18,7 @@ from orchestrator.domain.policy_document import PARTITIONS, read_template, rende
 from orchestrator.domain.scp import MAX_CHARACTERS, SID, render_scp
 from tests.builders import NOW, make_config
 from tests.iam_evaluator import Decision, Request, decide
-from tests.member_role.rendering import MEMBER, SIBLING
+from tests.member_role.rendering import FOLDER, MEMBER, SIBLING
 from tests.member_role.test_permissions import (
     ADMINISTRATOR_ROWS,
     ANA,
@@ -325,3 +325,11 @@ def test_names_in_many_accounts_fit(exemptions: list[dict[str, Any]]) -> None:
 
     spared = [is_denied(policy, user(name, account=f"{number:012}"), "s3:ListBucket", "key") for number in (0, 999)]
     assert spared == [False, True]
+
+
+def test_the_guide_names_the_sizes_that_are_measured() -> None:
+    guide = (FOLDER.parent / "docs" / "scp.md").read_text("utf-8")
+    sizes = [len(render_scp(make_config(policy={"access_keys": keys}), "aws", NOW).text) for keys in ("deny", "allow")]
+
+    assert f"{sizes[0]:,} characters with `access_keys: deny`, {sizes[1]:,} with `allow`" in guide
+    assert SID in guide
