@@ -141,6 +141,9 @@ _OPTIONS = {
         help="Before anything is deployed: read through this role that trusts the management account, such as "
         "OrganizationAccountAccessRole, by a session that cannot write.",
     ),
+    "scp": click.option(
+        "--scp", is_flag=True, help="Show whom the SCP that `orgmfa policy --scp` prints would block; no limit applies."
+    ),
     "max-changes": click.option(
         "--max-changes",
         type=ParsedType("N|none", _parse_max_changes),
@@ -200,9 +203,14 @@ def cli() -> None:
 
 
 @cli.command(epilog="Example: orgmfa plan --ou ou-abcd-11112222 --output json")
-@_options("config", "output", "account", "ou", "role", *_LIMITS, "digest", "sandbox", "all", *_AWS, "quiet", "verbose")
+@_options(
+    *("config", "output", "account", "ou", "role", "scp", *_LIMITS, "digest", "sandbox", "all"),
+    *(*_AWS, "quiet", "verbose"),
+)
 def plan(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Show what a run would do. Writes nothing in any account."""
+    if given["scp"] and given["send_digest"]:
+        raise click.UsageError("--scp is no run, and has no digest")
     return run_command(Mode.PLAN, RunOptions(**given))
 
 

@@ -31,7 +31,7 @@ from orchestrator.logs import configure_logs
 from orchestrator.output.csv_export import write_csv
 from orchestrator.output.exemption_notices import run_notes
 from orchestrator.output.slack import render_digest, render_text
-from orchestrator.output.terminal import ProgressView, Shown, print_report
+from orchestrator.output.terminal import ProgressView, Shown, print_preflight, print_report
 from orchestrator.pipeline.context import Finished
 from orchestrator.pipeline.ports import APPLYING
 from orchestrator.reports.archive import RunArchive
@@ -59,6 +59,7 @@ class RunOptions:
     sandbox: bool
     verbose: bool
     role: str | None = None
+    scp: bool = False
     every_row: bool = False
     quiet: bool = False
     max_changes: int | Literal["none"] | None = None
@@ -165,6 +166,9 @@ def show_report(report: RunReport, config: Config, shown: Shown, *, output: str)
 
 
 def _print_report(report: RunReport, config: Config, shown: Shown, *, console: Console) -> None:
+    if report.preflight and not shown.every_row:
+        print_preflight(report, console, shown, config=config)
+        return
     notes = run_notes(config, report)
     print_report(report, console, shown, blocks_access_keys=config.policy.blocks_access_keys, notes=notes)
 
@@ -261,6 +265,7 @@ def _make_request(mode: Mode, options: RunOptions, hub: Hub) -> RunRequest:
         ou_ids=options.ou_ids,
         user_names=frozenset(options.user_names) or None,
         release_for=options.release_for,
+        preflight="scp" if options.scp else None,
     )
 
 

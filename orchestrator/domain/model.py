@@ -388,7 +388,7 @@ class RunRequest:
     """Request for one run.
 
     `targets` and `ou_ids` narrow it to some accounts (empty: all), `user_names` a release to some users (None: all);
-    `release_for` is how long later runs leave released users alone.
+    `release_for` is how long later runs leave released users alone. `preflight` has a plan say what an SCP would do.
     """
 
     run_id: str
@@ -399,6 +399,7 @@ class RunRequest:
     ou_ids: tuple[str, ...] = ()
     user_names: frozenset[str] | None = None
     release_for: timedelta = timedelta(days=7)
+    preflight: Literal["scp"] | None = None
 
     @property
     def is_narrowed(self) -> bool:

@@ -25,10 +25,11 @@ def close_run(
     results: Results, context: RunContext, *, errors: list[Problem], is_complete: bool, gate: Gate | None
 ) -> Finished:
     """Return the finished run: archived, findings imported, channels notified. Failures are added to `errors`."""
-    report = report_run(results, context, errors, is_complete=is_complete, gate=gate)
-    address = archive_report(report, context, errors=errors)
-    import_findings(report, context, errors=errors)
-    notify_channels(amend_report(report, errors, context.now()), context, errors=errors)
+    report, address = report_run(results, context, errors, is_complete=is_complete, gate=gate), None
+    if not report.preflight:  # which is no run that a later one may know of
+        address = archive_report(report, context, errors=errors)
+        import_findings(report, context, errors=errors)
+        notify_channels(amend_report(report, errors, context.now()), context, errors=errors)
     report = amend_report(report, errors, context.now())
     log.info("run_finished", complete=report.complete, **report.totals.model_dump())
     counter = context.counter
@@ -66,7 +67,7 @@ def report_run(
             until=release.until,
         )
         for (account_id, _), release in sorted(context.rules.released_until.items(), key=itemgetter(0))
-        if account_id in results and request.mode is not Mode.RELEASE
+        if account_id in results and request.mode is not Mode.RELEASE and not request.preflight
     )
     return report.model_copy(
         update={
