@@ -103,9 +103,10 @@ def render_scp(config: Config, partition: str, now: datetime) -> ScpText:
             "spare their users in part: these may do everything without MFA but enrol by access key or for somebody "
             "else, and sign in with clients other than the console."
         )
-    former = f", more than the {FORMER_MAX_CHARACTERS:,} that some pages of AWS still name"
-    more = former if len(text) > FORMER_MAX_CHARACTERS else ""
-    return ScpText(text, (*remarks, f"{len(text):,} of {MAX_CHARACTERS:,} characters{more}."))
+    size = f"{len(text):,} of {MAX_CHARACTERS:,} characters."
+    if len(text) > FORMER_MAX_CHARACTERS:
+        size = f"Warning: {size[:-1]}, more than the {FORMER_MAX_CHARACTERS:,} that some pages of AWS still name."
+    return ScpText(text, (*remarks, size))
 
 
 def _render(

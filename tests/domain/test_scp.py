@@ -323,8 +323,10 @@ def test_names_in_many_accounts_fit(exemptions: list[dict[str, Any]]) -> None:
     policy = scp(make_config(exemptions=exemptions))
     name = exemptions[0]["user"]
 
-    spared = [is_denied(policy, user(name, account=f"{number:012}"), "s3:ListBucket", "key") for number in (0, 999)]
-    assert spared == [False, True]
+    for path in ("/", "/a/b/"):
+        people = [user(name, account=f"{number:012}", path=path) for number in (0, 999)]
+        assert [is_denied(policy, who, "s3:ListBucket", "key") for who in people] == [False, True]
+    assert is_denied(policy, user("ana", account="000000000000", path=f"/{name}/"), "s3:ListBucket", "key")
 
 
 def test_the_guide_names_the_sizes_that_are_measured() -> None:
