@@ -31,7 +31,8 @@ from orchestrator.logs import configure_logs
 from orchestrator.output.csv_export import write_csv
 from orchestrator.output.exemption_notices import run_notes
 from orchestrator.output.slack import render_digest, render_text
-from orchestrator.output.terminal import ProgressView, Shown, print_preflight, print_report
+from orchestrator.output.terminal import ProgressView, Shown, print_report
+from orchestrator.output.terminal.preflight import print_preflight
 from orchestrator.pipeline.context import Finished
 from orchestrator.pipeline.ports import APPLYING
 from orchestrator.reports.archive import RunArchive
