@@ -23,7 +23,7 @@ COMPILE = env $(addprefix -u ,$(LOCAL)) UV_CUSTOM_COMPILE_COMMAND='make lock' $(
 export HYPOTHESIS_STORAGE_DIRECTORY := .cache/hypothesis
 
 .DEFAULT_GOAL := help
-.PHONY: docs bench bench-smoke chaos chaos-smoke e2e help setup demo check format lint types contracts templates test coverage zip browser pictures chromium fmt lock clean
+.PHONY: docs bench bench-smoke chaos chaos-smoke e2e second-opinion help setup demo check format lint types contracts templates test coverage zip browser pictures chromium fmt lock clean
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,17 @@ chaos: $(STAMP)  ## the program under faults: 500 plays from a seed; ARGS="--wri
 chaos-smoke: $(STAMP)  ## the same, 30 plays
 	@echo "check: chaos-smoke"
 	@$(BIN)/python -m tests.chaos --runs 30 --seed 1 $(ARGS)
+
+second-opinion: $(STAMP) .cache/second-opinion/.installed  ## the SCP judged by an evaluator of IAM that others wrote; needs node and npm
+	@echo "check: second-opinion"
+	@$(BIN)/python -m pytest -m slow $(ARGS) tests/second_opinion
+
+.cache/second-opinion/.installed: tests/second_opinion/package-lock.json
+	@echo "setup: .cache/second-opinion, from tests/second_opinion/package-lock.json"
+	@mkdir -p .cache/second-opinion
+	@cp tests/second_opinion/package.json tests/second_opinion/package-lock.json .cache/second-opinion
+	@npm ci --prefix .cache/second-opinion --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
 
 .cache/e2e/.installed: requirements/e2e.txt
 	@echo "setup: .cache/e2e, from requirements/e2e.txt"

@@ -136,7 +136,8 @@ def run_once(
         hub, request, cancellation=cancellation, observer=observer, confirm=confirm, send_digest=send_digest
     )
     try:
-        hub.archive.probe(request.run_id)
+        if not request.preflight:  # its report is not archived
+            hub.archive.probe(request.run_id)
     except ArchiveError as error:
         raise StartError(f"{error}. The report of the run would be lost, so it does not start.") from error
     return run(context)
@@ -179,7 +180,7 @@ def build_context(
         simulator=EnrolmentSimulator(
             clients.iam,
             retrier,
-            policies.document,
+            None if request.preflight else policies.document,
             session=ConsoleSession(organization.id, config.enforcement.context),
         ),
         credentials=ServiceCredentials(clients.iam, retrier),

@@ -7,6 +7,7 @@ element, an operator, a default for a variable) is an error, never a guess.
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -191,4 +192,7 @@ _TESTS: Mapping[str, Callable[[str, str, Request], bool]] = {
     "ArnEquals": _arn_like,
     "ArnLike": _arn_like,
     "Bool": lambda expected, actual, _: expected.lower() == actual.lower(),
+    "DateGreaterThanEquals": lambda expected, actual, _: (
+        datetime.fromisoformat(actual) >= datetime.fromisoformat(expected)
+    ),
 }

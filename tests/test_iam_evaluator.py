@@ -209,6 +209,18 @@ def test_a_principal_trusts_a_whole_account(caller: str, expected: Decision) -> 
     assert decide(Request("sts:AssumeRole", ANA, {}), [document(trust | {"Principal": "*"})]) == ALLOW
 
 
+def test_a_date_is_compared_as_a_moment_and_an_absent_one_does_not_hold() -> None:
+    end = "2026-03-04T00:00:00Z"
+
+    held = [
+        holds("DateGreaterThanEquals", end, {"aws:Key": moment})
+        for moment in ("2026-03-03T23:59:59Z", "2026-03-04T00:00:00Z", "2026-03-04T01:00:00+02:00")
+    ]
+
+    assert held == [False, True, False]
+    assert not holds("DateGreaterThanEquals", end, {})
+
+
 @pytest.mark.parametrize(
     ("policy", "message"),
     [

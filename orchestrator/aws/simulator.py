@@ -36,11 +36,16 @@ _NO, _YES = frozenset({"explicitDeny", "implicitDeny"}), frozenset({"allowed"})
 class EnrolmentSimulator:
     """Policy simulator of the entered account."""
 
-    def __init__(self, client: "IAMClient", retrier: Retrier, document: str, *, session: ConsoleSession) -> None:
-        """Take the shared client, the text of EnforceMFA, and the keys of the session in which users enrol."""
+    def __init__(self, client: "IAMClient", retrier: Retrier, document: str | None, *, session: ConsoleSession) -> None:
+        """Take the shared client, the text of EnforceMFA, and the keys of the session in which users enrol.
+
+        Without a text it is asked whether users could enrol by their own policies alone.
+        """
         self._client = client
         self._call = retrier.call
-        self._pages = partial(retrier.pages, client.simulate_principal_policy, PolicyInputList=[document])
+        self._pages = partial(retrier.pages, client.simulate_principal_policy)
+        if document is not None:
+            self._pages = partial(self._pages, PolicyInputList=[document])
         self._session = session
 
     @reads_answers

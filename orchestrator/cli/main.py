@@ -140,6 +140,9 @@ _OPTIONS = {
         help="Before anything is deployed: read through this role that trusts the management account, such as "
         "OrganizationAccountAccessRole, by a session that cannot write.",
     ),
+    "scp": click.option(
+        "--scp", is_flag=True, help="Show whom the SCP that `orgmfa policy --scp` prints would block; no limit applies."
+    ),
     "max-changes": click.option(
         "--max-changes",
         type=ParsedType("N|none", _parse_max_changes),
@@ -199,9 +202,14 @@ def cli() -> None:
 
 
 @cli.command(epilog="Example: orgmfa plan --ou ou-abcd-11112222 --output json")
-@_options("config", "output", "account", "ou", "role", *_LIMITS, "digest", "sandbox", "all", *_AWS, "quiet", "verbose")
+@_options(
+    *("config", "output", "account", "ou", "role", "scp", *_LIMITS, "digest", "sandbox", "all"),
+    *(*_AWS, "quiet", "verbose"),
+)
 def plan(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Show what a run would do. Writes nothing in any account."""
+    if given["scp"] and given["send_digest"]:
+        raise click.UsageError("--scp is no run, and has no digest")
     return _run(Mode.PLAN, given)
 
 
@@ -279,13 +287,23 @@ def doctor(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
 
 @cli.command(epilog="Example: orgmfa policy --partition aws-us-gov")
 @click.option("--partition", type=click.Choice(PARTITIONS), default="aws", show_default=True)
+@click.option("--scp", is_flag=True, help="The service control policy that says the same, with the exemptions.")
 @_options("config")
-def policy(*, partition: str, config_path: Path | None) -> int:
-    """Print the EnforceMFA policy document (JSON). Needs no credentials."""
+def policy(*, partition: str, scp: bool, config_path: Path | None) -> int:
+    """Print the EnforceMFA policy document, or the SCP that says the same (JSON). Needs no credentials."""
     from orchestrator.cli.config_command import read_config  # noqa: PLC0415 - for this command alone
 
-    access_keys = read_config(config_path, needs_switch=False).policy.access_keys
-    click.echo(json.dumps(render_enforcement_policy(partition=partition, access_keys=access_keys), indent=2))
+    config = read_config(config_path, needs_switch=False)
+    if scp:
+        from orchestrator.domain.scp import render_scp  # noqa: PLC0415 - for this option alone
+        from orchestrator.wiring import utc_now  # noqa: PLC0415 - the same
+
+        rendered = render_scp(config, partition, utc_now())
+        click.echo("\n".join(rendered.remarks), err=True)
+        click.echo(rendered.text)
+        return 0
+    document = render_enforcement_policy(partition=partition, access_keys=config.policy.access_keys)
+    click.echo(json.dumps(document, indent=2))
     return 0
 
 

@@ -20,6 +20,7 @@ from orchestrator.cli.defects import note_writing
 from orchestrator.cli.mfa_prompt import MfaPrompt
 from orchestrator.cli.question import make_question
 from orchestrator.cli.release_end import end_releases
+from orchestrator.cli.release_locks import tell_locks
 from orchestrator.cli.signals import Interrupts
 from orchestrator.cli.streams import output_error
 from orchestrator.concurrency.cancellation import Cancellation
@@ -31,6 +32,7 @@ from orchestrator.output.csv_export import write_csv
 from orchestrator.output.exemption_notices import run_notes
 from orchestrator.output.slack import render_digest, render_text
 from orchestrator.output.terminal import ProgressView, Shown, print_report
+from orchestrator.output.terminal.preflight import print_preflight
 from orchestrator.pipeline.context import Finished
 from orchestrator.pipeline.ports import APPLYING
 from orchestrator.reports.archive import RunArchive
@@ -57,6 +59,7 @@ class RunOptions:
     sandbox: bool
     verbose: bool
     role: str | None = None
+    scp: bool = False
     every_row: bool = False
     quiet: bool = False
     max_changes: int | Literal["none"] | None = None
@@ -105,7 +108,10 @@ def run_command(mode: Mode, options: RunOptions) -> int:
                     confirm=confirm if ask else None,
                     send_digest=options.send_digest and not options.sandbox,
                 )
-            return _show(finished, options, hub.config, mode=mode)
+            code = _show(finished, options, hub.config, mode=mode)
+            if mode is Mode.RELEASE:
+                tell_locks(finished.report, hub)
+            return code
 
 
 def _end_releases(hub: Hub, request: RunRequest, options: RunOptions, *, confirm: Callable[[str, int], bool]) -> int:
@@ -150,8 +156,12 @@ def show_report(
         for text in write_indented(report) if output == "json" else write_accounts(report):
             click.echo(text, nl=False)
         return
+    console = console or Console()
+    if report.preflight and not shown.every_row:
+        print_preflight(report, console, shown, config=config)
+        return
     stops_keys, notes = config.policy.blocks_access_keys, run_notes(config, report)
-    print_report(report, console or Console(), shown, blocks_access_keys=stops_keys, notes=notes)
+    print_report(report, console, shown, blocks_access_keys=stops_keys, notes=notes)
 
 
 def _shown(options: RunOptions, *, address: str | None = None) -> Shown:
@@ -245,6 +255,7 @@ def _make_request(mode: Mode, options: RunOptions, hub: Hub) -> RunRequest:
         ou_ids=options.ou_ids,
         user_names=frozenset(options.user_names) or None,
         release_for=options.release_for,
+        preflight="scp" if options.scp else None,
     )
 
 

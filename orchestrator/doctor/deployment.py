@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from orchestrator.doctor.iam_events import BUS, EVENTS_ROLE
+from orchestrator.doctor.lock import check_locks
 from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, fine, in_words, problem, unknown
 from orchestrator.doctor.scp import RegionalCall, is_guard, list_denied, list_denied_calls
@@ -81,15 +82,15 @@ def _judge_function(function: Function, tools: DoctorContext) -> Check:
 
 
 def _check_control_policies(tools: DoctorContext) -> Iterator[Check]:
-    """Yield which SCPs may deny calls of a run, and where one guards EnforceMFA.
+    """Yield which SCPs may deny calls of a run, where one guards EnforceMFA, and where one of ours blocks users.
 
-    Neither can be certain, and no run fails by the latter, so they are never a problem.
+    The first cannot be certain, and no run fails by the second, so they are never a problem.
     """
     name = CheckName.SCP
     try:
         policies = tools.hub.list_control_policies()
         suspects = [words for policy in policies if (words := _suspect(policy, tools))]
-        guard = _judge_guards(policies, tools)
+        rest = [_judge_guards(policies, tools), *check_locks(policies, tools)]
     except AccessDenied as error:
         remedy = (
             "Allow organizations:ListPolicies, DescribePolicy and ListTargetsForPolicy to this caller, or look through "
@@ -109,7 +110,7 @@ def _check_control_policies(tools: DoctorContext) -> Iterator[Check]:
     else:
         count = f"none of {len(policies)} SCPs denies" if policies else "no SCP denies"
         yield fine(name, f"{count} a call of a run unconditionally; denies with conditions are not judged")
-    yield guard
+    yield from rest
 
 
 def _judge_guards(policies: Sequence[ControlPolicy], tools: DoctorContext) -> Check:

@@ -25,6 +25,7 @@ class CheckName(StrEnum):
     ACCOUNTS = "accounts"
     SCP = "scp"
     GUARD = "guard"
+    LOCK = "lock"
     ARCHIVE = "archive"
     RELEASES = "releases"
     ONBOARDING = "onboarding"

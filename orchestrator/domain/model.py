@@ -422,6 +422,7 @@ class RunRequest:
 
     `targets` and `ou_ids` narrow it to some accounts (empty: all), `user_names` a release to some users (None: all);
     `release_for` is how long later runs leave released users alone. `events` narrow it to the users that they name.
+    `preflight` has a plan say what an SCP would do.
     """
 
     run_id: str
@@ -433,6 +434,7 @@ class RunRequest:
     user_names: frozenset[str] | None = None
     release_for: timedelta = timedelta(days=7)
     events: tuple[IamEvent, ...] = ()
+    preflight: Literal["scp"] | None = None
 
     @property
     def is_narrowed(self) -> bool:

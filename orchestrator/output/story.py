@@ -17,6 +17,7 @@ from orchestrator.output.counts import (
     tell_written,
 )
 from orchestrator.output.ordering import account_order
+from orchestrator.output.preflight import READ_AS
 from orchestrator.output.words import count
 from orchestrator.reports.compressed import CompressedList
 from orchestrator.reports.report import AccountReport, RunReport, Totals, failures
@@ -92,8 +93,9 @@ def tell_story(report: RunReport, *, blocks_access_keys: bool, notes: Iterable[s
         clean=clean,
         skipped=count_skipped(accounts),
         notes=(
+            *([READ_AS] if report.preflight else []),
             *notes,
-            *tell_not_deployed(accounts),
+            *(() if report.preflight else tell_not_deployed(accounts)),
             *dict.fromkeys(note for account in report.accounts for note in account.notes),
         ),
         findings=findings,

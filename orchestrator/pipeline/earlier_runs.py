@@ -27,12 +27,12 @@ _LOST_REMEDY = "Restore releases/ of the archive (the bucket keeps deleted versi
 
 
 def read_earlier_runs(context: RunContext) -> RunContext:
-    """Return the context with the history of the organization; releases are not compared with earlier runs.
+    """Return the context with the history of the organization; releases and preflights are compared with none.
 
     An archive that cannot be read is a problem of the run. Raises StartError where `enforcement.notice` is set: without
     the archive it is not known when users were first seen, and they would be enforced too early.
     """
-    if context.request.mode is Mode.RELEASE:
+    if context.request.mode is Mode.RELEASE or context.request.preflight:
         return context
     notice = context.config.enforcement.notice
     try:

@@ -24,11 +24,12 @@ def find_gate(planned: int, context: RunContext, *, has_changes: bool, is_whole:
     """Return why a run must write nothing at all, or None where it may go on; a release always may.
 
     `is_whole`: all accounts are listed and planned, so that the number may be told as a limit to allow. A plan through
-    a role that others made has no gate: no apply can follow it.
+    a role that others made, or of an SCP, has no gate: no apply can follow it.
     """
-    if context.request.mode is Mode.RELEASE or not has_changes or context.config.member_role.is_borrowed:
+    request = context.request
+    if request.mode is Mode.RELEASE or request.preflight or not has_changes or context.config.member_role.is_borrowed:
         return None
-    limits, trigger = context.config.limits, context.request.trigger
+    limits, trigger = context.config.limits, request.trigger
     found = close_gate(planned, limits, stop_reason=context.stop_reason(), trigger=trigger, is_whole=is_whole)
     if found is not None:
         log.warning("run_held", code=found.code, message=found.message, planned=planned)

@@ -42,6 +42,7 @@ from orchestrator.domain.planning import (
 from orchestrator.domain.remedies import explain_account_error
 from orchestrator.pipeline.context import RunContext
 from orchestrator.pipeline.precautions import KnownCredentials, hold_unless_safe, read_credentials
+from orchestrator.pipeline.preflight import plan_by_scp
 
 T = TypeVar("T")
 
@@ -86,12 +87,15 @@ def _plan(account: Account, context: RunContext, limit: AdaptiveLimit) -> Accoun
         return plan_release(account, facts, context.request.user_names)
     if context.config.member_role.is_borrowed:
         facts = replace(facts, enforcement=without_deployment(facts.enforcement))
-    if is_over_limit(plan := _decide(account, facts, context)):
+    preflight = context.request.preflight
+    if not preflight and is_over_limit(plan := _decide(account, facts, context)):
         return plan  # nobody is looked at: a look could take the time of all other accounts
     users = list(_identify_new_devices(facts.users, account.id, context))
     looked_at = {user.name for user in users if user.has_console_password is None and user.active_access_keys is None}
     users = _share_where(is_unclear, users, lambda user: _fill_in(user, context), limit=limit)
     facts = replace(facts, users=tuple(users))
+    if preflight:
+        return plan_by_scp(account, facts, context, limit=limit)
     plan = _decide(account, facts, context)
     is_asked = context.config.policy.blocks_access_keys and any(map(_is_planned, plan.decisions))
     credentials = read_credentials(context) if is_asked else {}

@@ -28,9 +28,11 @@ def close_run(
 ) -> Finished:
     """Return the finished run: archived, findings imported, channels notified, event put; it has all earlier errors.
 
-    Failures are added to `errors`.
+    Failures are added to `errors`. Nothing of a preflight leaves the process: it is no run that others may know of.
     """
     report = report_run(results, context, errors, is_complete=is_complete, gate=gate)
+    if report.preflight:
+        return Finished(report, None, api_calls=context.counter.calls, api_throttles=context.counter.throttles)
     address, page = archive_report(report, context, errors=errors)
     import_findings(report, context, errors=errors)
     notify_channels(amend_report(report, errors, context.now()), context, errors=errors)
@@ -82,7 +84,7 @@ def report_run(
             until=release.until,
         )
         for (account_id, _), release in sorted(context.rules.released_until.items(), key=itemgetter(0))
-        if account_id in results and request.mode is not Mode.RELEASE
+        if account_id in results and request.mode is not Mode.RELEASE and not request.preflight
     )
     return report.model_copy(
         update={

@@ -50,6 +50,7 @@ def build_report(
     packed = pack_accounts(())
     totals = count_totals(packed.take(accounts))
     return RunReport(
+        preflight=request.preflight,
         gate=gate,
         run_id=request.run_id,
         mode=request.mode,

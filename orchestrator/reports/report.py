@@ -304,6 +304,9 @@ class RunReport(_Model):
 
     schema_version: Annotated[Literal[2], BeforeValidator(lambda version: 2 if version == 1 else version)] = 2
     """Version 1, which had no gate, is read as this one."""
+    preflight: Literal["scp"] | None = Field(
+        default=None, description="scp: a plan of what a service control policy would do (plan --scp), not of a run"
+    )
     gate: Gate | None = None
     run_id: str
     mode: Mode

@@ -392,6 +392,25 @@ def test_policy_is_printed_without_credentials(cli: Cli, partition: str) -> None
     assert json.loads(done.stdout)["Version"] == "2012-10-17"
 
 
+def test_scp_is_printed_without_credentials_in_one_line_with_what_it_cannot_say_beside_it(cli: Cli) -> None:
+    cli.configure("protected_users: [break-glass-1]\nenforcement: {notice: 14d}\n")
+
+    done = cli("policy", "--scp", "--partition", "aws-us-gov", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
+
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+    assert "arn:aws-us-gov:iam::*:user/*" in str(json.loads(done.stdout))
+    assert '"StringNotLike":{"aws:username":"break-glass-1"}' in done.stdout
+    assert done.stderr.splitlines()[-1] == f"{len(done.stdout) - 1:,} of 10,240 characters."
+    assert "enforcement.notice cannot be said" in done.stderr
+
+
+def test_scp_that_does_not_fit_is_refused_and_nothing_is_printed(cli: Cli) -> None:
+    names = ", ".join(f"a-rather-long-name-of-a-user-{number}" for number in range(400))
+    cli.configure(f"protected_users: [{names}]\n")
+
+    assert_refused(cli("policy", "--scp"), "may have 10,240", "400 exemptions and protected users")
+
+
 @pytest.mark.parametrize("partition", ["aws-iso", "aws-iso-b", "AWS", ""])
 def test_policy_of_another_partition_is_refused_with_a_list_of_ours(cli: Cli, partition: str) -> None:
     done = cli("policy", "--partition", partition)

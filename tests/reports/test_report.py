@@ -285,6 +285,7 @@ def test_document_has_the_fields_of_a_run() -> None:
 
     assert {key: value for key, value in document.items() if key not in {"accounts", "totals", "errors"}} == {
         "schema_version": 2,
+        "preflight": None,
         "gate": None,
         "run_id": "run-1",
         "mode": "apply",
