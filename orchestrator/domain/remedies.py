@@ -51,7 +51,7 @@ _ACCOUNT_REMEDIES: Mapping[type[AwsError], str] = {
         "The role {role} is missing in the account, or does not trust this caller (AWS answers both alike): "
         "check that the StackSet has reached the account, then the role's trust policy."
     ),
-    DeniedByScp: "An organization policy (SCP) denies {operation} in this account: exempt the role {role} there.",
+    DeniedByScp: "An organization policy (SCP) denies {operation} in this account: exempt the role {role} in it.",
     AccessDenied: (
         "The role {role} lacks iam:{operation}, or a permissions boundary withholds it: update the StackSet "
         "to this version's member_role/template.yaml."

@@ -3,6 +3,7 @@
 Plain text throughout: each view makes it safe for its own medium.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -53,6 +54,10 @@ DEVICES: Mapping[DeviceKind | None, str] = {
 }
 
 
+MOST_WORDS = 12
+_NAMES_A_USER = re.compile(r"(:user/|\bresource: user |\bwith name |\bhas a user )\S+")
+
+
 def count(number: int, noun: str) -> str:
     """Return a number and its noun: 1 account, 1,200 accounts."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
@@ -68,6 +73,23 @@ def some_of(names: Sequence[str], most: int, noun: str = "", *, total: int | Non
     hidden = (len(names) if total is None else total) - most
     more = f" and {count(hidden, f'more {noun}') if noun else f'{hidden:,} more'}" if hidden > 0 else ""
     return separator.join(names[:most]) + more
+
+
+def in_brief(remedy: str) -> str:
+    """Return what a remedy asks for, in a dozen words and naming nobody: what follows its reason, as far as a comma."""
+    said = re.split(r": |\. ", re.sub(r" \([^)]*\)", "", plain(without_users(remedy))), maxsplit=1)[-1]
+    words = re.split(r"\. |; ", said, maxsplit=1)[0].rstrip(".").split()
+    if words and words[0][1:].islower():
+        words[0] = words[0].lower()
+    if len(words) <= MOST_WORDS:
+        return " ".join(words)
+    short = " ".join(words[:MOST_WORDS])
+    return short.rpartition(", ")[0] or f"{short}…"
+
+
+def without_users(text: str) -> str:
+    """Return a message of AWS without the names of users that AWS puts into it."""
+    return _NAMES_A_USER.sub(r"\1…", text)
 
 
 def capitalized(words: str) -> str:

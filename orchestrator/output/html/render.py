@@ -56,7 +56,7 @@ def render_page(report: RunReport, *, trend: Iterable[TrendPoint], blocks_access
             trigger=TRIGGERS[report.trigger],
             took=format_duration(report),
             notices=list(list_notices(story)),
-            tiles=list(list_tiles(report)),
+            tiles=list(list_tiles(story)),
             most_changed=MAX_NAMED,
             trend=draw_trend(_until(report, trend)),
             measures=MEASURES,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from orchestrator.domain.model import Outcome, Trigger, Verdict
+from orchestrator.domain.model import Outcome, Trigger
 from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, Tone, label_of
 from orchestrator.output.causes import Subject, format_cause
 from orchestrator.output.story import Story
@@ -75,23 +75,18 @@ def _notices_of(subject: Subject, story: Story) -> Iterator[Notice]:
             yield Notice(Tone.BAD if cause.users else Tone.WARN, f"{format_cause(cause, cause.code)}. {cause.remedy}")
 
 
-def list_tiles(report: RunReport) -> Iterator[Tile]:
+def list_tiles(story: Story) -> Iterator[Tile]:
     """Yield how many accounts were inspected, how many users have MFA, and how many more are enforced."""
-    totals = report.totals
+    report, totals = story.report, story.report.totals
     left_out = [(totals.failed, "failed"), (totals.not_reached, "not reached"), (totals.skipped, "skipped")]
     verdicts = [(totals.non_compliant, "without"), (totals.unknown, "unknown")]
     uncovered = [outcome for outcome in OUTCOMES if outcome not in ENFORCED | {Outcome.NONE}]
     outcomes = [(totals.of(outcome), label_of(outcome, report.mode)) for outcome in uncovered]
-    covered = sum(
-        user.verdict is Verdict.COMPLIANT or user.outcome in ENFORCED
-        for account in report.accounts
-        for user in account.users
-    )
     entered = totals.accounts - totals.skipped
     enforced = list_counts([(totals.of(*ENFORCED), "enforced"), *outcomes]) or "nothing to enforce"
     yield Tile("Accounts inspected", totals.inspected, entered, list_counts(left_out) or "none left out")
     yield Tile("Users with MFA", totals.compliant, totals.users, list_counts(verdicts) or "all that were read")
-    yield Tile("Users with MFA or enforced", covered, totals.users, enforced)
+    yield Tile("Users with MFA or enforced", story.covered, totals.users, enforced)
 
 
 def describe_device(changed: ChangedUser | ChangedAccount) -> str:
