@@ -61,7 +61,7 @@ def make_brief(story: Story, *, names: bool) -> Brief:
     facts, keys, asides = (
         [*_coverage(story), *_since(story)],
         list(_keys(story, names=names)),
-        list(_asides(story, names)),
+        list(_asides(story, names=names)),
     )
     top = [*_problems(story), *(keys if story.gate else [facts[0], *keys, *facts[1:]])]
     bottom = facts if story.gate else []
@@ -164,9 +164,9 @@ def _line(cause: Cause, members: Sequence[Member], story: Story, *, names: bool)
     users, accounts = [user for member in members for user in member.users], count(len(members), "account")
     titles = [(Said(title_of(member.account), Kind.STRONG),) for member in members]
     named = _listed((Said(user.name, Kind.USER),) for user in users) if names and len(users) <= MAX_NAMED else ()
-    runs = 0 if users else max(member.account.failing_runs for member in members)
+    runs = {member.account.failing_runs for member in members}
     share = 100 * len(members) // max(1, story.report.totals.accounts)
-    detail = f", {count(runs, 'run')}" if runs > 1 else ""
+    detail = f", {'up to ' * (len(runs) > 1)}{count(max(runs), 'run')}" if max(runs) > 1 and not users else ""
     where: Line = titles[0]
     if len(members) > 1:
         where = (Said(f"{count(len(users), 'user')} in {accounts}" if users else accounts, Kind.STRONG),)
@@ -183,7 +183,7 @@ def _step(joiner: str, remedy: str) -> Line:
     return joiner, Said(in_brief(remedy or "See the report."))
 
 
-def _asides(story: Story, names: bool) -> Iterator[Line]:  # noqa: FBT001 - private, as in the functions above
+def _asides(story: Story, *, names: bool) -> Iterator[Line]:
     """Yield what else somebody should know, a line each. The place for a new kind of such lines."""
     for group in story.changes.groups if story.changes else ():
         if group.note:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.model import Gate, Mode, Outcome, Stage, Status
-from orchestrator.output.brief import FEW, MAX_LINES, Brief, Line, Said, fair_shares, make_brief
+from orchestrator.output.brief import FEW, Brief, Line, Said, fair_shares, make_brief
 from orchestrator.output.story import tell_story
 from orchestrator.output.words import in_brief
 from orchestrator.reports.report import (
@@ -92,7 +92,7 @@ def test_cause_with_many_accounts_is_one_line_with_their_share() -> None:
     brief = tell(make_run_report(*accounts))
 
     assert read(brief.to_fix) == [
-        "✗ 4 accounts (22 %) - unread, 3 runs: deploy it",
+        "✗ 4 accounts (22 %) - unread, up to 3 runs: deploy it",
         "! 14 users in 14 accounts - key in use: move its caller to a role, or exempt the user",
     ]
     assert brief.headline == "Apply: 18 to fix"
@@ -135,7 +135,7 @@ def test_what_has_no_line_is_counted() -> None:
 
     brief = tell(make_run_report(make_seen_account(*users), complete=False, errors=errors, gate=gate), notes=notes)
 
-    assert count_lines(brief) == MAX_LINES
+    assert count_lines(brief) == 15
     assert read(brief.to_fix)[-1] == f"and {31 - len(brief.to_fix)} more causes"
     assert read(brief.asides)[-1] == f"and {31 - len(brief.asides)} more remarks"
     assert read(brief.top)[2:4] == ["Error assuming the role: deploy it", "and 4 more errors"]

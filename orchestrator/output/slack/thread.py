@@ -173,7 +173,7 @@ def _row(account: AccountReport, new: Sequence[str], story: Story, *, names: boo
         why = f" ({user.error.code})" if user.error and user.error.code != user.outcome.value else ""
         cells[0 if is_to_fix(user) else 1 if is_changed else 2][state_of(user, story.report.mode) + why].append(user)
     to_fix, done, alone = (
-        [f"{label}: {_name(users, story, names)}" for label, users in cell.items()] for cell in cells
+        [f"{label}: {_name(users, story, names=names)}" for label, users in cell.items()] for cell in cells
     )
     to_fix += ["root user without MFA"] if is_root_open(account) else []
     done += [f"policy and group: {list_policy_changes(account)}"] if account.policy_changes else []
@@ -185,7 +185,7 @@ def _row(account: AccountReport, new: Sequence[str], story: Story, *, names: boo
     return *said, "; ".join(alone)
 
 
-def _name(users: Sequence[UserReport], story: Story, names: bool) -> str:  # noqa: FBT001 - private
+def _name(users: Sequence[UserReport], story: Story, *, names: bool) -> str:
     if not names:
         return count(len(users), "user")
     now = story.report.finished_at

@@ -9,11 +9,9 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.config import SlackConfig
 from orchestrator.domain.model import Mode, Outcome, Stage, Status, Trigger, Verdict
-from orchestrator.output.brief import MAX_LINES
 from orchestrator.output.slack.digest import Digest, render_digest
 from orchestrator.output.slack.layout import BUDGET, Blocks, size_of_blocks
 from orchestrator.output.slack.mrkdwn import plain
-from orchestrator.output.slack.thread import MAX_REPLIES
 from orchestrator.reports.build import count_totals
 from orchestrator.reports.report import (
     AccountReport,
@@ -180,8 +178,8 @@ def assert_safe(digest: Digest) -> None:
 
     Only our own links and mentions, every `&` an entity, no character that hides or turns, balanced formatting.
     """
-    assert count_lines(digest) <= MAX_LINES
-    assert len(digest.thread) <= MAX_REPLIES
+    assert count_lines(digest) <= 15
+    assert len(digest.thread) <= 3
     for blocks in [digest.blocks, *(blocks for reply in digest.thread for blocks in (reply.blocks, reply.otherwise))]:
         assert find_fault({"text": digest.text, "blocks": list(blocks)}) is None
         assert size_of_blocks([block for block in blocks if "rows" not in block]) <= BUDGET

@@ -365,6 +365,16 @@ def test_small_organization_has_no_table_by_ou_and_a_large_one_has_it_first() ->
     ]
 
 
+def test_table_has_as_many_rows_as_slack_takes() -> None:
+    accounts = [make_account_report(number, *enforced("x"), alias=str(number)) for number in range(500)]
+
+    _, first, second = render(make_run(*accounts)).thread
+
+    assert [len(cells(reply.blocks)) for reply in (first, second)] == [100, 100]
+    assert texts(first.blocks) == ["*Accounts, the worst first*: 1 to 99 of 500"]
+    assert texts(second.blocks) == ["*Accounts, the worst first*: 100 to 198 of 500", "and 302 more accounts"]
+
+
 def test_a_reason_and_its_remedy_are_said_once_for_all_accounts_it_holds_for() -> None:
     def denied(number: int) -> AccountReport:
         message = f"not authorized to assume arn:aws:iam::{number:012}:role/orgmfa-member"

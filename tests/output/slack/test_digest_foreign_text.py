@@ -34,7 +34,7 @@ def test_foreign_text_neither_mentions_nor_formats_nor_forges(text: str, place: 
     reason = ReasonReport(code=problem.code, message=problem.message)
     report = make_run(
         make_account_report(1, *enforced(text if place == "user" else "ana"), alias=text if place == "alias" else None),
-        make_account_report(2, make_user_report("bob", Outcome.FAILED, error=reason)),
+        make_account_report(2, make_user_report(text if place == "user" else "bob", Outcome.FAILED, error=reason)),
         make_failed(3, error=problem, **({"name": text, "alias": None} if place == "name" else {})),
         make_skipped(4, text if place == "skip" else "suspended"),
         errors=(problem,),

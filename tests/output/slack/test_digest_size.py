@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.environment import SlackCredentials
 from orchestrator.domain.model import Mode, Outcome, PolicyChange, Stage, Status, Trigger, Verdict
-from orchestrator.output.brief import MAX_LINES
 from orchestrator.output.slack.client import SlackClient
 from orchestrator.output.slack.digest import Digest, render_text
 from orchestrator.reports.report import (
@@ -52,10 +51,6 @@ def slack() -> Iterator[FakeSlack]:
         yield server
 
 
-def make_short(number: int) -> AccountReport:
-    return make_account_report(number, *enforced("x"), alias=str(number))
-
-
 def make_plain(number: int) -> AccountReport:
     return make_account_report(number, *MANY_USERS[:1])
 
@@ -92,7 +87,7 @@ def test_slack_takes_the_digest_of_an_organization_of_any_size(
     assert message.blocks == list(digest.blocks)
     assert message.text == digest.text
     assert set(message.mentions) <= {"<!here>"}
-    assert count_lines(digest) <= MAX_LINES
+    assert count_lines(digest) <= 15
     assert [reply.thread_ts for reply in slack.replies] == [message.ts] * (kind != "webhook") * len(digest.thread)
     assert [reply.blocks for reply in slack.replies] == [
         list(reply.blocks if kind == "table" else reply.otherwise) for reply in digest.thread if kind != "webhook"
@@ -115,14 +110,6 @@ def test_what_does_not_fit_is_counted_to_the_last_account_and_linked(link: str |
     assert left == rows_in_all
     assert f"*{count // 5:,} accounts* (20 %) - unread: deploy the StackSet" in texts(digest.blocks)[2]
     assert f"{count // 5:,} accounts clean" in texts(digest.thread[0].blocks)[0]
-
-
-def test_table_has_as_many_rows_as_slack_takes() -> None:
-    _, first, second = render(make_organization(make_short, 500)).thread
-
-    assert [len(cells(reply.blocks)) for reply in (first, second)] == [100, 100]
-    assert texts(first.blocks) == ["*Accounts, the worst first*: 1 to 99 of 500"]
-    assert texts(second.blocks) == ["*Accounts, the worst first*: 100 to 198 of 500", "and 302 more accounts"]
 
 
 def test_nothing_is_refused_when_everything_is_at_its_longest() -> None:
@@ -158,7 +145,7 @@ def test_nothing_is_refused_when_everything_is_at_its_longest() -> None:
         digest = render(report, link=link, notes=(long,) * 100, mention="S0123456789ABCDEFGHIJ")
         for blocks in (digest.blocks, *(blocks for one in digest.thread for blocks in (one.blocks, one.otherwise))):
             assert find_fault({"text": digest.text, "blocks": list(blocks)}) is None
-        assert count_lines(digest) == MAX_LINES
+        assert count_lines(digest) == 15
         assert re.search(r"and \d+ more causes", "".join(texts(digest.blocks)))
         assert re.search(r"and 9\d more remarks", "".join(texts(digest.blocks)))
 
