@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from orchestrator.domain.model import Mode, Outcome
-from orchestrator.output.causes import Cause, Member, Subject
+from orchestrator.output.causes import Cause, Member, Subject, without_arns
 from orchestrator.output.change_summary import ChangeGroup, account_of
 from orchestrator.output.story import Story
 from orchestrator.output.words import STAGES, count, in_brief, title_of
@@ -58,13 +58,9 @@ class Brief:
 
 def make_brief(story: Story, *, names: bool) -> Brief:
     """Return a run in at most 15 lines; without `names` users are counted."""
-    facts, keys, asides = (
-        [*_coverage(story), *_since(story)],
-        list(_keys(story, names=names)),
-        list(_asides(story, names=names)),
-    )
-    top = [*_problems(story), *(keys if story.gate else [facts[0], *keys, *facts[1:]])]
-    bottom = facts if story.gate else []
+    keys, asides = list(_keys(story, names=names)), list(_asides(story, names=names))
+    bottom = [*_coverage(story), *_since(story)] if story.gate else []
+    top = [*_problems(story), *(keys if story.gate else [*_coverage(story), *keys, *_since(story)])]
     causes = [_lines_of(cause, story, names=names) for cause in story.causes]
     room = MAX_LINES - 2 - bool(causes) - len(top) - len(bottom)
     for_causes, for_asides = fair_shares(room, [sum(map(len, causes)), len(asides)])
@@ -138,9 +134,12 @@ def _coverage(story: Story) -> Iterator[Line]:
 
 
 def _keys(story: Story, *, names: bool) -> Iterator[Line]:
-    if story.keys:
-        users = story.key_users if names and len(story.key_users) <= MAX_NAMED else ()
-        yield story.keys.rstrip("."), ": " if users else "", *_listed((Said(user, Kind.USER),) for user in users)
+    """Yield how many access keys stop, whose they are where those are few, and what else would."""
+    said, _, others = story.keys.rstrip(".").partition(". ")
+    users = story.key_users if names and len(story.key_users) <= MAX_NAMED else ()
+    if said:
+        named = _listed((Said(user, Kind.USER),) for user in users)
+        yield said, ": " if users else "", *named, f". {others}" if others else ""
 
 
 def _since(story: Story) -> Iterator[Line]:
@@ -180,7 +179,7 @@ def _line(cause: Cause, members: Sequence[Member], story: Story, *, names: bool)
 
 
 def _step(joiner: str, remedy: str) -> Line:
-    return joiner, Said(in_brief(remedy or "See the report."))
+    return joiner, Said(in_brief(without_arns(remedy or "See the report.")))
 
 
 def _asides(story: Story, *, names: bool) -> Iterator[Line]:

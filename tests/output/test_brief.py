@@ -127,6 +127,16 @@ def test_accounts_of_a_cause_share_a_line_where_there_is_no_room_for_each() -> N
     assert len(lines) == 11
 
 
+def test_what_to_do_names_no_account_id_and_no_arn() -> None:
+    remedy = "It is off: switch it on in account 111122223333, or allow it on arn:aws:securityhub:x::product/y."
+    error = UNREAD.model_copy(update={"remedy": remedy})
+
+    brief = tell(make_run_report(make_unread(1, error=error), errors=(error,)))
+
+    assert read(brief.to_fix) == ["✗ acme-1 - unread: switch it on in account ID, or allow it on ARN"]
+    assert read(brief.top)[0] == "Error assuming the role: switch it on in account ID, or allow it on ARN"
+
+
 def test_what_has_no_line_is_counted() -> None:
     users = [make_held("ana", f"code-{number}") for number in range(30)]
     notes = tuple(f"note {number}" for number in range(30))

@@ -7,7 +7,7 @@ blocks of it.
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from orchestrator.domain.config import SlackConfig
 from orchestrator.output.brief import Kind, Line, Said, make_brief
@@ -84,10 +84,10 @@ def _say(said: Said) -> str:
             return f"*{literal(said.text, MAX_STRONG) or '(no name)'}*"
         case Kind.USER:
             return code(said.text, MAX_USER) or "(no name)"
-        case Kind.TEXT:
-            return prose(said.text, MAX_TEXT)
-        case Kind.NOTE:
-            return prose(said.text, MAX_NOTE)
+        case Kind.TEXT | Kind.NOTE:
+            return prose(said.text, MAX_TEXT if said.kind is Kind.TEXT else MAX_NOTE)
+        case unknown:
+            assert_never(unknown)
 
 
 def _last_line(link: str | None) -> str:

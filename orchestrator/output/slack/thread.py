@@ -42,7 +42,9 @@ FROM_ACCOUNTS = 200
 MAX_LISTED = 300
 """Rows of accounts that are worth making: three tables hold fewer."""
 MAX_NAMES = 5
-"""Users named in a cell, and accounts named below a cause."""
+"""Users named in a cell."""
+MAX_ACCOUNTS = 20
+"""Accounts named below a cause that has no users."""
 MAX_TEXT = 300
 _OF_OU = ("OU", "Accounts", "Unread", "Would be locked out", "Else to fix", "{done}", "Keys that stop", "Without MFA")
 _OF_ACCOUNT = ("Account", "ID", "To fix", "{done}", "New", "Open for", "Left alone")
@@ -109,8 +111,8 @@ def _explain(cause: Cause, *, names: bool) -> Iterator[str]:
     remedy = "" if text and cause.subject is Subject.USER and not cause.is_example else cause.remedy
     yield from _quote(f"For example: {text}" if text and cause.is_example else text, remedy, names=names)
     if not cause.users:
-        titles = [literal(title_and_id(member.account), MAX_TEXT) for member in cause.members[:MAX_NAMES]]
-        yield some_of(titles, MAX_NAMES, total=len(cause.members))
+        titles = [literal(title_and_id(member.account), MAX_TEXT) for member in cause.members[:MAX_ACCOUNTS]]
+        yield some_of(titles, MAX_ACCOUNTS, total=len(cause.members))
 
 
 def _quote(message: str, remedy: str, *, names: bool) -> Iterator[str]:
@@ -119,7 +121,7 @@ def _quote(message: str, remedy: str, *, names: bool) -> Iterator[str]:
 
 
 def _tables(story: Story, *, names: bool) -> list[tuple[Table, int]]:
-    """Return the tables, each with the number of messages that are used up after it."""
+    """Return the tables, each with how many messages there may be in all once it is sent."""
     mode, outcome = story.report.mode, stopping_outcome(story.report)
     changes = story.report.changes
     new: defaultdict[str, list[str]] = defaultdict(list)

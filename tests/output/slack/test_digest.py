@@ -235,7 +235,9 @@ def test_service_credentials_that_would_stop_are_counted_beside_the_keys(mode: M
 
     shown = show(make_run(make_account_report(1, kept, changed), mode=mode))
 
-    assert "without MFA. Service credentials and SSH keys that would stop, of users held for it: 2: bob" in shown
+    assert (
+        "working without MFA: bob. Service credentials and SSH keys that would stop, of users held for it: 2\n" in shown
+    )
 
 
 def test_a_headline_that_would_be_too_long_ends_after_a_whole_part() -> None:
@@ -380,15 +382,15 @@ def test_a_reason_and_its_remedy_are_said_once_for_all_accounts_it_holds_for() -
         message = f"not authorized to assume arn:aws:iam::{number:012}:role/orgmfa-member"
         return make_failed(number, error=make_problem(message=message, remedy=f"Run again (--account {number:012})."))
 
-    shown = show_thread(make_run(*map(denied, range(1, 8)), make_failed(9, error=make_problem(Stage.INSPECT))))
+    shown = show_thread(make_run(*map(denied, range(1, 23)), make_failed(99, error=make_problem(Stage.INSPECT))))
 
     assert shown.count("Run again") == 1
     assert (
-        "7 accounts failed, assuming the role (AccessDenied)\n"
+        "22 accounts failed, assuming the role (AccessDenied)\n"
         "not authorized to assume arn:aws:iam::ID:role/orgmfa-member\nTry: Run again (--account ID).\n"
         "acme-00001 (000000000001), acme-00002 (000000000002)"
     ) in shown
-    assert "acme-00005 (000000000005) and 2 more" in shown
+    assert "acme-00020 (000000000020) and 2 more" in shown
     assert "1 account failed, reading IAM (AccessDenied)" in shown
 
 
