@@ -64,7 +64,8 @@ def render_digest(
         *sections(asides, context),
         *sections([_last_line(link)]),
     )
-    thread = make_thread(story, names=names, link=link) if has_thread and story.has_findings else ()
+    short = link if link and _fits(link) else None
+    thread = make_thread(story, names=names, link=short) if has_thread and story.has_findings else ()
     return Digest(f"{brief.headline}. {story.totals[0]}", blocks, story.has_findings, thread)
 
 
@@ -92,10 +93,13 @@ def _say(said: Said) -> str:
 
 def _last_line(link: str | None) -> str:
     """Return the link to the report. Not a button: Slack warns of a click that no server of ours answers."""
-    written = link_to(link, "Open the report") if link else ""
-    if size(written) > MAX_LINK:
-        return "The link to the report is too long for Slack"
-    return f"*{written}*" if written else "Details: `orgmfa report`"
+    if not link:
+        return "Details: `orgmfa report`"
+    return f"*{link_to(link, 'Open the report')}*" if _fits(link) else "The link to the report is too long for Slack"
+
+
+def _fits(link: str) -> bool:
+    return size(link_to(link, "")) <= MAX_LINK
 
 
 def _show(block: dict[str, Any]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from tests.output.slack.digest_samples import (
     LINK,
     ROOT_WITHOUT_MFA,
     SAMPLE,
+    assert_safe,
     cells,
     enforced,
     held,
@@ -287,9 +288,13 @@ def test_somebody_is_mentioned_only_where_something_failed(
 
 
 def test_a_link_that_is_too_long_is_left_out_and_said_to_be() -> None:
-    shown = show(make_run(make_account_report()), link="https://x.example/" + "y" * 600)
+    accounts = [make_account_report(number, *enforced("x")) for number in range(500)]
 
-    assert shown.endswith("The link to the report is too long for Slack")
+    digest = render(make_run(*accounts), link="https://x.example/" + "y" * 4_000)
+
+    assert_safe(digest)
+    assert texts(digest.blocks)[-1] == "The link to the report is too long for Slack"
+    assert "yyy" not in str(digest.thread)
 
 
 def test_a_link_cannot_end_early() -> None:
