@@ -6,16 +6,19 @@
 
 For the bot token: `slack.bot_token`, `slack.channel` and `slack.api_url`, the `base_url` of a WebClient. It may upload
 files unless `may_upload` is taken from it; `files` are those that were shared, each with its thread. `messages` are the
-accepted ones, in order; `faults` say why others were refused; `requests` counts every post. Posts can be made to fail
-first: `slack.next(RateLimited(0), ServerError(), Drop())` does so to the next three, one each.
+accepted ones of the channel, in order, and `replies` those of its threads; `faults` say why others were refused;
+`requests` counts every post. Posts can be made to fail first: `slack.next(RateLimited(0), ServerError(), Drop())` does
+so to the next three, one each.
 
 The program under test must not find a proxy in its environment (HTTPS_PROXY, HTTP_PROXY): slack_sdk would ask the proxy
 for 127.0.0.1 too.
 
 `find_fault(payload)` is the check alone, without HTTP. It knows the blocks that the program uses (header, section,
-context, divider) and refuses all others, and keys that Slack does not know. Slack's limits: 50 blocks, 3,000 characters
-a section, 150 a header, 10 fields of 2,000, 10 context elements, no empty text. What Slack counts towards the about
-12,000 characters of all blocks is not documented; here it is their JSON, the most that it can be.
+context, divider, table) and refuses all others, and keys that Slack does not know. Slack's limits: 50 blocks, 3,000
+characters a section, 150 a header, 10 fields of 2,000, 10 context elements, no empty text; one table a message, of 100
+rows and 20 columns, all rows as long, no cell empty, 10,000 characters in all cells. `refuses_tables` is the word by
+which a workspace refuses every table. What Slack counts towards the about 12,000 characters of all blocks is not
+documented; here it is their JSON, the most that it can be, and of tables the text of the cells.
 """
 
 import json
@@ -39,9 +42,22 @@ MAX_FIELDS = 10
 MAX_FIELD = 2_000
 MAX_ELEMENTS = 10
 MAX_TEXT = 40_000
+MAX_ROWS = 100
+MAX_COLUMNS = 20
+MAX_CELLS = 10_000
 
-_KEYS = {"header": {"text"}, "section": {"text", "fields"}, "context": {"elements"}, "divider": set[str]()}
-_TEXT_KEYS = {"plain_text": {"type", "text", "emoji"}, "mrkdwn": {"type", "text", "verbatim"}}
+_KEYS = {
+    "header": {"text"},
+    "section": {"text", "fields"},
+    "context": {"elements"},
+    "divider": set[str](),
+    "table": {"rows", "column_settings"},
+}
+_TEXT_KEYS = {
+    "plain_text": {"type", "text", "emoji"},
+    "mrkdwn": {"type", "text", "verbatim"},
+    "raw_text": {"type", "text"},
+}
 _MENTION = re.compile(r"<(?:!(?:here|channel|everyone|subteam\^\w+)|@\w+)[^>]*>")
 
 
@@ -108,6 +124,7 @@ class Message:
     blocks: list[dict[str, Any]] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
     ts: str = ""
+    thread_ts: str = ""
 
     @property
     def texts(self) -> list[str]:
@@ -164,10 +181,16 @@ def _find_faults_of_blocks(blocks: list[Any]) -> Iterator[Fault]:
     if len(blocks) > MAX_BLOCKS:
         yield Fault("invalid_blocks", f"no more than {MAX_BLOCKS} items allowed [json-pointer:/blocks]")
     for position, block in enumerate(blocks):
-        yield from (
-            Fault("invalid_blocks", f"{where} [json-pointer:/blocks/{position}]") for where in _find_block_faults(block)
-        )
-    if _count(json.dumps(blocks, ensure_ascii=False)) > MAX_BLOCK_CHARACTERS:
+        faults = _find_table_faults(block) if block.get("type") == "table" else _find_block_faults(block)
+        yield from (Fault("invalid_blocks", f"{where} [json-pointer:/blocks/{position}]") for where in faults)
+    tables = [block for block in blocks if block.get("type") == "table"]
+    if len(tables) > 1:
+        yield Fault("invalid_attachments", "only_one_table_allowed")
+    cells = sum(_count(cell["text"]) for table in tables for row in table["rows"] for cell in row)
+    if cells > MAX_CELLS:
+        yield Fault("invalid_blocks", f"no more than {MAX_CELLS} characters allowed in a table")
+    others = [block for block in blocks if block not in tables]
+    if cells + _count(json.dumps(others, ensure_ascii=False)) > MAX_BLOCK_CHARACTERS:
         yield Fault("msg_blocks_too_long")
 
 
@@ -191,12 +214,29 @@ def _find_block_faults(block: dict[str, Any]) -> Iterator[str]:
             yield "must be plain_text"
 
 
+def _find_table_faults(table: dict[str, Any]) -> Iterator[str]:
+    rows, settings = table.get("rows"), table.get("column_settings", [])
+    if not isinstance(rows, list) or not 1 <= len(rows) <= MAX_ROWS:
+        yield f"rows: between 1 and {MAX_ROWS} items allowed"
+        return
+    if not all(isinstance(row, list) and 1 <= len(row) <= MAX_COLUMNS for row in rows) or len(settings) > MAX_COLUMNS:
+        yield f"between 1 and {MAX_COLUMNS} columns allowed"
+        return
+    if len({len(row) for row in rows}) > 1:
+        yield "all rows must have the same number of cells"
+    for cell in (cell for row in rows for cell in row):
+        if not isinstance(cell, dict) or cell.get("type") != "raw_text":
+            yield "failed to match any allowed schema"
+        yield from _find_text_faults(cell, MAX_SECTION)
+
+
 def _texts_of(block: dict[str, Any]) -> Iterator[tuple[int, Any]]:
     """Yield the text objects of a block, each with its limit."""
     if "text" in block:
         yield MAX_HEADER if block["type"] == "header" else MAX_SECTION, block["text"]
     yield from ((MAX_FIELD, text) for text in block.get("fields", []))
     yield from ((MAX_SECTION, text) for text in block.get("elements", []))
+    yield from ((MAX_SECTION, cell) for row in block.get("rows", []) for cell in row)
 
 
 def _find_text_faults(text: Any, limit: int) -> Iterator[str]:
@@ -226,6 +266,8 @@ class FakeSlack:
         self.foreign_channels = {"C0PRIVATE": "not_in_channel", "C0OLD": "is_archived"}
         """Channels that refuse the app, each by its word; any other one is `channel_not_found`."""
         self.messages: list[Message] = []
+        self.replies: list[Message] = []
+        self.refuses_tables = ""
         self.may_upload = True
         """Whether the token has the scope files:write."""
         self.max_file_bytes = 1 << 30
@@ -322,25 +364,29 @@ class FakeSlack:
         return Answer(200, json.dumps(said), {"Content-Type": "application/json"})
 
     def _find_call_fault(self, authorization: str, payload: object) -> Fault | None:
-        if not authorization:
-            return Fault("not_authed")
         if authorization != f"Bearer {self.bot_token}":
-            return Fault("invalid_auth")
+            return Fault("invalid_auth" if authorization else "not_authed")
         if not isinstance(payload, dict):
             return Fault("invalid_json")
         channel = payload.get("channel")
         if channel != self.channel:
             return Fault(self.foreign_channels.get(str(channel), "channel_not_found"))
-        return find_fault(payload)
+        if payload.get("thread_ts", "") not in {"", *(message.ts for message in self.messages)}:
+            return Fault("thread_not_found")
+        has_table = any(block.get("type") == "table" for block in payload.get("blocks", []))
+        return Fault(self.refuses_tables) if self.refuses_tables and has_table else find_fault(payload)
 
     def _keep(self, channel: str | None, payload: Any, fault: Fault | None) -> str:
         """Book a message, and return its time stamp, which is its ID."""
         if fault is not None:
             self.faults.append(fault)
             return ""
-        ts = f"{1_772_452_800 + len(self.messages)}.000100"
-        options = {key: value for key, value in payload.items() if key not in {"channel", "text", "blocks"}}
-        self.messages.append(Message(channel, payload.get("text") or "", payload.get("blocks") or [], options, ts))
+        ts = f"{1_772_452_800 + len(self.messages) + len(self.replies)}.000100"
+        told = {"channel", "text", "blocks", "thread_ts"}
+        options = {key: value for key, value in payload.items() if key not in told}
+        thread = payload.get("thread_ts") or ""
+        message = Message(channel, payload.get("text") or "", payload.get("blocks") or [], options, ts, thread)
+        (self.replies if thread else self.messages).append(message)
         return ts
 
     def _call_files(self, method: str, authorization: str, form: dict[str, str]) -> dict[str, Any]:

@@ -312,12 +312,19 @@ class MemoryStore:
 
 @dataclass
 class FakeSlackClient:
-    """Keeps the messages and what is attached to them, or refuses either."""
+    """Keeps the messages, the replies below them and what is attached to them, or refuses either."""
 
     refuses: bool = False
     refuses_files: bool = False
     messages: list[str] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
+    has_thread: bool = False
+    replies: list[str] = field(default_factory=list)
+
+    def reply(self, text: str, blocks: Sequence[dict[str, Any]], otherwise: Sequence[dict[str, Any]]) -> None:
+        if self.refuses_files:
+            raise DigestError("Slack refused the thread: channel_not_found")
+        self.replies.append(str(blocks))
 
     def send(self, text: str, blocks: Sequence[dict[str, Any]]) -> None:
         if self.refuses:

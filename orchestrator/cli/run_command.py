@@ -30,7 +30,6 @@ from orchestrator.domain.model import Mode, Outcome, RunRequest, Trigger, Via
 from orchestrator.logs import configure_logs
 from orchestrator.output.csv_export import write_csv
 from orchestrator.output.exemption_notices import run_notes
-from orchestrator.output.slack import render_digest, render_text
 from orchestrator.output.terminal import ProgressView, Shown, print_report
 from orchestrator.output.terminal.preflight import print_preflight
 from orchestrator.pipeline.context import Finished
@@ -310,6 +309,8 @@ def _show_plan(plan: RunReport, options: RunOptions, config: Config) -> tuple[st
 
 def _keep_digest(report: RunReport, config: Config) -> None:
     """Write the digest as Slack would show it to a file beside the runs: the sandbox sends none."""
+    from orchestrator.output.slack.digest import render_digest, render_text  # noqa: PLC0415 - slack_sdk: here alone
+
     digest = render_digest(
         report,
         config.slack,

@@ -39,7 +39,7 @@ class DigestError(OrgmfaError):
 
 
 class AttachmentError(DigestError):
-    """The digest was sent, but the page could not be attached to it."""
+    """The digest was sent, but not all that goes into its thread: tables, the page."""
 
     code = "attach_failed"
     remedy = "The digest was sent; mend what the message names, or see the page by `orgmfa report --html`."

@@ -65,6 +65,22 @@ class Cause:
         return _users_in(self.members)
 
     @property
+    def state(self) -> str:
+        """What is wrong with each of its accounts or users, in a few words."""
+        match self.subject:
+            case Subject.ACCOUNT:
+                is_unread = self.label == STATUSES[Status.FAILED].label and self.stage is not Stage.APPLY
+                return "unread" if is_unread else self.label
+            case Subject.USER:
+                return _STATES.get(self.code, f"{self.label} ({self.code})" if self.code else self.label)
+            case Subject.ROOT_USER:
+                return f"root user {self.label}"
+            case Subject.POLICY:
+                return self.label
+            case unknown:
+                assert_never(unknown)
+
+    @property
     def action(self) -> str:
         """The AWS action that was refused, where AWS says so."""
         found = _ACTION.search(self.text)
@@ -73,12 +89,13 @@ class Cause:
 
 _ROOT_REMEDY = "It has a password or access keys: register an MFA device, or delete the root credentials."
 _REMEDIES = {
-    "active_key": "An access key in use would stop working: move its caller to a role, exempt the user, or set "
+    "active_key": "An access key in use would stop working: move its caller to a role, or exempt the user; or set "
     "policy.access_keys: allow.",
     "active_credential": "A service-specific credential or SSH key would stop working, or the role may not ask: "
-    "deactivate it, move what uses it to a role, exempt the user, or update the StackSet.",
+    "deactivate it, or move what uses it to a role; else exempt the user, or update the StackSet.",
     "cannot_enrol": "A permissions boundary, an SCP or another policy would keep the user from enrolling an MFA "
-    "device. Where it asks for what orgmfa cannot know, such as aws:SourceIp, put the value into enforcement.context.",
+    "device: change it, or exempt the user. Where it asks for what orgmfa cannot know, such as aws:SourceIp, put the "
+    "value into enforcement.context.",
     "cannot_tell": "The policy simulator could not tell whether the user can enrol: put the key that it lacks, such as "
     "aws:SourceIp, into enforcement.context; where it could not be asked, see the message.",
     "over_limit": "A limit of the account is exceeded: read the plan, then allow one run with "
@@ -88,9 +105,20 @@ _REMEDIES = {
     "policy_outdated": f"EnforceMFA has an earlier text. {UPDATE_STACKSET}",
     "policy_drifted": "Policy or group is missing, or not as orgmfa made it: compare with orgmfa policy.",
     "quota_exceeded": "No further policy and no further group fits: detach one, or have the quota raised.",
-    "stopped": "enforcement.stop is set, or was not understood: nothing is written.",
+    "stopped": "enforcement.stop is set, or was not understood: nothing is written until it is cleared.",
 }
 """By the code of a user's reason, or by outcome and code; each names nobody, unlike the messages."""
+_STATES = {
+    "active_key": "key in use",
+    "active_credential": "credential in use",
+    "cannot_enrol": "would be locked out",
+    "cannot_tell": "might be locked out",
+    "over_limit": "over the account's limit",
+    "policy_drifted": "policy changed",
+    "policy_outdated": "policy outdated",
+    "stopped": "stopped",
+}
+"""What holds a user, in a few words, by code."""
 _ACTION = re.compile(r"is not authorized to perform: (?P<action>[a-z0-9-]+:\w+)")
 _ACCOUNT_ID = re.compile(r"(?<!\d)\d{12}(?!\d)")
 _ARN = re.compile(r"\barn:aws[a-z-]*:[^\s,;\"'()]+")

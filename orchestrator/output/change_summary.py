@@ -35,9 +35,14 @@ class ChangeGroup:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSummary:
-    """The changes in one sentence, and in groups; what is most alarming comes first."""
+    """The changes in one sentence, its counts, and in groups; what is most alarming comes first.
+
+    `is_whole` is whether every account could be read.
+    """
 
     sentence: str
+    words: str
+    is_whole: bool
     groups: tuple[ChangeGroup, ...]
 
 
@@ -47,7 +52,9 @@ def summarize_changes(changes: Changes, totals: Totals, *, complete: bool) -> Ch
     words = list_counts(_counted(changes)) or "nothing changed"
     is_whole = complete and not totals.failed + totals.not_reached
     where = "" if is_whole else f", in the {count(totals.inspected, 'account')} that could be read"
-    return ChangeSummary(f"Since the run of {format_minute(changes.since)}{where}: {words}.", tuple(groups))
+    return ChangeSummary(
+        f"Since the run of {format_minute(changes.since)}{where}: {words}.", words, is_whole, tuple(groups)
+    )
 
 
 def describe_changed_user(user: ChangedUser) -> str:
@@ -71,7 +78,7 @@ def _groups(changes: Changes) -> Iterator[ChangeGroup]:
         is_finding=True,
     )
     yield ChangeGroup(
-        "Enrolled", changes.enrolled, "Ask where in doubt: a new device can be a thief's.", is_finding=True
+        "New device", changes.enrolled, "A new device can be a thief's: ask if it was them.", is_finding=True
     )
     yield ChangeGroup(
         "Newly exempt or protected",

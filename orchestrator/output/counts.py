@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from orchestrator.domain.model import Mode, Outcome, PolicyState, Status, Verdict
-from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup, label_of, outcomes_of
+from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, OutcomeGroup, label_of, outcomes_of
 from orchestrator.domain.selection import MANAGEMENT_ACCOUNT
 from orchestrator.output.findings import has_finding, is_clean
 from orchestrator.output.words import VERDICTS, count, days_between, list_counts
 from orchestrator.reports.report import AccountReport, RunReport, Totals
 
 _VERDICT_WORDS = {verdict: word.label for verdict, word in VERDICTS.items()} | {Verdict.UNKNOWN: "unknown"}
-_STOP = {Mode.PLAN: (Outcome.PLANNED, "would stop"), Mode.APPLY: (Outcome.ENFORCED, "stop")}
+_STOP = {Mode.PLAN: (Outcome.PLANNED, "would stop"), Mode.APPLY: (Outcome.ENFORCED, "stopped")}
 
 
 def count_totals(totals: Totals, mode: Mode) -> Iterator[str]:
@@ -41,22 +41,35 @@ def tell_written(report: RunReport) -> str:
     return f"{count(users, 'user') if users else 'No user'} {'were' if users > 1 else 'was'} {outcome}."
 
 
-def count_keys(report: RunReport) -> str:
-    """Return in sentences how many access keys stop working because of this run, and what else would, or nothing."""
-    if report.mode not in _STOP:
-        return ""
-    outcome, stop = _STOP[Mode.PLAN if report.gate else report.mode]
-    known = unread = others = 0
+def stopping_outcome(report: RunReport) -> Outcome | None:
+    """Return the outcome of the users whose access keys stop by this run, or would; None in a release."""
+    mode = Mode.PLAN if report.gate else report.mode
+    return _STOP[mode][0] if report.mode in _STOP else None
+
+
+def count_keys(report: RunReport) -> tuple[str, tuple[str, ...]]:
+    """Return in sentences how many access keys stop by this run, or would, and what else; and whose the keys are."""
+    outcome, known, unread, others, names = stopping_outcome(report), 0, 0, 0, []
+    if outcome is None:
+        return "", ()
     for user in (user for account in report.accounts for user in account.users):
         others += len(user.service_credentials)
-        if user.outcome is outcome:
+        if user.outcome is outcome and user.active_access_keys != 0:
             known += user.active_access_keys or 0
             unread += user.active_access_keys is None
+            names.append(user.name)
     more = f", and those of {count(unread, 'user')} that could not be read" if unread else ""
-    said = [f"Access keys that {stop} working without an MFA session: {known:,}{more}."] if known or unread else []
+    stop = _STOP[Mode.PLAN if report.gate else report.mode][1]
+    said = [f"{count(known, 'access key')} {stop} working without MFA{more}."] if names else []
     if others:
         said.append(f"Service credentials and SSH keys that would stop, of users held for it: {others:,}.")
-    return " ".join(said)
+    return " ".join(said), tuple(names)
+
+
+def count_covered(accounts: Iterable[AccountReport]) -> int:
+    """Return how many users have MFA or are enforced."""
+    users = (user for account in accounts for user in account.users)
+    return sum(user.verdict is Verdict.COMPLIANT or user.outcome in ENFORCED for user in users)
 
 
 def count_open(report: RunReport) -> str:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from orchestrator.domain.model import Mode, Outcome, Stage, Trigger
 from orchestrator.domain.outcomes import OutcomeGroup, label_of, outcomes_of
-from orchestrator.output.causes import Cause, Subject, group_causes
+from orchestrator.output.causes import Cause, group_causes
 from orchestrator.output.change_summary import ChangeSummary, summarize_changes
 from orchestrator.output.counts import (
     count_clean,
+    count_covered,
     count_keys,
     count_open,
     count_skipped,
@@ -49,6 +50,9 @@ class Story:
     totals: tuple[str, ...]
     written: str
     keys: str
+    key_users: tuple[str, ...]
+    covered: int
+    """How many users have MFA or are enforced."""
     open_for: str
     clean: str
     skipped: tuple[tuple[int, str], ...]
@@ -77,6 +81,7 @@ def tell_story(report: RunReport, *, blocks_access_keys: bool, notes: Iterable[s
     causes = group_causes(accounts)
     clean, findings = count_clean(accounts, report.mode)
     totals, changes = report.totals, report.changes
+    keys, key_users = count_keys(report) if blocks_access_keys else ("", ())
     return Story(
         report=report,
         accounts=accounts,
@@ -88,7 +93,9 @@ def tell_story(report: RunReport, *, blocks_access_keys: bool, notes: Iterable[s
         changes=summarize_changes(changes, totals, complete=report.complete) if changes else None,
         totals=tuple(count_totals(totals, report.mode)),
         written=tell_written(report),
-        keys=count_keys(report) if blocks_access_keys else "",
+        keys=keys,
+        key_users=key_users,
+        covered=count_covered(accounts),
         open_for=count_open(report),
         clean=clean,
         skipped=count_skipped(accounts),
@@ -120,24 +127,19 @@ def _sentence(report: RunReport, causes: Sequence[Cause]) -> Iterator[str]:
 
 def _news(report: RunReport, causes: Sequence[Cause]) -> Iterator[str]:
     """Yield what a run came to, the worst first, in counts."""
-    totals, mode, changes = report.totals, report.mode, report.changes
-    changed = outcomes_of(OutcomeGroup.CHANGED)
-    roots = sum(len(cause.members) for cause in causes if cause.subject is Subject.ROOT_USER)
-    numbers = [
-        (len(report.errors), "error", ""),
-        *_unfinished(totals),
-        (_users_to_fix(causes), "user", "to fix"),
-        (roots, "root user", "without MFA"),
-        (len(changes.enforcement_undone) if changes else 0, "enforcement", "undone by others"),
-        *((totals.of(outcome), "user", label_of(outcome, mode)) for outcome in changed),
-        (len(changes.enrolled) if changes else 0, "user", "enrolled"),
-    ]
-    if not totals.of(*changed) and report.gate is None:
-        numbers.append((totals.already_enforced, "user", label_of(Outcome.ALREADY_ENFORCED, mode)))
+    totals, changes = report.totals, report.changes
+    to_fix = sum(cause.users or len(cause.members) for cause in causes)
     yield from _held(report)
     if not report.complete:
         yield "incomplete"
-    yield from _counted(*numbers)
+    yield from _counted((len(report.errors), "error", ""))
+    if to_fix:
+        yield f"{to_fix:,} to fix"
+    yield from _counted((len(changes.enforcement_undone) if changes else 0, "enforcement", "undone by others"))
+    for outcome in outcomes_of(OutcomeGroup.CHANGED):
+        newly = "newly " if outcome is Outcome.ENFORCED else ""
+        yield from _counted((totals.of(outcome), "user", f"{newly}{label_of(outcome, report.mode)}"))
+    yield from _counted((len(changes.enrolled) if changes else 0, "new device", ""))
 
 
 def _users_to_fix(causes: Iterable[Cause]) -> int:

@@ -3,6 +3,7 @@
 Plain text throughout: each view makes it safe for its own medium.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -56,6 +57,10 @@ DEVICES: Mapping[DeviceKind | None, str] = {
 }
 
 
+MOST_WORDS = 12
+_NAMES_A_USER = re.compile(r"(:user/|\bresource: user |\bwith name |\bhas a user )\S+")
+
+
 def archive_link(template: str | None, report: RunReport) -> str | None:
     """Return the link to a run that `archive.link` makes, or None without one."""
     if template is None:
@@ -78,6 +83,23 @@ def some_of(names: Sequence[str], most: int, noun: str = "", *, total: int | Non
     hidden = (len(names) if total is None else total) - most
     more = f" and {count(hidden, f'more {noun}') if noun else f'{hidden:,} more'}" if hidden > 0 else ""
     return separator.join(names[:most]) + more
+
+
+def in_brief(remedy: str) -> str:
+    """Return what a remedy asks for, in a dozen words and naming nobody: what follows its reason, as far as a comma."""
+    said = re.split(r": |\. ", re.sub(r" \([^)]*\)", "", plain(without_users(remedy))), maxsplit=1)[-1]
+    words = re.split(r"\. |; ", said, maxsplit=1)[0].rstrip(".").split()
+    if words and words[0][1:].islower():
+        words[0] = words[0].lower()
+    if len(words) <= MOST_WORDS:
+        return " ".join(words)
+    short = " ".join(words[:MOST_WORDS])
+    return short.rpartition(", ")[0] or f"{short}…"
+
+
+def without_users(text: str) -> str:
+    """Return a message of AWS without the names of users that AWS puts into it."""
+    return _NAMES_A_USER.sub(r"\1…", text)
 
 
 def capitalized(words: str) -> str:

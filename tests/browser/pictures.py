@@ -15,24 +15,27 @@ from pathlib import Path
 from PIL import Image
 
 from orchestrator.domain.config import SlackConfig
-from orchestrator.domain.model import Outcome, Status
+from orchestrator.domain.model import Gate, Mode, Outcome, Status
 from orchestrator.output.html import TrendPoint, render_page, trend_point
-from orchestrator.output.slack import render_digest
+from orchestrator.output.slack.digest import Digest, render_digest
+from orchestrator.output.slack.layout import Blocks
 from orchestrator.reports.report import ChangedUser, Changes, EnrolledUser, RunReport, pack_accounts
-from tests.browser.block_kit import draw_message
-from tests.browser.driver import chromium, write_page
+from tests.browser.block_kit import draw_messages
+from tests.browser.driver import PHONE, chromium, write_page
+from tests.browser.samples import make_clean_report, make_rollout
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 VIEW = {"width": 1280, "height": 1860}
 RUNS = 60
 OPENED = "larkspur-payments"
 LINK = "https://reports.example.com/latest"
-DIGEST_VIEW = {"width": 720, "height": 900}
+THREAD_WIDTH = 1000
+GATE = "Read the plan, then `orgmfa apply --max-changes 1442` over the same accounts, or OU by OU."
 
 
 def main() -> None:
     """Take the pictures."""
-    report = with_a_past(run_sandbox())
+    report = with_a_past(run_sandbox("apply", "--yes"))
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         url = write_page(
@@ -43,11 +46,33 @@ def main() -> None:
             page.goto(url)
             page.get_by_role("button", name=OPENED, exact=True).click()
             save(page.screenshot(), f"page-{scheme}.png")
-        digest = render_digest(report, SlackConfig(), blocks_access_keys=True, link=LINK)
-        message = draw_message(digest.blocks, sender="orgmfa", time=f"{report.finished_at:%H:%M}")
-        page = browser.new_page(viewport=DIGEST_VIEW)
-        page.goto(write_page(Path(folder) / "digest.html", message))
-        save(page.locator("body").screenshot(), "digest.png")
+        for name, (messages, width) in list_digests().items():
+            page = browser.new_page(viewport=PHONE | {"width": width})
+            page.goto(write_page(Path(folder) / f"{name}.html", draw_messages(messages, sender="orgmfa", time="12:00")))
+            save(page.locator("body").screenshot(), f"{name}.png")
+
+
+def list_digests() -> dict[str, tuple[list[Blocks], int]]:
+    """Return the messages of each picture of a digest, and its width: of a phone, or of a thread on a larger screen."""
+    report, gate = (
+        run_sandbox("apply", "--yes"),
+        Gate(code="over_limit", planned=1442, limit=100, message="", remedy=GATE),
+    )
+    small, large = _digest(with_a_past(report)), _digest(make_rollout(Mode.APPLY))
+    phone = PHONE["width"]
+    return {
+        "digest": ([small.blocks], phone),
+        "digest-thread": ([reply.blocks for reply in small.thread], THREAD_WIDTH),
+        "digest-2000": ([large.blocks], phone),
+        "digest-2000-thread": ([large.thread[0].blocks], THREAD_WIDTH),
+        "digest-held": ([_digest(make_rollout(Mode.APPLY, gate=gate)).blocks], phone),
+        "digest-first": ([_digest(run_sandbox("plan")).blocks], phone),
+        "digest-clean": ([_digest(make_clean_report()).blocks], phone),
+    }
+
+
+def _digest(report: RunReport) -> Digest:
+    return render_digest(report, SlackConfig(), blocks_access_keys=True, link=LINK)
 
 
 def save(picture: bytes, name: str) -> None:
@@ -57,11 +82,11 @@ def save(picture: bytes, name: str) -> None:
     small.save(FOLDER / name, optimize=True)
 
 
-def run_sandbox() -> RunReport:
+def run_sandbox(*command: str) -> RunReport:
     """Return the report of a first run over the sandbox organization."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "orchestrator", "apply", "--sandbox", "--yes", "--output", "json"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        words = [sys.executable, "-m", "orchestrator", *command, "--sandbox", "--output", "json"]
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     return RunReport.model_validate_json(done.stdout)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from orchestrator.domain.model import Mode, Outcome, Stage, Status, Trigger, Verdict, Via
+from orchestrator.domain.model import Gate, Mode, Outcome, Stage, Status, Trigger, Verdict, Via
 from orchestrator.output.html import TrendPoint
 from orchestrator.reports.build import count_totals
 from orchestrator.reports.report import (
@@ -161,6 +161,12 @@ def make_small_report() -> RunReport:
     return make_run_report(clean, payments, closed, legacy, shared, changes=changes)
 
 
+def make_clean_report() -> RunReport:
+    """Return a run over 14 accounts in which every user has MFA, and nothing changed since the day before."""
+    accounts = [make_account_report(f"{number:012}", make_user_report("hal")) for number in range(14)]
+    return make_run_report(*accounts, changes=Changes(since_run_id="run-0", since=days_ago(1)))
+
+
 def make_hostile_report() -> RunReport:
     """Return a run in which every text from outside tries to be more than a text."""
     accounts = [
@@ -217,3 +223,32 @@ def _large_users(index: int, users: int) -> Iterator[UserReport]:
         used = days_ago(number % 90) if number % 3 == 0 else None
         name = f"firstname.lastname-{index:05}-{number:03}"
         yield make_user_report(name, outcome, error=reason, active_access_keys=number % 3, keys_last_used=used)
+
+
+def make_rollout(mode: Mode, *, gate: Gate | None = None) -> RunReport:
+    """Return a run over 2,000 accounts in which 100 could not be read, and some users would be locked out.
+
+    Root
+    +-- Division 0 ... Division 11    each with departments and teams, as in a large report
+    """
+    accounts = [_account_of_rollout(index, mode if gate is None else Mode.PLAN) for index in range(2_000)]
+    changes = Changes(since_run_id="run-0", since=days_ago(1)) if gate else None
+    return make_run_report(*accounts, mode=mode, gate=gate, changes=changes)
+
+
+def _account_of_rollout(index: int, mode: Mode) -> AccountReport:
+    account_id, ou = f"{100_000_000_000 + index}", f"Root/Division {index % 12}"
+    if index % 20 == 0:
+        remedy = (
+            "The role orgmfa-member is missing in the account, or does not trust this caller (AWS answers both alike): "
+            "check that the StackSet has reached the account, then the role's trust policy."
+        )
+        error = PROBLEM.model_copy(update={"remedy": remedy})
+        return make_failed_account(account_id, name=f"Account {index}", ou=ou, failing_runs=3, error=error)
+    changed = Outcome.PLANNED if mode is Mode.PLAN else Outcome.ENFORCED
+    reason = ReasonReport(code="cannot_enrol", message="an SCP keeps the user from iam:EnableMFADevice")
+    users = [make_user_report(f"user-{index}-{number}") for number in range(4)]
+    users += [make_user_report(f"last-{index}", changed, active_access_keys=int(index % 11 == 0))]
+    users += [make_user_report(f"kept-{index}", Outcome.ALREADY_ENFORCED)]
+    users += [make_user_report(f"shut-{index}", Outcome.HELD, error=reason)] if index % 66 == 1 else []
+    return make_account_report(account_id, *users, name=f"Account {index}", alias=f"acme-{index:05}", ou=ou)

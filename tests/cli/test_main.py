@@ -471,7 +471,7 @@ def test_user_renamed_to_a_protected_name_is_told(aws: AwsServer, cli: Cli, samp
 
     assert report.changes is not None
     assert [(user.account_id, user.name) for user in report.changes.newly_exempt] == [(sample.search, "break-glass-77")]
-    assert "Newly exempt or protected: 1 user in 1 account" in json.dumps(slack.messages[0].blocks)
+    assert "Newly exempt or protected: `break-glass-77`" in json.dumps(slack.messages[0].blocks)
     assert again.changes is not None
     assert again.changes.newly_exempt == ()
 

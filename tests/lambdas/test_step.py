@@ -126,7 +126,7 @@ def test_policy_that_changes_while_a_batch_is_applied_is_told_by_the_run(machine
     (alice,) = [user for account in machine.report().accounts for user in account.users if user.name == "alice"]
     assert (alice.outcome.value, alice.error and alice.error.code) == ("failed", "policy_drifted")
     assert outcomes(machine.report())["bob"] == "enforced"
-    assert "policy drifted" in str(slack.messages[0]).replace("_", " ")
+    assert "policy changed" in str(slack.messages[0])
 
 
 # -- what is lost

@@ -13,7 +13,7 @@ from orchestrator.domain.model import Mode, Outcome, Verdict
 from orchestrator.domain.outcomes import label_of
 from orchestrator.output.csv_export import write_csv
 from orchestrator.output.html import render_page
-from orchestrator.output.slack import render_digest, render_text
+from orchestrator.output.slack.digest import render_digest, render_text
 from orchestrator.output.terminal import Shown, print_report
 from orchestrator.reports.report import RunReport
 from orchestrator.reports.serialization import write_indented
@@ -28,8 +28,8 @@ def show_in_terminal(report: RunReport) -> str:
 
 
 def show_in_digest(report: RunReport) -> str:
-    # An account with a change is listed with all of its users.
-    return render_text(render_digest(report, SlackConfig(), blocks_access_keys=True)).replace("\n  ", " ")
+    # An account is listed in the thread with all of its users.
+    return " ".join(render_text(render_digest(report, SlackConfig(), blocks_access_keys=True)).split())
 
 
 def show_in_page(report: RunReport) -> str:

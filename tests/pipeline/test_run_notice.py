@@ -89,13 +89,13 @@ def test_released_user_is_enforced_when_release_and_notice_are_over(days: Days) 
 
 
 def test_digest_tells_who_is_given_notice_and_the_days_left(days: Days) -> None:
-    sent: list[Any] = []
-    days.slack.send = lambda text, blocks: sent.append(str(blocks))  # type: ignore[method-assign]
+    days.slack.has_thread = True
     days.play(0, config=NOTICE)
     days.play(4, config=NOTICE)
 
-    assert "in grace: `alice` (7 days left)" in sent[0]
-    assert "in grace: `alice` (3 days left)" in sent[1]
+    first, second = days.slack.replies
+    assert "in grace: alice (7 days left)" in first
+    assert "in grace: alice (3 days left)" in second
 
 
 # -- an archive that fails

@@ -171,6 +171,27 @@ def test_every_channel_is_told_of_a_run_whatever_another_one_refuses(stage: Stag
     assert b"alice" in first.page
 
 
+def test_thread_follows_the_digest_where_there_is_one(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", has_mfa=False))
+    stage.slack.has_thread = True
+
+    report = stage.play()
+
+    assert report.errors == ()
+    assert (len(stage.slack.messages), len(stage.slack.replies)) == (1, 1)
+    assert "enforced: alice" in stage.slack.replies[0]
+
+
+def test_thread_that_cannot_be_posted_fails_the_run_and_the_digest_went_out_once(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", has_mfa=False))
+    stage.slack.has_thread = stage.slack.refuses_files = True
+
+    report = stage.play()
+
+    assert [(error.stage, error.code) for error in report.errors] == [("digest", "attach_failed")]
+    assert (len(stage.slack.messages), stage.slack.replies) == (1, [])
+
+
 def test_nothing_is_attached_to_a_digest_that_was_refused(stage: Stage) -> None:
     stage.aws.add(make_user("alice", has_mfa=True))
     stage.slack.refuses = True

@@ -7,7 +7,6 @@ from orchestrator.domain.config import Config
 from orchestrator.domain.errors import ArchiveError, AttachmentError, DigestError
 from orchestrator.domain.model import Trigger
 from orchestrator.output.exemption_notices import run_notes
-from orchestrator.output.slack.digest import render_digest
 from orchestrator.output.words import archive_link
 from orchestrator.reports.report import RunReport
 
@@ -17,8 +16,17 @@ PAGE_COMMENT = "The page of this run, with every account and user: save it, then
 class Client(Protocol):
     """Posts to Slack."""
 
+    @property
+    def has_thread(self) -> bool:
+        """Whether anything can be posted below a message: by a bot token, not by a webhook."""
+        ...
+
     def send(self, text: str, blocks: Sequence[dict[str, Any]]) -> None:
         """Send one message, or raise DigestError."""
+        ...
+
+    def reply(self, text: str, blocks: Sequence[dict[str, Any]], otherwise: Sequence[dict[str, Any]]) -> None:
+        """Post into the thread of the message, `otherwise` where Slack refuses the table, or raise DigestError."""
         ...
 
     def attach(self, filename: str, content: bytes, comment: str) -> None:
@@ -27,7 +35,7 @@ class Client(Protocol):
 
 
 class SlackChannel:
-    """Tells of a run in Slack, in one message."""
+    """Tells of a run in Slack: one message in the channel, the rest in its thread."""
 
     def __init__(self, client: Client, config: Config) -> None:
         """Take what posts, and the settings of digests."""
@@ -35,7 +43,9 @@ class SlackChannel:
         self._config = config
 
     def notify(self, report: RunReport, *, render_page: Callable[[], Iterable[str]]) -> None:
-        """Send the digest of a run where one is wanted, and its page too. Raises DigestError."""
+        """Send the digest of a run where one is wanted, with its thread and its page. Raises DigestError."""
+        from orchestrator.output.slack.digest import render_digest  # noqa: PLC0415 - slack_sdk: not at cold start
+
         config = self._config
         names = config.slack.users == "names"
         digest = render_digest(
@@ -44,18 +54,17 @@ class SlackChannel:
             link=archive_link(config.archive.link, report),
             notes=run_notes(config, report, names=names),
             blocks_access_keys=config.policy.blocks_access_keys,
+            has_thread=self._client.has_thread,
         )
         wants_findings = config.slack.when == "findings" or report.trigger in {Trigger.ONBOARDING, Trigger.IAM_EVENT}
         if wants_findings and not digest.has_findings:
             return
         self._client.send(digest.text, digest.blocks)
-        if config.slack.attach:
-            self._attach(report, render_page)
-
-    def _attach(self, report: RunReport, render_page: Callable[[], Iterable[str]]) -> None:
-        """Put the page of a run into the thread of its digest."""
         try:
-            content = "".join(render_page()).encode()
-            self._client.attach(f"orgmfa-{report.run_id}.html", content, PAGE_COMMENT)
+            for reply in digest.thread:
+                self._client.reply(reply.text, reply.blocks, reply.otherwise)
+            if config.slack.attach:
+                page = "".join(render_page()).encode()
+                self._client.attach(f"orgmfa-{report.run_id}.html", page, PAGE_COMMENT)
         except (ArchiveError, DigestError) as error:
             raise AttachmentError(str(error)) from error

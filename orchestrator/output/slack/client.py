@@ -65,7 +65,11 @@ UNTRUSTED_REMEDY = (
     "have AWS_CA_BUNDLE, which AWS gets too, or SSL_CERT_FILE, where that is not set, name a file with the certificate "
     "of your proxy's authority"
 )
-_What = Literal["digest", "credentials", "page"]
+_TABLE_REFUSED = frozenset(
+    {"invalid_attachments", "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "only_one_table_allowed"}
+)
+"""How Slack refuses a table: not every workspace takes one, and what it counts against its limits is not documented."""
+_What = Literal["digest", "credentials", "page", "thread"]
 _REMEDIES = {word: remedy for remedy, words in _WORDS_BY_REMEDY.items() for word in words.split()}
 
 
@@ -131,6 +135,18 @@ class SlackClient:
         """Post the message once. Raises DigestError where Slack refuses it, or does not answer."""
         self._attempt(partial(self._post, text, blocks), "digest")
 
+    @property
+    def has_thread(self) -> bool:
+        """Whether there is a thread below the message; no webhook can post into one."""
+        return not self._webhook_url
+
+    def reply(self, text: str, blocks: Sequence[Mapping[str, Any]], otherwise: Sequence[Mapping[str, Any]]) -> None:
+        """Post once into the thread of the message that was sent, `otherwise` where Slack refuses the table.
+
+        Raises DigestError where Slack refuses that too, or does not answer.
+        """
+        self._attempt(partial(self._reply, text, blocks, otherwise), "thread")
+
     def attach(self, filename: str, content: bytes, comment: str) -> None:
         """Upload a file into the thread of the message that was sent. Raises DigestError where Slack refuses it."""
         self._attempt(partial(self._upload, filename, content, comment), "page")
@@ -168,8 +184,7 @@ class SlackClient:
         return _explain(answer, what)
 
     def _post(self, text: str, blocks: Sequence[Mapping[str, Any]]) -> _Answer:
-        blocks = [dict(block) for block in blocks]
-        message: dict[str, Any] = {"text": text, "blocks": blocks, "unfurl_links": False, "unfurl_media": False}
+        message = _message(text, blocks)
         if self._webhook_url:
             answer = self._send_to_webhook(message)
             return answer if answer.status != HTTPStatus.OK or answer.word == "ok" else _Answer(HTTPStatus.OK, "")
@@ -177,6 +192,17 @@ class SlackClient:
         if posted.get("ts"):
             # The ID of the channel: an upload takes no name, which slack.channel can be.
             self._thread = posted.get("channel") or self._channel, posted.get("ts", "")
+        return _TAKEN
+
+    def _reply(self, text: str, blocks: Sequence[Mapping[str, Any]], otherwise: Sequence[Mapping[str, Any]]) -> _Answer:
+        answer = _answer_of(partial(self._post_below, text, blocks))
+        return self._post_below(text, otherwise) if answer.word in _TABLE_REFUSED else answer
+
+    def _post_below(self, text: str, blocks: Sequence[Mapping[str, Any]]) -> _Answer:
+        if self._thread is None:
+            return _Answer(HTTPStatus.OK, "")
+        channel, thread = self._thread
+        self._web_client().chat_postMessage(channel=channel, thread_ts=thread, **_message(text, blocks))
         return _TAKEN
 
     def _upload(self, filename: str, content: bytes, comment: str) -> _Answer:
@@ -290,6 +316,10 @@ def _make_retry_handler(sleep: Callable[[float], None]) -> "RetryHandler":
     return Patience(max_retry_count=MAX_TRIES - 1)
 
 
+def _message(text: str, blocks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {"text": text, "blocks": [dict(block) for block in blocks], "unfurl_links": False, "unfurl_media": False}
+
+
 def _answer_of(call: Callable[[], _Answer]) -> _Answer:
     """Return Slack's answer to a call, a refusal of the Web API too."""
     from slack_sdk.errors import SlackApiError  # noqa: PLC0415 - as in SlackClient
@@ -311,7 +341,7 @@ def _explain(answer: _Answer, what: _What) -> str:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         word = "ratelimited"
     if _SLACKS_WORD.fullmatch(word) is None or word == "ok":
-        suspects = "the proxy" if what == "page" else "the webhook URL and the proxy"
+        suspects = "the proxy" if what in {"page", "thread"} else "the webhook URL and the proxy"
         return f"the answer is not Slack's (HTTP {status}): check {suspects} (HTTPS_PROXY)"
     remedy = _REMEDIES.get(word)
     return f"Slack refused the {what}: {word}{f'; {remedy}' if remedy else ''}"

@@ -31,6 +31,9 @@ _LOOK_ALIKES = {
 }
 _IN_CODE = str.maketrans(_ENTITIES | _BACKTICKS)
 _IN_TEXT = str.maketrans(_ENTITIES | _BACKTICKS | _LOOK_ALIKES)
+_IN_CELL = str.maketrans(
+    {"<": "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}", ">": "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"}
+)
 _ARN = re.compile(r"\b(arn:aws[a-z-]*:[^\s,;\"'()]+)")
 _EMOJI = re.compile(r":(?=[\w'+-]+:)")
 _ITALIC = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
@@ -74,6 +77,11 @@ def prose(text: str, limit: int) -> str:
 def code(text: str, limit: int) -> str:
     """Return a foreign text as a code span, cut between characters to at most `limit`; nothing visible is empty."""
     return _write(text, _code, limit)
+
+
+def raw(text: str, limit: int) -> str:
+    """Return a foreign text for a cell of a table, which Slack shows as it is: on one line, cut to at most `limit`."""
+    return _write(text, lambda said: said.translate(_IN_CELL), limit)
 
 
 def link_to(url: str, label: str) -> str:
@@ -120,6 +128,7 @@ def _write(text: str, write: Callable[[str], str], limit: int) -> str:
     text = clean(text[: 4 * limit])
     if not text:
         return ""
+    text = text if len(text) <= limit else f"{text[: limit - 1].rstrip(' …')}…"
     written = write(text)
     while size(written) > limit:
         excess = size(written) - limit

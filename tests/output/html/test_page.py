@@ -181,13 +181,13 @@ def test_nothing_to_cover_is_no_division_by_zero() -> None:
         (make_run_report(errors=(PROBLEM,) * 25), "5 more errors of the run."),
         (
             make_run_report(make_account_report("1", *users_of(Outcome.ENFORCED, 2, active_access_keys=2))),
-            "Access keys that stop working without an MFA session: 4.",
+            "4 access keys stopped working without MFA.",
         ),
         (
             make_run_report(
                 make_account_report("1", *users_of(Outcome.PLANNED, 1, active_access_keys=None)), mode=Mode.PLAN
             ),
-            "would stop working without an MFA session: 0, and those of 1 user that could not be read.",
+            "0 access keys would stop working without MFA, and those of 1 user that could not be read.",
         ),
     ],
 )

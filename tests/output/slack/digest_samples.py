@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.config import SlackConfig
 from orchestrator.domain.model import Mode, Outcome, Stage, Status, Trigger, Verdict
-from orchestrator.output.slack import Digest, render_digest
-from orchestrator.output.slack.limits import BUDGET, size_of_blocks
+from orchestrator.output.slack.digest import Digest, render_digest
+from orchestrator.output.slack.layout import BUDGET, Blocks, size_of_blocks
 from orchestrator.output.slack.mrkdwn import plain
 from orchestrator.reports.build import count_totals
 from orchestrator.reports.report import (
@@ -85,8 +85,8 @@ def make_run(*accounts: AccountReport, **changes: Any) -> RunReport:
     return RunReport(accounts=pack_accounts(accounts), **(values | changes))
 
 
-def held(name: str, code: str = "active_key", message: str = "a key would stop") -> UserReport:
-    return make_user_report(name, Outcome.HELD, error=ReasonReport(code=code, message=message))
+def held(name: str, code: str = "active_key", message: str = "a key would stop", **changes: Any) -> UserReport:
+    return make_user_report(name, Outcome.HELD, error=ReasonReport(code=code, message=message), **changes)
 
 
 def enforced(*names: str, **changes: Any) -> tuple[UserReport, ...]:
@@ -105,15 +105,29 @@ def render(
 
 
 def show(report: RunReport, **arguments: Any) -> str:
-    """Return the digest of a run as text, with no line wrapped."""
-    return "\n".join(plain(text) for text in texts(render(report, **arguments)))
+    """Return the message of a run as text, with no line wrapped."""
+    return "\n".join(plain(text) for text in texts(render(report, **arguments).blocks))
 
 
-def texts(digest: Digest) -> list[str]:
-    found = []
-    for block in digest.blocks:
-        found += [block["text"]["text"]] if "text" in block else [element["text"] for element in block["elements"]]
-    return found
+def show_thread(report: RunReport, **arguments: Any) -> str:
+    """Return the thread of a run as text, its tables as lines."""
+    thread = render(report, **arguments).thread
+    return "\n".join(plain(text) for reply in thread for text in texts(reply.otherwise))
+
+
+def texts(blocks: Blocks) -> list[str]:
+    return [
+        text["text"] for block in blocks if "rows" not in block for text in block.get("elements", [block.get("text")])
+    ]
+
+
+def cells(blocks: Blocks) -> list[list[str]]:
+    """Return the rows of the table among these blocks."""
+    return [[cell["text"] for cell in row] for block in blocks for row in block.get("rows", [])]
+
+
+def count_lines(digest: Digest) -> int:
+    return sum(len(text.splitlines()) for text in texts(digest.blocks))
 
 
 def line_with(words: str, shown: str) -> str:
@@ -160,22 +174,35 @@ HOSTILE = [
 
 
 def assert_safe(digest: Digest) -> None:
-    """Only our own links and mentions, every `&` an entity, no character that hides or turns, balanced formatting."""
-    assert find_fault({"text": digest.text, "blocks": list(digest.blocks)}) is None
-    assert size_of_blocks(digest.blocks) <= BUDGET
-    mrkdwn = [text for block in digest.blocks for text in block.get("elements", [block.get("text")])]
-    assert all(text.get("verbatim") for text in mrkdwn if text["type"] == "mrkdwn")
-    for text in [*texts(digest), digest.text]:
-        rest = re.sub(r"<(?:!here|https?://[^|<>\s]+\|whole report)>", "", text)
-        assert not re.search(r"[<>]|&(?!(?:amp|lt|gt);)", rest)
-        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]", text)
-        for line in rest.splitlines():
-            assert line.count("`") % 2 == 0
-            outside = re.sub(r"`[^`]*`", "", line)
-            assert outside.count("*") % 2 == 0
-            assert not re.search(r"[*`~\N{FULLWIDTH ASTERISK}]|:[\w'+-]+:", re.sub(r"\*[^*]*\*", "", outside))
+    """Slack takes all of it, the message has 15 lines, and foreign text does nothing in it.
+
+    Only our own links and mentions, every `&` an entity, no character that hides or turns, balanced formatting.
+    """
+    assert count_lines(digest) <= 15
+    assert len(digest.thread) <= 3
+    for blocks in [digest.blocks, *(blocks for reply in digest.thread for blocks in (reply.blocks, reply.otherwise))]:
+        assert find_fault({"text": digest.text, "blocks": list(blocks)}) is None
+        assert size_of_blocks([block for block in blocks if "rows" not in block]) <= BUDGET
+        mrkdwn = [text for block in blocks for text in block.get("elements", [block.get("text", {"type": ""})])]
+        assert all(text.get("verbatim") for text in mrkdwn if text["type"] == "mrkdwn")
+        for cell in (cell for row in cells(blocks) for cell in row):
+            assert not re.search(rf"[<>]|{HIDDEN}", cell)
+        for text in [*texts(blocks), digest.text]:
+            assert_harmless(text)
 
 
+def assert_harmless(text: str) -> None:
+    rest = re.sub(r"<(?:!here|https?://[^|<>\s]+\|[Oo]pen the report)>", "", text)
+    assert not re.search(r"[<>]|&(?!(?:amp|lt|gt);)", rest)
+    assert not re.search(HIDDEN, text)
+    for line in rest.splitlines():
+        assert line.count("`") % 2 == 0
+        outside = re.sub(r"`[^`]*`", "", line)
+        assert outside.count("*") % 2 == 0
+        assert not re.search(r"[*`~\N{FULLWIDTH ASTERISK}]|:[\w'+-]+:", re.sub(r"\*[^*]*\*", "", outside))
+
+
+HIDDEN = r"[\x00-\x09\x0b-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 MANY_USERS = enforced(*(f"user.{index:02}@{'long' * 10}.example" for index in range(20)), active_access_keys=1)
 
 

@@ -1,4 +1,5 @@
 import logging
+import re
 import socket
 import subprocess
 import sys
@@ -41,6 +42,10 @@ def section(text: str, **fields: Any) -> dict[str, Any]:
 
 def header(text: str, kind: str = "plain_text") -> dict[str, Any]:
     return {"type": "header", "text": {"type": kind, "text": text}}
+
+
+def table(*rows: Any, **fields: Any) -> dict[str, Any]:
+    return {"type": "table", "rows": [[{"type": "raw_text", "text": cell} for cell in row] for row in rows]} | fields
 
 
 def context(count: int) -> dict[str, Any]:
@@ -337,6 +342,87 @@ def test_the_module_is_imported_without_slack_sdk() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+# -- the thread
+
+TABLE: list[dict[str, Any]] = [{"type": "table", "rows": [[{"type": "raw_text", "text": "acme-prod"}]]}]
+REFUSED = ["invalid_blocks", "invalid_attachments", "only_one_table_allowed", "msg_blocks_too_long"]
+
+
+def reply(slack: FakeSlack, blocks: list[dict[str, Any]] = TABLE, otherwise: list[dict[str, Any]] = BLOCKS) -> None:
+    """Send a message and one below it."""
+    notifier = make_notifier(slack)
+    notifier.send("run", BLOCKS)
+    notifier.reply("accounts", blocks, otherwise)
+
+
+def fail_to_reply(slack: FakeSlack, **arguments: Any) -> str:
+    with pytest.raises(DigestError) as caught:
+        reply(slack, **arguments)
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    return str(caught.value)
+
+
+def test_a_bot_has_a_thread_and_a_webhook_has_none(slack: FakeSlack) -> None:
+    assert make_notifier(slack).has_thread
+    assert not SlackClient(SlackCredentials(webhook_url=slack.webhook_url), channel=None).has_thread
+
+
+def test_a_reply_stands_below_its_message_and_not_in_the_channel(slack: FakeSlack) -> None:
+    Sender(slack, "bot token").send("an earlier message")
+
+    reply(slack)
+
+    [answer] = slack.replies
+    assert (answer.channel, answer.thread_ts, answer.text) == (slack.channel, slack.messages[1].ts, "accounts")
+    assert answer.blocks == TABLE
+    assert answer.options == {"unfurl_links": False, "unfurl_media": False}
+    assert [message.text for message in slack.messages] == ["an earlier message", "run"]
+
+
+@pytest.mark.parametrize("word", REFUSED)
+def test_a_table_that_slack_refuses_is_sent_as_sections_and_the_message_stands_once(
+    slack: FakeSlack, word: str
+) -> None:
+    slack.refuses_tables = word
+
+    reply(slack)
+
+    assert [answer.blocks for answer in slack.replies] == [BLOCKS]
+    assert [fault.word for fault in slack.faults] == [word]
+    assert len(slack.messages) == 1
+
+
+def test_what_is_refused_as_sections_too_is_said(slack: FakeSlack) -> None:
+    assert "Slack refused the thread: invalid_blocks" in fail_to_reply(slack, otherwise=[section("")], blocks=TABLE * 2)
+    assert (len(slack.messages), slack.replies, slack.requests) == (1, [], 3)
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (Say('{"ok": false, "error": "channel_not_found"}'), "refused the thread: channel_not_found"),
+        (Drop(), "the thread may have arrived, so it is not sent again"),
+        (ServerError(504), "HTTP 504); the thread may have arrived"),
+    ],
+)
+def test_a_reply_that_fails_otherwise_is_said_and_sent_no_second_time(
+    slack: FakeSlack, failure: Failure, words: str
+) -> None:
+    notifier = make_notifier(slack)
+    notifier.send("run", BLOCKS)
+    slack.next(failure)
+
+    with pytest.raises(DigestError, match=re.escape(words)):
+        notifier.reply("accounts", TABLE, BLOCKS)
+    assert (len(slack.messages), slack.replies, slack.requests) == (1, [], 2)
+
+
+def test_nothing_is_replied_where_no_message_was_sent(slack: FakeSlack) -> None:
+    with pytest.raises(DigestError):
+        make_notifier(slack).reply("accounts", TABLE, BLOCKS)
+    assert slack.requests == 0
+
+
 # -- the page, attached in the thread of the digest
 
 PAGE = "<!doctype html><title>orgmfa \N{SNOWMAN}</title>".encode()
@@ -465,6 +551,18 @@ def test_a_webhook_that_is_to_attach_is_a_configuration_error(slack: FakeSlack, 
         ({"blocks": "x"}, "invalid_arguments"),
         ({"blocks": [section("x" * 2900)] * 4}, None),
         ({"blocks": [section("x" * 3000)] * 4}, "msg_blocks_too_long"),
+        ({"blocks": [table(["a"] * 20, *[["b"] * 20] * 99)]}, None),
+        ({"blocks": [table(*["a"] * 101)]}, "invalid_blocks"),
+        ({"blocks": [table(["a"] * 21)]}, "invalid_blocks"),
+        ({"blocks": [table(["a"], column_settings=[{}] * 21)]}, "invalid_blocks"),
+        ({"blocks": [table(["a", "b"], ["c"])]}, "invalid_blocks"),
+        ({"blocks": [table(["a", ""])]}, "invalid_blocks"),
+        ({"blocks": [table()]}, "invalid_blocks"),
+        ({"blocks": [{"type": "table", "rows": [[{"type": "mrkdwn", "text": "x"}]]}]}, "invalid_blocks"),
+        ({"blocks": [table(*["a" * 10] * 100)]}, None),
+        ({"blocks": [table(*[["a" * 101]] * 100)]}, "invalid_blocks"),
+        ({"blocks": [table("a"), table("b")]}, "invalid_attachments"),
+        ({"blocks": [section("x" * 2900), table(*[["a" * 95]] * 100)]}, "msg_blocks_too_long"),
         ({"text": "x" * 40_001}, "msg_too_long"),
         ({"text": "", "blocks": []}, "no_text"),
         ({}, "no_text"),

@@ -4,20 +4,18 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.model import Gate, Mode, Outcome, PolicyChange, Stage, Status, Verdict
-from orchestrator.output.slack import render_text
-from orchestrator.output.slack.text import MAX_NAMES
-from orchestrator.reports.report import (
-    AccountReport,
-    ReasonReport,
-    RunReport,
-)
+from orchestrator.output.slack.digest import render_text
+from orchestrator.output.slack.thread import FROM_ACCOUNTS, MAX_NAMES
+from orchestrator.reports.report import AccountReport, ChangedUser, Changes, ReasonReport, RunReport
+from tests.builders import days_ago
 from tests.output.slack.digest_samples import (
     LINK,
     ROOT_WITHOUT_MFA,
     SAMPLE,
+    assert_safe,
+    cells,
     enforced,
     held,
-    line_with,
     make_account_report,
     make_failed,
     make_odd,
@@ -28,38 +26,47 @@ from tests.output.slack.digest_samples import (
     make_user_report,
     render,
     show,
+    show_thread,
     texts,
 )
 
+# -- the message
 
-def test_what_is_worst_stands_first() -> None:
-    shown = show(SAMPLE, link=LINK, notes=("exemption ci-* ends on 2026-03-09",))
 
-    order = [
-        "orgmfa apply: 1 account failed, 1 account not reached, 4 users to fix, 1 root user without MFA",
-        "11 accounts: 8 inspected, 1 failed, 1 not reached, 1 skipped.",
-        "1 account failed, assuming the role (AccessDenied)",
-        "acme-00001 (000000000001)",
-        "1 account not reached, writing to IAM (interrupted)",
-        "acme-00002 (000000000002)",
-        "MFA unknown: 1 user in 1 account",
-        "• acme-00003 (000000000003): una",
-        "Over quota: 1 user in 1 account",
-        "• acme-00004 (000000000004): max",
-        "Held (active_key): 2 users in 1 account",
-        "• acme-00005 (000000000005): ci, etl",
-        "Root user without MFA: 1 account",
-        "acme-00006 (000000000006)",
-        "• exemption ci-",
-        "Changes and findings: 2 accounts",
-        "• acme-00008 (000000000008): enforced: bea, cem",
-        "• acme-00007 (000000000007): in grace: eva; already enforced: dan",
-        "2 accounts clean: every user has MFA or is left alone (1 out of scope).",
-        "1 account skipped: 1 suspended",
-        f"whole report: {LINK}",
-    ]
-    found = [shown.index(words) for words in order]
-    assert found == sorted(found)
+def test_message_is_what_the_run_came_to_then_what_is_to_fix_the_worst_first() -> None:
+    assert (
+        show(SAMPLE, link=LINK, notes=("exemption ci-robot ends on 2026-03-09",))
+        == f"""\
+Apply: 7 to fix · 2 users newly enforced
+5 of 11 users have MFA or are enforced (was 3)
+To fix
+✗ acme-00001 - unread: deploy the StackSet
+✗ acme-00002 - not reached: deploy the StackSet
+! acme-00003 - una: MFA unknown, see the report
+! acme-00004 - max: over quota, see the report
+! acme-00005 - ci, etl: key in use, move its caller to a role, or exempt the user
+! acme-00006 - root user without MFA: register an MFA device, or delete the root credentials
+exemption ci-robot ends on 2026-03-09
+Open the report: {LINK}"""
+    )
+
+
+def test_what_somebody_need_not_read_at_once_is_in_the_thread_and_not_in_the_message() -> None:
+    message = "User: arn:aws:iam::000000000001:user/u may not do that"
+    quiet = [Outcome.ALREADY_ENFORCED, Outcome.IN_GRACE, Outcome.EXEMPT, Outcome.OUT_OF_SCOPE, Outcome.ENFORCED]
+    users = [make_user_report(f"user-{outcome.value}", outcome) for outcome in quiet]
+    report = make_run(
+        make_account_report(1, *users, held("ci", message=message)),
+        make_failed(2, error=make_problem(message=message)),
+        make_account_report(3, make_user_report("clean-user")),
+        make_skipped(4),
+    )
+
+    message_text, thread = show(report), show_thread(report)
+
+    assert not re.search(r"\d{12}|arn:|may not do|run-1|user-|skipped|clean-user", message_text)
+    assert all(user.name in thread for user in users)
+    assert all(words in thread for words in ("000000000002", "may not do that", "Run run-1", "Skipped: 1 suspended"))
 
 
 def test_the_same_run_reads_the_same_whatever_came_in_first() -> None:
@@ -69,30 +76,34 @@ def test_the_same_run_reads_the_same_whatever_came_in_first() -> None:
 @pytest.mark.parametrize(
     ("changes", "label"),
     [
-        ({}, "acme-00001 (000000000001)"),
-        ({"alias": None}, "Team 1 (000000000001)"),
+        ({}, "acme-00001"),
+        ({"alias": None}, "Team 1"),
         ({"alias": None, "name": ""}, "000000000001"),
-        ({"alias": "", "name": "\N{RIGHT-TO-LEFT MARK}\n"}, "000000000001"),
-        ({"alias": None, "name": "R&D <Berlin>"}, "R&D <Berlin> (000000000001)"),
+        ({"alias": "", "name": "\n"}, "000000000001"),
+        ({"alias": None, "name": "R&D <Berlin>"}, "R&D <Berlin>"),
     ],
 )
-def test_an_account_goes_by_its_alias_then_its_name_and_always_by_its_id(changes: dict[str, Any], label: str) -> None:
-    shown = show(make_run(make_account_report(1, *enforced("ana"), **changes)))
+def test_an_account_goes_by_its_alias_then_its_name_then_its_id(changes: dict[str, Any], label: str) -> None:
+    report = make_run(make_account_report(1, held("ana"), **changes))
 
-    assert line_with("enforced: ana", shown) == f"• {label}: enforced: ana"
+    assert f"! {label} - ana" in show(report)
+    assert f"• {label.replace('&', '&')} ID: 000000000001; To fix" in show_thread(report)
 
 
 @pytest.mark.parametrize("mode", list(Mode))
-def test_an_all_clean_run_takes_three_lines(mode: Mode) -> None:
+def test_an_all_clean_run_is_a_headline_a_line_and_the_link(mode: Mode) -> None:
     report = make_run(make_account_report(1, make_user_report()), make_account_report(2), make_skipped(3), mode=mode)
 
     digest = render(report, link=LINK)
 
     assert not digest.has_findings
-    assert len(digest.blocks) == 3
-    assert not any("\n" in text for text in texts(digest))
+    assert digest.thread == ()
+    assert show(report, link=LINK).splitlines() == [
+        "Release: nobody to release" if mode is Mode.RELEASE else f"{mode.capitalize()}: all clean",
+        "1 of 1 users have MFA or are enforced (100 %)",
+        f"Open the report: {LINK}",
+    ]
     assert "2 inspected" in digest.text
-    assert f"whole report: {LINK}" in show(report, link=LINK)
 
 
 @pytest.mark.parametrize(
@@ -133,55 +144,59 @@ def test_an_incomplete_run_an_error_and_a_note_are_findings(changes: dict[str, A
 
 
 @pytest.mark.parametrize("outcome", [Outcome.EXEMPT, Outcome.OUT_OF_SCOPE])
-def test_a_user_left_alone_on_purpose_is_counted_but_is_no_finding(outcome: Outcome) -> None:
-    report = make_run(make_account_report(1, make_user_report("svc", outcome)))
-
-    assert not render(report).has_findings
-    assert f"1 user: 1 without MFA. 1 {outcome.replace('_', ' ')}." in show(report)
+def test_a_user_left_alone_on_purpose_is_no_finding(outcome: Outcome) -> None:
+    assert not render(make_run(make_account_report(1, make_user_report("svc", outcome)))).has_findings
 
 
-def test_run_that_was_held_says_so_in_its_title_and_in_its_first_line() -> None:
+def test_run_that_was_held_says_so_in_its_title_and_what_to_decide_in_its_first_line() -> None:
     gate = Gate(code="over_limit", planned=1442, limit=100, message="too many", remedy="Read the plan, then allow it.")
-    errors = (make_problem(Stage.ARCHIVE, code="E", message="disk full"),)
+    planned = make_user_report("ana", Outcome.PLANNED, active_access_keys=161)
+    report = make_run(make_account_report(1, planned), make_failed(2), gate=gate, complete=False)
 
-    lines = show(make_run(make_account_report(), complete=False, errors=errors, gate=gate)).splitlines()
+    assert show(report).splitlines() == [
+        "NOTHING WAS WRITTEN: 1,442 changes planned, the limit is 100",
+        "Decide: Read the plan, then allow it.",
+        "The organization could not be listed to its end: accounts are missing here.",
+        "161 access keys would stop working without MFA: ana",
+        "To fix",
+        "✗ acme-00002 - unread: deploy the StackSet",
+        "0 of 1 users have MFA or are enforced (0 %)",
+        "Details: orgmfa report",
+    ]
 
-    assert lines[0].startswith("orgmfa apply: nothing was written, incomplete")
-    assert lines[1].startswith("NOTHING WAS WRITTEN: 1,442 changes planned, the limit is 100.")
 
-
-def test_an_incomplete_listing_and_errors_stand_before_the_totals() -> None:
+def test_errors_of_the_run_are_told_with_what_to_do_and_in_their_words_in_the_thread() -> None:
     errors = tuple(make_problem(Stage.ARCHIVE, code=f"E{number}", message="disk full") for number in range(5))
+    report = make_run(make_account_report(), errors=errors)
 
-    lines = show(make_run(make_account_report(), complete=False, errors=errors)).splitlines()
+    assert show(report).splitlines()[:3] == [
+        "Apply: 5 errors",
+        "Error archiving the report: deploy the StackSet",
+        "and 4 more errors",
+    ]
+    assert show_thread(report).count("disk full\nTry: Deploy the StackSet.") == 5
 
-    assert lines[0] == "orgmfa apply: incomplete, 5 errors"
-    assert lines[1] == "The organization could not be listed to its end: accounts are missing here."
-    assert lines[2:4] == ["Error archiving the report (E0): disk full", "Try: Deploy the StackSet."]
-    assert lines[8:10] == ["and 2 more errors", "1 account inspected."]
 
+def test_a_plan_says_what_would_be_done() -> None:
+    user = make_user_report("ana", Outcome.PLANNED, active_access_keys=2)
+    report = make_run(make_account_report(1, user), mode=Mode.PLAN)
 
-def test_a_plan_says_that_nothing_was_written() -> None:
-    report = make_run(
-        make_account_report(1, make_user_report("ana", Outcome.PLANNED, active_access_keys=2)), mode=Mode.PLAN
+    assert show(report).startswith(
+        "Plan: 1 user would be enforced\n0 of 1 users have MFA or are enforced (would be 1)\n"
     )
-
-    assert render(report).text.startswith("orgmfa plan (nothing was written): 1 user would be enforced.")
-    assert "• acme-00001 (000000000001): would be enforced: ana" in show(report)
-    assert "Access keys that would stop working without an MFA session: 2." in show(report)
+    assert "2 access keys would stop working without MFA: ana" in show(report)
+    assert "• acme-00001 ID: 000000000001; Would be done: would be enforced: ana" in show_thread(report)
+    assert "Nothing was written." in show_thread(report)
 
 
 def test_a_release_has_words_of_its_own() -> None:
     released = make_user_report("ana", Outcome.RELEASED, active_access_keys=2)
     others = [make_user_report("bob", Outcome.ALREADY_ENFORCED), make_user_report("cem", verdict=Verdict.NON_COMPLIANT)]
-    report = make_run(make_account_report(1, released, *others), make_account_report(2, *others), mode=Mode.RELEASE)
+    report = make_run(make_account_report(1, released, *others), mode=Mode.RELEASE)
 
-    shown = show(report)
-
-    assert shown.startswith("orgmfa release: 1 user released\n")
-    assert "• acme-00001 (000000000001): released: ana; still enforced: bob" in shown
-    assert "1 account with nothing to release." in shown
-    assert "Access keys" not in shown
+    assert show(report).startswith("Release: 1 user released\n")
+    assert "Done: released: ana; Left alone: still enforced: bob; without MFA: cem" in show_thread(report)
+    assert "access key" not in show(report)
 
 
 def test_an_apply_that_was_broken_off_tells_planned_from_enforced() -> None:
@@ -190,18 +205,15 @@ def test_an_apply_that_was_broken_off_tells_planned_from_enforced() -> None:
         make_account_report(1, *enforced("ana", active_access_keys=1), left, status=Status.NOT_REACHED, root_user=None)
     )
 
-    shown = show(report)
-
-    assert "1 account not reached, no reason given" in shown
-    assert "• acme-00001 (000000000001): enforced: ana; not yet enforced: bob" in shown
-    assert "Access keys that stop working without an MFA session: 1." in shown
+    assert "Apply: 1 to fix · 1 user newly enforced · 1 user not yet enforced" in show(report)
+    assert "Done: enforced: ana; not yet enforced: bob" in show_thread(report)
 
 
 @pytest.mark.parametrize(
     ("keys", "blocks_access_keys", "words"),
     [
-        ([1, 2, 0], True, "Access keys that stop working without an MFA session: 3."),
-        ([1, None], True, "Access keys that stop working without an MFA session: 1, and those of 1 user that could"),
+        ([1, 2, 0], True, "3 access keys stopped working without MFA: ana, ana"),
+        ([1, None], True, "1 access key stopped working without MFA, and those of 1 user that could not be read"),
         ([0, 0], True, None),
         ([1, 2], False, None),
     ],
@@ -213,146 +225,32 @@ def test_the_keys_that_stop_working_are_counted(
 
     shown = show(make_run(make_account_report(1, *users)), blocks_access_keys=blocks_access_keys)
 
-    assert ("Access keys" in shown) == (words is not None)
+    assert ("access key" in shown) == (words is not None)
     assert (words or "") in shown
 
 
 @pytest.mark.parametrize("mode", [Mode.PLAN, Mode.APPLY])
 def test_service_credentials_that_would_stop_are_counted_beside_the_keys(mode: Mode) -> None:
-    held = make_user_report("ana", Outcome.HELD, service_credentials=("bedrock.amazonaws.com", "logs.amazonaws.com"))
+    kept = make_user_report("ana", Outcome.HELD, service_credentials=("bedrock.amazonaws.com", "logs.amazonaws.com"))
     changed = make_user_report("bob", Outcome.PLANNED if mode is Mode.PLAN else Outcome.ENFORCED, active_access_keys=1)
 
-    shown = show(make_run(make_account_report(1, held, changed), mode=mode))
+    shown = show(make_run(make_account_report(1, kept, changed), mode=mode))
 
-    said = (
-        "working without an MFA session: 1. Service credentials and SSH keys that would stop, of users held for it: 2."
+    assert (
+        "working without MFA: bob. Service credentials and SSH keys that would stop, of users held for it: 2\n" in shown
     )
-    assert said in " ".join(shown.split())
-
-
-def test_remarks_of_accounts_are_said_once() -> None:
-    accounts = [make_account_report(number, notes=("nobody could try",)) for number in (1, 2)]
-
-    assert show(make_run(*accounts)).count("nobody could try") == 1
-
-
-def test_a_reason_and_its_remedy_are_said_once_for_all_accounts_it_holds_for() -> None:
-    def denied(number: int) -> AccountReport:
-        message = f"not authorized to assume arn:aws:iam::{number:012}:role/orgmfa-member"
-        return make_failed(number, error=make_problem(message=message, remedy=f"Run again (--account {number:012})."))
-
-    shown = show(make_run(denied(2), denied(1), make_failed(3, error=make_problem(Stage.INSPECT))))
-
-    assert shown.count("Run again") == 1
-    assert "2 accounts failed, assuming the role (AccessDenied)" in shown
-    assert "not authorized to assume arn:aws:iam::ID:role/orgmfa-member\nTry: Run again (--account ID).\n" in shown
-    assert "acme-00001 (000000000001), acme-00002 (000000000002)" in shown
-    assert "1 account failed, reading IAM (AccessDenied)" in shown
-
-
-def test_accounts_that_failed_stand_before_more_that_were_not_reached() -> None:
-    missed = [make_account_report(number, status=Status.NOT_REACHED, root_user=None) for number in (1, 2)]
-
-    shown = show(make_run(*missed, make_failed(3)))
-
-    assert shown.index("1 account failed, assuming") < shown.index("2 accounts not reached, no reason")
 
 
 def test_a_headline_that_would_be_too_long_ends_after_a_whole_part() -> None:
     totals = make_run().totals.model_copy(
-        update=dict.fromkeys(("failed", "not_reached", "enforced", "released", "planned", "inspected"), 200_000)
+        update=dict.fromkeys(("enforced", "released", "planned", "inspected"), 10**15)
     )
 
-    title = texts(render(make_run(totals=totals, complete=False, errors=(make_problem(),))))[0]
+    title = texts(render(make_run(totals=totals, complete=False, errors=(make_problem(),))).blocks)[0]
 
-    assert title.startswith(
-        "orgmfa apply: incomplete, 1 error, 200,000 accounts failed, 200,000 accounts not reached, "
-    )
-    assert title.endswith("200,000 users released")
+    assert title.startswith("Apply: incomplete · 1 error · 1,000,000")
+    assert title.endswith("newly enforced · 1,000,000,000,000,000 users released")
     assert len(title) <= 150
-
-
-def test_a_reason_of_one_account_is_said_in_its_own_words() -> None:
-    shown = show(make_run(make_failed(1, error=make_problem(message="role 000000000001 refuses"))))
-
-    assert "role 000000000001 refuses" in shown
-
-
-def test_a_reason_of_one_account_and_several_users_is_said_in_its_own_words() -> None:
-    users = [held(name, "policy_drifted", "000000000001 has another policy") for name in ("ana", "bob")]
-
-    shown = show(make_run(make_account_report(1, *users)))
-
-    assert "Held (policy_drifted): 2 users in 1 account\n000000000001 has another policy\n" in shown
-
-
-def test_many_reasons_are_summed_up_and_every_account_is_counted() -> None:
-    accounts = [make_failed(number, error=make_problem(code=f"Code{number:02}")) for number in range(20)]
-
-    shown = show(make_run(*accounts))
-
-    assert "16 accounts not finished for other reasons" in shown
-    assert all(account.id in shown for account in accounts)
-
-
-def test_many_reasons_of_users_are_summed_up_and_every_user_is_named() -> None:
-    users = [held(f"user{number:02}", code=f"code_{number:02}") for number in range(10)]
-
-    shown = show(make_run(make_account_report(1, *users[:7]), make_account_report(2, *users[6:])))
-
-    assert "Other reasons: 4 users in 2 accounts" in shown
-    assert all(user.name in shown for user in users)
-
-
-@pytest.mark.parametrize(
-    ("messages", "code", "words"),
-    [
-        (["12 changes planned"] * 2, "over_limit", "12 changes planned"),
-        (["used on Monday", "used on Friday"], "active_key", "An access key in use would stop working: move its"),
-        (["one thing", "another"], "new_code", "For example: one thing"),
-        (["000000000001 is full", "000000000002 is full"], "new_code", "ID is full"),
-    ],
-)
-def test_what_all_users_of_a_reason_share_is_said_once(messages: list[str], code: str, words: str) -> None:
-    accounts = [make_account_report(n, held("ana", code, message)) for n, message in enumerate(messages, start=1)]
-
-    shown = show(make_run(*accounts))
-
-    assert shown.count(words) == 1
-    assert f"Held ({code}): 2 users in 2 accounts" in shown
-
-
-def test_names_are_capped_per_account_with_a_count() -> None:
-    names = [f"user{number:02}" for number in range(12)]
-    left_alone = [make_user_report(f"svc{number}", Outcome.EXEMPT) for number in range(3)]
-
-    line = line_with("enforced:", show(make_run(make_account_report(1, *enforced(*names), *left_alone))))
-
-    assert line.endswith(f"enforced: {', '.join(names[:MAX_NAMES])} and 4 more; exempt: 3 users")
-
-
-def test_counts_leave_every_name_out() -> None:
-    names = ["Aurelia", "Balthazar", "Cassiopeia", "Demetrius", "Esmeralda"]
-    message = "User: arn:aws:iam::000000000001:user/Aurelia may not do that on resource: user Balthazar"
-    outcomes = [Outcome.ENFORCED, Outcome.FAILED, Outcome.HELD, Outcome.QUOTA_EXCEEDED, Outcome.EXEMPT]
-    reason = ReasonReport(code="quota_exceeded", message="Demetrius has 10 policies")
-    users = [make_user_report(name, outcome, error=reason) for name, outcome in zip(names, outcomes, strict=True)]
-    report = make_run(
-        make_account_report(1, *users, held("Cassiopeia", "new_code", "Cassiopeia sleeps")),
-        make_failed(2, error=make_problem(Stage.APPLY, message=message)),
-        make_failed(3, error=make_problem(Stage.ASSUME_ROLE, message=message)),
-        make_failed(4, error=make_problem(Stage.INSPECT, message="The user with name Esmeralda cannot be found.")),
-        errors=(
-            make_problem(Stage.SELECT, message=message),
-            make_problem(Stage.SELECT, message="no account of this run has a user 'Balthazar'"),
-        ),
-    )
-
-    shown = show(report, users="counts") + render(report, users="counts").text
-
-    assert not [name for name in names if name in shown]
-    assert "enforced: 1 user; exempt: 1 user" in shown
-    assert "Failed (quota_exceeded): 1 user in 1 account\nNo further policy and no further group fits" in shown
 
 
 @pytest.mark.parametrize(
@@ -383,22 +281,182 @@ def test_somebody_is_mentioned_only_where_something_failed(
     who: str,
     mention: str,
 ) -> None:
-    found = [word for text in texts(render(report, mention=who)) for word in re.findall(r"<[!@][^>]+>", text)]
+    found = [word for text in texts(render(report, mention=who).blocks) for word in re.findall(r"<[!@][^>]+>", text)]
 
     assert found == ([mention] if is_incident else [])
-    assert not re.search(r"<[!@]", "".join(texts(render(report))))
+    assert not re.search(r"<[!@]", "".join(texts(render(report).blocks)))
 
 
 def test_a_link_that_is_too_long_is_left_out_and_said_to_be() -> None:
-    assert "its link is too long for Slack" in show(
-        make_run(make_account_report()), link="https://x.example/" + "y" * 600
-    )
+    accounts = [make_account_report(number, *enforced("x")) for number in range(500)]
+
+    digest = render(make_run(*accounts), link="https://x.example/" + "y" * 4_000)
+
+    assert_safe(digest)
+    assert texts(digest.blocks)[-1] == "The link to the report is too long for Slack"
+    assert "yyy" not in str(digest.thread)
 
 
 def test_a_link_cannot_end_early() -> None:
-    [*_, last] = texts(render(make_run(make_account_report()), link="https://x.example/a|b>c d?e=1&f=<2>"))
+    [*_, last] = texts(render(make_run(make_account_report()), link="https://x.example/a|b>c d?e=1&f=<2>").blocks)
 
-    assert last == "<https://x.example/a%7Cb%3Ec%20d?e=1&amp;f=%3C2%3E|whole report>"
+    assert last == "*<https://x.example/a%7Cb%3Ec%20d?e=1&amp;f=%3C2%3E|Open the report>*"
+
+
+# -- the thread
+
+
+def test_account_is_a_row_with_what_became_of_its_users() -> None:
+    new = ChangedUser(account_id="000000000001", account_alias=None, account_name="x", name="eva")
+    users = [
+        held("ci", open_since=days_ago(40)),
+        *enforced("ana", "bob"),
+        make_user_report("eva", Outcome.IN_GRACE, open_since=days_ago(3), grace_ends=days_ago(-6.1)),
+        make_user_report("dan", Outcome.EXEMPT),
+    ]
+    account = make_account_report(1, *users, root_user=ROOT_WITHOUT_MFA, policy_changes=(PolicyChange.UPDATE_POLICY,))
+    changes = Changes(since_run_id="run-0", since=days_ago(1), newly_without_mfa=(new,))
+
+    [reply] = render(make_run(account, changes=changes)).thread
+
+    assert cells(reply.blocks) == [
+        ["Account", "ID", "To fix", "Done", "New", "Open for", "Left alone"],
+        [
+            "acme-00001",
+            "000000000001",
+            "held (active_key): ci; root user without MFA",
+            "enforced: ana, bob; policy and group: update policy",
+            "eva",
+            "40 days",
+            "in grace: eva (7 days left); exempt: dan",
+        ],
+    ]
+    [*_, counted] = cells(render(make_run(account, changes=changes), users="counts").thread[0].blocks)
+    assert counted[2:] == [
+        "held (active_key): 1 user; root user without MFA",
+        "enforced: 2 users; policy and group: update policy",
+        "1",
+        "40 days",
+        "in grace: 1 user; exempt: 1 user",
+    ]
+
+
+def test_where_there_is_nothing_to_say_the_cell_is_not_empty() -> None:
+    [_, row] = cells(render(make_run(make_account_report(1, *enforced("ana")))).thread[0].blocks)
+
+    assert row == ["acme-00001", "000000000001", "-", "enforced: ana", "-", "-", "-"]
+
+
+def test_names_are_capped_in_a_cell_with_a_count() -> None:
+    names = [f"user{number:02}" for number in range(12)]
+
+    assert f"enforced: {', '.join(names[:MAX_NAMES])} and 7 more" in show_thread(
+        make_run(make_account_report(1, *enforced(*names)))
+    )
+
+
+def test_small_organization_has_no_table_by_ou_and_a_large_one_has_it_first() -> None:
+    users = (held("ci", "cannot_enrol"), held("etl"), *enforced("ana", active_access_keys=2))
+    accounts = [make_account_report(1, *users, ou="Root/Dev"), make_failed(2, ou="Root/Dev")]
+    accounts += [make_account_report(number, ou="Root/Prod") for number in range(3, FROM_ACCOUNTS)]
+
+    small, large = (make_run(*accounts, *more).model_copy() for more in ((), [make_account_report(FROM_ACCOUNTS)]))
+
+    assert [reply.text for reply in render(small).thread] == ["Accounts, the worst first"]
+    assert [reply.text for reply in render(large).thread] == ["By OU", "Accounts, the worst first"]
+    assert cells(render(large).thread[0].blocks) == [
+        ["OU", "Accounts", "Unread", "Would be locked out", "Else to fix", "Done", "Keys that stop", "Without MFA"],
+        ["Root/Dev", "2", "1", "1", "1", "1", "2", "3"],
+        ["(not known)", "1", "-", "-", "-", "-", "-", "-"],
+        ["Root/Prod", "197", "-", "-", "-", "-", "-", "-"],
+    ]
+
+
+def test_table_has_as_many_rows_as_slack_takes() -> None:
+    accounts = [make_account_report(number, *enforced("x"), alias=str(number)) for number in range(500)]
+
+    _, first, second = render(make_run(*accounts)).thread
+
+    assert [len(cells(reply.blocks)) for reply in (first, second)] == [100, 100]
+    assert texts(first.blocks) == ["*Accounts, the worst first*: 1 to 99 of 500"]
+    assert texts(second.blocks) == ["*Accounts, the worst first*: 100 to 198 of 500", "and 302 more accounts"]
+
+
+def test_a_reason_and_its_remedy_are_said_once_for_all_accounts_it_holds_for() -> None:
+    def denied(number: int) -> AccountReport:
+        message = f"not authorized to assume arn:aws:iam::{number:012}:role/orgmfa-member"
+        return make_failed(number, error=make_problem(message=message, remedy=f"Run again (--account {number:012})."))
+
+    shown = show_thread(make_run(*map(denied, range(1, 23)), make_failed(99, error=make_problem(Stage.INSPECT))))
+
+    assert shown.count("Run again") == 1
+    assert (
+        "22 accounts failed, assuming the role (AccessDenied)\n"
+        "not authorized to assume arn:aws:iam::ID:role/orgmfa-member\nTry: Run again (--account ID).\n"
+        "acme-00001 (000000000001), acme-00002 (000000000002)"
+    ) in shown
+    assert "acme-00020 (000000000020) and 2 more" in shown
+    assert "1 account failed, reading IAM (AccessDenied)" in shown
+
+
+@pytest.mark.parametrize(
+    ("messages", "code", "words"),
+    [
+        (["12 changes planned"] * 2, "over_limit", "12 changes planned"),
+        (["used on Monday", "used on Friday"], "active_key", "Try: An access key in use would stop working: move its"),
+        (["one thing", "another"], "new_code", "For example: one thing"),
+        (["000000000001 is full", "000000000002 is full"], "new_code", "ID is full"),
+    ],
+)
+def test_what_all_users_of_a_reason_share_is_said_once(messages: list[str], code: str, words: str) -> None:
+    accounts = [make_account_report(n, held("ana", code, message)) for n, message in enumerate(messages, start=1)]
+
+    shown = show_thread(make_run(*accounts))
+
+    assert shown.count(words) == 1
+    assert f"Held ({code}): 2 users in 2 accounts" in shown
+
+
+def test_remarks_of_accounts_are_said_once() -> None:
+    accounts = [make_account_report(number, notes=("nobody could try",)) for number in (1, 2)]
+
+    assert show(make_run(*accounts)).count("nobody could try") == 1
+
+
+# -- both
+
+
+def test_counts_leave_every_name_out() -> None:
+    names = ["Aurelia", "Balthazar", "Cassiopeia", "Demetrius", "Esmeralda"]
+    message = "User: arn:aws:iam::000000000001:user/Aurelia may not do that on resource: user Balthazar"
+    outcomes = [Outcome.ENFORCED, Outcome.FAILED, Outcome.HELD, Outcome.QUOTA_EXCEEDED, Outcome.EXEMPT]
+    reason = ReasonReport(code="quota_exceeded", message="Demetrius has 10 policies")
+    users = [
+        make_user_report(name, outcome, error=reason, active_access_keys=1)
+        for name, outcome in zip(names, outcomes, strict=True)
+    ]
+    changed = tuple(
+        ChangedUser(account_id=f"{1:012}", account_alias=None, account_name="Team 1", name=name) for name in names
+    )
+    report = make_run(
+        make_account_report(1, *users, held("Cassiopeia", "new_code", "Cassiopeia sleeps")),
+        make_failed(2, error=make_problem(Stage.APPLY, message=message)),
+        make_failed(3, error=make_problem(Stage.ASSUME_ROLE, message=message)),
+        make_failed(4, error=make_problem(Stage.INSPECT, message="The user with name Esmeralda cannot be found.")),
+        errors=(
+            make_problem(Stage.SELECT, message=message),
+            make_problem(Stage.SELECT, message="no account of this run has a user 'Balthazar'", remedy=message),
+        ),
+        changes=Changes(since_run_id="run-0", since=days_ago(1), newly_without_mfa=changed, enforcement_undone=changed),
+    )
+
+    named = show(report) + show_thread(report)
+    digest = render(report, users="counts")
+    counted = digest.text + str([*digest.blocks, *digest.thread])
+
+    assert all(name in named for name in names)
+    assert not [name for name in names if name in counted]
+    assert "quota_exceeded" in counted
 
 
 def test_as_text_a_digest_reads_as_slack_shows_it() -> None:
@@ -410,24 +468,26 @@ def test_as_text_a_digest_reads_as_slack_shows_it() -> None:
     assert (
         shown
         == f"""\
-orgmfa apply: 1 account failed, 2 users enforced
-================================================
+Apply: 1 to fix · 2 users newly enforced
+========================================
 
-@here
-3 accounts: 1 inspected, 1 failed, 1 skipped.
-2 users: 2 without MFA.
-2 enforced.
+@here 2 of 2 users have MFA or are enforced (was 0)
 
+To fix
+✗ acme-00002 - unread: deploy the StackSet
+
+Open the report: {LINK}
+
+3 accounts: 1 inspected, 1 failed, 1 skipped. 2 users: 2 without MFA. 2
+enforced. 2 users were enforced. Skipped: 1 suspended. Run run-1 (apply,
+schedule).
 1 account failed, assuming the role (AccessDenied)
 the role refuses
 Try: Deploy the StackSet.
 acme-00002 (000000000002)
 
-Changes and findings: 1 account
-• R&D <Berlin> (000000000001): enforced: ana, bob
-
-1 account skipped: 1 suspended · run run-1, schedule · whole report:
-{LINK}
+Accounts, the worst first
+• R&D <Berlin> ID: 000000000001; Done: enforced: ana, bob
 """
     )
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.model import Outcome
-from orchestrator.output.slack.mrkdwn import code, literal, plain, prose, size
+from orchestrator.output.slack.mrkdwn import code, literal, plain, prose, raw, size
 from orchestrator.reports.report import (
     ReasonReport,
 )
@@ -15,6 +15,7 @@ from tests.output.slack.digest_samples import (
     HOSTILE,
     LINK,
     assert_safe,
+    cells,
     enforced,
     make_account_report,
     make_failed,
@@ -33,7 +34,7 @@ def test_foreign_text_neither_mentions_nor_formats_nor_forges(text: str, place: 
     reason = ReasonReport(code=problem.code, message=problem.message)
     report = make_run(
         make_account_report(1, *enforced(text if place == "user" else "ana"), alias=text if place == "alias" else None),
-        make_account_report(2, make_user_report("bob", Outcome.FAILED, error=reason)),
+        make_account_report(2, make_user_report(text if place == "user" else "bob", Outcome.FAILED, error=reason)),
         make_failed(3, error=problem, **({"name": text, "alias": None} if place == "name" else {})),
         make_skipped(4, text if place == "skip" else "suspended"),
         errors=(problem,),
@@ -43,9 +44,17 @@ def test_foreign_text_neither_mentions_nor_formats_nor_forges(text: str, place: 
     digest = render(report, notes=(text,) if place == "note" else (), link=LINK)
 
     assert_safe(digest)
-    assert len(digest.blocks) == len(render(report.model_copy(update={"run_id": "run-1"}), link=LINK).blocks) + (
-        place == "note" and bool(text.strip())
-    )
+    assert len(digest.blocks) == 4 + (place == "note" and bool(text.strip()))
+    assert len(digest.thread) == 1
+
+
+def test_name_in_a_cell_is_shown_as_it_is_and_mentions_nobody() -> None:
+    report = make_run(make_account_report(1, *enforced("<!channel> R&D *x*"), alias=None, name="Team\n`a_b`"))
+
+    [_, row] = cells(render(report).thread[0].blocks)
+
+    assert row[0] == "Team `a_b`"
+    assert row[3] == "enforced: \u2039!channel\u203a R&D *x*"
 
 
 @pytest.mark.parametrize(
@@ -81,8 +90,11 @@ def test_an_arn_in_a_sentence_is_left_whole_to_be_copied() -> None:
 
 @given(text=st.text(alphabet=st.sampled_from('&<>*`_~:a\N{GRINNING FACE}"\\ \n') | st.characters(), max_size=300))
 def test_a_text_is_cut_between_characters_never_inside_an_escape(text: str) -> None:
-    for write in (literal, prose, code):
+    for write in (literal, prose, code, raw):
         written = write(text, 60)
         assert size(written) <= 60
+        if write is raw:
+            assert not re.search("[<>]", written)
+            continue
         assert not re.search(r"&(?!(?:amp|lt|gt);)", written)
         assert "\n" not in plain(written)

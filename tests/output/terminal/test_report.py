@@ -55,7 +55,7 @@ def test_summary_counts_everything_in_one_sentence() -> None:
     assert (
         "8 accounts: 5 inspected, 1 failed, 1 not reached, 1 skipped. "
         "5 users: 2 with MFA, 3 without MFA. 1 held, 1 would be enforced, 1 out of scope. "
-        "Nothing was written. Access keys that would stop working without an MFA session: 2."
+        "Nothing was written. 2 access keys would stop working without MFA."
     ) in text
 
 
@@ -258,9 +258,7 @@ def test_access_keys_that_stop_are_counted_and_shown_with_their_users() -> None:
 
     assert "3 enforced: ana (2 keys), bo (keys unknown), cy" in text
     assert "not yet enforced: dora (1 key)" in text
-    assert (
-        "Access keys that stop working without an MFA session: 2, and those of 1 user that could not be read." in text
-    )
+    assert "2 access keys stopped working without MFA, and those of 1 user that could not be read." in text
 
 
 @pytest.mark.parametrize(("mode", "blocks_access_keys"), [(Mode.PLAN, False), (Mode.RELEASE, True)])
