@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from orchestrator.domain.model import Mode, Outcome
+from orchestrator.domain.model import Mode, Outcome, Trigger
 from orchestrator.output.causes import Cause, Member, Subject, without_arns
 from orchestrator.output.change_summary import ChangeGroup, account_of
 from orchestrator.output.story import Story
@@ -184,10 +184,26 @@ def _step(joiner: str, remedy: str) -> Line:
 
 def _asides(story: Story, *, names: bool) -> Iterator[Line]:
     """Yield what else somebody should know, a line each. The place for a new kind of such lines."""
+    if story.report.trigger is Trigger.IAM_EVENT:
+        yield from _enforced(story, names=names)
     for group in story.changes.groups if story.changes else ():
         if group.note:
             yield f"{group.title}: ", *_changed(group, names=names), " - ", in_brief(group.note)
     yield from ((Said(note, Kind.NOTE),) for note in story.notes)
+
+
+def _enforced(story: Story, *, names: bool) -> Iterator[Line]:
+    """Yield whom a run of events enforced, a line an account: it has no others to be counted among."""
+    for account in story.accounts:
+        users = [user.name for user in account.users if user.outcome is Outcome.ENFORCED]
+        if users:
+            hidden = f" and {len(users) - MAX_NAMED:,} more" if len(users) > MAX_NAMED else ""
+            named = (*_listed((Said(name, Kind.USER),) for name in users[:MAX_NAMED]), hidden)
+            yield (
+                Said(title_of(account), Kind.STRONG),
+                ": enforced ",
+                *(named if names else (count(len(users), "user"),)),
+            )
 
 
 def _changed(group: ChangeGroup, *, names: bool) -> Line:

@@ -195,7 +195,7 @@ def test_a_release_has_words_of_its_own() -> None:
     report = make_run(make_account_report(1, released, *others), mode=Mode.RELEASE)
 
     assert show(report).startswith("Release: 1 user released\n")
-    assert "Done: released: ana; Left alone: still enforced: bob; without MFA: cem" in show_thread(report)
+    assert "Done: released: ana; Left alone: still enforced: bob; MFA not looked at: cem" in show_thread(report)
     assert "access key" not in show(report)
 
 
