@@ -13,6 +13,7 @@ from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.console_session import ConsoleSession
 from orchestrator.aws.enforcement import EnforcementPolicies, PolicySettings
 from orchestrator.aws.file_store import Store, make_store
+from orchestrator.aws.guards import GuardSimulator
 from orchestrator.aws.iam import MemberIam
 from orchestrator.aws.organizations import Directory
 from orchestrator.aws.retries import Retrier
@@ -155,6 +156,7 @@ def build_context(
     caller, organization = _start(hub, retrier)
     settings = PolicySettings.from_config(config.policy, caller.partition)
     policies = EnforcementPolicies(clients.iam, retrier, settings)
+    session = ConsoleSession(organization.id, config.enforcement.context)
     return RunContext(
         request=request,
         config=config,
@@ -175,12 +177,8 @@ def build_context(
         ),
         iam=MemberIam(clients.iam, retrier, policies),
         policies=policies,
-        simulator=EnrolmentSimulator(
-            clients.iam,
-            retrier,
-            settings.document,
-            session=ConsoleSession(organization.id, config.enforcement.context),
-        ),
+        simulator=EnrolmentSimulator(clients.iam, retrier, settings.document, session=session),
+        guards=GuardSimulator(clients.iam, retrier, session=session),
         credentials=ServiceCredentials(clients.iam, retrier),
         archive=archive,
         securityhub=_securityhub(hub, retrier, caller),

@@ -9,10 +9,12 @@ from orchestrator.output.causes import Cause, Subject, group_causes
 from orchestrator.output.change_summary import ChangeSummary, summarize_changes
 from orchestrator.output.counts import (
     count_clean,
+    count_guarded,
     count_keys,
     count_open,
     count_skipped,
     count_totals,
+    count_unused,
     tell_not_deployed,
     tell_written,
 )
@@ -49,6 +51,8 @@ class Story:
     written: str
     keys: str
     open_for: str
+    guards: str
+    unused: str
     clean: str
     skipped: tuple[tuple[int, str], ...]
     notes: tuple[str, ...]
@@ -89,6 +93,8 @@ def tell_story(report: RunReport, *, blocks_access_keys: bool, notes: Iterable[s
         written=tell_written(report),
         keys=count_keys(report) if blocks_access_keys else "",
         open_for=count_open(report),
+        guards=count_guarded(report),
+        unused=count_unused(report),
         clean=clean,
         skipped=count_skipped(accounts),
         notes=(

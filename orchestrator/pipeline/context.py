@@ -12,6 +12,7 @@ from orchestrator.pipeline.ports import (
     Counter,
     Credentials,
     Directory,
+    Guards,
     Iam,
     Notifier,
     Observer,
@@ -68,6 +69,7 @@ class RunContext:
     iam: Iam
     policies: Policies
     simulator: Simulator
+    guards: Guards
     credentials: Credentials
     archive: RunArchive
     securityhub: SecurityHub | None = None

@@ -16,8 +16,10 @@ from orchestrator.output.words import (
     Word,
     count,
     days_between,
+    guard_of,
     longest_open,
     reason_of,
+    unused_of,
     words_of_outcomes,
 )
 from orchestrator.reports.report import AccountReport, RunReport, UserReport
@@ -73,5 +75,7 @@ class AccountRow:
             VERDICTS[user.verdict].label,
             "" if user.outcome is Outcome.NONE else label_of(user.outcome, self.report.mode),
             "" if days is None else f"for {count(days, 'day')}",
+            guard_of(user),
+            unused_of(user),
         ]
         return ", ".join(filter(None, facts)) + (f" ({reason})" if reason else "")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from orchestrator.domain.model import Outcome, Trigger, Verdict
 from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, Tone, label_of
 from orchestrator.output.causes import Subject, format_cause
+from orchestrator.output.counts import count_devices
 from orchestrator.output.story import Story
 from orchestrator.output.words import DEVICES, STAGES, count, format_date, list_counts, seconds_taken, some_of, title_of
 from orchestrator.reports.report import ChangedAccount, ChangedUser, EnrolledUser, RunReport
@@ -62,6 +63,7 @@ def list_notices(story: Story) -> Iterator[Notice]:
     yield from _notices_of(Subject.ROOT_USER, story)
     if story.keys:
         yield Notice(Tone.WARN, story.keys)
+    yield from (Notice(Tone.QUIET, said) for said in (story.guards, story.unused) if said)
     yield from (Notice(Tone.WARN, note) for note in story.notes)
 
 
@@ -90,7 +92,8 @@ def list_tiles(report: RunReport) -> Iterator[Tile]:
     entered = totals.accounts - totals.skipped
     enforced = list_counts([(totals.of(*ENFORCED), "enforced"), *outcomes]) or "nothing to enforce"
     yield Tile("Accounts inspected", totals.inspected, entered, list_counts(left_out) or "none left out")
-    yield Tile("Users with MFA", totals.compliant, totals.users, list_counts(verdicts) or "all that were read")
+    with_mfa = filter(None, (list_counts(verdicts) or "all that were read", count_devices(totals)))
+    yield Tile("Users with MFA", totals.compliant, totals.users, "; ".join(with_mfa))
     yield Tile("Users with MFA or enforced", covered, totals.users, enforced)
 
 

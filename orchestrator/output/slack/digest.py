@@ -109,7 +109,7 @@ def _problems(story: Story, *, names: bool) -> Iterator[str]:
 def _counts(story: Story) -> Iterator[str]:
     """Yield the totals, what changed since the last run, for how long users have been open, what becomes of keys."""
     changed = story.changes.sentence if story.changes else ""
-    yield from filter(None, (*story.totals, changed, story.open_for, story.keys))
+    yield from filter(None, (*story.totals, changed, story.open_for, story.keys, story.guards, story.unused))
 
 
 def _footer(story: Story, link: str | None) -> Iterator[str]:
