@@ -15,7 +15,7 @@ root
 |   |   `-- Data Platform          policy quota full, both quotas full, enforced by the group
 |   `-- Development
 |       |-- Webshop Development    enrolled a minute ago, created a minute ago, in grace
-|       `-- Mobile Development     an exemption that has ended; policy quota raised to 20
+|       `-- Mobile Development     an exemption that has ended, a password never used; quota of 20, a guard
 |-- Experiments
 |   `-- Hackathon <!channel>       a name that must not wake up a Slack channel
 |-- Acquisitions
@@ -151,8 +151,8 @@ MOBILE_DEVELOPMENT = SampleAccount(
     alias="larkspur-mobile-dev",
     policies_per_user=20,
     users=(
-        SampleUser(name="olga.smirnova"),
-        SampleUser(name="pavel.horak", policies=10),
+        SampleUser(name="olga.smirnova", signed_in_ago=None),
+        SampleUser(name="pavel.horak", policies=10, is_guarded=True),
     ),
 )
 

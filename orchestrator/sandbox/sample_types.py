@@ -50,6 +50,10 @@ class SampleUser:
     enforced: Via | None = None
     is_bound: bool = False
     """Whether a permissions boundary leaves out what enrolling needs."""
+    is_guarded: bool = False
+    """Whether a policy of the user's own denies everything but enrolling without MFA."""
+    signed_in_ago: timedelta | None = timedelta(days=1)
+    """When the user last signed in; None: never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
