@@ -43,6 +43,7 @@ _READS = (
 _READING = {"Effect": "Allow", "Action": [f"iam:{action}" for action in _READS], "Resource": "*"}
 _SESSION_POLICY = json.dumps({"Version": "2012-10-17", "Statement": [_READING]}, separators=(",", ":"))
 _CONSOLE_COLUMN = "password_enabled"
+_PROBES = ["s3:ListAllMyBuckets", "ec2:DescribeRegions", "iam:CreateAccessKey", "sts:AssumeRole"]
 _ENROLMENT = (
     (
         "arn:aws:iam::{account}:user/{name}",
@@ -133,6 +134,14 @@ class Run:
                 ContextEntries=_session(user),
             )
             decisions |= {decision.text for decision in answer.iter("EvalResourceDecision")}
+        await self.calls.iam(  # is the user denied without MFA already? Here nobody is, so it is not asked again
+            signer,
+            "SimulatePrincipalPolicy",
+            PolicySourceArn=user.arn,
+            ActionNames=_PROBES,
+            ResourceArns=["*"],
+            ContextEntries=_session(user),
+        )
         return decisions == {"allowed"}
 
     async def _is_open(self, signer: Signer, user: User) -> bool:

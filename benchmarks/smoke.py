@@ -41,7 +41,7 @@ LOOK_AND_WRITE = Counter(
         "iam:ListMFADevices": 1,
         "iam:GetLoginProfile": 1,
         "iam:ListSSHPublicKeys": 1,
-        "iam:SimulatePrincipalPolicy": 3,
+        "iam:SimulatePrincipalPolicy": 4,
         "iam:AttachUserPolicy": 1,
     }
 )

@@ -14,6 +14,7 @@ from orchestrator.aws.console_session import ConsoleSession
 from orchestrator.aws.enforcement import EnforcementPolicies
 from orchestrator.aws.event_bus import EventBus
 from orchestrator.aws.file_store import Store, make_store
+from orchestrator.aws.guards import GuardSimulator
 from orchestrator.aws.iam import MemberIam
 from orchestrator.aws.organizations import Directory
 from orchestrator.aws.retries import Retrier
@@ -157,6 +158,7 @@ def build_context(
     notifiers = _notifiers(hub, retrier) if send_digest else ()
     caller, organization = _start(hub, retrier)
     policies = EnforcementPolicies(clients.iam, retrier, config.policy, partition=caller.partition)
+    session = ConsoleSession(organization.id, config.enforcement.context)
     return RunContext(
         request=request,
         config=config,
@@ -178,11 +180,9 @@ def build_context(
         iam=MemberIam(clients.iam, retrier, policies),
         policies=policies,
         simulator=EnrolmentSimulator(
-            clients.iam,
-            retrier,
-            None if request.preflight else policies.document,
-            session=ConsoleSession(organization.id, config.enforcement.context),
+            clients.iam, retrier, None if request.preflight else policies.document, session=session
         ),
+        guards=GuardSimulator(clients.iam, retrier, session=session),
         credentials=ServiceCredentials(clients.iam, retrier),
         archive=archive,
         securityhub=None if request.trigger is Trigger.IAM_EVENT else _securityhub(hub, retrier, caller),

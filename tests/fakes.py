@@ -23,6 +23,7 @@ from orchestrator.domain.model import (
     AttachPolicy,
     DetachPolicy,
     Enforcement,
+    Guard,
     IamUser,
     Imported,
     LiveUser,
@@ -63,6 +64,10 @@ class FakeAccount:
     """What would keep a user from enrolling under EnforceMFA."""
     doubts: dict[str, Reason] = field(default_factory=dict)
     """What else the simulator says of a user."""
+    guards: dict[str, Guard] = field(default_factory=dict)
+    """What denies a user without MFA already."""
+    spares_keys: set[str] = field(default_factory=set)
+    """Users whose guard lets their access keys through."""
     credentials: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Services of the active service-specific credentials of a user."""
     ssh_keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -222,6 +227,16 @@ class FakeAws:
         if user.name in fake.obstacles:
             return Reason("cannot_enrol", fake.obstacles[user.name])
         return fake.doubts.get(user.name)
+
+    # -- Guards
+
+    def find_guard(self, user: IamUser, account: Account, now: datetime) -> Guard | None:
+        self._note("find_guard", account.id, user.name)
+        return self.accounts[_entered.get()].guards.get(user.name)
+
+    def denies_access_keys(self, user: IamUser, account: Account, now: datetime, *, all_calls: bool) -> bool:
+        self._note("guard_of_all_calls" if all_calls else "guard_of_enrolling", account.id, user.name)
+        return user.name not in self.accounts[_entered.get()].spares_keys
 
     # -- Credentials
 
@@ -423,6 +438,7 @@ def make_context(aws: FakeAws, **changes: Any) -> RunContext:
         "iam": aws,
         "policies": aws,
         "simulator": aws,
+        "guards": aws,
         "credentials": aws,
         "archive": RunArchive(MemoryStore(), timedelta(days=400)),
         "notifiers": (),

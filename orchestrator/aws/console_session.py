@@ -1,4 +1,4 @@
-"""Condition keys of a console session without MFA, in which a user enrols, as the policy simulator takes them.
+"""Condition keys of a user's session, as the policy simulator takes them; a user enrols in the console without MFA.
 
 Source: IAM User Guide, 'AWS global condition context keys'. A policy that asks for a key that is not sent here, such as
 `aws:SourceIp`, can be judged only where the operator gives it in `enforcement.context`.
@@ -35,11 +35,15 @@ class ConsoleSession:
     organization_id: str
     given: Mapping[str, object] = field(default_factory=dict)
 
-    def entries(self, user: IamUser, account: Account, now: datetime) -> "list[ContextEntryTypeDef]":
-        """Return the keys of a user's session; what the operator gives never replaces what is known."""
+    def entries(
+        self, user: IamUser, account: Account, now: datetime, *, mfa: bool | None = False
+    ) -> "list[ContextEntryTypeDef]":
+        """Return the keys of a user's session; what the operator gives never replaces what is known.
+
+        Without MFA, with MFA of a minute ago, or by a long-term access key (`mfa` is None), which has no such key.
+        """
         partition, account_id = user.arn.split(":")[1], user.arn.split(":")[4]
         known: dict[str, object] = {
-            "aws:MultiFactorAuthPresent": False,
             "aws:ViaAWSService": False,
             "aws:PrincipalIsAWSService": False,
             "aws:SecureTransport": True,
@@ -53,6 +57,10 @@ class ConsoleSession:
             "aws:ResourceOrgID": self.organization_id,
             **{f"aws:PrincipalTag/{key}": value for key, value in user.tags},
         }
+        if mfa is not None:
+            known["aws:MultiFactorAuthPresent"] = mfa
+        if mfa:
+            known["aws:MultiFactorAuthAge"] = 60
         if partition in PARTITIONS:
             known["aws:RequestedRegion"] = describe_partition(partition).iam_region
         if account.org_path is not None:

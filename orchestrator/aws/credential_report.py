@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from io import StringIO
-from typing import Any
+from typing import Any, Literal
 
 from orchestrator.domain.errors import Malformed
 
@@ -32,6 +32,7 @@ class ReportRow:
     has_console_password: bool | None
     active_access_keys: int | None
     keys_last_used: datetime | None
+    password_last_used: datetime | Literal["never"] | None = None
     arn: str = field(default="", compare=False)
     created_at: datetime | None = field(default=None, compare=False)
 
@@ -112,6 +113,7 @@ def _read_row(row: Mapping[str, str]) -> ReportRow:
         has_console_password=_read_flag(row["password_enabled"]),
         active_access_keys=None if None in flags.values() else len(active),
         keys_last_used=max(_last_uses(row, active), default=None),
+        password_last_used=_read_sign_in(row.get("password_last_used")),
         arn=row.get("arn") or "",
         created_at=_read_time(row.get("user_creation_time")),
     )
@@ -125,6 +127,14 @@ def _last_uses(row: Mapping[str, str], keys: list[str]) -> Iterator[datetime]:
     for number in keys:
         if used_at := _read_time(row.get(f"access_key_{number}_last_used_date")):
             yield used_at
+
+
+def _read_sign_in(text: str | None) -> datetime | Literal["never"] | None:
+    """Return when a password was last used; what is no such time, N/A among it, is not known."""
+    try:
+        return "never" if text == "no_information" else _read_time(text)
+    except ValueError:  # no decision depends on it, so it must not spoil the report
+        return None
 
 
 def _read_time(text: str | None) -> datetime | None:

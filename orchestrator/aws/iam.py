@@ -253,6 +253,7 @@ def _read_user(detail: "UserDetailTypeDef", row: ReportRow | None, devices: Mapp
         has_console_password=known.has_console_password,
         active_access_keys=known.active_access_keys,
         keys_last_used=known.keys_last_used,
+        password_last_used=known.password_last_used,
         attached_policy_arns=frozenset(policy["PolicyArn"] for policy in detail["AttachedManagedPolicies"]),
         group_names=frozenset(detail["GroupList"]),
         mfa_device=devices.get(arn),

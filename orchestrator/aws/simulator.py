@@ -1,4 +1,4 @@
-"""IAM policy simulator: tells whether a user could still enrol an MFA device once EnforceMFA is attached.
+"""IAM policy simulator: tells whether a user could still enrol an MFA device under EnforceMFA, or without it.
 
 A permissions boundary, a service control policy or another policy can deny what EnforceMFA allows; such a user would be
 locked out for good. Source: IAM API Reference, SimulatePrincipalPolicy. Each call names one resource: the decision of
@@ -30,7 +30,10 @@ SIGN_IN_UNKNOWN = Reason(
     "The policy simulator could not be asked about signing in to the console (signin:Authenticate and what follows), "
     "which holds nobody: where console authorization is on, see that no policy of others denies it.",
 )
-_NO, _YES = frozenset({"explicitDeny", "implicitDeny"}), frozenset({"allowed"})
+NO, YES = frozenset({"explicitDeny", "implicitDeny"}), frozenset({"allowed"})
+"""The decisions of the simulator; any other is not known."""
+Part = Mapping[str, Any]
+"""A decision on an action: the one on the whole, or that on a resource."""
 
 
 class EnrolmentSimulator:
@@ -68,18 +71,9 @@ class EnrolmentSimulator:
         return Reason(CANNOT_TELL, "; ".join(dict.fromkeys(reason.message for reason in found.values())))
 
     @staticmethod
-    def _ask(simulate: Callable[..., Iterator[Any]], resource: str, actions: Sequence[str]) -> dict[str, Reason]:
+    def _ask(pages: Callable[..., Iterator[Any]], resource: str, actions: Sequence[str]) -> dict[str, Reason]:
         """Return what stands in the way of these actions on a resource, by action; nothing of those allowed."""
-        answers = simulate(ActionNames=list(actions), ResourceArns=[resource])
-        results = [result for answer in answers for result in answer["EvaluationResults"]]
-        by_action = {
-            action: [each for each in results if each["EvalActionName"].casefold() == action.casefold()]
-            for action in actions
-        }
-        if undecided := [action for action, decided in by_action.items() if not decided]:
-            message = f"the simulator did not decide on {undecided[0]}"
-            raise Malformed(message, code="MalformedAnswer", operation="SimulatePrincipalPolicy")
-        judged = {action: _judge(action, decided) for action, decided in by_action.items()}
+        judged = {action: _judge(action, parts) for action, parts in simulate(pages, resource, actions).items()}
         return {action: finding for action, finding in judged.items() if finding is not None}
 
     def _must_change_password(self, user_name: str) -> bool:
@@ -88,6 +82,29 @@ class EnrolmentSimulator:
         except NotFound:
             return False
         return profile.get("PasswordResetRequired") is not False
+
+
+def simulate(pages: Callable[..., Iterator[Any]], resource: str, actions: Sequence[str]) -> dict[str, list[Part]]:
+    """Return all that is decided on these actions on a resource, by action; `pages` makes the call.
+
+    Raises Malformed where one is not decided on.
+    """
+    results = [
+        each for page in pages(ActionNames=list(actions), ResourceArns=[resource]) for each in page["EvaluationResults"]
+    ]
+    by_action = {
+        action: [
+            part
+            for result in results
+            if result["EvalActionName"].casefold() == action.casefold()
+            for part in (result, *result.get("ResourceSpecificResults", ()))
+        ]
+        for action in actions
+    }
+    if undecided := [action for action, parts in by_action.items() if not parts]:
+        message = f"the simulator did not decide on {undecided[0]}"
+        raise Malformed(message, code="MalformedAnswer", operation="SimulatePrincipalPolicy")
+    return by_action
 
 
 def _ask_sign_in(
@@ -102,34 +119,41 @@ def _ask_sign_in(
         return {}, SIGN_IN_UNKNOWN
 
 
-def _judge(action: str, results: Iterable[Mapping[str, Any]]) -> Reason | None:
+def _judge(action: str, parts: Sequence[Part]) -> Reason | None:
     """Return what an answer says against an action, or None where it is allowed.
 
     Signing in needs no permission where console authorization is off, so there only a deny counts (AWS Sign-In User
     Guide, 'Controlling console access with resource-based policies and resource control policies').
     """
-    parts = [part for result in results for part in (result, *result.get("ResourceSpecificResults", ()))]
     decisions = {part.get("EvalResourceDecision", part.get("EvalDecision")) for part in parts}
-    if _is_refused(parts, "OrganizationsDecisionDetail", "AllowedByOrganizations"):
+    if is_refused(parts, "OrganizationsDecisionDetail", "AllowedByOrganizations"):
         who = "an organization policy (SCP), as far as its keys are known,"
     elif missing := missing_keys(parts):
         return Reason(CANNOT_TELL, f"a policy asks for {', '.join(missing)}: put the value into enforcement.context")
-    elif decisions == _YES or (action in ON_CONSOLE and decisions <= _YES | {"implicitDeny"}):
+    elif decisions == YES or (action in ON_CONSOLE and decisions <= YES | {"implicitDeny"}):
         return None
-    elif decisions <= _NO | _YES:
+    elif decisions <= NO | YES:
         who = _who_denies(parts)
     else:
         return Reason(CANNOT_TELL, f"the simulator decided on {action} what this version of orgmfa does not know")
     return Reason(CANNOT_ENROL, f"{who} keeps the user from {action}; under EnforceMFA there would be no way back in")
 
 
-def _who_denies(parts: Sequence[Mapping[str, Any]]) -> str:
-    if _is_refused(parts, "PermissionsBoundaryDecisionDetail", "AllowedByPermissionsBoundary"):
+def _who_denies(parts: Sequence[Part]) -> str:
+    if is_refused(parts, "PermissionsBoundaryDecisionDetail", "AllowedByPermissionsBoundary"):
         return "the user's permissions boundary"
-    matched = (statement.get("SourcePolicyId") for part in parts for statement in part.get("MatchedStatements", ()))
-    names = sorted({"EnforceMFA itself" if name.startswith("PolicyInputList") else name for name in matched if name})
+    names = sorted(
+        {"EnforceMFA itself" if name.startswith("PolicyInputList") else name for name in policy_names(parts)}
+    )
     return f"a policy of the user ({', '.join(names)})" if names else "another policy of the user"
 
 
-def _is_refused(parts: Iterable[Mapping[str, Any]], detail: str, flag: str) -> bool:
+def policy_names(parts: Iterable[Part]) -> set[str]:
+    """Return the names of the policies whose statements decided, as the simulator tells them."""
+    statements = (statement for part in parts for statement in part.get("MatchedStatements", ()))
+    return {name for statement in statements if (name := statement.get("SourcePolicyId"))}
+
+
+def is_refused(parts: Iterable[Part], detail: str, flag: str) -> bool:
+    """Return whether a decision says that a boundary, or the organization, does not allow the action."""
     return any(part.get(detail, {}).get(flag) is False for part in parts)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.domain.config import Config, Exemption
-from orchestrator.domain.model import IamUser, Outcome, Reason, Verdict
+from orchestrator.domain.model import Decision, IamUser, Outcome, Reason, Verdict
 from orchestrator.domain.records import Record, Release, find_record
 
 
@@ -39,6 +39,18 @@ def assess_user(user: IamUser) -> Verdict:
     if user.has_mfa is None:
         return Verdict.UNKNOWN
     return Verdict.COMPLIANT if user.has_mfa else Verdict.NON_COMPLIANT
+
+
+def is_unused(decision: Decision, before: datetime) -> bool:
+    """Return whether a user without MFA has a password, and neither was made nor has signed in since a moment.
+
+    Whoever is exempt is meant to be there: a user for emergencies signs in to nothing for years.
+    """
+    user, last = decision.user, decision.user.password_last_used
+    is_open = decision.verdict is Verdict.NON_COMPLIANT and decision.outcome is not Outcome.EXEMPT
+    if not is_open or not user.has_console_password or user.created_at >= before or last is None:
+        return False
+    return last == "never" or last < before
 
 
 def find_exemption(

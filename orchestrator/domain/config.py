@@ -212,7 +212,20 @@ class EnforcementConfig(_Section):
     notice: Duration = timedelta()
     check_enrolment: StrictBool = True
     context: Annotated[dict[ContextKey, ContextValue], AfterValidator(_only_unknown)] = {}
+    guarded: Literal["enforce", "accept"] = "enforce"
+    unused_after: Duration = timedelta(days=90)
     stop: Annotated[str, StringConstraints(min_length=1), AfterValidator(check_stop)] | None = None
+
+    @property
+    def accepts_guards(self) -> bool:
+        """Whether a user whom others' guard denies without MFA is left alone."""
+        return self.guarded == "accept"
+
+    @model_validator(mode="after")
+    def _accepts_what_is_simulated(self) -> Self:
+        if self.accepts_guards and not self.check_enrolment:
+            raise ValueError("guarded: accept needs check_enrolment: true, since the simulator tells who is guarded")
+        return self
 
 
 class PolicyConfig(_Section):

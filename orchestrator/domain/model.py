@@ -53,6 +53,7 @@ class Outcome(StrEnum):
     RELEASED = "released"
     EXEMPT = "exempt"
     IN_GRACE = "in_grace"
+    GUARDED = "guarded"
     OUT_OF_SCOPE = "out_of_scope"
     HELD = "held"
     QUOTA_EXCEEDED = "quota_exceeded"
@@ -234,13 +235,26 @@ class MfaDevice:
 
 
 @dataclass(frozen=True, slots=True)
+class Guard:
+    """What denies a user without MFA already, beside EnforceMFA, as IAM's policy simulator tells.
+
+    `by` names who denies: SCPs, the permissions boundary, policies. It is partial where only some of the calls that
+    were tried depend on MFA. `is_scp` says that SCPs deny every one of them, whatever else does.
+    """
+
+    by: tuple[str, ...]
+    is_partial: bool = False
+    is_scp: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class IamUser:
     """An IAM user as read from its account; `None` is not known.
 
     `unreadable` says why a live look could not find it out either. `mfa_device` is the newest one; the bulk reads list
     virtual devices only. `id` (AIDA...) is given to no other user, whatever its name. `tags` are keys and values.
     `service_credentials` are the services of active credentials that are neither password nor access key, one entry
-    each; they are looked up for users with a planned change alone.
+    each; they and `guard` are looked up for users with a planned change alone.
     """
 
     id: str
@@ -257,6 +271,8 @@ class IamUser:
     mfa_device: MfaDevice | None = None
     tags: tuple[tuple[str, str], ...] = ()
     service_credentials: tuple[str, ...] = ()
+    password_last_used: datetime | Literal["never"] | None = None
+    guard: Guard | None = None
 
 
 @dataclass(frozen=True, slots=True)

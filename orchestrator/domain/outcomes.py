@@ -70,6 +70,7 @@ OUTCOMES: Mapping[Outcome, OutcomeRow] = {
         label_by_mode={Mode.RELEASE: "still enforced"},
     ),
     Outcome.EXEMPT: OutcomeRow(label="exempt", tone=Tone.QUIET, group=OutcomeGroup.LEFT_ALONE),
+    Outcome.GUARDED: OutcomeRow(label="guarded by others", tone=Tone.QUIET, group=OutcomeGroup.LEFT_ALONE),
     Outcome.OUT_OF_SCOPE: OutcomeRow(label="out of scope", tone=Tone.QUIET, group=OutcomeGroup.LEFT_ALONE),
     Outcome.NONE: OutcomeRow(label="nothing to do", tone=Tone.QUIET, group=OutcomeGroup.NOTHING),
 }

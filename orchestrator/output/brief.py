@@ -189,7 +189,7 @@ def _asides(story: Story, *, names: bool) -> Iterator[Line]:
     for group in story.changes.groups if story.changes else ():
         if group.note:
             yield f"{group.title}: ", *_changed(group, names=names), " - ", in_brief(group.note)
-    yield from ((Said(note, Kind.NOTE),) for note in story.notes)
+    yield from ((Said(note, Kind.NOTE),) for note in (story.guards, story.unused, *story.notes) if note)
 
 
 def _enforced(story: Story, *, names: bool) -> Iterator[Line]:

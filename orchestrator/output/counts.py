@@ -11,6 +11,7 @@ from orchestrator.output.words import VERDICTS, count, days_between, list_counts
 from orchestrator.reports.report import AccountReport, RunReport, Totals
 
 _VERDICT_WORDS = {verdict: word.label for verdict, word in VERDICTS.items()} | {Verdict.UNKNOWN: "unknown"}
+_ASKED = frozenset({Outcome.PLANNED, Outcome.ENFORCED, Outcome.GUARDED})
 _STOP = {Mode.PLAN: (Outcome.PLANNED, "would stop"), Mode.APPLY: (Outcome.ENFORCED, "stopped")}
 
 
@@ -70,6 +71,40 @@ def count_covered(accounts: Iterable[AccountReport]) -> int:
     """Return how many users have MFA or are enforced."""
     users = (user for account in accounts for user in account.users)
     return sum(user.verdict is Verdict.COMPLIANT or user.outcome in ENFORCED for user in users)
+
+
+def count_guarded(report: RunReport) -> str:
+    """Return in a sentence how many of the users to be enforced others deny without MFA already, or nothing."""
+    asked = whole = part = 0
+    for user in (user for account in report.accounts for user in account.users):
+        asked += user.guarded is not None or user.outcome in _ASKED
+        whole += user.guarded is not None and not user.guarded.partial
+        part += user.guarded is not None and user.guarded.partial
+    if not whole + part:
+        return ""
+    more = f", {part:,} more in part" if part else ""
+    return f"Denied without MFA by others already: {whole:,} of {count(asked, 'user')} to be enforced{more}."
+
+
+def count_unused(report: RunReport) -> str:
+    """Return in a sentence how many users without MFA have not signed in for long and what is cheaper, or nothing."""
+    unused = sum(user.unused for account in report.accounts for user in account.users)
+    if not unused:
+        return ""
+    who = "1 user without MFA has" if unused == 1 else f"{unused:,} users without MFA have"
+    return (
+        f"{who} not signed in for enforcement.unused_after, or never: remove the password first "
+        "(aws iam delete-login-profile --user-name NAME), or the user."
+    )
+
+
+def count_devices(totals: Totals) -> str:
+    """Return by which kind of device users have MFA, as far as the bulk reads tell, or nothing."""
+    kinds = (
+        (totals.mfa_virtual, "by an app (not phishing-resistant)"),
+        (totals.mfa_other, "by a passkey or security key (phishing-resistant) or a hardware token"),
+    )
+    return list_counts(kinds)
 
 
 def count_open(report: RunReport) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import TextIO
 
-from orchestrator.output.words import format_iso, visible
+from orchestrator.output.words import format_iso, guard_of, visible
 from orchestrator.reports.report import AccountReport, ProblemReport, RunReport, UserReport
 
 _Value = str | int | datetime | None
@@ -39,6 +39,9 @@ _USER_COLUMNS: Mapping[str, Callable[[UserReport], _Value]] = {
     "active_access_keys": lambda user: user.active_access_keys,
     "keys_last_used": lambda user: user.keys_last_used,
     "service_credentials": lambda user: ", ".join(user.service_credentials),
+    "guarded": guard_of,
+    "password_last_used": lambda user: user.password_last_used,
+    "unused": lambda user: "yes" if user.unused else "no",
     "open_since": lambda user: user.open_since,
 }
 COLUMNS = (*_ACCOUNT_COLUMNS, *_USER_COLUMNS)

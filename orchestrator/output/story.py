@@ -10,10 +10,12 @@ from orchestrator.output.change_summary import ChangeSummary, summarize_changes
 from orchestrator.output.counts import (
     count_clean,
     count_covered,
+    count_guarded,
     count_keys,
     count_open,
     count_skipped,
     count_totals,
+    count_unused,
     tell_not_deployed,
     tell_written,
 )
@@ -54,6 +56,8 @@ class Story:
     covered: int
     """How many users have MFA or are enforced."""
     open_for: str
+    guards: str
+    unused: str
     clean: str
     skipped: tuple[tuple[int, str], ...]
     notes: tuple[str, ...]
@@ -97,6 +101,8 @@ def tell_story(report: RunReport, *, blocks_access_keys: bool, notes: Iterable[s
         key_users=key_users,
         covered=count_covered(accounts),
         open_for=count_open(report),
+        guards=count_guarded(report),
+        unused=count_unused(report),
         clean=clean,
         skipped=count_skipped(accounts),
         notes=(

@@ -151,6 +151,21 @@ def reason_of(user: UserReport) -> str:
     return message if code == user.outcome.value else f"{message} ({code})".strip()
 
 
+def guard_of(user: UserReport) -> str:
+    """Return who denies a user without MFA already, and whether only in part; or nothing."""
+    if user.guarded is None:
+        return ""
+    return f"denied {'in part ' if user.guarded.partial else ''}without MFA by {', '.join(user.guarded.by)}"
+
+
+def unused_of(user: UserReport) -> str:
+    """Return that a user has not signed in for long, or nothing."""
+    if not user.unused or user.password_last_used is None:
+        return ""
+    used = user.password_last_used
+    return "never signed in" if used == "never" else f"not signed in since {used.astimezone(UTC):%Y-%m-%d}"
+
+
 def list_policy_changes(account: AccountReport) -> str:
     """Return the changes to policy and group themselves."""
     return ", ".join(change.value.replace("_", " ") for change in account.policy_changes)

@@ -13,6 +13,7 @@ from orchestrator.pipeline.ports import (
     Credentials,
     Directory,
     EventBus,
+    Guards,
     Iam,
     Notifier,
     Observer,
@@ -69,6 +70,7 @@ class RunContext:
     iam: Iam
     policies: Policies
     simulator: Simulator
+    guards: Guards
     credentials: Credentials
     archive: RunArchive
     securityhub: SecurityHub | None = None

@@ -3,8 +3,9 @@
 An error of AWS becomes an outcome here; an unexpected exception becomes a failed account in `executor`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -51,6 +52,9 @@ NEW_USER_WAITS = (0.0, 2.0, 4.0, 8.0)
 MAX_DEVICE_LOOKS = 10
 """Users of one account whose new MFA device is looked up in one run."""
 
+GUARD_BATCH = 25
+"""Users of an account over its limit who are checked before the limit is looked at again, where guards are accepted."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -87,32 +91,67 @@ def _plan(account: Account, context: RunContext, limit: AdaptiveLimit) -> Accoun
         return plan_release(account, facts, context.request.user_names)
     if context.config.member_role.is_borrowed:
         facts = replace(facts, enforcement=without_deployment(facts.enforcement))
-    preflight = context.request.preflight
-    if not preflight and is_over_limit(plan := _decide(account, facts, context)):
-        return plan  # nobody is looked at: a look could take the time of all other accounts
+    known, preflight = dict[str, Decision](), context.request.preflight
+    if not preflight:
+        plan, known = _plan_certain(account, facts, context=context, limit=limit)
+        if is_over_limit(plan):
+            return plan  # nobody else is looked at: a look could take the time of all other accounts
     users = list(_identify_new_devices(facts.users, account.id, context))
     looked_at = {user.name for user in users if user.has_console_password is None and user.active_access_keys is None}
     users = _share_where(is_unclear, users, lambda user: _fill_in(user, context), limit=limit)
     facts = replace(facts, users=tuple(users))
     if preflight:
         return plan_by_scp(account, facts, context, limit=limit)
-    plan = _decide(account, facts, context)
-    is_asked = context.config.policy.blocks_access_keys and any(map(_is_planned, plan.decisions))
+    decisions = _decide(facts, account.id, context)
+    plan = plan_account(account, facts, decisions, config=context.config)
+    if is_over_limit(plan) and not context.config.enforcement.accepts_guards:
+        return plan
+    left = [decision for decision in decisions if decision.user.name not in known]
+    checked = _check_each(left, account, facts, context=context, limit=limit, looked_at=looked_at, known=known.values())
+    by_name = {decision.user.name: decision for decision in checked}
+    in_order = (by_name[user.name] for user in facts.users if user.name in by_name)
+    return plan_account(account, facts, in_order, config=context.config)
+
+
+def _plan_certain(
+    account: Account, facts: AccountFacts, *, context: RunContext, limit: AdaptiveLimit
+) -> tuple[AccountResult, dict[str, Decision]]:
+    """Return the plan by the bulk reads, and the decisions that were checked already, by user name.
+
+    Guarded users are no changes: where guards are accepted, users of an account over its limit are checked, those first
+    of whom nothing is open, until more than the limit are not guarded.
+    """
+    decisions = _decide(facts, account.id, context)
+    plan = plan_account(account, facts, decisions, config=context.config)
+    if not is_over_limit(plan) or not context.config.enforcement.accepts_guards:
+        return plan, {}
+    certain = [decision for decision in decisions if not is_unclear(decision.user)]
+    known = {one.user.name: one for one in _check_each(certain, account, facts, context=context, limit=limit)}
+    now_known = (known.get(decision.user.name, decision) for decision in decisions)
+    return plan_account(account, facts, now_known, config=context.config), known
+
+
+def _check_each(
+    decisions: Sequence[Decision],
+    account: Account,
+    facts: AccountFacts,
+    *,
+    context: RunContext,
+    limit: AdaptiveLimit,
+    looked_at: Collection[str] = (),
+    known: Iterable[Decision] = (),
+) -> list[Decision]:
+    """Return the known decisions and these, each planned one checked; the rest as it is once the account is over."""
+    is_asked = context.config.policy.blocks_access_keys and any(map(_is_planned, decisions))
     credentials = read_credentials(context) if is_asked else {}
-    decisions = _share_where(
-        _is_planned,
-        plan.decisions,  # of an account over its limit none is planned any more
-        lambda decision: _check(
-            decision,
-            account,
-            facts,
-            context=context,
-            credentials=credentials,
-            was_looked_at=decision.user.name in looked_at,
-        ),
-        limit=limit,
-    )
-    return plan_account(account, facts, decisions, config=context.config)
+    check = partial(_check, account=account, facts=facts, context=context, credentials=credentials, looked_at=looked_at)
+    size = GUARD_BATCH if context.config.enforcement.accepts_guards else len(decisions) or 1
+    checked = list(known)
+    for start in range(0, len(decisions), size):
+        if is_over_limit(plan_account(account, facts, checked, config=context.config)):
+            return [*checked, *decisions[start:]]
+        checked += _share_where(_is_planned, decisions[start : start + size], check, limit=limit)
+    return checked
 
 
 def _read_named(account: Account, context: RunContext, limit: AdaptiveLimit) -> AccountFacts:
@@ -145,11 +184,10 @@ def _share_where(
     return [item for item in known if item is not None]
 
 
-def _decide(account: Account, facts: AccountFacts, context: RunContext) -> AccountResult:
-    """Return the plan of one account by these facts alone."""
+def _decide(facts: AccountFacts, account_id: str, context: RunContext) -> list[Decision]:
+    """Return the decisions about the users of an account by these facts alone, whatever its limits."""
     now = context.now()
-    decisions = (decide_user(user, account.id, facts, rules=context.rules, now=now) for user in facts.users)
-    return plan_account(account, facts, decisions, config=context.config)
+    return [decide_user(user, account_id, facts, rules=context.rules, now=now) for user in facts.users]
 
 
 def _is_planned(decision: Decision) -> bool:
@@ -194,14 +232,14 @@ def _check(
     *,
     context: RunContext,
     credentials: KnownCredentials,
-    was_looked_at: bool,
+    looked_at: Collection[str],
 ) -> Decision | None:
     """Return a planned decision after a live look at its user and all that could hold it; None: the user is gone.
 
     A credential report that this run had made replaces the look; another look comes right before the write.
     """
     try:
-        if not facts.is_report_ours and not was_looked_at:
+        if not facts.is_report_ours and decision.user.name not in looked_at:
             decision = recheck_user(decision, account, context, keys=True)
         return hold_unless_safe(decision, account, context, known=credentials)
     except NotFound:

@@ -14,6 +14,7 @@ from orchestrator.domain.model import (
     AddToGroup,
     AttachPolicy,
     Enforcement,
+    Guard,
     IamUser,
     Imported,
     LiveUser,
@@ -136,6 +137,18 @@ class Simulator(Protocol):
 
     def simulate_enrolment(self, user: IamUser, account: Account, now: datetime) -> Reason | None:
         """Return what keeps a user from enrolling under EnforceMFA, or that it is not known; or raise AwsError."""
+        ...
+
+
+class Guards(Protocol):
+    """What denies users of the entered account without MFA already, beside EnforceMFA."""
+
+    def find_guard(self, user: IamUser, account: Account, now: datetime) -> Guard | None:
+        """Return what denies a user without MFA and not with it, or None; or raise AwsError."""
+        ...
+
+    def denies_access_keys(self, user: IamUser, account: Account, now: datetime, *, all_calls: bool) -> bool:
+        """Return whether SCPs deny access keys to enrol a device, and all other calls too; or raise AwsError."""
         ...
 
 

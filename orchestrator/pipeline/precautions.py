@@ -1,16 +1,22 @@
 """What is looked up of each user before a change is planned: credentials that would stop, and the policy simulator.
 
-Each answer that is not a clear one holds the user.
+Each answer that is not a clear one holds the user; one about a guard of others that is not clear is no guard.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 
+import structlog
+
 from orchestrator.domain.errors import AwsError, NotFound
-from orchestrator.domain.model import Account, Decision, Outcome, Reason
+from orchestrator.domain.model import Account, Decision, IamUser, Outcome, Reason
 from orchestrator.domain.outcomes import CANNOT_TELL, SIGN_IN
 from orchestrator.domain.planning import hold_decision
 from orchestrator.pipeline.context import RunContext
+
+_GUARDED = Reason("guarded", "SCPs deny the user without MFA already (enforcement.guarded: accept)")
+
+log = structlog.get_logger(__name__)
 
 KnownCredentials = Mapping[str, tuple[str, ...]] | Reason
 """The services of the active service-specific credentials of an account by user name, or why they are not known."""
@@ -27,6 +33,8 @@ def read_credentials(context: RunContext) -> KnownCredentials:
 def hold_unless_safe(decision: Decision, account: Account, context: RunContext, *, known: KnownCredentials) -> Decision:
     """Return a planned decision, held where a credential would stop, or where the user could not enrol.
 
+    Guards of others are looked up of those left; with `enforcement.guarded: accept` a proven one leaves its user alone.
+
     Raises NotFound where the user is gone.
     """
     decision = _hold_for_credentials(decision, context, known)
@@ -38,9 +46,33 @@ def hold_unless_safe(decision: Decision, account: Account, context: RunContext, 
         raise
     except AwsError as error:
         reason = Reason(CANNOT_TELL, f"the policy simulator could not be asked ({error.code}: {error})")
-    if reason is None:
-        return decision
-    return replace(decision, note=reason.message) if reason.code == SIGN_IN else hold_decision(decision, reason)
+    if reason is not None and reason.code != SIGN_IN:
+        return hold_decision(decision, reason)
+    decision = _leave_to_guard(decision, account, context)
+    return replace(decision, note=reason.message) if reason else decision
+
+
+def _leave_to_guard(decision: Decision, account: Account, context: RunContext) -> Decision:
+    """Return a planned decision with the guard of its user, left alone where the configuration accepts that guard."""
+    user, is_left = replace(decision.user, guard=None), False
+    try:
+        user = replace(user, guard=context.guards.find_guard(user, account, context.now()))
+        is_left = context.config.enforcement.accepts_guards and _is_proven(user, account, context)
+    except NotFound:
+        raise
+    except AwsError as error:
+        log.warning("guard_unknown", user_name=user.name, code=error.code, message=str(error))
+    if is_left:
+        return Decision(user, decision.verdict, Outcome.GUARDED, reason=_GUARDED)
+    return replace(decision, user=user)
+
+
+def _is_proven(user: IamUser, account: Account, context: RunContext) -> bool:
+    """Return whether SCPs alone do what EnforceMFA would: who administers an account could not have written them."""
+    if user.guard is None or not user.guard.is_scp:
+        return False
+    keys = context.config.policy.blocks_access_keys
+    return context.guards.denies_access_keys(user, account, context.now(), all_calls=keys)
 
 
 def _hold_for_credentials(decision: Decision, context: RunContext, known: KnownCredentials) -> Decision:

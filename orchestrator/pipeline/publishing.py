@@ -4,6 +4,7 @@ A failure of any becomes one of the errors of the run.
 """
 
 from collections.abc import Iterable
+from datetime import timedelta
 from operator import itemgetter
 
 import structlog
@@ -58,12 +59,14 @@ def report_run(
 ) -> RunReport:
     """Return the report of a run so far, compared with earlier runs."""
     request, history, place_of = context.request, context.history, context.find_places()
+    unused_after = timedelta() if request.mode is Mode.RELEASE else context.config.enforcement.unused_after
+    unused_before = request.started_at - unused_after if unused_after else None
     report = build_report(
         request,
         context.organization.id,
         (
             with_history(
-                report_account(result, place_of(result.account.id)),
+                report_account(result, place_of(result.account.id), unused_before=unused_before),
                 history,
                 request,
                 users=(decision.user for decision in result.decisions),

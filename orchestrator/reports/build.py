@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
+from orchestrator.domain.assessment import is_unused
 from orchestrator.domain.model import (
     AccountResult,
     Decision,
@@ -20,6 +21,7 @@ from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, OutcomeGroup, total
 from orchestrator.domain.planning import NOT_LOOKED_AT
 from orchestrator.reports.report import (
     AccountReport,
+    GuardReport,
     ProblemReport,
     ReasonReport,
     RootUserReport,
@@ -72,8 +74,13 @@ def amend_report(report: RunReport, errors: Iterable[Problem], finished_at: date
     return report if known == report.errors else report.model_copy(update={"errors": known, "finished_at": finished_at})
 
 
-def report_account(result: AccountResult, place: Placement = _NOWHERE) -> AccountReport:
-    """Return the report of one account; `place` has the path of its OU, and its owner."""
+def report_account(
+    result: AccountResult, place: Placement = _NOWHERE, *, unused_before: datetime | None = None
+) -> AccountReport:
+    """Return the report of one account; `place` has the path of its OU, and its owner.
+
+    Users who have not signed in since `unused_before` are told to be unused; None: nobody.
+    """
     root, enforcement = result.root_user, result.enforcement
     can_lock_out = enforcement is not None and enforcement.can_lock_out
     return AccountReport(
@@ -86,7 +93,10 @@ def report_account(result: AccountResult, place: Placement = _NOWHERE) -> Accoun
         error=None if result.problem is None else report_problem(result.problem),
         root_user=None if root is None else RootUserReport(has_credentials=root.has_credentials, has_mfa=root.has_mfa),
         policy=None if enforcement is None else enforcement.policy,
-        users=tuple(_report_user(decision, can_lock_out=can_lock_out) for decision in result.decisions),
+        users=tuple(
+            _report_user(decision, can_lock_out=can_lock_out, unused_before=unused_before)
+            for decision in result.decisions
+        ),
         policy_changes=result.policy_changes,
         notes=tuple(dict.fromkeys(decision.note for decision in result.decisions if decision.note)),
     )
@@ -102,21 +112,25 @@ def count_totals(accounts: Iterable[AccountReport]) -> Totals:
     statuses: Counter[Status] = Counter()
     verdicts: Counter[Verdict] = Counter()
     outcomes: Counter[Outcome] = Counter()
+    virtual = 0
     for account in accounts:
         statuses[account.status] += 1
         verdicts.update(user.verdict for user in account.users)
         outcomes.update(user.outcome for user in account.users)
+        virtual += sum(user.verdict is Verdict.COMPLIANT and user.mfa_device == "virtual" for user in account.users)
     return Totals(
         accounts=statuses.total(),
         **{status.value: statuses[status] for status in Status},
         users=outcomes.total(),
         **{verdict.value: verdicts[verdict] for verdict in Verdict},
+        mfa_virtual=virtual,
+        mfa_other=verdicts[Verdict.COMPLIANT] - virtual,
         **{total_name(outcome): outcomes[outcome] for outcome in Outcome},
     )
 
 
-def _report_user(decision: Decision, *, can_lock_out: bool) -> UserReport:
-    user, reason, device = decision.user, decision.reason, decision.user.mfa_device
+def _report_user(decision: Decision, *, can_lock_out: bool, unused_before: datetime | None) -> UserReport:
+    user, reason, device, guard = decision.user, decision.reason, decision.user.mfa_device, decision.user.guard
     is_unread = decision.verdict is Verdict.UNKNOWN and reason != NOT_LOOKED_AT
     is_error = OUTCOMES[decision.outcome].group is OutcomeGroup.TO_FIX or is_unread
     if can_lock_out and not is_error and decision.via is not None and decision.outcome in _UNDER_THE_POLICY:
@@ -129,7 +143,10 @@ def _report_user(decision: Decision, *, can_lock_out: bool) -> UserReport:
         console_password=user.has_console_password,
         active_access_keys=user.active_access_keys,
         keys_last_used=user.keys_last_used,
+        password_last_used=user.password_last_used,
+        unused=unused_before is not None and is_unused(decision, unused_before),
         service_credentials=user.service_credentials,
+        guarded=None if guard is None else GuardReport(by=guard.by, partial=guard.is_partial),
         outcome=decision.outcome,
         via=decision.via,
         error=ReasonReport(code=reason.code, message=reason.message) if reason and is_error else None,

@@ -74,6 +74,13 @@ class RootUserReport(_Model):
     has_mfa: bool
 
 
+class GuardReport(_Model):
+    """What denies a user without MFA already, beside EnforceMFA, as the policy simulator tells."""
+
+    by: tuple[str, ...] = Field(description='who denies: "SCP", "permissions boundary", "policy NAME"')
+    partial: bool = Field(description="only some of the calls that were tried are denied for want of MFA")
+
+
 class UserReport(_Model):
     """One IAM user. `null` stands for what could not be read; it is never a 'no'."""
 
@@ -89,6 +96,13 @@ class UserReport(_Model):
     console_password: bool | None
     active_access_keys: int | None
     keys_last_used: UtcTime | None
+    password_last_used: UtcTime | Literal["never"] | None = Field(
+        default=None, description="when the console password was last used, as the credential report tells"
+    )
+    unused: bool = Field(
+        default=False,
+        description="without MFA, and not signed in for enforcement.unused_after: the password, or the user, can go",
+    )
     outcome: Outcome
     via: Via | None
     error: ReasonReport | None
@@ -106,6 +120,9 @@ class UserReport(_Model):
         default=(),
         description="the service of each active credential that is neither password nor access key and would stop; "
         "looked up with policy.access_keys: deny, for users with a planned change",
+    )
+    guarded: GuardReport | None = Field(
+        default=None, description="looked up for users with a planned change who could enrol; null where unclear"
     )
 
 
@@ -277,6 +294,11 @@ class _Counts(_Model):
     compliant: int
     non_compliant: int
     unknown: int
+    mfa_virtual: int = Field(default=0, description="users with MFA whose newest known device is virtual")
+    mfa_other: int = Field(
+        default=0,
+        description="users with MFA by security keys, passkeys or hardware tokens: those without a known virtual one",
+    )
 
     def of(self, *outcomes: Outcome) -> int:
         """Return how many users have one of these outcomes."""
@@ -295,7 +317,7 @@ else:
         "Totals",
         __base__=_Counts,
         __doc__=_Counts.__doc__,
-        **{total_name(outcome): (int, ...) for outcome in Outcome},
+        **{total_name(outcome): (int, 0 if outcome is Outcome.GUARDED else ...) for outcome in Outcome},
     )
 
 

@@ -3,7 +3,8 @@
 - AssumeRole of a role that does not exist is refused (moto grants every role).
 - A service control policy that denies everything does so (moto knows SCPs as texts alone).
 - AttachUserPolicy and AddUserToGroup end at the quotas (moto has none).
-- SimulatePrincipalPolicy answers (moto has none): allowed, but for users whose boundary leaves enrolling out.
+- SimulatePrincipalPolicy answers (moto has none): allowed, but for users whose boundary leaves enrolling out, or whose
+  own policy denies all else without MFA.
 - ListServiceSpecificCredentials answers (moto has none): nobody has one.
 - GetAccountSummary tells of the root user and of a raised quota (moto: no password, no MFA, always 10).
 - The credential report is two hours old and has a row of the root user (moto: made just now, dated 2015, no root).
@@ -27,7 +28,7 @@ from moto.iam.models import get_account_id_from, iam_backends
 from moto.sts.models import sts_backends
 
 from orchestrator.sandbox.iam_fixtures import PARTITION, naive_utc
-from orchestrator.sandbox.sample_organization import SampleAccount
+from orchestrator.sandbox.sample_organization import SampleAccount, SampleUser
 
 REPORT_AGE = timedelta(hours=2)
 """IAM reuses a credential report for four hours (IAM User Guide, 'Getting credential reports')."""
@@ -90,15 +91,17 @@ class _Member:
         return _refuse(409, "LimitExceeded", f"Cannot exceed quota for {quota}: {size}")
 
     def simulate(self, params: Mapping[str, Any], **_: object) -> Refusal:
-        """Return the simulator's answer: only a permissions boundary of the sample denies anything."""
+        """Return the simulator's answer: a boundary of the sample denies enrolling, a guard other calls without MFA."""
         body = params["body"]
-        name = body["PolicySourceArn"].rpartition("/")[2]
-        is_bound = any(user.name == name and user.is_bound for user in self._account().users)
-        boundary = {"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": not is_bound}}
+        user = self._sample(body["PolicySourceArn"].rpartition("/")[2])
+        is_bound = user is not None and user.is_bound
+        details: dict[str, Any] = {"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": not is_bound}}
         decision = "implicitDeny" if is_bound else "allowed"
-        specific = {"EvalResourceName": body["ResourceArns.member.1"], "EvalResourceDecision": decision, **boundary}
+        if user is not None and user.is_guarded and body["ResourceArns.member.1"] == "*" and not _has_mfa(body):
+            decision, details["MatchedStatements"] = "explicitDeny", [{"SourcePolicyId": "Force_MFA"}]
+        specific = {"EvalResourceName": body["ResourceArns.member.1"], "EvalResourceDecision": decision, **details}
         results = [
-            {"EvalActionName": body[name], "EvalDecision": decision, "ResourceSpecificResults": [specific], **boundary}
+            {"EvalActionName": body[name], "EvalDecision": decision, "ResourceSpecificResults": [specific], **details}
             for name in body
             if name.startswith("ActionNames.member.")
         ]
@@ -148,10 +151,26 @@ class _Member:
             user = users[row["user"]]
             if user.create_date <= then:
                 had_mfa = any(device.enable_date <= then for device in user.mfa_devices.values())
-                yield row | {"mfa_active": str(had_mfa).lower()}
+                mfa_active = str(had_mfa).lower()
+                yield row | {"mfa_active": mfa_active, "password_last_used": self._last_sign_in(user.name, row)}
+
+    def _last_sign_in(self, name: str, row: Mapping[str, str]) -> str:
+        sample = self._sample(name)
+        if sample is None or sample.signed_in_ago is None or not sample.has_console_password:
+            return row["password_last_used"]
+        return f"{self.report_made_at - sample.signed_in_ago:%Y-%m-%dT%H:%M:%S+00:00}"
+
+    def _sample(self, name: str) -> SampleUser | None:
+        return next((user for user in self._account().users if user.name == name), None)
 
     def _account(self) -> SampleAccount:
         return self.accounts[get_account_id_from(_access_key(self.session))]
+
+
+def _has_mfa(body: Mapping[str, str]) -> bool:
+    """Return whether a question to the simulator is about a session with MFA."""
+    keys = [name for name, key in body.items() if key == "aws:MultiFactorAuthPresent"]
+    return any(body[name.replace("ContextKeyName", "ContextKeyValues.member.1")] == "true" for name in keys)
 
 
 def _access_key(session: boto3.Session) -> str:

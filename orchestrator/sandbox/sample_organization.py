@@ -22,7 +22,8 @@ class SampleUser(_Sample):
     """An IAM user. `policies` and `groups` leave out EnforceMFA; `enforced` is how an earlier run enforced it.
 
     `keys_used_ago` has an entry for each active access key, None where it was never used. `is_bound`: a permissions
-    boundary leaves out what enrolling needs. IAM lists FIDO devices user by user, virtual ones for the whole account.
+    boundary leaves out what enrolling needs. `is_guarded`: a policy of the user's own denies all else without MFA.
+    `signed_in_ago` is None for who never signed in. IAM lists FIDO devices user by user, virtual ones for the account.
     """
 
     name: str
@@ -36,6 +37,8 @@ class SampleUser(_Sample):
     groups: int = 1
     enforced: Via | None = None
     is_bound: bool = False
+    is_guarded: bool = False
+    signed_in_ago: Duration | None = parse_duration("1d")
 
 
 class SampleAccount(_Sample):

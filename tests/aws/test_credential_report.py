@@ -27,11 +27,13 @@ def make_row(
     console: str = "true",
     keys: tuple[str, str] = ("false", "false"),
     used: tuple[str, str] = (NEVER, NEVER),
+    signed_in: str = NEVER,
 ) -> str:
     values = {
         "user": user,
         "arn": arn,
         "password_enabled": console,
+        "password_last_used": signed_in,
         "mfa_active": mfa,
         "access_key_1_active": keys[0],
         "access_key_1_last_used_date": used[0],
@@ -80,6 +82,24 @@ def test_last_use_is_that_of_the_active_keys(
     keys: tuple[str, str], used: tuple[str, str], last_used: datetime | None
 ) -> None:
     assert read(make_row(keys=keys, used=used))["alice"].keys_last_used == last_used
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        (MARCH, datetime(2026, 3, 1, 10, tzinfo=UTC)),
+        ("no_information", "never"),
+        ("N/A", None),
+        ("not_supported", None),
+        ("", None),
+        # What is no time spoils no report: no decision depends on it.
+        ("2026-13-45", None),
+        ("1 March", None),
+        ("2026-03-01T10:00:00", None),
+    ],
+)
+def test_last_sign_in_is_a_time_or_never_or_not_known(cell: str, expected: object) -> None:
+    assert read(make_row(signed_in=cell))["alice"].password_last_used == expected
 
 
 def test_every_user_and_the_root_user_has_a_row() -> None:

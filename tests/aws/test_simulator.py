@@ -33,7 +33,12 @@ NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 def ask(
-    aws: AwsServer, *, given: dict[str, object] | None = None, arn: str = USER_ARN, org_path: str | None = None
+    aws: AwsServer,
+    *,
+    given: dict[str, object] | None = None,
+    arn: str = USER_ARN,
+    org_path: str | None = None,
+    document: str | None = DOCUMENT,
 ) -> Reason | None:
     retrier = Retrier(Cancellation(), sleep=lambda _: None)
     clients = make_clients(connections=1)
@@ -48,7 +53,7 @@ def ask(
     session = ConsoleSession("o-exampleorg1", given or {})
     user = make_user("alice", arn=arn, tags=(("team", "payments"), ("costCentre", "7")))
     with sessions.enter(ACCOUNT_ID, Access.INSPECT):
-        simulator = EnrolmentSimulator(clients.iam, retrier, DOCUMENT, session=session)
+        simulator = EnrolmentSimulator(clients.iam, retrier, document, session=session)
         return simulator.simulate_enrolment(user, make_account(ACCOUNT_ID, org_path=org_path), NOW)
 
 
@@ -98,6 +103,13 @@ def test_each_call_asks_about_one_resource_and_all_that_an_enrolment_takes_is_as
     for call in questions(aws):
         assert call.parameters["PolicySourceArn"] == USER_ARN
         assert members(call, "PolicyInputList") == [DOCUMENT]
+
+
+def test_without_a_text_the_users_own_policies_alone_are_asked_about(aws: AwsServer) -> None:
+    assert ask(aws, document=None) is None
+
+    assert len(questions(aws)) == 3
+    assert not [call for call in questions(aws) if "PolicyInputList.member.1" in call.parameters]
 
 
 def test_each_call_tells_all_that_is_known_of_a_console_session_without_mfa(aws: AwsServer) -> None:

@@ -116,13 +116,15 @@ def test_role_that_may_not_ask_inspects_and_holds_whoever_has_a_planned_change(
 # -- the simulator
 
 
-def test_planned_user_costs_three_questions(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+def test_planned_user_costs_three_questions_about_enrolling_and_one_about_guards(
+    aws: AwsServer, cli: Cli, sample: Sample
+) -> None:
     aws.forget_calls()
     cli.report("plan", "--account", sample.payments)
 
     asked = [members(call, "ResourceArns") for call in aws.calls if call.action == SIMULATE]
     arn = f"arn:aws:iam::{sample.payments}"
-    assert sorted(asked) == [[f"{arn}:mfa/*"], [f"{arn}:user/alice"], ["arn:aws:signin:::console/*"]]
+    assert sorted(asked) == [["*"], [f"{arn}:mfa/*"], [f"{arn}:user/alice"], ["arn:aws:signin:::console/*"]]
 
 
 def test_tags_of_the_user_and_the_organization_are_told(aws: AwsServer, cli: Cli, sample: Sample) -> None:

@@ -65,6 +65,8 @@ DEFAULTS: dict[str, object] = {
     "enforcement.notice": timedelta(),
     "enforcement.check_enrolment": True,
     "enforcement.context": {},
+    "enforcement.guarded": "enforce",
+    "enforcement.unused_after": timedelta(days=90),
     "enforcement.stop": None,
     "policy.name": "EnforceMFA",
     "policy.group": "EnforceMFA",

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.assessment import Rules, assess_user, find_exception, find_exemption
+from orchestrator.domain.assessment import Rules, assess_user, find_exception, find_exemption, is_unused
 from orchestrator.domain.config import Exemption
-from orchestrator.domain.model import Outcome, Verdict
+from orchestrator.domain.model import Decision, Outcome, Verdict
 from orchestrator.domain.records import Release
 from orchestrator.reports.report import FirstSight
 from tests.builders import ACCOUNT_ID, NOW, days_ago, make_config, make_user, user_id_of
@@ -199,3 +199,30 @@ def test_reason_names_the_exemption_and_its_end() -> None:
     assert found is not None
     assert found[0] is Outcome.EXEMPT
     assert found[1].message == "build robots (exemption ci-*, until 2026-03-02)"
+
+
+MADE_LONG_AGO = {"created_at": days_ago(91)}
+
+
+@pytest.mark.parametrize(
+    ("user", "outcome", "expected"),
+    [
+        (MADE_LONG_AGO | {"password_last_used": "never"}, "planned", True),
+        (MADE_LONG_AGO | {"password_last_used": days_ago(90.5)}, "enforced", True),
+        (MADE_LONG_AGO | {"password_last_used": "never"}, "guarded", True),
+        (MADE_LONG_AGO | {"password_last_used": days_ago(89)}, "planned", False),
+        (MADE_LONG_AGO | {"password_last_used": None}, "planned", False),
+        ({"created_at": days_ago(89), "password_last_used": "never"}, "planned", False),
+        (MADE_LONG_AGO | {"password_last_used": "never", "has_console_password": None}, "planned", False),
+        (MADE_LONG_AGO | {"password_last_used": "never", "has_console_password": False}, "out_of_scope", False),
+        (MADE_LONG_AGO | {"password_last_used": "never", "has_mfa": True}, "none", False),
+        (MADE_LONG_AGO | {"password_last_used": "never", "has_mfa": None}, "none", False),
+        (MADE_LONG_AGO | {"password_last_used": "never"}, "exempt", False),
+    ],
+)
+def test_unused_is_who_has_a_password_and_signed_in_neither_lately_nor_was_made_lately(
+    user: dict[str, Any], outcome: str, expected: bool
+) -> None:
+    one = make_user(**user)
+
+    assert is_unused(Decision(one, assess_user(one), Outcome(outcome)), days_ago(90)) is expected

@@ -33,6 +33,6 @@ def test_exit_code_is_one_where_an_outcome_is_to_fix(outcome: Outcome) -> None:
 def test_totals_keep_the_order_that_is_published() -> None:
     assert list(Totals.model_fields) == [
         "accounts", "inspected", "failed", "not_reached", "skipped", "users", "compliant", "non_compliant", "unknown",
-        "none", "planned", "enforced", "already_enforced", "released", "exempt", "in_grace", "out_of_scope", "held",
-        "quota_exceeded", "failed_users",
+        "mfa_virtual", "mfa_other", "none", "planned", "enforced", "already_enforced", "released", "exempt", "in_grace",
+        "guarded", "out_of_scope", "held", "quota_exceeded", "failed_users",
     ]  # fmt: skip

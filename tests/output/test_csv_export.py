@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.model import Outcome, Stage, Status, Verdict, Via
 from orchestrator.output.csv_export import COLUMNS, write_csv
-from orchestrator.reports.report import ProblemReport, ReasonReport, RunReport
+from orchestrator.reports.report import GuardReport, ProblemReport, ReasonReport, RunReport
 from tests.browser.samples import (
     make_account_report,
     make_failed_account,
@@ -55,6 +55,9 @@ def test_row_says_all_that_is_known_of_a_user() -> None:
         active_access_keys=2,
         keys_last_used=days_ago(1),
         service_credentials=("bedrock.amazonaws.com", "codecommit.amazonaws.com (SSH key)"),
+        guarded=GuardReport(by=("SCP", "policy Force_MFA"), partial=True),
+        password_last_used=days_ago(200),
+        unused=True,
     )
 
     assert rows_of(
@@ -82,6 +85,9 @@ def test_row_says_all_that_is_known_of_a_user() -> None:
             "active_access_keys": "2",
             "keys_last_used": "2026-03-01T12:00:00Z",
             "service_credentials": "bedrock.amazonaws.com, codecommit.amazonaws.com (SSH key)",
+            "guarded": "denied in part without MFA by SCP, policy Force_MFA",
+            "password_last_used": "2025-08-14T12:00:00Z",
+            "unused": "yes",
             "open_since": "2026-02-18T12:00:00Z",
         }
     ]
@@ -95,8 +101,8 @@ def test_unknown_is_empty_and_never_a_no() -> None:
 
     first, second = rows_of(make_run_report(make_account_report("1", unknown, known)))
 
-    assert [first[name] for name in COLUMNS[14:]] == ["", "", "", "", "", ""]
-    assert [second[name] for name in COLUMNS[14:]] == ["build robots", "no", "0", "", "", ""]
+    assert [first[name] for name in COLUMNS[14:]] == ["", "", "", "", "", "", "", "no", ""]
+    assert [second[name] for name in COLUMNS[14:]] == ["build robots", "no", "0", "", "", "", "", "no", ""]
 
 
 def test_device_that_is_known_is_told_with_its_date() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.errors import AssumeRoleDenied, NotFound, Throttled
-from orchestrator.domain.model import AccountState, LiveUser, PolicyState
+from orchestrator.domain.model import AccountState, Guard, LiveUser, PolicyState
 from orchestrator.reports.report import RunReport
 from tests.builders import NOW, days_ago, make_config, make_user
 from tests.fakes import fail
@@ -137,6 +137,19 @@ def locked_out(days: Days) -> list[RunReport]:
     return [days.play(0)]
 
 
+def guarded(days: Days) -> list[RunReport]:
+    """An SCP denies users without MFA, and is gone on the second day; an account is over its limit but for them."""
+    config = make_config(enforcement={"guarded": "accept"}, limits={"max_changes_per_account": 1})
+    days.aws.add(make_user("erin"), make_user("frank"))
+    fakes = [days.aws.accounts[account_id] for account_id in (PAYMENTS, LAB)]
+    for fake in fakes:
+        fake.guards = {name: Guard(("SCP",), is_scp=True) for name in ("alice", "erin")}
+    reports = [days.play(0, config=config)]
+    for fake in fakes:
+        fake.guards.clear()
+    return [*reports, days.play(1, config=config)]
+
+
 SCENARIOS: dict[str, Play] = {
     "enforce": lambda days: [days.play(0), days.play(1)],
     "plan alone": lambda days: [days.play(0, "plan"), days.play(1)],
@@ -162,6 +175,7 @@ SCENARIOS: dict[str, Play] = {
     "changing accounts": changing_accounts,
     "excluded account": once(organization={"exclude_accounts": [SEARCH]}),
     "locked out": locked_out,
+    "guarded": guarded,
 }
 
 
@@ -195,6 +209,6 @@ def test_scenarios_meet_every_outcome_that_a_rule_gives() -> None:
     }
 
     assert met >= {
-        *("none", "planned", "enforced", "already_enforced", "exempt", "in_grace", "out_of_scope", "held"),
-        *("quota_exceeded", "released"),
+        *("none", "planned", "enforced", "already_enforced", "exempt", "in_grace", "out_of_scope", "guarded"),
+        *("held", "quota_exceeded", "released"),
     }

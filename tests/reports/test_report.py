@@ -15,6 +15,7 @@ from orchestrator.domain.model import (
     AccountResult,
     Decision,
     Gate,
+    Guard,
     Outcome,
     PolicyChange,
     Problem,
@@ -115,6 +116,7 @@ def test_totals_count_accounts_by_status_and_users_by_verdict_and_outcome() -> N
         "compliant": 1,
         "non_compliant": 3,
         "unknown": 1,
+        "mfa_other": 1,
         "none": 2,
         "held": 1,
         "enforced": 1,
@@ -340,6 +342,30 @@ def test_report_of_version_1_is_read_as_one_without_a_gate() -> None:
 
     assert (report.schema_version, report.gate) == (2, None)
     assert report == FULL
+
+
+def test_report_made_before_guards_were_known_is_read_as_one_without_any() -> None:
+    document = json.loads(FULL.model_dump_json())
+    for name in ("guarded", "mfa_virtual", "mfa_other"):
+        del document["totals"][name]
+    for user in (user for account in document["accounts"] for user in account["users"]):
+        for name in ("guarded", "password_last_used", "unused"):
+            del user[name]
+
+    report = RunReport.model_validate(document)
+
+    assert report.totals.guarded == 0
+    assert report.accounts == FULL.accounts
+
+
+def test_guard_and_last_sign_in_of_a_user_are_reported() -> None:
+    user = make_user(guard=Guard(("SCP", "policy x"), is_partial=True), password_last_used=NOW)
+
+    found = reported(make_decision(Outcome.PLANNED, user=user))
+
+    assert found.guarded.model_dump() == {"by": ("SCP", "policy x"), "partial": True}
+    assert json.loads(found.model_dump_json())["password_last_used"] == f"{NOW:%Y-%m-%dT%H:%M:%SZ}"
+    assert not found.unused
 
 
 @pytest.mark.parametrize("code", ["over_limit", "stopped", "declined", "under_way"])

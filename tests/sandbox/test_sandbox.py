@@ -192,7 +192,7 @@ def test_every_outcome_occurs(story: Story, tmp_path: Path) -> None:
 
     reports = (story.plan, story.applied, released)
     seen = {user.outcome for report in reports for user in users_by_place(report).values()}
-    assert seen == set(Outcome) - {Outcome.FAILED}
+    assert seen == set(Outcome) - {Outcome.FAILED, Outcome.GUARDED}  # nothing fails, and guards are not accepted
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,10 @@ from orchestrator.output.words import (
     Word,
     count,
     days_between,
+    guard_of,
     longest_open,
     reason_of,
+    unused_of,
     word_of,
     words_of_outcomes,
 )
@@ -73,5 +75,7 @@ class AccountRow:
             word_of(user.verdict, self.report.mode).label,
             "" if user.outcome is Outcome.NONE else label_of(user.outcome, self.report.mode),
             "" if days is None else f"for {count(days, 'day')}",
+            guard_of(user),
+            unused_of(user),
         ]
         return ", ".join(filter(None, facts)) + (f" ({reason})" if reason else "")

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from orchestrator.domain.model import Mode, Outcome, Status, Verdict
 from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, label_of
+from orchestrator.output.counts import count_devices
 from orchestrator.output.ordering import is_to_fix
 from orchestrator.output.words import list_counts
 from orchestrator.reports.report import AccountReport, RunReport, UserReport
@@ -56,7 +57,9 @@ def list_tiles(report: RunReport) -> Iterator[Tile]:
         "Users with MFA, or enforced",
         covered,
         users,
-        list_counts([(totals.compliant, "with MFA"), *enforced]) or "none",
+        "; ".join(
+            filter(None, (list_counts([(totals.compliant, "with MFA"), *enforced]) or "none", count_devices(totals)))
+        ),
     )
     yield Tile("Users without both", users - covered, users, list_counts([*open_users, unread]) or "none")
 

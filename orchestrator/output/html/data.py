@@ -8,7 +8,7 @@
 
     error:         [stage, code, message, remedy], or 0
     user:          [name, verdict, outcome, via, console password, active keys, keys last used, days open, reason,
-                    device, enrolled, service credentials]
+                    device, enrolled, service credentials, guard, last sign-in if that is long ago]
     user not read: [name, days open]
 
 Statuses, verdicts, outcomes, ways, devices and causes are positions in their lists; OUs, owners, messages and reasons
@@ -35,8 +35,10 @@ from orchestrator.output.words import (
     VERDICTS,
     VIAS,
     days_between,
+    guard_of,
     list_policy_changes,
     reason_of,
+    unused_of,
     visible,
     word_of,
     words_of_outcomes,
@@ -129,6 +131,8 @@ class _Writer:
             self._device[user.mfa_device] or None,
             _day(user.mfa_enrolled_at),
             self._text(", ".join(user.service_credentials)) or None,
+            self._text(guard_of(user)) or None,
+            self._text(unused_of(user)) or None,
         ]
         while values[-1] is None:
             values.pop()

@@ -6,8 +6,8 @@
   const PAGE = 100; // rows drawn at once; a button draws more
   const PRINTED = 500; // accounts on paper
   const NAMED = 20; // users of one kind in an account on paper
-  const [NAME, VERDICT, OUTCOME, VIA, CONSOLE, KEYS, KEYS_USED, DAYS, REASON, DEVICE, ENROLLED, CREDENTIALS] =
-    [...Array(12).keys()];
+  const [NAME, VERDICT, OUTCOME, VIA, CONSOLE, KEYS, KEYS_USED, DAYS, REASON, DEVICE, ENROLLED, CREDENTIALS, GUARD, UNUSED] =
+    [...Array(14).keys()];
 
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("data").textContent);
@@ -249,10 +249,10 @@
       make("span", {}, tag(verdict), device(user)),
       user[OUTCOME] === NONE ? "" : tag(outcome),
       data.vias[user[VIA]],
-      user[CONSOLE] == null ? "unknown" : user[CONSOLE] ? "yes" : "no",
+      `${user[CONSOLE] == null ? "unknown" : user[CONSOLE] ? "yes" : "no"}${user[UNUSED] ? `, ${data.texts[user[UNUSED]]}` : ""}`,
       keys(user),
       user[DAYS] == null ? "" : count(user[DAYS], "day"),
-      data.texts[user[REASON] || 0],
+      [user[REASON], user[GUARD]].filter(Boolean).map((text) => data.texts[text]).join("; "),
     ];
     return make("tr", {}, make("th", { scope: "row" }, bidi(user[NAME])),
       ...cells.map((cell, index) => make("td", { "data-label": titles[index + 1] }, cell)));

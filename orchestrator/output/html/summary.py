@@ -65,6 +65,7 @@ def list_notices(story: Story) -> Iterator[Notice]:
         yield Notice(Tone.BAD, f"{count(len(report.errors) - MAX_ERRORS, 'more error')} of the run.")
     if story.keys:
         yield Notice(Tone.WARN, story.keys)
+    yield from (Notice(Tone.QUIET, said) for said in (story.guards, story.unused) if said)
     yield from (Notice(Tone.WARN, note) for note in story.notes)
 
 

@@ -210,7 +210,8 @@ def _summary(story: Story, width: int) -> Iterator[Text]:
         yield from make_lines(f"Note: {note}", width)
     if story.clean or skipped or story.notes:
         yield Text()
-    yield from make_lines(" ".join(filter(None, (*story.totals, story.written, story.open_for, story.keys))), width)
+    said = (*story.totals, story.written, story.open_for, story.keys, story.guards, story.unused)
+    yield from make_lines(" ".join(filter(None, said)), width)
 
 
 def _last_lines(story: Story, shown: Shown) -> Iterator[Text]:

@@ -24,12 +24,14 @@ from orchestrator.output.words import (
     VERDICTS,
     age,
     count,
+    guard_of,
     list_policy_changes,
     longest_open,
     plain,
     some_of,
     state_of,
     title_of,
+    unused_of,
 )
 from orchestrator.reports.report import AccountReport, UserReport
 
@@ -164,6 +166,7 @@ def _name(user: UserReport, view: View) -> str:
         remarks.append("keys unknown" if keys is None else count(keys, "key"))
     if user.service_credentials:
         remarks.append(count(len(user.service_credentials), "service credential"))
+    remarks += filter(None, (plain(guard_of(user)), unused_of(user)))
     if view.show_all or user.grace_ends is not None:
         remarks += filter(None, [age(user, now)])
     reason = plain(user.reason or "") if view.show_all else ""
