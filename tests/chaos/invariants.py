@@ -76,6 +76,8 @@ def _totals(report: RunReport) -> Iterator[str]:
     outcomes["failed_users"] = outcomes.pop("failed", 0)
     counted.update(outcomes)
     counted.update(accounts=len(report.accounts), users=len(users))
+    virtual = sum(user.verdict == "compliant" and user.mfa_device == "virtual" for user in users)
+    counted.update(mfa_virtual=virtual, mfa_other=counted["compliant"] - virtual)
     if wrong := {name: value for name, value in totals.items() if value != counted[name]}:
         yield f"totals do not add up: {wrong} against {dict(counted)}"
 
