@@ -116,13 +116,19 @@ def _read_event(envelope: Mapping[str, Any], policy: PolicyConfig) -> IamEvent |
 
 
 def _is_ours(kind: EventKind, asked: Mapping[str, Any], policy: PolicyConfig) -> bool:
-    """Return whether an event on a policy or a group is about ours; an event that names neither may be."""
+    """Return whether an event on a policy or a group is about ours; an event that names neither may be.
+
+    Upper and lower case do not count: IAM takes a name in either (IAM User Guide, 'IAM identifiers', friendly names).
+    """
     if kind not in {"undone", "policy"}:
         return True
-    arn, group = asked.get("policyArn"), asked.get("groupName")
-    if isinstance(arn, str) and not arn.endswith(f":policy{policy.path}{policy.name}"):
-        return group == policy.group and kind == "policy"
-    return not isinstance(group, str) or group == policy.group or isinstance(arn, str)
+    arn, group = (
+        one.casefold() if isinstance(one, str) else None for one in (asked.get("policyArn"), asked.get("groupName"))
+    )
+    ours = policy.group.casefold()
+    if arn is not None and not arn.endswith(f":policy{policy.path}{policy.name}".casefold()):
+        return group == ours and kind == "policy"
+    return group is None or group == ours or arn is not None
 
 
 def _user_name(detail: Mapping[str, Any], name: str) -> str:

@@ -41,6 +41,7 @@ def asked(**parameters: Any) -> dict[str, Any]:
         ("UpdateAccessKey", asked(userName="alice", status="Active"), "sign_in", "alice"),
         ("DetachUserPolicy", asked(userName="alice", policyArn=f"{ARN}/EnforceMFA"), "undone", "alice"),
         ("RemoveUserFromGroup", asked(userName="alice", groupName="EnforceMFA"), "undone", "alice"),
+        ("RemoveUserFromGroup", asked(userName="alice", groupName="enforcemfa"), "undone", "alice"),
         ("DetachGroupPolicy", asked(groupName="EnforceMFA", policyArn=f"{ARN}/EnforceMFA"), "policy", None),
         ("AttachGroupPolicy", asked(groupName="EnforceMFA", policyArn=f"{ARN}/Admin"), "policy", None),
         ("AttachGroupPolicy", asked(groupName="staff", policyArn=f"{ARN}/EnforceMFA"), "policy", None),
