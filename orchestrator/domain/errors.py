@@ -45,6 +45,10 @@ class AttachmentError(DigestError):
     remedy = "The digest was sent; mend what the message names, or see the page by `orgmfa report --html`."
 
 
+class DeliveryError(OrgmfaError):
+    """A message to a user could not be sent."""
+
+
 class ArchiveError(OrgmfaError):
     """The archive could not be read or written."""
 

@@ -13,6 +13,7 @@ from orchestrator.pipeline.ports import (
     Credentials,
     Directory,
     Iam,
+    Messenger,
     Notifier,
     Observer,
     OuPath,
@@ -71,6 +72,7 @@ class RunContext:
     credentials: Credentials
     archive: RunArchive
     securityhub: SecurityHub | None = None
+    messenger: Messenger | None = None
     expects_onboarding: bool = False
     notifiers: Sequence[Notifier]
     observer: Observer

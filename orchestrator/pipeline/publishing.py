@@ -13,6 +13,7 @@ from orchestrator.domain.model import Gate, Mode, Problem, Stage, Trigger
 from orchestrator.domain.remedies import explain_findings, explain_findings_error
 from orchestrator.output.security_hub import render_findings
 from orchestrator.pipeline.context import Finished, RunContext
+from orchestrator.pipeline.nudging import Messages, find_due, tell_users
 from orchestrator.pipeline.results import Results
 from orchestrator.reports.build import amend_report, build_report, report_account
 from orchestrator.reports.changes import compare, with_history
@@ -25,7 +26,7 @@ def close_run(
     results: Results, context: RunContext, *, errors: list[Problem], is_complete: bool, gate: Gate | None
 ) -> Finished:
     """Return the finished run: archived, findings imported, channels notified. Failures are added to `errors`."""
-    report = report_run(results, context, errors, is_complete=is_complete, gate=gate)
+    report = report_and_tell(results, context, errors, is_complete=is_complete, gate=gate)
     address = archive_report(report, context, errors=errors)
     import_findings(report, context, errors=errors)
     notify_channels(amend_report(report, errors, context.now()), context, errors=errors)
@@ -35,17 +36,43 @@ def close_run(
     return Finished(report, address, api_calls=counter.calls, api_throttles=counter.throttles)
 
 
-def report_run(
+def report_and_tell(
     results: Results, context: RunContext, errors: Iterable[Problem], *, is_complete: bool, gate: Gate | None
 ) -> RunReport:
-    """Return the report of a run so far, compared with earlier runs."""
+    """Return the report of a run, once its users are told what they are due to be told.
+
+    It is archived before: a date that a user is told must be known to the next run, whatever becomes of this one.
+    """
+    report = report_run(results, context, errors, is_complete=is_complete, gate=gate)
+    try:
+        due = find_due(results, context)
+        if due and context.request.mode is Mode.APPLY:
+            context.archive.save(report)
+    except ArchiveError as error:
+        log.error("users_not_told", message=str(error))  # noqa: TRY400 - a known failure, no traceback
+        return report
+    if not due:
+        return report
+    return report_run(results, context, errors, is_complete=is_complete, gate=gate, messages=tell_users(due, context))
+
+
+def report_run(
+    results: Results,
+    context: RunContext,
+    errors: Iterable[Problem],
+    *,
+    is_complete: bool,
+    gate: Gate | None,
+    messages: Messages | None = None,
+) -> RunReport:
+    """Return the report of a run so far, compared with earlier runs; `messages` are those to its users."""
     request, history, ou_path = context.request, context.history, context.find_ous()
     report = build_report(
         request,
         context.organization.id,
         (
             with_history(
-                report_account(result, ou_path(result.account.id)),
+                report_account(result, ou_path(result.account.id), messages or {}),
                 history,
                 request,
                 users=(decision.user for decision in result.decisions),

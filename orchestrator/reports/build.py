@@ -1,8 +1,9 @@
 """Builds a RunReport from the results of a run. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from orchestrator.domain.model import (
     AccountResult,
@@ -18,6 +19,7 @@ from orchestrator.domain.model import (
 from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, OutcomeGroup, total_name
 from orchestrator.reports.report import (
     AccountReport,
+    MessageReport,
     ProblemReport,
     ReasonReport,
     RootUserReport,
@@ -68,8 +70,12 @@ def amend_report(report: RunReport, errors: Iterable[Problem], finished_at: date
     return report if known == report.errors else report.model_copy(update={"errors": known, "finished_at": finished_at})
 
 
-def report_account(result: AccountResult, ou: str | None = None) -> AccountReport:
-    """Return the report of one account; `ou` is the path of its OU."""
+def report_account(
+    result: AccountResult,
+    ou: str | None = None,
+    messages: Mapping[tuple[str, str], tuple[MessageReport, ...]] = MappingProxyType({}),
+) -> AccountReport:
+    """Return the report of one account; `ou` is the path of its OU, `messages` are by account ID and user ID."""
     root, enforcement = result.root_user, result.enforcement
     can_lock_out = enforcement is not None and enforcement.can_lock_out
     return AccountReport(
@@ -81,7 +87,14 @@ def report_account(result: AccountResult, ou: str | None = None) -> AccountRepor
         error=None if result.problem is None else report_problem(result.problem),
         root_user=None if root is None else RootUserReport(has_credentials=root.has_credentials, has_mfa=root.has_mfa),
         policy=None if enforcement is None else enforcement.policy,
-        users=tuple(_report_user(decision, can_lock_out=can_lock_out) for decision in result.decisions),
+        users=tuple(
+            _report_user(
+                decision,
+                can_lock_out=can_lock_out,
+                messages=messages.get((result.account.id, decision.user.id), ()),
+            )
+            for decision in result.decisions
+        ),
         policy_changes=result.policy_changes,
         notes=tuple(dict.fromkeys(decision.note for decision in result.decisions if decision.note)),
     )
@@ -110,7 +123,7 @@ def count_totals(accounts: Iterable[AccountReport]) -> Totals:
     )
 
 
-def _report_user(decision: Decision, *, can_lock_out: bool) -> UserReport:
+def _report_user(decision: Decision, *, can_lock_out: bool, messages: tuple[MessageReport, ...]) -> UserReport:
     user, reason, device = decision.user, decision.reason, decision.user.mfa_device
     is_error = OUTCOMES[decision.outcome].group is OutcomeGroup.TO_FIX or decision.verdict is Verdict.UNKNOWN
     if can_lock_out and not is_error and decision.via is not None and decision.outcome in _UNDER_THE_POLICY:
@@ -131,4 +144,5 @@ def _report_user(decision: Decision, *, can_lock_out: bool) -> UserReport:
         grace_ends=reason.until if reason and decision.outcome is Outcome.IN_GRACE else None,
         mfa_device=None if device is None else device.kind,
         mfa_enrolled_at=None if device is None else device.enrolled_at,
+        messages=messages,
     )

@@ -20,7 +20,7 @@ from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import Changes, RunReport
 from tests.builders import NOW, days_ago, make_request
-from tests.fakes import FakeAws, FakeSlackClient, MemoryStore, fail, make_context
+from tests.fakes import FakeAws, FakeMessenger, FakeSlackClient, MemoryStore, fail, make_context
 from tests.pipeline.stage import user_of
 
 Engine = Literal["one", "steps"]
@@ -39,6 +39,12 @@ class DatedStore(MemoryStore):
         super().write(name, content)
         self.dates[name] = self.written_at
 
+    def create(self, name: str, content: bytes) -> bool:
+        is_made = super().create(name, content)
+        if is_made:
+            self.dates[name] = self.written_at
+        return is_made
+
     def list_files(self, prefix: str) -> Iterator[StoredFile]:
         for file in super().list_files(prefix):
             yield replace(file, written_at=self.dates.get(file.name, NOW))
@@ -52,6 +58,7 @@ class Days:
     store: DatedStore = field(default_factory=DatedStore)
     slack: FakeSlackClient = field(default_factory=FakeSlackClient)
     cancellation: Cancellation = field(default_factory=Cancellation)
+    messenger: FakeMessenger = field(default_factory=FakeMessenger)
     answers: bool = True
     runs: int = 0
     engine: Engine = "one"
@@ -80,7 +87,8 @@ class Days:
                 self.aws,
                 request=asked,
                 config=config,
-                rules=Rules(config, archive.released_until(now)),
+                rules=Rules(config, archive.released_until(now), told=archive.told_at()),
+                messenger=self.messenger,
                 now=lambda: now,
                 stop_reason=lambda: "because" if is_stopped() else None,
                 cancellation=self.cancellation,

@@ -65,7 +65,7 @@ UNTRUSTED_REMEDY = (
     "have AWS_CA_BUNDLE, which AWS gets too, or SSL_CERT_FILE, where that is not set, name a file with the certificate "
     "of your proxy's authority"
 )
-_What = Literal["digest", "credentials", "page"]
+_What = Literal["digest", "credentials", "page", "message"]
 _REMEDIES = {word: remedy for remedy, words in _WORDS_BY_REMEDY.items() for word in words.split()}
 
 
@@ -82,7 +82,7 @@ class _Answer(NamedTuple):
     word: str
 
 
-_TAKEN = _Answer(HTTPStatus.OK, "ok")
+TAKEN = _Answer(HTTPStatus.OK, "ok")
 
 
 class SlackClient:
@@ -129,24 +129,24 @@ class SlackClient:
 
     def send(self, text: str, blocks: Sequence[Mapping[str, Any]]) -> None:
         """Post the message once. Raises DigestError where Slack refuses it, or does not answer."""
-        self._attempt(partial(self._post, text, blocks), "digest")
+        self.attempt(partial(self._post, text, blocks), "digest")
 
     def attach(self, filename: str, content: bytes, comment: str) -> None:
         """Upload a file into the thread of the message that was sent. Raises DigestError where Slack refuses it."""
-        self._attempt(partial(self._upload, filename, content, comment), "page")
+        self.attempt(partial(self._upload, filename, content, comment), "page")
 
     def probe(self) -> str:
         """Return in words what Slack says of the credentials; nothing is posted.
 
         Raises DigestError where Slack does not accept them, or does not answer.
         """
-        self._attempt(self._test_credentials, "credentials")
+        self.attempt(self._test_credentials, "credentials")
         if self._webhook_url:
             return "Slack accepts the webhook (an empty message was refused as empty)"
         return f"Slack accepts the bot token; whether it may post into {self._channel}, the first digest shows"
 
-    def _attempt(self, call: Callable[[], _Answer], what: _What) -> None:
-        """Raise DigestError where a call to Slack fails or is refused."""
+    def attempt(self, call: Callable[[], _Answer], what: _What) -> None:
+        """Make a call to Slack. Raises DigestError where it fails or is refused."""
         if fault := self._find_fault(call, what):
             # Raised here, outside of any `except`: the errors of the SDK hold the URL, and none is to hang on ours.
             raise DigestError(fault)
@@ -173,11 +173,11 @@ class SlackClient:
         if self._webhook_url:
             answer = self._send_to_webhook(message)
             return answer if answer.status != HTTPStatus.OK or answer.word == "ok" else _Answer(HTTPStatus.OK, "")
-        posted = self._web_client().chat_postMessage(channel=self._channel, **message)
+        posted = self.web_client().chat_postMessage(channel=self._channel, **message)
         if posted.get("ts"):
             # The ID of the channel: an upload takes no name, which slack.channel can be.
             self._thread = posted.get("channel") or self._channel, posted.get("ts", "")
-        return _TAKEN
+        return TAKEN
 
     def _upload(self, filename: str, content: bytes, comment: str) -> _Answer:
         from slack_sdk.errors import SlackRequestError  # noqa: PLC0415 - as in _web_client
@@ -186,7 +186,7 @@ class SlackClient:
             return _Answer(HTTPStatus.OK, "")
         channel, thread = self._thread
         try:
-            self._web_client().files_upload_v2(
+            self.web_client().files_upload_v2(
                 filename=filename,
                 title=filename,
                 content=content,
@@ -198,7 +198,7 @@ class SlackClient:
             return _Answer(HTTPStatus.OK, "")
         except HTTPError as error:
             return _Answer(error.code, "")
-        return _TAKEN
+        return TAKEN
 
     def _test_credentials(self) -> _Answer:
         """Return how Slack answers an empty message to the webhook, or auth.test by the bot token.
@@ -207,12 +207,12 @@ class SlackClient:
         """
         if self._webhook_url:
             answer = self._send_to_webhook({})
-            return _TAKEN if answer.word in _EMPTY_REFUSED else answer
-        headers = self._web_client().auth_test().headers
+            return TAKEN if answer.word in _EMPTY_REFUSED else answer
+        headers = self.web_client().auth_test().headers
         scopes = next((value for name, value in headers.items() if name.lower() == "x-oauth-scopes"), "")
         given = scopes.replace(" ", "").split(",")
         may_post = not _POSTING_SCOPES.isdisjoint(given) and (not self._attaches or _UPLOADING_SCOPE in given)
-        return _TAKEN if may_post or not scopes else _Answer(HTTPStatus.OK, "missing_scope")
+        return TAKEN if may_post or not scopes else _Answer(HTTPStatus.OK, "missing_scope")
 
     def _send_to_webhook(self, message: dict[str, Any]) -> _Answer:
         from slack_sdk import WebhookClient  # noqa: PLC0415 - as in _web_client
@@ -220,7 +220,8 @@ class SlackClient:
         sent = WebhookClient(self._webhook_url, **self._settings()).send_dict(message)
         return _Answer(sent.status_code, sent.body.strip())
 
-    def _web_client(self) -> "WebClient":
+    def web_client(self) -> "WebClient":
+        """Return a client of the Web API with the bot token."""
         from slack_sdk import WebClient  # noqa: PLC0415 - 100 ms that only a digest is to cost
 
         return WebClient(self._bot_token, **self._settings())
@@ -303,7 +304,7 @@ def _answer_of(call: Callable[[], _Answer]) -> _Answer:
 def _explain(answer: _Answer, what: _What) -> str:
     """Return why an answer is a refusal, and what to do about it; nothing where Slack took what it was given."""
     status, word = answer
-    if answer == _TAKEN:
+    if answer == TAKEN:
         return ""
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         doubt = "" if status in _NOT_ACCEPTED or what == "credentials" else f"; the {what} may have arrived"

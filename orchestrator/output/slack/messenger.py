@@ -1,0 +1,56 @@
+"""Messages to users by Slack, as direct messages of the app.
+
+They need the scopes users:read, users:read.email and chat:write. With `parse: none` Slack makes a link of nothing but
+what is marked as one, which is the sign-in address alone.
+"""
+
+import html
+import re
+from ssl import SSLContext
+from typing import Any
+
+from orchestrator.domain.environment import SlackCredentials
+from orchestrator.domain.errors import DeliveryError, DigestError
+from orchestrator.domain.nudges import is_member_id
+from orchestrator.output.slack.client import TAKEN, SlackClient
+
+_SIGN_IN = re.compile(r"https://[0-9]{12}\.signin\.[a-z0-9.-]+/console")
+
+
+class SlackMessenger:
+    """Finds people by their e-mail address or member ID, and writes to them."""
+
+    def __init__(self, bot_token: str, *, tls: SSLContext | None = None, **options: Any) -> None:  # noqa: ANN401 - those of the client
+        """Take the bot token and the TLS context; `options` are those of the client."""
+        credentials = SlackCredentials(bot_token=bot_token)
+        self._client = SlackClient(credentials, channel="users", tls=tls, **options)
+
+    def find(self, address: str) -> tuple[str, str]:
+        """Return the member ID and the e-mail address of a person. Raises DeliveryError."""
+        if is_member_id(address):
+            user = self._ask("users_info", user=address)["user"]
+        else:
+            user = self._ask("users_lookupByEmail", email=address)["user"]
+        if user.get("deleted") or user.get("is_bot") or user.get("is_stranger"):
+            raise DeliveryError(f"{address} is no member of the workspace who could be told")
+        return user["id"], str(user.get("profile", {}).get("email", "")).lower()
+
+    def send(self, recipient: str, subject: str, text: str) -> None:
+        """Send one direct message. Raises DeliveryError where Slack does not accept it."""
+        marked = _SIGN_IN.sub(r"<\g<0>>", html.escape(text, quote=False))
+        options = {"mrkdwn": False, "parse": "none", "link_names": False, "unfurl_links": False}
+        self._ask("chat_postMessage", channel=recipient, text=f"{subject}\n\n{marked}", **options)
+
+    def _ask(self, method: str, **parameters: object) -> dict[str, Any]:
+        found: list[Any] = []
+
+        def call() -> Any:  # noqa: ANN401 - the client's own kind of answer
+            found.append(getattr(self._client.web_client(), method)(**parameters))
+            return TAKEN
+
+        try:
+            self._client.attempt(call, "message")
+        except DigestError as error:
+            raise DeliveryError(str(error)) from None
+        answer: dict[str, Any] = found[-1].data
+        return answer

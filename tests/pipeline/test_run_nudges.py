@@ -1,0 +1,188 @@
+"""Users told before they are enforced and when they are, over runs in a row, in one process and in steps."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from orchestrator.domain.config import Config
+from orchestrator.reports.report import MessageReport
+from tests.builders import make_config
+from tests.pipeline.days import PAYMENTS, SEARCH, Days
+from tests.pipeline.stage import outcomes, user_of
+
+MAIL = (("email", "alice@acme.com"),)
+
+
+def nudging(notice: str = "7d", **nudge: Any) -> Config:
+    settings = {"via": "slack", "domains": ["acme.com"]} | nudge
+    return make_config(enforcement={"notice": notice}, nudge=settings)
+
+
+@pytest.fixture
+def people(days: Days) -> Days:
+    """Both users without MFA have a tag with their address."""
+    days.change(PAYMENTS, "alice", tags=MAIL)
+    days.change(SEARCH, "carol", tags=(("email", "carol@acme.com"),))
+    return days
+
+
+def kinds(days: Days) -> list[str]:
+    return [recipient.partition("@")[0] for recipient, _ in days.messenger.sent]
+
+
+def messages(report: Any, name: str = "alice") -> list[tuple[str, bool]]:
+    return [(one.kind, one.at is not None) for one in user_of(report, name).messages]
+
+
+def test_user_is_told_when_first_seen_when_days_are_left_and_when_enforced(people: Days) -> None:
+    config = nudging("10d")
+
+    reports = [people.play(day, config=config) for day in (0, 1, 3, 4, 8, 9, 9.5, 10, 11)]
+
+    assert [messages(report) for report in reports] == [
+        [("first", True)],
+        [],
+        [("left-7", True)],
+        [],
+        [],
+        [("left-1", True)],
+        [],
+        [("enforced", True)],
+        [],
+    ]
+    assert kinds(people).count("alice") == 4
+
+
+def test_message_says_account_date_and_sign_in_address_of_the_account_id(people: Days) -> None:
+    people.play(0, config=nudging())
+
+    text = dict(people.messenger.sent)["alice@acme.com"]
+    assert "alias\N{WORD JOINER}" not in text.replace("-\N{WORD JOINER}", "-")
+    assert f"({PAYMENTS})" in text
+    assert "from 09 March 2026, 12:00 UTC on" in text
+    assert f"https://{PAYMENTS}.signin.aws.amazon.com/console" in text
+
+
+@pytest.mark.parametrize(
+    ("tags", "name", "is_told"),
+    [
+        ((("email", "alice@acme.com"),), "alice", True),
+        ((("email", "ALICE@ACME.COM"),), "alice", True),
+        ((("email", "alice@evil.com"),), "alice", False),
+        ((("email", "alice@acme.com.evil.com"),), "alice", False),
+        ((("email", "alice@evil.com,bob@acme.com"),), "alice", False),
+        ((("email", "alice@acme.com bob@acme.com"),), "alice", False),
+        ((("email", "<!channel>@acme.com"),), "alice", False),
+        ((("mail", "alice@acme.com"),), "alice", False),
+        ((), "alice@acme.com", True),
+        ((), "alice@evil.com", False),
+        ((("email", "nobody"),), "alice@acme.com", False),
+        ((("email", "U0ALICE"),), "alice", True),
+        ((("email", "U0STRANGER"),), "alice", False),
+        ((("email", "U0UNKNOWN"),), "alice", False),
+    ],
+)
+def test_only_one_address_of_a_listed_domain_is_written_to(
+    days: Days, tags: tuple[tuple[str, str], ...], name: str, *, is_told: bool
+) -> None:
+    days.messenger.people = {"U0ALICE": "alice@acme.com", "U0STRANGER": "mallory@evil.com"}
+    users = days.aws.accounts[PAYMENTS].users
+    users[name] = replace(users.pop("alice"), tags=tags, name=name)
+
+    report = days.play(0, config=nudging())
+
+    assert messages(report, name) == [("first", is_told)]
+    assert {recipient for recipient, _ in days.messenger.sent} == ({"alice@acme.com"} if is_told else set())
+
+
+def test_users_of_one_address_are_in_one_message(days: Days) -> None:
+    days.change(PAYMENTS, "alice", tags=MAIL)
+    days.change(SEARCH, "carol", tags=MAIL)
+
+    days.play(0, config=nudging())
+
+    ((recipient, text),) = days.messenger.sent
+    assert recipient == "alice@acme.com"
+    assert "User alice" in text
+    assert "User carol" in text
+
+
+def test_no_more_than_the_limit_are_told_and_the_next_run_goes_on(people: Days) -> None:
+    first = people.play(0, config=nudging(max_per_run=1))
+    second = people.play(1, config=nudging(max_per_run=1))
+
+    assert (messages(first), messages(first, "carol")) == ([("first", True)], [("first", False)])
+    assert messages(second, "carol") == [("first", True)]
+
+
+def test_message_that_fails_is_a_note_of_the_user_and_holds_nobody(people: Days) -> None:
+    people.messenger.refuses = {"alice@acme.com"}
+
+    reports = [people.play(day, config=nudging()) for day in (0, 7)]
+
+    assert messages(reports[0]) == [("first", False)]
+    assert user_of(reports[0]).messages[0].problem == "ratelimited"
+    assert outcomes(reports[1])["alice"] == "enforced"
+
+
+def test_nobody_is_enforced_untold_where_telling_is_required(people: Days) -> None:
+    config = nudging(required=True)
+    people.messenger.refuses = {"alice@acme.com"}
+
+    reports = [people.play(day, config=config) for day in (0, 7, 30)]
+    people.messenger.refuses = set()
+    later = [people.play(day, config=config) for day in (31, 37, 38)]
+
+    assert [outcomes(report)["alice"] for report in reports] == ["in_grace", "held", "held"]
+    assert [outcomes(report)["alice"] for report in later] == ["held", "in_grace", "enforced"]
+    error = user_of(reports[1]).error
+    assert error is not None
+    assert error.code == "not_told"
+    assert outcomes(reports[1])["carol"] == "enforced"
+
+
+def test_days_of_a_required_notice_count_from_the_message_that_was_accepted(people: Days) -> None:
+    config = nudging(required=True)
+    people.messenger.refuses = {"alice@acme.com"}
+    people.play(0, config=config)
+    people.messenger.refuses = set()
+
+    reports = [people.play(day, config=config) for day in (3, 9, 10)]
+
+    assert [outcomes(report)["alice"] for report in reports] == ["in_grace", "in_grace", "enforced"]
+
+
+def test_run_that_is_killed_tells_nobody_twice(people: Days) -> None:
+    people.messenger.killed_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        people.play(0, config=nudging())
+    people.messenger.killed_after = None
+
+    people.play(1, config=nudging())
+
+    assert kinds(people) == ["alice"]
+
+
+def test_plan_shows_who_would_be_told_and_tells_nobody(people: Days) -> None:
+    people.change(SEARCH, "carol", tags=())
+
+    report = people.play(0, "plan", nudging())
+
+    assert user_of(report).messages == (MessageReport(kind="first", via="slack"),)
+    (carol,) = user_of(report, "carol").messages
+    assert carol.problem is not None
+    assert people.messenger.sent == []
+
+
+def test_narrowed_run_tells_nobody(people: Days) -> None:
+    people.play(0, config=nudging(), targets=(PAYMENTS,))
+
+    assert people.messenger.sent == []
+
+
+def test_without_domains_nobody_is_told(people: Days) -> None:
+    report = people.play(0, config=nudging(domains=[]))
+
+    assert messages(report) == [("first", False)]
+    assert people.messenger.sent == []
