@@ -29,6 +29,7 @@ from orchestrator.domain.model import Mode, Outcome, RunRequest, Trigger, Via
 from orchestrator.logs import configure_logs
 from orchestrator.output.csv_export import write_csv
 from orchestrator.output.exemption_notices import run_notes
+from orchestrator.output.sample_message import show_sample
 from orchestrator.output.slack import render_digest, render_text
 from orchestrator.output.terminal import ProgressView, Shown, print_report
 from orchestrator.pipeline.context import Finished
@@ -163,6 +164,8 @@ def show_report(report: RunReport, config: Config, shown: Shown, *, output: str)
 def _print_report(report: RunReport, config: Config, shown: Shown, *, console: Console) -> None:
     notes = run_notes(config, report)
     print_report(report, console, shown, blocks_access_keys=config.policy.blocks_access_keys, notes=notes)
+    if report.mode is Mode.PLAN and not shown.brief and (sample := show_sample(report, config.nudge)):
+        console.print(f"\n{sample}", markup=False, highlight=False)
 
 
 def _shown(options: RunOptions, *, address: str | None = None) -> Shown:

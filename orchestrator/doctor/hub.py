@@ -9,6 +9,7 @@ from orchestrator.doctor.report import Check, CheckName, CheckStatus, fine, in_w
 from orchestrator.domain.environment import SlackCredentials, parse_slack_secret
 from orchestrator.domain.errors import AccessDenied, ArchiveError, AwsError, ConfigError, DigestError
 from orchestrator.domain.model import Product
+from orchestrator.domain.nudges import read_text
 from orchestrator.domain.paths import show_path
 from orchestrator.domain.remedies import explain_findings_error
 from orchestrator.domain.stop_switch import SwitchState
@@ -21,7 +22,7 @@ PROBE = b"orgmfa doctor was here: this file can be deleted\n"
 
 
 def check_hub(tools: DoctorContext) -> Iterator[Check]:
-    """Yield the checks of archive, releases, stop switch, Slack and Security Hub."""
+    """Yield the checks of archive, releases, stop switch, Slack, messages to users and Security Hub."""
     archive = _check_archive(tools)
     yield archive
     if archive.status is CheckStatus.OK:
@@ -29,6 +30,7 @@ def check_hub(tools: DoctorContext) -> Iterator[Check]:
         yield from _check_onboarding(tools)
     yield _check_stop(tools)
     yield from _check_slack(tools)
+    yield _check_nudge(tools)
     yield _check_security_hub(tools)
 
 
@@ -141,6 +143,34 @@ def _probe_slack(tools: DoctorContext, credentials: SlackCredentials) -> Check:
         remedy = "Mend the Slack settings; a run whose digest cannot be sent counts as failed."
         return problem(CheckName.SLACK, str(error), remedy)
     return fine(CheckName.SLACK, reached)
+
+
+def _check_nudge(tools: DoctorContext) -> Check:
+    """Return whether users can be told before they are enforced; nobody is written to."""
+    name, settings = CheckName.NUDGE, tools.config.nudge
+    if settings.via is None:
+        return fine(name, "nudge.via is null: nobody is told in person")
+    try:
+        read_text(settings)
+    except ConfigError as error:
+        return problem(name, str(error), "Correct the file, or set nudge.text: null.")
+    if not settings.domains:
+        remedy = "Name the domains of your own addresses in nudge.domains."
+        return problem(name, "nudge.domains is empty: nobody is told", remedy)
+    said = f"by {settings.via}, to addresses of {', '.join(settings.domains)}"
+    if settings.via == "slack" or settings.region is None:
+        return fine(name, f"{said}; the app needs the scopes users:read, users:read.email and chat:write")
+    return _check_ses(settings.region, f"{said}, from {settings.sender} in {settings.region}", tools)
+
+
+def _check_ses(region: str, said: str, tools: DoctorContext) -> Check:
+    try:
+        if not tools.hub.is_ses_in_sandbox(region):
+            return fine(CheckName.NUDGE, said)
+    except AwsError as error:
+        return unknown(CheckName.NUDGE, in_words(error), f"Allow ses:GetAccount in {region} to this caller.")
+    remedy = "Ask for production access (Amazon SES, Account dashboard), or verify each address."
+    return problem(CheckName.NUDGE, f"Amazon SES in {region} is in the sandbox: it writes to few addresses", remedy)
 
 
 def _check_security_hub(tools: DoctorContext) -> Check:

@@ -39,6 +39,36 @@ def test_what_is_as_it_should_be_is_ok(ward: Ward) -> None:
     assert (ward.observer.accounts_done, ward.observer.failures) == (1, 0)
 
 
+MAIL = {"via": "email", "domains": ["acme.com"], "sender": "security@acme.com", "region": "eu-west-1"}
+
+
+@pytest.mark.parametrize(
+    ("nudge", "in_sandbox", "status", "words"),
+    [
+        ({}, False, "ok", "nobody is told in person"),
+        ({"via": "slack"}, False, "problem", "nudge.domains is empty"),
+        (
+            {"via": "slack", "domains": ["acme.com"]},
+            True,
+            "ok",
+            "the scopes users:read, users:read.email and chat:write",
+        ),
+        ({"via": "slack", "domains": ["acme.com"], "text": "/missing"}, False, "problem", "cannot read /missing"),
+        (MAIL, False, "ok", "from security@acme.com in eu-west-1"),
+        (MAIL, True, "problem", "Amazon SES in eu-west-1 is in the sandbox"),
+    ],
+)
+def test_messages_to_users_are_checked(
+    ward: Ward, nudge: dict[str, Any], status: str, words: str, *, in_sandbox: bool
+) -> None:
+    ward.config, ward.ses_is_in_sandbox = make_config(nudge=nudge), in_sandbox
+
+    (check,) = [one for one in ward.examination().report.checks if one.name == CheckName.NUDGE]
+
+    assert check.status.value == status
+    assert words in check.message
+
+
 @pytest.mark.parametrize(
     ("step", "error", "expected"),
     [

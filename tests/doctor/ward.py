@@ -68,6 +68,7 @@ class Ward:
     reading: Reading = NO_SWITCH
     slack: str | DigestError = "Slack accepts the webhook"
     aliases_fail: bool = False
+    ses_is_in_sandbox: bool = False
     sign_in_is_authorized: bool = False
     unannounced: tuple[ChangedAccount, ...] = ()
 
@@ -161,6 +162,10 @@ class Ward:
     def is_sign_in_authorized(self, organization_id: str) -> bool:
         self.aws._note("sign_in", "", organization_id)
         return self.sign_in_is_authorized
+
+    def is_ses_in_sandbox(self, region: str) -> bool:
+        self.aws._note("ses", "", region)
+        return self.ses_is_in_sandbox
 
     def look_at_security_hub(self) -> None:
         self.aws._note("security_hub", "", "")
