@@ -34,6 +34,7 @@ from orchestrator.domain.environment import (
 )
 from orchestrator.domain.errors import ArchiveError, AwsError, ConfigError, StartError
 from orchestrator.domain.model import Caller, Mode, Organization, Product, RunRequest, Trigger
+from orchestrator.domain.nudges import read_text
 from orchestrator.domain.records import Release
 from orchestrator.domain.remedies import select_remedy
 from orchestrator.output.slack.channel import SlackChannel
@@ -72,6 +73,8 @@ class Hub:
     environment: Mapping[str, str]
     clients: Clients
     now: Callable[[], datetime] = utc_now
+    messenger: Messenger | None = None
+    """What writes to users, in the place of Slack or Amazon SES."""
 
     def with_limits(self, **counts: int | Literal["none"] | None) -> "Hub":
         """Return this hub with those limits replaced that are not None; `none`: no limit."""
@@ -162,7 +165,7 @@ def build_context(
         request=request,
         config=config,
         organization=organization,
-        rules=Rules(config, _released_until(hub), caller.arn, told=_told_at(hub)),
+        rules=Rules(config, _released_until(hub), caller.arn, told=_told_at(hub, request.mode)),
         now=hub.now,
         cancellation=cancellation,
         stop_reason=StopSwitch(config.enforcement.stop, lambda: clients.ssm, retrier).stop_reason,
@@ -188,6 +191,7 @@ def build_context(
         archive=archive,
         securityhub=None if request.trigger is Trigger.IAM_EVENT else _securityhub(hub, retrier, caller),
         messenger=_messenger(hub, retrier) if request.mode is Mode.APPLY else None,
+        nudge_text="" if config.nudge.via is None or request.mode is Mode.RELEASE else read_text(config.nudge),
         expects_onboarding=request.trigger in _DAILY and expects_onboarding(hub.environment),
         notifiers=notifiers,
         observer=observer or Unobserved(),
@@ -263,9 +267,9 @@ def _released_until(hub: Hub) -> dict[tuple[str, str], Release]:
         raise StartError(message) from error
 
 
-def _told_at(hub: Hub) -> dict[tuple[str, str, str], datetime]:
+def _told_at(hub: Hub, mode: Mode) -> dict[tuple[str, str, str], datetime]:
     """Return when users were told of their notice, where it counts from then. Raises StartError."""
-    if not hub.config.nudge.required:
+    if not hub.config.nudge.required or mode is Mode.RELEASE:
         return {}
     try:
         return hub.archive.told_at()
@@ -276,15 +280,16 @@ def _told_at(hub: Hub) -> dict[tuple[str, str, str], datetime]:
 def _messenger(hub: Hub, retrier: Retrier) -> Messenger | None:
     """Return what writes to users, or None where none is wanted. Raises ConfigError where it lacks a bot token."""
     settings = hub.config.nudge
+    if settings.via is None or hub.messenger is not None:
+        return hub.messenger
     if settings.via == "email" and settings.sender and settings.region:
         return SesMessenger(hub.clients.sesv2(settings.region), retrier, settings.sender)
-    if settings.via is None:
-        return None
     credentials = _slack_credentials(hub, retrier)
     if credentials is None or credentials.bot_token is None:
         raise ConfigError("nudge.via: slack needs a bot token, in ORGMFA_SLACK_BOT_TOKEN or in slack.secret")
     with _or_no_start("cannot reach Slack"):
-        return SlackMessenger(credentials.bot_token, tls=hub.clients.tls_context())
+        tls = hub.clients.tls_context()
+    return SlackMessenger(credentials.bot_token, tls=tls, sleep=retrier.cancellation.event.wait)
 
 
 def _notifiers(hub: Hub, retrier: Retrier) -> tuple[Notifier, ...]:

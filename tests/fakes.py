@@ -341,8 +341,11 @@ class FakeMessenger:
     sent: list[tuple[str, str]] = field(default_factory=list)
     killed_after: int | None = None
     """How many messages are sent before the process ends."""
+    is_down: bool = False
+    asked: list[str] = field(default_factory=list)
 
     def find(self, address: str) -> tuple[str, str]:
+        self.asked.append(address)
         if address in self.people:
             return self.people[address], self.people[address]
         if "@" not in address:
@@ -350,8 +353,8 @@ class FakeMessenger:
         return address, address
 
     def send(self, recipient: str, subject: str, text: str) -> None:
-        if recipient in self.refuses:
-            raise DeliveryError("ratelimited")
+        if recipient in self.refuses or self.is_down:
+            raise DeliveryError("refused", is_general=self.is_down)
         if self.killed_after is not None and len(self.sent) >= self.killed_after:
             raise KeyboardInterrupt
         self.sent.append((recipient, text))

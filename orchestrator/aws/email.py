@@ -3,7 +3,13 @@
 from typing import Any
 
 from orchestrator.aws.retries import Retrier
-from orchestrator.domain.errors import AwsError, DeliveryError
+from orchestrator.domain.errors import AccessDenied, AwsError, DeliveryError, NoCredentials, Throttled
+
+_GENERAL = (AccessDenied, NoCredentials, Throttled)
+_GENERAL_CODES = frozenset(
+    {"AccountSuspendedException", "MailFromDomainNotVerifiedException", "SendingPausedException"}
+)
+"""Refusals that concern every message: no permission, the quota of the day used up, sending switched off."""
 
 
 class SesMessenger:
@@ -28,4 +34,7 @@ class SesMessenger:
                 Content={"Simple": {"Subject": {"Data": subject, "Charset": "UTF-8"}, "Body": body}},
             )
         except AwsError as error:
-            raise DeliveryError(f"Amazon SES did not accept the message ({error.code}: {error})") from error
+            is_of_recipient = f"identity/{recipient}" in str(error)  # in the sandbox its identity is asked about too
+            is_general = (isinstance(error, _GENERAL) or error.code in _GENERAL_CODES) and not is_of_recipient
+            message = f"Amazon SES did not accept the message ({error.code}: {error})"
+            raise DeliveryError(message, is_general=is_general) from error

@@ -29,8 +29,11 @@ def check_hub(tools: DoctorContext) -> Iterator[Check]:
         yield from _check_releases(tools)
         yield from _check_onboarding(tools)
     yield _check_stop(tools)
-    yield from _check_slack(tools)
-    yield _check_nudge(tools)
+    secret, from_secret = _check_secret(tools)
+    yield secret
+    credentials = tools.environment_slack or from_secret
+    yield _check_slack(tools, secret, credentials)
+    yield _check_nudge(tools, credentials)
     yield _check_security_hub(tools)
 
 
@@ -103,17 +106,13 @@ def _check_stop(tools: DoctorContext) -> Check:
             return problem(name, reading.words, f"Let the caller read {switch}, or correct enforcement.stop.")
 
 
-def _check_slack(tools: DoctorContext) -> Iterator[Check]:
-    """Yield the check of the secret, and that of the credentials that a run would use here."""
-    secret, from_secret = _check_secret(tools)
-    yield secret
-    name, credentials = CheckName.SLACK, tools.environment_slack or from_secret
+def _check_slack(tools: DoctorContext, secret: Check, credentials: SlackCredentials | None) -> Check:
+    """Return the check of the credentials that a run would use here."""
     if credentials is not None:
-        yield _probe_slack(tools, credentials)
-    elif secret.status is CheckStatus.PROBLEM:
-        yield unknown(name, "not asked: the secret could not be read", secret.remedy)
-    else:
-        yield fine(name, "Slack is not configured: no digest is sent")
+        return _probe_slack(tools, credentials)
+    if secret.status is CheckStatus.PROBLEM:
+        return unknown(CheckName.SLACK, "not asked: the secret could not be read", secret.remedy)
+    return fine(CheckName.SLACK, "Slack is not configured: no digest is sent")
 
 
 def _check_secret(tools: DoctorContext) -> tuple[Check, SlackCredentials | None]:
@@ -145,7 +144,7 @@ def _probe_slack(tools: DoctorContext, credentials: SlackCredentials) -> Check:
     return fine(CheckName.SLACK, reached)
 
 
-def _check_nudge(tools: DoctorContext) -> Check:
+def _check_nudge(tools: DoctorContext, slack: SlackCredentials | None) -> Check:
     """Return whether users can be told before they are enforced; nobody is written to."""
     name, settings = CheckName.NUDGE, tools.config.nudge
     if settings.via is None:
@@ -159,6 +158,9 @@ def _check_nudge(tools: DoctorContext) -> Check:
         return problem(name, "nudge.domains is empty: nobody is told", remedy)
     said = f"by {settings.via}, to addresses of {', '.join(settings.domains)}"
     if settings.via == "slack" or settings.region is None:
+        if slack is None or slack.bot_token is None:
+            remedy = 'Set ORGMFA_SLACK_BOT_TOKEN, or put {"bot_token": "..."} into the secret of slack.secret.'
+            return problem(name, "nudge.via is slack, and no bot token is known: apply runs do not start", remedy)
         return fine(name, f"{said}; the app needs the scopes users:read, users:read.email and chat:write")
     return _check_ses(settings.region, f"{said}, from {settings.sender} in {settings.region}", tools)
 

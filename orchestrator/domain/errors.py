@@ -46,7 +46,12 @@ class AttachmentError(DigestError):
 
 
 class DeliveryError(OrgmfaError):
-    """A message to a user could not be sent."""
+    """A message to a user could not be sent; `is_general`: nor could any other now, and this one was surely not."""
+
+    def __init__(self, message: str, *, is_general: bool = False) -> None:
+        """Take what happened."""
+        super().__init__(message)
+        self.is_general = is_general
 
 
 class ArchiveError(OrgmfaError):

@@ -1,43 +1,52 @@
 """Messages to users without MFA: who is due for which, the address of each, and the words. Pure.
 
 A member administrator chooses names, aliases and tags. So a message goes to exactly one address of a listed domain, and
-the only foreign text in it are alias and user name, written so that no client makes a link or a mention of them.
+the only foreign text in it are alias and user name, written so that no client makes a link or a mention of them. Names
+of accounts are left out: they can be whole sentences.
 """
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from importlib import resources
 from math import ceil
+from operator import itemgetter
 
-from orchestrator.domain.config import NudgeConfig
+from orchestrator.domain.config import Config, NudgeConfig
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Decision, IamUser, NudgeKind, Outcome
 
 SUBJECT = "Your AWS user needs MFA"
-NOT_TOLD = "not_told"
+FIRST, TOLD_ENFORCED = "first", "enforced"
+NOT_TOLD, NOW_ENFORCED = "not_told", "from now on it can do nothing but set up MFA"
 NOTICE_CODES = frozenset({"notice", "new_user"})
 """Codes of the reasons for which a user is in grace before being enforced."""
-_ADDRESS = re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?P<domain>[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+)")
+_ADDRESS = re.compile(r"[A-Za-z0-9._-]{1,64}@(?P<domain>[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+)")
+"""No plus sign: by it one mailbox has any number of addresses. No percent sign: some servers forward by it."""
 _MEMBER_ID = re.compile(r"[UW][A-Z0-9]{5,20}")
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 _SIGN_IN_HOSTS = {
     "aws": "signin.aws.amazon.com",
     "aws-us-gov": "signin.amazonaws-us-gov.com",
     "aws-cn": "signin.amazonaws.cn",
-    "aws-eusc": "signin.amazonaws.eu",
+    "aws-eusc": "signin.amazonaws-eusc.eu",
 }
 _WORD_JOINER = "\u2060"
 
 
 @dataclass(frozen=True, slots=True)
 class Nudge:
-    """One user to tell: which account, whose, what for, and until when. `day` is when this notice began."""
+    """One user to tell: which account, whose, what for, and until when. `day` is when this notice began.
+
+    `covers` are the messages that this one stands for; `again` says that its mark is there already.
+    """
 
     account_id: str
-    account_label: str
+    alias: str | None
     user_id: str
     user_name: str
     kind: NudgeKind
@@ -45,42 +54,69 @@ class Nudge:
     covers: tuple[NudgeKind, ...]
     until: datetime | None
     address: str | None
-
-    @property
-    def key(self) -> str:
-        """The name of its mark: the same for the same message, whichever run sends it."""
-        return self.name_of(self.kind)
+    has_password: bool = True
+    again: bool = False
 
     def name_of(self, kind: NudgeKind) -> str:
-        """Return the name of the mark of a message of this kind."""
+        """Return the name of the mark of a message of this kind: the same, whichever run sends it."""
         return f"{self.account_id}/{self.user_id}/{self.day}/{kind}"
 
 
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """The run in which users are told: its rules, when it began, the time now, and the outcome that means enforced."""
+
+    config: Config
+    began_at: datetime
+    now: datetime
+    enforced: Outcome
+
+
 def find_nudge(
-    decision: Decision, *, account_id: str, account_label: str, settings: NudgeConfig, now: datetime
+    decision: Decision, occasion: Occasion, *, account_id: str, alias: str | None, owed: str | None
 ) -> Nudge | None:
-    """Return what a user is to be told after this decision, or None."""
-    user, reason = decision.user, decision.reason
-    until, day = None, now
-    kinds: tuple[NudgeKind, ...] = ("enforced",)
-    if decision.outcome is not Outcome.ENFORCED:
-        if reason is None or reason.code not in NOTICE_CODES | {NOT_TOLD}:
-            return None
-        until, day = reason.until, reason.since or now
-        left = ceil((until - now) / timedelta(days=1)) if until else 0
-        due = sorted(days for days in settings.days_left if left <= days)
-        kinds = ("first", *(f"left-{days}" for days in due))
+    """Return what a user is to be told after this decision, or None.
+
+    `owed` is the day on which the user was enforced without being told so.
+    """
+    user, reason, now = decision.user, decision.reason, occasion.now
+    until, day = None, f"{occasion.began_at:%Y-%m-%d}"
+    kinds: tuple[NudgeKind, ...] = (TOLD_ENFORCED,)
+    if decision.outcome is Outcome.ALREADY_ENFORCED and owed:
+        day = owed
+    elif reason is not None and reason.code in NOTICE_CODES | {NOT_TOLD}:
+        seen_at = reason.since or now
+        since = min(seen_at, occasion.began_at)  # as the next run will know it
+        until = reason.until - (seen_at - since) if reason.until else None
+        day, left = f"{since:%Y-%m-%d}", ceil((until - now) / timedelta(days=1)) if until else 0
+        due = sorted(days for days in occasion.config.nudge.days_left if left <= days)
+        kinds = (FIRST, *(f"left-{days}" for days in due))
+    elif decision.outcome is not occasion.enforced:
+        return None
     return Nudge(
         account_id=account_id,
-        account_label=account_label,
+        alias=alias,
         user_id=user.id,
         user_name=user.name,
         kind=kinds[0],
-        day=f"{day:%Y-%m-%d}",
+        day=day,
         covers=kinds,
         until=until,
-        address=find_address(user, settings),
+        address=find_address(user, occasion.config.nudge),
+        has_password=user.has_console_password is not False,
     )
+
+
+def in_turn(nudges: Iterable[Nudge], run_id: str) -> list[Nudge]:
+    """Return these with one of each account before the second of any, and in another order in each run.
+
+    So no account, and no address that cannot be reached, takes up the messages of a run for good.
+    """
+    turns, placed = Counter[str](), list[tuple[int, Nudge]]()
+    for nudge in sorted(nudges, key=lambda one: sha256(f"{run_id}/{one.account_id}/{one.user_id}".encode()).digest()):
+        turns[nudge.account_id] += 1
+        placed.append((turns[nudge.account_id], nudge))
+    return [nudge for _, nudge in sorted(placed, key=itemgetter(0))]
 
 
 def find_address(user: IamUser, settings: NudgeConfig) -> str | None:
@@ -132,7 +168,8 @@ def write_text(text: str, nudges: Iterable[Nudge], *, partition: str, contact: s
 def sign_in_address(account_id: str, partition: str) -> str:
     """Return where users of an account sign in; by its ID, for an alias that was given up may be somebody else's.
 
-    Source: IAM User Guide, 'How IAM users sign in to AWS'.
+    Source: IAM User Guide, 'How IAM users sign in to AWS'. That of aws-eusc is in no guide with an account ID in front:
+    its domain is that of the partition's sign-in endpoint in botocore.
     """
     return f"https://{account_id}.{_SIGN_IN_HOSTS[partition]}/console"
 
@@ -144,11 +181,13 @@ def defuse(text: str) -> str:
 
 
 def _describe(nudge: Nudge, partition: str) -> str:
-    who = f"User {defuse(nudge.user_name)} in the account {defuse(nudge.account_label)} ({nudge.account_id})"
-    if nudge.kind == "enforced":
-        when = "from now on it can do nothing but set up MFA"
+    account = f"{defuse(nudge.alias)} ({nudge.account_id})" if nudge.alias else nudge.account_id
+    if nudge.kind == TOLD_ENFORCED:
+        when = NOW_ENFORCED
     elif nudge.until is None:
         when = "soon it will be able to do nothing but set up MFA"
     else:
         when = f"from {nudge.until:%d %B %Y, %H:%M} UTC on it can do nothing but set up MFA"
-    return f"{who}: {when}.\nSign in at {sign_in_address(nudge.account_id, partition)}"
+    help_needed = "" if nudge.has_password else "\nIt has no password for the console: ask for help, see below."
+    address = sign_in_address(nudge.account_id, partition)
+    return f"User {defuse(nudge.user_name)} in the account {account}: {when}.{help_needed}\nSign in at {address}"

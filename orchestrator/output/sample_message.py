@@ -18,13 +18,13 @@ def show_sample(report: RunReport, settings: NudgeConfig) -> str:
         return ""
     nudge, partition = found
     text = write_text(read_text(settings), [nudge], partition=partition, contact=settings.contact)
-    return f"The message to {nudge.user_name} ({nudge.account_label}) would say:\n\n{text}"
+    return f"The message to {nudge.user_name} ({nudge.alias or nudge.account_id}) would say:\n\n{text}"
 
 
 def _as_nudge(account: AccountReport, user: UserReport) -> tuple[Nudge, str]:
     nudge = Nudge(
         account_id=account.id,
-        account_label=account.alias or account.name,
+        alias=account.alias,
         user_id=user.id or "",
         user_name=user.name,
         kind=user.messages[0].kind,
@@ -32,5 +32,6 @@ def _as_nudge(account: AccountReport, user: UserReport) -> tuple[Nudge, str]:
         covers=(),
         until=user.grace_ends,
         address=None,
+        has_password=user.console_password is not False,
     )
     return nudge, user.arn.split(":")[1]

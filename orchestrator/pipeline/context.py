@@ -73,6 +73,7 @@ class RunContext:
     archive: RunArchive
     securityhub: SecurityHub | None = None
     messenger: Messenger | None = None
+    nudge_text: str = ""
     expects_onboarding: bool = False
     notifiers: Sequence[Notifier]
     observer: Observer

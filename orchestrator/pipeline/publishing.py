@@ -37,11 +37,12 @@ def close_run(
 
 
 def report_and_tell(
-    results: Results, context: RunContext, errors: Iterable[Problem], *, is_complete: bool, gate: Gate | None
+    results: Results, context: RunContext, errors: list[Problem], *, is_complete: bool, gate: Gate | None
 ) -> RunReport:
     """Return the report of a run, once its users are told what they are due to be told.
 
     It is archived before: a date that a user is told must be known to the next run, whatever becomes of this one.
+    Without the archive nobody is told, which is added to `errors`.
     """
     report = report_run(results, context, errors, is_complete=is_complete, gate=gate)
     try:
@@ -50,7 +51,9 @@ def report_and_tell(
             context.archive.save(report)
     except ArchiveError as error:
         log.error("users_not_told", message=str(error))  # noqa: TRY400 - a known failure, no traceback
-        return report
+        remedy = "Let the caller read and write nudges/ in the archive; the next run tells who is in grace still."
+        errors.append(Problem(Stage.ARCHIVE, "users_not_told", str(error), remedy))
+        return amend_report(report, errors, context.now())
     if not due:
         return report
     return report_run(results, context, errors, is_complete=is_complete, gate=gate, messages=tell_users(due, context))

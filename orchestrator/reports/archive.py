@@ -2,6 +2,7 @@
 
     runs/YYYY/MM/DD/<run id>.json.gz   one RunReport each, by the day the run started
     nudges/<account>/<user>/<day>/...  marks of messages to users, and of their acceptance (`pipeline.nudging`)
+    nudges/people/<hash>/<day>/...     how often event runs wrote to one person
     releases/<run id>.json             users that `release` freed, and until when later runs leave them alone
     event-runs/YYYY/MM/DD/<run id>...  reports of runs of IAM events, which are never among the runs
     event-runs/ledger/ledger.json      what those runs did in the last day (`event_ledger`)
@@ -37,7 +38,7 @@ from orchestrator.reports.run_files import RUNS, ArchivedRun, Runs, RunStore
 from orchestrator.reports.serialization import write_lines
 
 NUDGES = "nudges/"
-ACCEPTED = ".accepted"
+ACCEPTED, LATER = ".accepted", ".later"
 EVENT_RUNS = "event-runs/"
 LEDGERS = f"{EVENT_RUNS}ledger/"
 LEDGER = f"{LEDGERS}ledger.json"
@@ -223,6 +224,10 @@ class RunArchive:
     def accept_nudge(self, name: str, run_id: str) -> None:
         """Note that a message was accepted. Raises ArchiveError."""
         self._store.write(f"{NUDGES}{name}{ACCEPTED}", run_id.encode())
+
+    def forget_nudge(self, name: str) -> None:
+        """Delete the mark of a message that was surely not sent. Raises ArchiveError."""
+        self._store.delete(f"{NUDGES}{name}")
 
     def told_at(self) -> dict[tuple[str, str, str], datetime]:
         """Return when the first message of each notice was accepted, by account ID, user ID and day of the notice."""

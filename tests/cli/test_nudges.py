@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from moto.backends import get_backend
 
 from orchestrator.aws.clients import make_clients
@@ -43,3 +44,42 @@ def test_apply_tells_each_user_once(aws: AwsServer, cli: Cli, sample: Sample) ->
     (alice,) = [user for account in first.accounts for user in account.users if user.name == "alice"]
     assert [(message.kind, message.problem) for message in alice.messages] == [("first", None)]
     assert [message.destinations["ToAddresses"] for message in sent] == [["alice@acme.com"]]
+
+
+@pytest.mark.usefixtures("sample")
+@pytest.mark.parametrize(
+    ("nudge", "words"),
+    [
+        ("{via: slack, domains: [acme.com]}", "nudge.via: slack needs a bot token"),
+        (
+            "{via: email, sender: a@acme.com, region: eu-west-1, text: missing.txt}",
+            "nudge.text: cannot read missing.txt",
+        ),
+    ],
+)
+def test_messages_that_could_not_be_sent_to_anybody_are_refused_before_anything_is_written(
+    aws: AwsServer, cli: Cli, nudge: str, words: str
+) -> None:
+    cli.configure(f"nudge: {nudge}")
+
+    done = cli("apply", "--yes", "--no-digest")
+
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert aws.writes() == []
+
+
+@pytest.mark.usefixtures("sample")
+def test_release_needs_neither_text_nor_bot_token(cli: Cli) -> None:
+    cli.configure("nudge: {via: slack, domains: [acme.com], text: missing.txt}")
+
+    assert cli("release", "--yes", "--no-digest").returncode == 0
+
+
+def test_plan_asks_neither_slack_nor_amazon_ses(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+    cli.configure(SETTINGS)
+    address(aws, sample)
+
+    cli("plan")
+
+    assert "ses" not in {call.service for call in aws.calls}

@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.doctor import CheckName, CheckStatus
 from orchestrator.domain.deployed import Function
+from orchestrator.domain.environment import SlackCredentials
 from orchestrator.domain.errors import (
     AccessDenied,
     ArchiveError,
@@ -39,34 +40,40 @@ def test_what_is_as_it_should_be_is_ok(ward: Ward) -> None:
     assert (ward.observer.accounts_done, ward.observer.failures) == (1, 0)
 
 
+BOT, DIRECT = SlackCredentials(bot_token="bot-token-of-a-test"), {"via": "slack", "domains": ["acme.com"]}
 MAIL = {"via": "email", "domains": ["acme.com"], "sender": "security@acme.com", "region": "eu-west-1"}
 
 
 @pytest.mark.parametrize(
-    ("nudge", "in_sandbox", "status", "words"),
+    ("nudge", "slack", "status", "words"),
     [
-        ({}, False, "ok", "nobody is told in person"),
-        ({"via": "slack"}, False, "problem", "nudge.domains is empty"),
-        (
-            {"via": "slack", "domains": ["acme.com"]},
-            True,
-            "ok",
-            "the scopes users:read, users:read.email and chat:write",
-        ),
-        ({"via": "slack", "domains": ["acme.com"], "text": "/missing"}, False, "problem", "cannot read /missing"),
-        (MAIL, False, "ok", "from security@acme.com in eu-west-1"),
-        (MAIL, True, "problem", "Amazon SES in eu-west-1 is in the sandbox"),
+        ({}, None, "ok", "nobody is told in person"),
+        ({"via": "slack"}, BOT, "problem", "nudge.domains is empty"),
+        (DIRECT, BOT, "ok", "the scopes users:read, users:read.email and chat:write"),
+        (DIRECT, None, "problem", "no bot token is known"),
+        (DIRECT, SlackCredentials(webhook_url="https://hooks.example.com"), "problem", "no bot token is known"),
+        (DIRECT | {"text": "/missing"}, BOT, "problem", "cannot read /missing"),
+        (MAIL, None, "ok", "from security@acme.com in eu-west-1"),
     ],
 )
 def test_messages_to_users_are_checked(
-    ward: Ward, nudge: dict[str, Any], status: str, words: str, *, in_sandbox: bool
+    ward: Ward, nudge: dict[str, Any], slack: SlackCredentials | None, status: str, words: str
 ) -> None:
-    ward.config, ward.ses_is_in_sandbox = make_config(nudge=nudge), in_sandbox
+    ward.config, ward.environment_slack = make_config(nudge=nudge), slack
 
     (check,) = [one for one in ward.examination().report.checks if one.name == CheckName.NUDGE]
 
     assert check.status.value == status
     assert words in check.message
+
+
+def test_sandbox_of_amazon_ses_is_told(ward: Ward) -> None:
+    ward.config, ward.ses_is_in_sandbox = make_config(nudge=MAIL), True
+
+    (check,) = [one for one in ward.examination().report.checks if one.name == CheckName.NUDGE]
+
+    assert check.status.value == "problem"
+    assert "Amazon SES in eu-west-1 is in the sandbox" in check.message
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ class Ward:
     slack: str | DigestError = "Slack accepts the webhook"
     aliases_fail: bool = False
     ses_is_in_sandbox: bool = False
+    environment_slack: SlackCredentials | None = None
     sign_in_is_authorized: bool = False
     unannounced: tuple[ChangedAccount, ...] = ()
 
@@ -94,7 +95,7 @@ class Ward:
                 released_until=lambda: RunArchive(self.store, None).released_until(NOW),
                 unannounced=lambda: self.unannounced,
                 alias_by_account_id=self.alias_by_account_id,
-                environment_slack=None,
+                environment_slack=self.environment_slack,
                 probe_slack=self.probe_slack,
                 run_actions=("iam:ListMFADevices", "iam:AttachUserPolicy", "iam:AddUserToGroup", "sts:AssumeRole"),
                 now=lambda: NOW,

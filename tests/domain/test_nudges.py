@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.domain.config import NudgeConfig
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.nudges import Nudge, defuse, read_text, sign_in_address, write_text
+from orchestrator.domain.nudges import Nudge, defuse, in_turn, read_text, sign_in_address, write_text
 from tests.builders import NOW
 
 JOINER = "\N{WORD JOINER}"
@@ -16,7 +16,7 @@ JOINER = "\N{WORD JOINER}"
 def nudge(**changes: Any) -> Nudge:
     values: dict[str, Any] = {
         "account_id": "111122223333",
-        "account_label": "acme-payments",
+        "alias": "acme-payments",
         "user_id": "AIDAEXAMPLE",
         "user_name": "alice",
         "kind": "first",
@@ -34,7 +34,7 @@ def nudge(**changes: Any) -> Nudge:
         ("aws", "signin.aws.amazon.com"),
         ("aws-us-gov", "signin.amazonaws-us-gov.com"),
         ("aws-cn", "signin.amazonaws.cn"),
-        ("aws-eusc", "signin.amazonaws.eu"),
+        ("aws-eusc", "signin.amazonaws-eusc.eu"),
     ],
 )
 def test_sign_in_address_is_made_of_partition_and_account_id(partition: str, host: str) -> None:
@@ -72,7 +72,7 @@ def test_message_says_what_happens_and_when(kind: str, until: Any, words: str) -
 
 
 def test_only_link_of_the_message_is_the_sign_in_address() -> None:
-    odd = nudge(user_name="evil.com", account_label="http://evil.com")
+    odd = nudge(user_name="evil.com", alias="http://evil.com")
 
     text = write_text(read_text(NudgeConfig()), [odd], partition="aws", contact="#mfa-help")
 
@@ -82,7 +82,7 @@ def test_only_link_of_the_message_is_the_sign_in_address() -> None:
 
 def test_user_name_cannot_bring_a_placeholder() -> None:
     text = write_text(
-        "{users} {contact}", [nudge(user_name="a", account_label="{contact}")], partition="aws", contact="me@acme"
+        "{users} {contact}", [nudge(user_name="a", alias="{contact}")], partition="aws", contact="me@acme"
     )
 
     assert text.count("me@acme") == 1
@@ -99,3 +99,25 @@ def test_template_without_users_or_with_unknown_placeholders_is_an_error(tmp_pat
 def test_template_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nudge\.text: cannot read"):
         read_text(NudgeConfig(text=str(tmp_path / "missing")))
+
+
+def test_account_without_alias_is_named_by_its_id_alone() -> None:
+    text = write_text("{users}", [nudge(alias=None)], partition="aws", contact=None)
+
+    assert "User alice in the account 111122223333: from" in text
+
+
+def test_user_without_password_for_the_console_is_told_to_ask() -> None:
+    text = write_text("{users}", [nudge(has_password=False)], partition="aws", contact=None)
+
+    assert "It has no password for the console: ask for help" in text
+
+
+def test_each_account_has_its_turn_in_an_order_that_changes_from_run_to_run() -> None:
+    crowd = [nudge(user_id=f"AIDA{number:02}") for number in range(20)]
+    other = nudge(account_id="444455556666")
+
+    orders = [in_turn([*crowd, other], f"run-{number}") for number in range(5)]
+
+    assert all(other in order[:2] for order in orders)
+    assert len({order[2].user_id for order in orders}) > 1

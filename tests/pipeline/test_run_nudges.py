@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.config import Config
+from orchestrator.domain.model import Trigger
+from orchestrator.pipeline.nudging import MAX_LISTED
 from orchestrator.reports.report import MessageReport
-from tests.builders import make_config
+from tests.builders import days_ago, make_config, make_user
 from tests.pipeline.days import PAYMENTS, SEARCH, Days
 from tests.pipeline.stage import outcomes, user_of
 
@@ -73,6 +75,8 @@ def test_message_says_account_date_and_sign_in_address_of_the_account_id(people:
         ((("email", "alice@acme.com.evil.com"),), "alice", False),
         ((("email", "alice@evil.com,bob@acme.com"),), "alice", False),
         ((("email", "alice@acme.com bob@acme.com"),), "alice", False),
+        ((("email", "alice+1@acme.com"),), "alice", False),
+        ((("email", "mallory%evil.com@acme.com"),), "alice", False),
         ((("email", "<!channel>@acme.com"),), "alice", False),
         ((("mail", "alice@acme.com"),), "alice", False),
         ((), "alice@acme.com", True),
@@ -110,10 +114,14 @@ def test_users_of_one_address_are_in_one_message(days: Days) -> None:
 
 def test_no_more_than_the_limit_are_told_and_the_next_run_goes_on(people: Days) -> None:
     first = people.play(0, config=nudging(max_per_run=1))
-    second = people.play(1, config=nudging(max_per_run=1))
+    asked = len(people.messenger.asked)
+    people.play(1, config=nudging(max_per_run=1))
+    people.play(2, config=nudging(max_per_run=1))
 
-    assert (messages(first), messages(first, "carol")) == ([("first", True)], [("first", False)])
-    assert messages(second, "carol") == [("first", True)]
+    problems = [one.problem for name in ("alice", "carol") for one in user_of(first, name).messages if one.problem]
+    assert problems == ["nudge.max_per_run is reached: told by the next run"]
+    assert asked == 1
+    assert sorted(kinds(people)) == ["alice", "carol"]
 
 
 def test_message_that_fails_is_a_note_of_the_user_and_holds_nobody(people: Days) -> None:
@@ -122,7 +130,7 @@ def test_message_that_fails_is_a_note_of_the_user_and_holds_nobody(people: Days)
     reports = [people.play(day, config=nudging()) for day in (0, 7)]
 
     assert messages(reports[0]) == [("first", False)]
-    assert user_of(reports[0]).messages[0].problem == "ratelimited"
+    assert user_of(reports[0]).messages[0].problem == "refused"
     assert outcomes(reports[1])["alice"] == "enforced"
 
 
@@ -186,3 +194,160 @@ def test_without_domains_nobody_is_told(people: Days) -> None:
 
     assert messages(report) == [("first", False)]
     assert people.messenger.sent == []
+
+
+def test_run_of_new_accounts_tells_their_users(people: Days) -> None:
+    people.play(0, config=nudging(), trigger=Trigger.ONBOARDING, targets=(PAYMENTS,))
+
+    assert kinds(people) == ["alice"]
+
+
+@pytest.mark.parametrize(
+    ("config", "stop"),
+    [({}, True), ({"limits": {"max_changes_per_run": 0}}, False)],
+    ids=["stopped", "over_limit"],
+)
+def test_run_that_is_held_tells_who_is_in_grace_and_nobody_of_being_enforced(
+    people: Days, config: dict[str, Any], *, stop: bool
+) -> None:
+    people.change(PAYMENTS, "alice", created_at=days_ago(30))
+    people.change(SEARCH, "carol", created_at=days_ago(1))
+    settings = {"enforcement": {"grace_period": "7d"}, "nudge": {"via": "slack", "domains": ["acme.com"]}}
+
+    report = people.play(0, config=make_config(**settings | config), stop=stop)
+
+    assert report.gate is not None
+    assert messages(report) == []
+    assert messages(report, "carol") == [("first", True)]
+
+
+def test_run_that_a_person_declines_tells_nobody(people: Days) -> None:
+    people.change(SEARCH, "carol", created_at=days_ago(1))
+    people.answers = False
+    settings = {"enforcement": {"grace_period": "7d"}, "nudge": {"via": "slack", "domains": ["acme.com"]}}
+
+    report = people.play(0, config=make_config(**settings))
+
+    assert report.gate is not None
+    assert people.messenger.asked == []
+
+
+def test_release_tells_nobody(people: Days) -> None:
+    people.play(0, "release", nudging())
+
+    assert people.messenger.asked == []
+
+
+@pytest.mark.parametrize(
+    ("denied", "codes", "problem"),
+    [("list", ["users_not_told", "archive_failed"], None), ("create", [], "no access to nudges/")],
+)
+def test_without_marks_in_the_archive_nobody_is_told_and_the_run_goes_on(
+    people: Days, denied: str, codes: list[str], problem: str | None
+) -> None:
+    people.store.denied = denied, "nudges/"
+
+    report = people.play(0, config=nudging("0d"))
+
+    assert people.messenger.sent == []
+    assert outcomes(report)["alice"] == "enforced"
+    assert [error.code for error in report.errors] == codes
+    assert [one.problem for one in user_of(report).messages] == ([problem] if problem else [])
+
+
+def test_where_telling_is_required_and_marks_cannot_be_written_nobody_is_enforced(people: Days) -> None:
+    people.store.denied = "create", "nudges/"
+
+    reports = [people.play(day, config=nudging(required=True)) for day in (0, 7)]
+
+    assert [outcomes(report)["alice"] for report in reports] == ["in_grace", "held"]
+
+
+def test_plan_tells_who_would_be_told_of_being_enforced(people: Days) -> None:
+    report = people.play(0, "plan", nudging("0d"))
+
+    assert user_of(report).messages == (MessageReport(kind="enforced", via="slack"),)
+    assert people.messenger.asked == []
+
+
+def test_who_is_enforced_over_the_limit_of_messages_is_told_by_the_next_run(people: Days) -> None:
+    config = nudging("0d", max_per_run=1)
+
+    reports = [people.play(day, config=config) for day in (0, 1, 2)]
+
+    assert [outcomes(report)["carol"] for report in reports] == ["enforced", "already_enforced", "already_enforced"]
+    assert sorted(kinds(people)) == ["alice", "carol"]
+
+
+def test_failure_that_concerns_every_message_ends_the_round_and_the_next_run_tells_everybody(people: Days) -> None:
+    people.messenger.is_down = True
+    first = people.play(0, config=nudging())
+    tried = len(people.messenger.asked)
+    people.messenger.is_down = False
+
+    people.play(1, config=nudging())
+
+    assert tried == 1
+    assert {one.problem for name in ("alice", "carol") for one in user_of(first, name).messages} == {
+        "refused: told by the next run"
+    }
+    assert sorted(kinds(people)) == ["alice", "carol"]
+
+
+def test_message_lists_so_many_users_and_the_next_run_the_others(days: Days) -> None:
+    users = days.aws.accounts[PAYMENTS].users
+    users.clear()
+    users.update({f"user-{n:02}": make_user(name=f"user-{n:02}", id=f"AIDA{n:02}", tags=MAIL) for n in range(25)})
+
+    days.play(0, config=nudging())
+    days.play(1, config=nudging())
+
+    counts = [text.count("Sign in at") for _, text in days.messenger.sent]
+    assert counts == [MAX_LISTED, 25 - MAX_LISTED]
+
+
+def test_person_with_two_addresses_gets_one_message_a_run(people: Days) -> None:
+    people.messenger.people = {"U0ALICE": "alice@acme.com"}
+    people.change(SEARCH, "carol", tags=(("email", "U0ALICE"),))
+
+    people.play(0, config=nudging())
+    assert kinds(people) == ["alice"]
+
+    people.play(1, config=nudging())
+    assert kinds(people) == ["alice", "alice"]
+
+
+def test_account_with_many_addresses_leaves_room_for_the_others(days: Days) -> None:
+    users = days.aws.accounts[PAYMENTS].users
+    users.clear()
+    for n in range(50):
+        address = (("email", f"nobody-{n}@acme.com"),)
+        users[f"user-{n:02}"] = make_user(name=f"user-{n:02}", id=f"AIDA{n:02}", tags=address)
+    days.change(SEARCH, "carol", tags=(("email", "carol@acme.com"),))
+
+    days.play(0, config=nudging(max_per_run=2))
+
+    assert "carol" in kinds(days)
+
+
+def test_new_user_is_told_once_and_of_the_day_on_which_grace_and_notice_are_over(people: Days) -> None:
+    people.change(PAYMENTS, "alice", created_at=days_ago(1.5))
+    config = make_config(
+        enforcement={"grace_period": "3d", "notice": "10d"}, nudge={"via": "slack", "domains": ["acme.com"]}
+    )
+
+    reports = [people.play(day, config=config) for day in (0, 1, 2, 3)]
+
+    assert [messages(report) for report in reports] == [[("first", True)], [], [], [("left-7", True)]]
+    assert "from 12 March 2026, 12:00 UTC on" in people.messenger.sent[0][1]
+
+
+def test_first_message_of_a_required_notice_names_the_day_that_counts_from_it(people: Days) -> None:
+    config = nudging(required=True)
+    people.messenger.refuses = {"alice@acme.com"}
+    people.play(0, config=config)
+    people.messenger.refuses = set()
+
+    people.play(3, config=config)
+
+    assert "from 12 March 2026, 12:00 UTC on" in dict(people.messenger.sent)["alice@acme.com"]

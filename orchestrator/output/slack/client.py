@@ -48,7 +48,8 @@ _WORDS_BY_REMEDY = {
     ),
     "set slack.channel to the ID of a channel (C...), and invite the app where it is private": "channel_not_found",
     "invite the app into the channel that slack.channel names": "not_in_channel",
-    "give the app the scope chat:write (for slack.attach files:write too), and install it again": "missing_scope",
+    "give the app the scope chat:write (for slack.attach files:write too; for nudge users:read and users:read.email), "
+    "and install it again": "missing_scope",
     "choose a channel that is not archived": "channel_is_archived is_archived",
     "ask an administrator of the workspace to let the app post there": (
         "action_prohibited posting_to_general_channel_denied restricted_action"

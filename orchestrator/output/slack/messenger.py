@@ -14,6 +14,11 @@ from orchestrator.domain.errors import DeliveryError, DigestError
 from orchestrator.domain.nudges import is_member_id
 from orchestrator.output.slack.client import TAKEN, SlackClient
 
+_GENERAL = re.compile(
+    r"could not be reached|refused the message: (account_inactive|invalid_auth|missing_scope|not_authed|rate_?limited|"
+    r"token_expired|token_revoked)"
+)
+"""Failures that concern every message. Any other is one person's: nobody's address may end the messages of a run."""
 _SIGN_IN = re.compile(r"https://[0-9]{12}\.signin\.[a-z0-9.-]+/console")
 
 
@@ -28,12 +33,14 @@ class SlackMessenger:
     def find(self, address: str) -> tuple[str, str]:
         """Return the member ID and the e-mail address of a person. Raises DeliveryError."""
         if is_member_id(address):
-            user = self._ask("users_info", user=address)["user"]
+            answer = self._ask("users_info", user=address)
         else:
-            user = self._ask("users_lookupByEmail", email=address)["user"]
-        if user.get("deleted") or user.get("is_bot") or user.get("is_stranger"):
+            answer = self._ask("users_lookupByEmail", email=address)
+        user = answer.get("user")
+        if not isinstance(user, dict) or user.get("deleted") or user.get("is_bot") or user.get("is_stranger"):
             raise DeliveryError(f"{address} is no member of the workspace who could be told")
-        return user["id"], str(user.get("profile", {}).get("email", "")).lower()
+        profile = user.get("profile")
+        return str(user.get("id")), str(profile.get("email")).lower() if isinstance(profile, dict) else ""
 
     def send(self, recipient: str, subject: str, text: str) -> None:
         """Send one direct message. Raises DeliveryError where Slack does not accept it."""
@@ -51,6 +58,6 @@ class SlackMessenger:
         try:
             self._client.attempt(call, "message")
         except DigestError as error:
-            raise DeliveryError(str(error)) from None
+            raise DeliveryError(str(error), is_general=_GENERAL.search(str(error)) is not None) from None
         answer: dict[str, Any] = found[-1].data
         return answer
