@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from moto import mock_aws
@@ -16,10 +16,11 @@ from orchestrator.domain.config import (
     EnforcementConfig,
     Exemption,
     LimitsConfig,
+    NudgeConfig,
     ProtectedUser,
 )
 from orchestrator.domain.model import Via
-from orchestrator.sandbox.iam_fixtures import PARTITION
+from orchestrator.sandbox.iam_fixtures import MAIL_DOMAIN, PARTITION
 from orchestrator.sandbox.moto_patches import Sessions, inject
 from orchestrator.sandbox.organization_fixtures import build_organization
 from orchestrator.sandbox.sample_organization import LARKSPUR, MOBILE_DEVELOPMENT, SECURITY_TOOLING
@@ -39,12 +40,28 @@ _ENVIRONMENT = {
 
 
 @dataclass(frozen=True, slots=True)
+class Mailbox:
+    """Keeps the messages to users, which nobody gets."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def find(self, address: str) -> tuple[str, str]:
+        """Return the address: it is whom to write to."""
+        return address, address
+
+    def send(self, recipient: str, subject: str, text: str) -> None:
+        """Keep a message."""
+        self.texts.append(f"To: {recipient}\nSubject: {subject}\n\n{text}")
+
+
+@dataclass(frozen=True, slots=True)
 class Sandbox:
     """The embedded organization while it is open, and the configuration for it."""
 
     organization: SampleOrganization
     config: Config
     now: datetime
+    mailbox: Mailbox = field(default_factory=Mailbox)
 
     def prepare(self, clients: Sessions) -> None:
         """Add to these sessions what moto lacks; clients made from them afterwards have it."""
@@ -109,6 +126,13 @@ def sandbox_config(now: datetime) -> Config:
         protected_users=(ProtectedUser(user="break-glass-*"),),
         limits=LimitsConfig(hold_keys_used_within=timedelta(days=90)),
         concurrency=ConcurrencyConfig(workers=8),
+        nudge=NudgeConfig(
+            via="email",
+            domains=(MAIL_DOMAIN,),
+            sender=f"cloud-security@{MAIL_DOMAIN}",
+            region="us-east-1",
+            contact="#mfa-help in Slack",
+        ),
         archive=ArchiveConfig(location="./orgmfa-sandbox-runs"),
     )
 
