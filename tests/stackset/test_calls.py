@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from moto.backends import get_backend
 
-from orchestrator.aws.clients import Clients
+from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.file_store import make_store
 from orchestrator.cli.doctor_command import run_doctor
 from orchestrator.concurrency.cancellation import Cancellation
@@ -66,12 +66,25 @@ RESOURCE_BY_ACTION = {
     "s3:ListBucket": "arn:aws:s3:::{Bucket}",
     "scheduler:GetSchedule": "arn:aws:scheduler:{here}:schedule/{GroupName}/{Name}",
     "secretsmanager:GetSecretValue": "{SecretId}",
+    "ses:SendEmail": "arn:aws:ses:{here}:identity/{FromEmailAddress}",
     "securityhub:DescribeHub": "arn:aws:securityhub:{here}:hub/default",
     "securityhub:BatchImportFindings": "{Findings[0][ProductArn]}",
     "ssm:GetParameter": "arn:aws:ssm:{here}:parameter{Name}",
     "sts:AssumeRole": "{RoleArn}",
 }
-ACTION_BY_OPERATION = {"s3:ListObjectsV2": "s3:ListBucket", "s3:HeadObject": "s3:GetObject"}
+ACTION_BY_OPERATION = {
+    "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:HeadObject": "s3:GetObject",
+    "sesv2:GetAccount": "ses:GetAccount",
+    "sesv2:SendEmail": "ses:SendEmail",
+}
+SENDER = "security@acme.com"
+NUDGE = {
+    "ORGMFA_NUDGE_VIA": "email",
+    "ORGMFA_NUDGE_DOMAINS": "[acme.com]",
+    "ORGMFA_NUDGE_SENDER": SENDER,
+    "ORGMFA_NUDGE_REGION": REGION,
+}
 
 
 @dataclass
@@ -123,7 +136,7 @@ class Deployment:
         # moto has no SimulatePrincipalPolicy, which is a call in the member account.
         simulates = {"ORGMFA_ENFORCEMENT_CHECK_ENROLMENT": "false"}
         settings = {key: str(value) for key, value in function["Environment"]["Variables"].items()}
-        environment = settings | simulates | variables
+        environment = settings | simulates | NUDGE | variables
         return make_hub(load_config(None, environment), environment, prepare=self.recorder.prepare)
 
     @property
@@ -213,6 +226,9 @@ def deployment(aws: AwsServer, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
     payments = organization.add_account("payments", ou_id=organization.add_ou("workloads"))
     organization.add_user(payments, "alice")
     organization.add_user(payments, "bob")
+    tag: Any = {"Key": "email", "Value": "alice@acme.com"}
+    aws.client("iam", payments).tag_user(UserName="alice", Tags=[tag])
+    make_clients(connections=1).sesv2(REGION).create_email_identity(EmailIdentity=SENDER)
     aws.client("s3").create_bucket(Bucket=BUCKET)
     secret = aws.client("secretsmanager").create_secret(Name="orgmfa/slack", SecretString=slack.webhook_url)
     aws.client("ssm").put_parameter(Name="/orgmfa/stop", Value="go", Type="String")
@@ -220,6 +236,7 @@ def deployment(aws: AwsServer, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
         "OrganizationId": organization.id,
         "CodeBucket": BUCKET,
         "SlackSecretArn": secret["ARN"],
+        "NudgeIdentityArn": f"arn:aws:ses:{REGION}:{MANAGEMENT}:identity/{SENDER}",
         "OperatorPrincipalArns": f"arn:aws:iam::{MANAGEMENT}:role/security-team",
         "Onboarding": "on",
         "Mode": "apply",
@@ -281,6 +298,8 @@ def test_the_functions_may_call_what_they_call_and_nothing_else(deployment: Depl
     deployment.put("releases/old.json", OLD_RELEASE)
     invocation._warm["hub"] = hub = deployment.hub(ORGMFA_ORGANIZATION_INCLUDE_OUS=f"[{deployment.root_id}]")
     take_the_lease(hub)
+    hub.archive.mark_nudge("1/2/3/first", "run-1")
+    hub.archive.mark_nudge("1/2/3/first", "run-2")  # somebody else's: it is read
     with redirect_stdout(io.StringIO()):
         event = scheduled(1)
         lambda_handler(event, Context())
@@ -317,6 +336,8 @@ def test_the_operator_may_call_what_the_command_line_calls_and_nothing_else(
     deployment.put("work/20260301T120000Z-0a1b2c3d/outline.json", b"{}")
     hub = deployment.hub()
     take_the_lease(hub)
+    hub.archive.mark_nudge("1/2/3/first", "run-1")
+    hub.archive.mark_nudge("1/2/3/first", "run-2")  # somebody else's: it is read
     run(hub, Mode.APPLY)
     run(hub, Mode.RELEASE)
     run(hub, Mode.PLAN, targets=(deployment.payments,), ou_ids=(deployment.root_id,))
