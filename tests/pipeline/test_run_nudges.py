@@ -1,5 +1,6 @@
 """Users told before they are enforced and when they are, over runs in a row, in one process and in steps."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from orchestrator.domain.model import Trigger
 from orchestrator.pipeline.nudging import MAX_LISTED
 from orchestrator.reports.report import MessageReport
 from tests.builders import days_ago, make_config, make_user
+from tests.fakes import FakeMessenger
 from tests.pipeline.days import PAYMENTS, SEARCH, Days
 from tests.pipeline.stage import outcomes, user_of
 
@@ -19,6 +21,18 @@ MAIL = (("email", "alice@acme.com"),)
 def nudging(notice: str = "7d", **nudge: Any) -> Config:
     settings = {"via": "slack", "domains": ["acme.com"]} | nudge
     return make_config(enforcement={"notice": notice}, nudge=settings)
+
+
+class Overtaken(FakeMessenger):
+    """While it looks for people, another run does something."""
+
+    def __init__(self, other: Callable[[], None]) -> None:
+        super().__init__()
+        self.other = other
+
+    def find(self, address: str) -> tuple[str, str]:
+        self.other()
+        return super().find(address)
 
 
 @pytest.fixture
@@ -172,6 +186,18 @@ def test_run_that_is_killed_tells_nobody_twice(people: Days) -> None:
     assert kinds(people) == ["alice"]
 
 
+def test_user_whom_another_run_tells_at_the_same_time_is_told_once(people: Days) -> None:
+    people.play(0, config=nudging(required=True))
+    marks = {name: content for name, content in people.store.files.items() if name.startswith("nudges/")}
+    for name in marks:
+        people.store.delete(name)
+    people.messenger = Overtaken(lambda: people.store.files.update(marks))
+
+    people.play(0.1, config=nudging(required=True))
+
+    assert people.messenger.sent == []
+
+
 def test_plan_shows_who_would_be_told_and_tells_nobody(people: Days) -> None:
     people.change(SEARCH, "carol", tags=())
 
@@ -232,8 +258,11 @@ def test_run_that_a_person_declines_tells_nobody(people: Days) -> None:
     assert people.messenger.asked == []
 
 
-def test_release_tells_nobody(people: Days) -> None:
-    people.play(0, "release", nudging())
+def test_release_tells_nobody_also_not_whom_a_run_left_to_the_next(people: Days) -> None:
+    people.play(0, config=nudging("0d", max_per_run=1))
+    people.messenger.asked.clear()
+
+    people.play(1, "release", nudging("0d"), user_names=frozenset({"nobody"}))
 
     assert people.messenger.asked == []
 

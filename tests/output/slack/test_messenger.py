@@ -66,9 +66,19 @@ def test_rate_limit_is_waited_for(slack: SlackOfPeople, messenger: SlackMessenge
     assert len(slack.told) == 1
 
 
-@pytest.mark.parametrize("words", ['{"ok": false, "error": "invalid_auth"}', "<html>proxy</html>"])
-def test_refusal_is_a_delivery_error_without_the_token(
-    slack: SlackOfPeople, messenger: SlackMessenger, words: str
+@pytest.mark.parametrize(
+    ("words", "is_general"),
+    [
+        ('{"ok": false, "error": "invalid_auth"}', True),
+        ('{"ok": false, "error": "missing_scope"}', True),
+        ('{"ok": false, "error": "ratelimited"}', True),
+        ('{"ok": false, "error": "users_not_found"}', False),
+        ('{"ok": false, "error": "a_word_of_tomorrow"}', False),
+        ("<html>proxy</html>", False),
+    ],
+)
+def test_refusal_is_a_delivery_error_without_the_token_and_says_whether_it_concerns_all(
+    slack: SlackOfPeople, messenger: SlackMessenger, words: str, *, is_general: bool
 ) -> None:
     slack.next(Say(words, status=200))
 
@@ -76,3 +86,14 @@ def test_refusal_is_a_delivery_error_without_the_token(
         messenger.send("U0ALICE", "Subject", "text")
 
     assert slack.bot_token not in str(caught.value)
+    assert caught.value.is_general is is_general
+
+
+@pytest.mark.parametrize("answer", ['{"ok": true}', '{"ok": true, "user": null}', '{"ok": true, "user": []}'])
+def test_answer_that_names_nobody_is_a_delivery_error(
+    slack: SlackOfPeople, messenger: SlackMessenger, answer: str
+) -> None:
+    slack.next(Say(answer, status=200))
+
+    with pytest.raises(DeliveryError):
+        messenger.find("alice@acme.com")
