@@ -1,10 +1,9 @@
 """Messages to users by Slack, as direct messages of the app.
 
-They need the scopes users:read, users:read.email and chat:write. With `parse: none` Slack makes a link of nothing but
-what is marked as one, which is the sign-in address alone.
+They need the scopes users:read, users:read.email and chat:write. The words stand in a rich text block, of which Slack
+parses nothing: what is a link is said apart, which is the sign-in address alone.
 """
 
-import html
 import re
 from ssl import SSLContext
 from typing import Any
@@ -19,7 +18,7 @@ _GENERAL = re.compile(
     r"token_expired|token_revoked)"
 )
 """Failures that concern every message. Any other is one person's: nobody's address may end the messages of a run."""
-_SIGN_IN = re.compile(r"https://[0-9]{12}\.signin\.[a-z0-9.-]+/console")
+_SIGN_IN = re.compile(r"(https://[0-9]{12}\.signin\.[a-z0-9.-]+/console)")
 
 
 class SlackMessenger:
@@ -44,9 +43,13 @@ class SlackMessenger:
 
     def send(self, recipient: str, subject: str, text: str) -> None:
         """Send one direct message. Raises DeliveryError where Slack does not accept it."""
-        marked = _SIGN_IN.sub(r"<\g<0>>", html.escape(text, quote=False))
-        options = {"mrkdwn": False, "parse": "none", "link_names": False, "unfurl_links": False}
-        self._ask("chat_postMessage", channel=recipient, text=f"{subject}\n\n{marked}", **options)
+        words = [
+            {"type": "link", "url": part} if _SIGN_IN.fullmatch(part) else {"type": "text", "text": part}
+            for part in _SIGN_IN.split(text)
+            if part
+        ]
+        blocks = [{"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": words}]}]
+        self._ask("chat_postMessage", channel=recipient, text=subject, blocks=blocks, unfurl_links=False)
 
     def _ask(self, method: str, **parameters: object) -> dict[str, Any]:
         found: list[Any] = []

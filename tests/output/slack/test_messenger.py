@@ -51,11 +51,12 @@ def test_sign_in_address_is_the_only_link_and_nothing_mentions_or_formats(
 
     ((member_id, payload),) = slack.told
     assert member_id == "U0ALICE"
-    assert payload["text"] == (
-        f"Subject\n\n&lt;!channel&gt; evil.com &lt;https://evil.com|here&gt; *x*\nSign in at <{SIGN_IN}>"
-    )
-    options = {key: payload[key] for key in ("parse", "mrkdwn", "link_names")}
-    assert options == {"parse": "none", "mrkdwn": False, "link_names": False}
+    assert payload["text"] == "Subject"
+    words = [
+        {"type": "text", "text": "<!channel> evil.com <https://evil.com|here> *x*\nSign in at "},
+        {"type": "link", "url": SIGN_IN},
+    ]
+    assert payload["blocks"] == [{"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": words}]}]
 
 
 def test_rate_limit_is_waited_for(slack: SlackOfPeople, messenger: SlackMessenger) -> None:
