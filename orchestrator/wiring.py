@@ -11,6 +11,7 @@ from typing import Literal
 from orchestrator.aws.caller_credentials import Asking
 from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.console_session import ConsoleSession
+from orchestrator.aws.email import SesMessenger
 from orchestrator.aws.enforcement import EnforcementPolicies
 from orchestrator.aws.event_bus import EventBus
 from orchestrator.aws.file_store import Store, make_store
@@ -35,14 +36,16 @@ from orchestrator.domain.environment import (
 )
 from orchestrator.domain.errors import ArchiveError, AwsError, ConfigError, StartError
 from orchestrator.domain.model import Caller, Mode, Organization, Product, RunRequest, Trigger
+from orchestrator.domain.nudges import read_text
 from orchestrator.domain.records import Release
 from orchestrator.domain.remedies import select_remedy
 from orchestrator.output.slack.channel import SlackChannel
 from orchestrator.output.slack.client import SlackClient
+from orchestrator.output.slack.messenger import SlackMessenger
 from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.event_permit import EventPermit
 from orchestrator.pipeline.lease import Lease
-from orchestrator.pipeline.ports import Notifier, Observer, Permit, Releases, Unobserved
+from orchestrator.pipeline.ports import Messenger, Notifier, Observer, Permit, Releases, Unobserved
 from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport
@@ -72,6 +75,8 @@ class Hub:
     environment: Mapping[str, str]
     clients: Clients
     now: Callable[[], datetime] = utc_now
+    messenger: Messenger | None = None
+    """What writes to users, in the place of Slack or Amazon SES."""
 
     def with_limits(self, **counts: int | Literal["none"] | None) -> "Hub":
         """Return this hub with those limits replaced that are not None; `none`: no limit."""
@@ -163,7 +168,7 @@ def build_context(
         request=request,
         config=config,
         organization=organization,
-        rules=Rules(config, _released_until(hub), caller.arn),
+        rules=Rules(config, _released_until(hub), caller.arn, told=_told_at(hub, request.mode)),
         now=hub.now,
         cancellation=cancellation,
         stop_reason=StopSwitch(config.enforcement.stop, lambda: clients.ssm, retrier).stop_reason,
@@ -186,6 +191,8 @@ def build_context(
         credentials=ServiceCredentials(clients.iam, retrier),
         archive=archive,
         securityhub=None if request.trigger is Trigger.IAM_EVENT else _securityhub(hub, retrier, caller),
+        messenger=_messenger(hub, retrier) if request.mode is Mode.APPLY else None,
+        nudge_text="" if config.nudge.via is None or request.mode is Mode.RELEASE else read_text(config.nudge),
         expects_onboarding=request.trigger in _DAILY and expects_onboarding(hub.environment),
         notifiers=notifiers,
         event_bus=EventBus(clients.events, retrier, config.events.bus) if config.events.bus else None,
@@ -261,6 +268,31 @@ def _released_until(hub: Hub) -> dict[tuple[str, str], Release]:
         raise StartError(message) from error
 
 
+def _told_at(hub: Hub, mode: Mode) -> dict[tuple[str, str, str], datetime]:
+    """Return when users were told of their notice, where it counts from then. Raises StartError."""
+    if not hub.config.nudge.required or mode is Mode.RELEASE:
+        return {}
+    try:
+        return hub.archive.told_at()
+    except ArchiveError as error:
+        raise StartError(f"{error}. With nudge.required the archive tells who was told: nothing was done.") from error
+
+
+def _messenger(hub: Hub, retrier: Retrier) -> Messenger | None:
+    """Return what writes to users, or None where none is wanted. Raises ConfigError where it lacks a bot token."""
+    settings = hub.config.nudge
+    if settings.via is None or hub.messenger is not None:
+        return hub.messenger
+    if settings.via == "email" and settings.sender and settings.region:
+        return SesMessenger(hub.clients.sesv2(settings.region), retrier, settings.sender)
+    credentials = _slack_credentials(hub, retrier)
+    if credentials is None or credentials.bot_token is None:
+        raise ConfigError("nudge.via: slack needs a bot token, in ORGMFA_SLACK_BOT_TOKEN or in slack.secret")
+    with _or_no_start("cannot reach Slack"):
+        tls = hub.clients.tls_context()
+    return SlackMessenger(credentials.bot_token, tls=tls, sleep=retrier.cancellation.event.wait)
+
+
 def _notifiers(hub: Hub, retrier: Retrier) -> tuple[Notifier, ...]:
     """Return the channels that are configured, of those there are."""
     channels: tuple[Notifier | None, ...] = (_slack_channel(hub, retrier),)
@@ -268,11 +300,16 @@ def _notifiers(hub: Hub, retrier: Retrier) -> tuple[Notifier, ...]:
 
 
 def _slack_channel(hub: Hub, retrier: Retrier) -> SlackChannel | None:
+    credentials = _slack_credentials(hub, retrier)
+    return None if credentials is None else SlackChannel(make_slack_client(credentials, hub), hub.config)
+
+
+def _slack_credentials(hub: Hub, retrier: Retrier) -> SlackCredentials | None:
     credentials, name = slack_credentials(hub.environment), hub.config.slack.secret
     if credentials is None and name is not None:
         with _or_no_start(f"slack.secret: cannot read the secret {name}"):
             credentials = parse_slack_secret(read_secret(hub.clients.secretsmanager, retrier, name), name=name)
-    return None if credentials is None else SlackChannel(make_slack_client(credentials, hub), hub.config)
+    return credentials
 
 
 def _securityhub(hub: Hub, retrier: Retrier, caller: Caller) -> FindingImporter | None:

@@ -56,7 +56,7 @@ def show(value: object) -> str:
         case timedelta():
             return f"{value.days}d"
         case tuple():
-            return "[]"
+            return str(list(value))
         case _:
             return str(value)
 

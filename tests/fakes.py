@@ -14,7 +14,7 @@ from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
 from orchestrator.concurrency.cancellation import Cancellation, CancelReason
 from orchestrator.domain.assessment import Rules
 from orchestrator.domain.config import Config
-from orchestrator.domain.errors import AwsError, DigestError, NotFound, QuotaExceeded
+from orchestrator.domain.errors import AwsError, DeliveryError, DigestError, NotFound, QuotaExceeded
 from orchestrator.domain.model import (
     Access,
     Account,
@@ -362,6 +362,34 @@ class FakeChannel:
     def notify(self, report: RunReport, *, render_page: Callable[[], Iterable[str]]) -> None:
         self.reports.append(report)
         self.page = "".join(render_page()).encode()
+
+
+@dataclass
+class FakeMessenger:
+    """Keeps the messages to people; `people` are e-mail addresses by member ID, `refuses` whom it writes to no more."""
+
+    people: dict[str, str] = field(default_factory=dict)
+    refuses: set[str] = field(default_factory=set)
+    sent: list[tuple[str, str]] = field(default_factory=list)
+    killed_after: int | None = None
+    """How many messages are sent before the process ends."""
+    is_down: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    def find(self, address: str) -> tuple[str, str]:
+        self.asked.append(address)
+        if address in self.people:
+            return self.people[address], self.people[address]
+        if "@" not in address:
+            raise DeliveryError("users_not_found")
+        return address, address
+
+    def send(self, recipient: str, subject: str, text: str) -> None:
+        if recipient in self.refuses or self.is_down:
+            raise DeliveryError("refused", is_general=self.is_down)
+        if self.killed_after is not None and len(self.sent) >= self.killed_after:
+            raise KeyboardInterrupt
+        self.sent.append((recipient, text))
 
 
 @dataclass

@@ -151,6 +151,10 @@ class Clients:
         """Return CloudFormation, for a deployment; the Lambda never calls it."""
         return self._connect(lambda: self.hub.client("cloudformation", **self.options))
 
+    def sesv2(self, region: str) -> Any:  # noqa: ANN401 - the stubs of SES are not installed
+        """Return Amazon SES in a Region, for messages to users."""
+        return self._connect(lambda: self.hub.client("sesv2", **self.options | {"region_name": region}))
+
     def sts_at(self, region: str) -> "STSClient":
         """Return STS at a partition's global endpoint, for accounts where the regional one is not active."""
         return self._connect(lambda: self.hub.client("sts", **self.options | {"region_name": region}))

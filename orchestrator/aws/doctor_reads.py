@@ -142,6 +142,11 @@ class HubChecks:
             answer = client.get_console_authorization_configuration(targetId=organization_id)
         return bool(answer["consoleAuthorizationEnabled"])
 
+    @reads_answers
+    def is_ses_in_sandbox(self, region: str) -> bool:
+        """Return whether Amazon SES writes to verified addresses alone in a Region. Raises AwsError."""
+        return not self._retrier.call(self._clients.sesv2(region).get_account)["ProductionAccessEnabled"]
+
     def look_at_security_hub(self) -> None:
         """Call Security Hub. Raises NotSubscribed where it is off in the caller's account and Region, else AwsError."""
         self._retrier.call(self._clients.securityhub.describe_hub)

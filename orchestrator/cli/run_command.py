@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from shlex import quote
@@ -27,9 +27,11 @@ from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Trigger, Via
+from orchestrator.domain.nudges import NOW_ENFORCED
 from orchestrator.logs import configure_logs
 from orchestrator.output.csv_export import write_csv
 from orchestrator.output.exemption_notices import run_notes
+from orchestrator.output.sample_message import show_sample
 from orchestrator.output.terminal import ProgressView, Shown, print_report
 from orchestrator.output.terminal.preflight import print_preflight
 from orchestrator.pipeline.context import Finished
@@ -161,6 +163,8 @@ def show_report(
         return
     stops_keys, notes = config.policy.blocks_access_keys, run_notes(config, report)
     print_report(report, console, shown, blocks_access_keys=stops_keys, notes=notes)
+    if report.mode is Mode.PLAN and not shown.brief and (sample := show_sample(report, config.nudge)):
+        console.print(f"\n{sample}", markup=False, highlight=False)
 
 
 def _shown(options: RunOptions, *, address: str | None = None) -> Shown:
@@ -278,7 +282,8 @@ def open_hub(options: RunOptions, asking: MfaPrompt, *, needs_switch: bool = Tru
     with sandbox_organization() as sandbox:
         hub = make_hub(_sandboxed(sandbox.config, options), os.environ, prepare=sandbox.prepare)
         sandbox.resume(_done_so_far(hub.archive))
-        yield hub.with_limits(**limits)
+        yield replace(hub.with_limits(**limits), messenger=sandbox.mailbox)
+        _keep_messages(sandbox.mailbox.texts, hub.config)
 
 
 def _done_so_far(archive: RunArchive) -> Iterator[tuple[str, str, Via | None]]:
@@ -320,3 +325,12 @@ def _keep_digest(report: RunReport, config: Config) -> None:
     path = Path(config.archive.location, "digest.txt")
     path.write_text(f"{render_text(digest)}\n", encoding="utf-8")
     click.echo(f"Digest: {path} (what Slack would show; the sandbox sends nothing)")
+
+
+def _keep_messages(texts: list[str], config: Config) -> None:
+    """Write two messages to users to a file beside the runs: one to a user in grace, one to a user who is enforced."""
+    ours = [text for is_enforced in (False, True) for text in texts if (NOW_ENFORCED in text) is is_enforced]
+    if shown := list(dict.fromkeys((*ours[:1], *ours[-1:]))):
+        path = Path(config.archive.location, "messages.txt")
+        path.write_text(f"\n{'-' * 80}\n\n".join(shown), encoding="utf-8")
+        click.echo(f"Messages: {path} (two of {len(texts)} to users; the sandbox sends nothing)", err=True)

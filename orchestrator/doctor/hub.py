@@ -9,6 +9,7 @@ from orchestrator.doctor.report import Check, CheckName, CheckStatus, fine, in_w
 from orchestrator.domain.environment import SlackCredentials, parse_slack_secret
 from orchestrator.domain.errors import AccessDenied, ArchiveError, AwsError, ConfigError, DigestError
 from orchestrator.domain.model import Product
+from orchestrator.domain.nudges import read_text
 from orchestrator.domain.paths import show_path
 from orchestrator.domain.remedies import explain_findings_error
 from orchestrator.domain.stop_switch import SwitchState
@@ -21,14 +22,18 @@ PROBE = b"orgmfa doctor was here: this file can be deleted\n"
 
 
 def check_hub(tools: DoctorContext) -> Iterator[Check]:
-    """Yield the checks of archive, releases, stop switch, Slack and Security Hub."""
+    """Yield the checks of archive, releases, stop switch, Slack, messages to users and Security Hub."""
     archive = _check_archive(tools)
     yield archive
     if archive.status is CheckStatus.OK:
         yield from _check_releases(tools)
         yield from _check_onboarding(tools)
     yield _check_stop(tools)
-    yield from _check_slack(tools)
+    secret, from_secret = _check_secret(tools)
+    yield secret
+    credentials = tools.environment_slack or from_secret
+    yield _check_slack(tools, secret, credentials)
+    yield _check_nudge(tools, credentials)
     yield _check_security_hub(tools)
 
 
@@ -101,20 +106,17 @@ def _check_stop(tools: DoctorContext) -> Check:
             return problem(name, reading.words, f"Let the caller read {switch}, or correct enforcement.stop.")
 
 
-def _check_slack(tools: DoctorContext) -> Iterator[Check]:
-    """Yield the check of the secret, and that of the credentials that a run would use here."""
-    secret, from_secret = _check_secret(tools)
-    yield secret
-    name, credentials = CheckName.SLACK, tools.environment_slack or from_secret
+def _check_slack(tools: DoctorContext, secret: Check, credentials: SlackCredentials | None) -> Check:
+    """Return the check of the credentials that a run would use here."""
+    name = CheckName.SLACK
     try:
         if credentials is not None:
-            yield fine(name, tools.probe_slack(credentials))
-        elif secret.status is CheckStatus.PROBLEM:
-            yield unknown(name, "not asked: the secret could not be read", secret.remedy)
-        else:
-            yield fine(name, "Slack is not configured: no digest is sent")
+            return fine(name, tools.probe_slack(credentials))
     except (ConfigError, DigestError) as error:
-        yield problem(name, str(error), "Mend the Slack settings; a run whose digest cannot be sent counts as failed.")
+        return problem(name, str(error), "Mend the Slack settings; a run whose digest cannot be sent counts as failed.")
+    if secret.status is CheckStatus.PROBLEM:
+        return unknown(name, "not asked: the secret could not be read", secret.remedy)
+    return fine(name, "Slack is not configured: no digest is sent")
 
 
 def _check_secret(tools: DoctorContext) -> tuple[Check, SlackCredentials | None]:
@@ -135,6 +137,37 @@ def _check_secret(tools: DoctorContext) -> tuple[Check, SlackCredentials | None]
         return problem(name, message, remedy), None
     wins = "; here the environment's credentials win over it" if tools.environment_slack else ""
     return fine(name, f"the secret {secret} can be read{wins}"), credentials
+
+
+def _check_nudge(tools: DoctorContext, slack: SlackCredentials | None) -> Check:
+    """Return whether users can be told before they are enforced; nobody is written to."""
+    name, settings = CheckName.NUDGE, tools.config.nudge
+    if settings.via is None:
+        return fine(name, "nudge.via is null: nobody is told in person")
+    try:
+        read_text(settings)
+    except ConfigError as error:
+        return problem(name, str(error), "Correct the file, or set nudge.text: null.")
+    if not settings.domains:
+        remedy = "Name the domains of your own addresses in nudge.domains."
+        return problem(name, "nudge.domains is empty: nobody is told", remedy)
+    said = f"by {settings.via}, to addresses of {', '.join(settings.domains)}"
+    if settings.via == "slack" or settings.region is None:
+        if slack is None or slack.bot_token is None:
+            remedy = 'Set ORGMFA_SLACK_BOT_TOKEN, or put {"bot_token": "..."} into the secret of slack.secret.'
+            return problem(name, "nudge.via is slack, and no bot token is known: apply runs do not start", remedy)
+        return fine(name, f"{said}; the app needs the scopes users:read, users:read.email and chat:write")
+    return _check_ses(settings.region, f"{said}, from {settings.sender} in {settings.region}", tools)
+
+
+def _check_ses(region: str, said: str, tools: DoctorContext) -> Check:
+    try:
+        if not tools.hub.is_ses_in_sandbox(region):
+            return fine(CheckName.NUDGE, said)
+    except AwsError as error:
+        return unknown(CheckName.NUDGE, in_words(error), f"Allow ses:GetAccount in {region} to this caller.")
+    remedy = "Ask for production access (Amazon SES, Account dashboard), or verify each address."
+    return problem(CheckName.NUDGE, f"Amazon SES in {region} is in the sandbox: it writes to few addresses", remedy)
 
 
 def _check_security_hub(tools: DoctorContext) -> Check:

@@ -92,6 +92,10 @@ class HubReader(Protocol):
         """Return whether signing in to the console is authorized by policies in the organization."""
         ...
 
+    def is_ses_in_sandbox(self, region: str) -> bool:
+        """Return whether Amazon SES writes to verified addresses alone in a Region."""
+        ...
+
     def look_at_security_hub(self) -> None:
         """Raise NotSubscribed where Security Hub is not switched on."""
         ...

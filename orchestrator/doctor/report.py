@@ -19,6 +19,7 @@ class CheckName(StrEnum):
     CONFIGURATION = "configuration"
     LIMITS = "limits"
     EXEMPTIONS = "exemptions"
+    NUDGE = "nudge"
     PROTECTIONS = "protections"
     CALLER = "caller"
     ORGANIZATION = "organization"

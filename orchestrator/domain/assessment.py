@@ -15,13 +15,15 @@ class Rules:
 
     `released_until` has the releases by account ID and key of the record; `sights`, by account ID, then key, since when
     runs have seen a user without MFA, and a user who is missing is seen now; `own_arn` is the principal that runs the
-    program, which is never written to.
+    program, which is never written to. `told` says when the first message of a notice was accepted, by account ID, user
+    ID and the day on which the notice began.
     """
 
     config: Config
     released_until: Mapping[tuple[str, str], Release] = field(default_factory=dict)
     own_arn: str = ""
     sights: Mapping[str, Mapping[str, Record]] = field(default_factory=dict)
+    told: Mapping[tuple[str, str, str], datetime] = field(default_factory=dict)
 
     @property
     def needs_console_password(self) -> bool:
@@ -101,16 +103,24 @@ def _in_grace(user: IamUser, account_id: str, rules: Rules, *, now: datetime) ->
     release = find_record(lambda key: rules.released_until.get((account_id, key)), user)
     if release is not None and now < (until := release.until):
         return Outcome.IN_GRACE, Reason("released", f"released; left alone until {until:%Y-%m-%d %H:%M} UTC", until)
-    ends_at = user.created_at + rules.config.enforcement.grace_period
-    if now < ends_at:
-        text = f"created {user.created_at:%Y-%m-%d}; in grace until {ends_at:%Y-%m-%d %H:%M} UTC"
-        return Outcome.IN_GRACE, Reason("new_user", text, ends_at)
     sight = find_record(rules.sights.get(account_id, {}).get, user)
     seen_at = sight.since if sight else now
-    ends_at = seen_at + rules.config.enforcement.notice
-    if now < ends_at:
-        text = f"seen without MFA since {seen_at:%Y-%m-%d}; {_left(ends_at - now)} of notice left, then enforced"
-        return Outcome.IN_GRACE, Reason("notice", text, ends_at)
+    told_at = rules.told.get((account_id, user.id, f"{seen_at:%Y-%m-%d}")) if rules.config.nudge.required else seen_at
+    notice_ends = (told_at or seen_at) + rules.config.enforcement.notice
+    grace_ends = user.created_at + rules.config.enforcement.grace_period
+    if now < grace_ends:
+        ends_at = max(grace_ends, notice_ends)
+        text = f"created {user.created_at:%Y-%m-%d}; in grace until {ends_at:%Y-%m-%d %H:%M} UTC"
+        return Outcome.IN_GRACE, Reason("new_user", text, ends_at, seen_at)
+    if now < notice_ends:
+        text = f"seen without MFA since {seen_at:%Y-%m-%d}; {_left(notice_ends - now)} of notice left, then enforced"
+        return Outcome.IN_GRACE, Reason("notice", text, notice_ends, seen_at)
+    if told_at is None:
+        text = (
+            "nobody could be told so far, and nudge.required is true: give the user a tag with an address of "
+            "nudge.domains, and look at the messages in the report"
+        )
+        return Outcome.HELD, Reason("not_told", text, None, seen_at)
     return None
 
 

@@ -347,6 +347,31 @@ class ArchiveConfig(_Section):
     link: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] | None = None
 
 
+class NudgeConfig(_Section):
+    """Messages to users before they are enforced, and when they are."""
+
+    via: Literal["slack", "email"] | None = None
+    address_tag: Annotated[str, StringConstraints(min_length=1, max_length=128)] = "email"
+    domains: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")], ...] = ()
+    sender: Annotated[str, StringConstraints(pattern=r"^[^@\s<>]+@[^@\s<>]+$")] | None = None
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]$")] | None = None
+    text: Annotated[str, StringConstraints(min_length=1)] | None = None
+    days_left: tuple[Annotated[StrictInt, Field(ge=1, le=365)], ...] = (7, 1)
+    contact: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    required: StrictBool = False
+    max_per_run: Annotated[StrictInt, Field(ge=1, le=10_000)] = 200
+
+    @model_validator(mode="after")
+    def _can_send(self) -> Self:
+        if self.required and self.via is None:
+            raise ValueError("nudge.required needs nudge.via: slack or email; without it nobody could ever be enforced")
+        if self.via == "email" and (self.sender is None or self.region is None):
+            raise ValueError("nudge.via: email needs nudge.sender, an identity of Amazon SES, and nudge.region")
+        if self.via == "email" and self.region is not None and self.region.startswith("cn-"):
+            raise ValueError("nudge.via: there is no Amazon SES in the China Regions: use slack")
+        return self
+
+
 class SecurityHubConfig(_Section):
     """Whether findings go to Security Hub CSPM too."""
 
@@ -365,6 +390,7 @@ class Config(_Section):
     limits: LimitsConfig = LimitsConfig()
     concurrency: ConcurrencyConfig = ConcurrencyConfig()
     slack: SlackConfig = SlackConfig()
+    nudge: NudgeConfig = NudgeConfig()
     events: EventsConfig = EventsConfig()
     archive: ArchiveConfig = ArchiveConfig()
     securityhub: SecurityHubConfig = SecurityHubConfig()

@@ -38,6 +38,9 @@ def load_config(
     source = str(found or "the environment")
     config = _validated(_overridden(document, environment), source=source, variables=environment)
     config = _with_archive(config, environment, source)
+    if text := config.nudge.text:
+        place = _place("nudge.text", environment, source)
+        config = _replaced(config, "nudge.text", _expanded(text, environment, place))
     try:
         return _with_switch(config, environment, source, checks_folder=not tolerates_switch)
     except ConfigError as error:

@@ -45,6 +45,15 @@ class AttachmentError(DigestError):
     remedy = "The digest was sent; mend what the message names, or see the page by `orgmfa report --html`."
 
 
+class DeliveryError(OrgmfaError):
+    """A message to a user could not be sent; `is_general`: nor could any other now, and this one was surely not."""
+
+    def __init__(self, message: str, *, is_general: bool = False) -> None:
+        """Take what happened."""
+        super().__init__(message)
+        self.is_general = is_general
+
+
 class ArchiveError(OrgmfaError):
     """The archive could not be read or written."""
 

@@ -198,13 +198,18 @@ class Problem:
     remedy: str
 
 
+NudgeKind = str
+"""What a user is told: `first`, `left-N` where N days are left, or `enforced`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Reason for the outcome of a user: a code for programs, a message for people, and when it ends, if it does."""
+    """Reason for the outcome of a user: a code for programs, a message for people, since when, and when it ends."""
 
     code: str
     message: str
     until: datetime | None = None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

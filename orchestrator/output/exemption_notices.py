@@ -1,6 +1,6 @@
 """Remarks on a run for people: exemptions near their end, protections without effect, what IAM events did. Pure."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -27,6 +27,7 @@ def run_notes(config: Config, report: RunReport, *, names: bool = True) -> tuple
         *exemption_notes(config.exemptions, report, now, names=names),
         *_release_notes(report, names=names),
         *_event_notes(report, names=names),
+        *_nudge_notes(report, names=names),
     )
     if report.mode is Mode.RELEASE or not is_whole(report):
         return notes
@@ -51,6 +52,23 @@ def _event_notes(report: RunReport, *, names: bool) -> Iterator[str]:
         yield f"new MFA device of {whose}, {format_minute(one.at)}{_origin(one.address)}: ask if it was them"
     if len(events.enrolments) > _NAMES_SHOWN:
         yield f"and {count(len(events.enrolments) - _NAMES_SHOWN, 'more new MFA device')}"
+
+
+def _nudge_notes(report: RunReport, *, names: bool) -> Iterator[str]:
+    """Yield how many users were told in person, or would be, and why others were not."""
+    told, untold = Counter[str](), defaultdict[str, list[str]](list)
+    for account in report.accounts:
+        for user in account.users:
+            for message in user.messages:
+                if message.problem is None:
+                    told[message.via] += 1
+                else:
+                    untold[message.problem].append(f"{user.name} ({title_of(account)})")
+    did, did_not = ("would be told", "could not be told") if report.mode is Mode.PLAN else ("told", "not told")
+    yield from (f"{count(number, 'user')} {did} by {via}" for via, number in told.items())
+    for problem, users in untold.items():
+        shown = some_of(users, _NAMES_SHOWN) if names else count(len(users), "user")
+        yield f"{did_not}, {problem}: {shown}"
 
 
 def _origin(address: str | None) -> str:

@@ -15,6 +15,7 @@ from orchestrator.pipeline.ports import (
     EventBus,
     Guards,
     Iam,
+    Messenger,
     Notifier,
     Observer,
     Permit,
@@ -74,6 +75,8 @@ class RunContext:
     credentials: Credentials
     archive: RunArchive
     securityhub: SecurityHub | None = None
+    messenger: Messenger | None = None
+    nudge_text: str = ""
     expects_onboarding: bool = False
     notifiers: Sequence[Notifier]
     event_bus: EventBus | None = None

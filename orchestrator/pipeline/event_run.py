@@ -30,7 +30,7 @@ from orchestrator.domain.planning import OVER_LIMIT, count_planned, hold, hold_d
 from orchestrator.domain.records import record_key
 from orchestrator.output.words import count
 from orchestrator.pipeline.context import Finished, RunContext
-from orchestrator.pipeline.publishing import archive_report, finish_run, notify_channels, report_run
+from orchestrator.pipeline.publishing import archive_report, finish_run, notify_channels, report_and_tell
 from orchestrator.pipeline.results import Results
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.build import count_totals
@@ -80,7 +80,7 @@ def close_event_run(
     results: Results, context: RunContext, *, errors: list[Problem], is_complete: bool, gate: Gate | None
 ) -> Finished:
     """Return the finished run: archived apart from the others, told of where there is something to say, noted."""
-    report = report_run(results, context, errors, is_complete=is_complete, gate=gate)
+    report = report_and_tell(results, context, errors, is_complete=is_complete, gate=gate)
     noted = (_with_note(account, results[account.id], context) for account in report.accounts)
     report = report.model_copy(update={"accounts": pack_accounts(noted)})
     addresses = archive_report(report, context, errors=errors)

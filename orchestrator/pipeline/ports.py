@@ -172,6 +172,18 @@ class Notifier(Protocol):
         ...
 
 
+class Messenger(Protocol):
+    """Sends messages to single people; both raise DeliveryError."""
+
+    def find(self, address: str) -> tuple[str, str]:
+        """Return whom to write to, the same for the same person, and that person's e-mail address."""
+        ...
+
+    def send(self, recipient: str, subject: str, text: str) -> None:
+        """Send one message, and return once the provider has accepted it."""
+        ...
+
+
 class SecurityHub(Protocol):
     """Imports the findings of a run."""
 

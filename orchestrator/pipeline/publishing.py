@@ -15,6 +15,7 @@ from orchestrator.domain.remedies import explain_event_error, explain_findings, 
 from orchestrator.output.security_hub import render_findings
 from orchestrator.output.words import archive_link
 from orchestrator.pipeline.context import Finished, RunContext
+from orchestrator.pipeline.nudging import Messages, find_due, tell_users
 from orchestrator.pipeline.results import Results
 from orchestrator.reports.build import amend_report, build_report, report_account
 from orchestrator.reports.changes import compare, with_history
@@ -31,9 +32,10 @@ def close_run(
 
     Failures are added to `errors`. Nothing of a preflight leaves the process: it is no run that others may know of.
     """
-    report = report_run(results, context, errors, is_complete=is_complete, gate=gate)
-    if report.preflight:
+    if context.request.preflight:
+        report = report_run(results, context, errors, is_complete=is_complete, gate=gate)
         return Finished(report, None, api_calls=context.counter.calls, api_throttles=context.counter.throttles)
+    report = report_and_tell(results, context, errors, is_complete=is_complete, gate=gate)
     address, page = archive_report(report, context, errors=errors)
     import_findings(report, context, errors=errors)
     notify_channels(amend_report(report, errors, context.now()), context, errors=errors)
@@ -54,10 +56,39 @@ def finish_run(
     return Finished(report, address, api_calls=counter.calls, api_throttles=counter.throttles)
 
 
-def report_run(
-    results: Results, context: RunContext, errors: Iterable[Problem], *, is_complete: bool, gate: Gate | None
+def report_and_tell(
+    results: Results, context: RunContext, errors: list[Problem], *, is_complete: bool, gate: Gate | None
 ) -> RunReport:
-    """Return the report of a run so far, compared with earlier runs."""
+    """Return the report of a run, once its users are told what they are due to be told.
+
+    It is archived before: a date that a user is told must be known to the next run, whatever becomes of this one.
+    Without the archive nobody is told, which is added to `errors`.
+    """
+    report = report_run(results, context, errors, is_complete=is_complete, gate=gate)
+    try:
+        due = find_due(results, context)
+        if due and context.request.mode is Mode.APPLY:
+            context.archive.save(report)
+    except ArchiveError as error:
+        log.error("users_not_told", message=str(error))  # noqa: TRY400 - a known failure, no traceback
+        remedy = "Let the caller read and write nudges/ in the archive; the next run tells who is in grace still."
+        errors.append(Problem(Stage.ARCHIVE, "users_not_told", str(error), remedy))
+        return amend_report(report, errors, context.now())
+    if not due:
+        return report
+    return report_run(results, context, errors, is_complete=is_complete, gate=gate, messages=tell_users(due, context))
+
+
+def report_run(
+    results: Results,
+    context: RunContext,
+    errors: Iterable[Problem],
+    *,
+    is_complete: bool,
+    gate: Gate | None,
+    messages: Messages | None = None,
+) -> RunReport:
+    """Return the report of a run so far, compared with earlier runs; `messages` are those to its users."""
     request, history, place_of = context.request, context.history, context.find_places()
     unused_after = timedelta() if request.mode is Mode.RELEASE else context.config.enforcement.unused_after
     unused_before = request.started_at - unused_after if unused_after else None
@@ -66,7 +97,9 @@ def report_run(
         context.organization.id,
         (
             with_history(
-                report_account(result, place_of(result.account.id), unused_before=unused_before),
+                report_account(
+                    result, place_of(result.account.id), unused_before=unused_before, messages=messages or {}
+                ),
                 history,
                 request,
                 users=(decision.user for decision in result.decisions),

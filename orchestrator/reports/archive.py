@@ -2,6 +2,8 @@
 
     runs/YYYY/MM/DD/<run id>.json.gz   one RunReport each, by the day the run started
     accounts/date=YYYY-MM-DD/<run id>.jsonl.gz   an account a line, of each plan or apply over all accounts, for Athena
+    nudges/<account>/<user>/<day>/...  marks of messages to users, and of their acceptance (`pipeline.nudging`)
+    nudges/people/<hash>/<day>/...     how often event runs wrote to one person
     releases/<run id>.json             users that `release` freed, and until when later runs leave them alone
     event-runs/YYYY/MM/DD/<run id>...  reports of runs of IAM events, which are never among the runs
     event-runs/ledger/ledger.json      what those runs did in the last day (`event_ledger`)
@@ -37,6 +39,8 @@ from orchestrator.reports.run_files import RUNS, ArchivedRun, Runs, RunStore
 from orchestrator.reports.serialization import write_accounts, write_lines
 
 ACCOUNTS = "accounts/"
+NUDGES = "nudges/"
+ACCEPTED, LATER = ".accepted", ".later"
 EVENT_RUNS = "event-runs/"
 LEDGERS = f"{EVENT_RUNS}ledger/"
 LEDGER = f"{LEDGERS}ledger.json"
@@ -214,6 +218,29 @@ class RunArchive:
         heads = self.heads(MAX_RUNS_OF_TREND)
         return islice((head for head in heads if is_of(organization_id, head) and is_whole(head)), most)
 
+    def nudge_marks(self) -> dict[str, datetime]:
+        """Return the marks of messages to users by name, and when each was written. Raises ArchiveError."""
+        return {file.name.removeprefix(NUDGES): file.written_at for file in self._store.list_files(NUDGES)}
+
+    def mark_nudge(self, name: str, run_id: str) -> bool:
+        """Write the mark of a message, and return whether it was not there yet. Raises ArchiveError."""
+        return self._store.create(f"{NUDGES}{name}", run_id.encode())
+
+    def accept_nudge(self, name: str, run_id: str) -> None:
+        """Note that a message was accepted. Raises ArchiveError."""
+        self._store.write(f"{NUDGES}{name}{ACCEPTED}", run_id.encode())
+
+    def forget_nudge(self, name: str) -> None:
+        """Delete the mark of a message that was surely not sent. Raises ArchiveError."""
+        self._store.delete(f"{NUDGES}{name}")
+
+    def told_at(self) -> dict[tuple[str, str, str], datetime]:
+        """Return when the first message of each notice was accepted, by account ID, user ID and day of the notice."""
+        ending = f"/first{ACCEPTED}"
+        accepted = {name: at for name, at in self.nudge_marks().items() if name.endswith(ending)}
+        keys = {tuple(name.removesuffix(ending).split("/")): at for name, at in accepted.items()}
+        return {(key[0], key[1], key[2]): at for key, at in keys.items() if len(key) == 3}  # noqa: PLR2004 - as written
+
     def remember_release(self, report: RunReport, until: datetime) -> None:
         """Record the users whom this run will release; later runs leave them alone until then. Raises ArchiveError."""
         users = [
@@ -300,7 +327,7 @@ class RunArchive:
             return 0
         last = now - self._keep
         days = [f"{EVENT_RUNS}{last - timedelta(days=number):%Y/%m/%d}/" for number in range(7)]
-        prefixes = days if event_runs else (RUNS, ACCOUNTS, EVENTS, WORK)
+        prefixes = days if event_runs else (RUNS, ACCOUNTS, EVENTS, WORK, NUDGES)
         files = (file for prefix in prefixes for file in self._store.list_files(prefix))
         found = (file.name for file in files if file.written_at < last)
         old = list(islice(found, MAX_PRUNED if event_runs else None))

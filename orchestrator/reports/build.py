@@ -1,8 +1,9 @@
 """Builds a RunReport from the results of a run. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from orchestrator.domain.assessment import is_unused
 from orchestrator.domain.model import (
@@ -22,6 +23,7 @@ from orchestrator.domain.planning import NOT_LOOKED_AT
 from orchestrator.reports.report import (
     AccountReport,
     GuardReport,
+    MessageReport,
     ProblemReport,
     ReasonReport,
     RootUserReport,
@@ -75,11 +77,16 @@ def amend_report(report: RunReport, errors: Iterable[Problem], finished_at: date
 
 
 def report_account(
-    result: AccountResult, place: Placement = _NOWHERE, *, unused_before: datetime | None = None
+    result: AccountResult,
+    place: Placement = _NOWHERE,
+    *,
+    unused_before: datetime | None = None,
+    messages: Mapping[tuple[str, str], tuple[MessageReport, ...]] = MappingProxyType({}),
 ) -> AccountReport:
     """Return the report of one account; `place` has the path of its OU, and its owner.
 
-    Users who have not signed in since `unused_before` are told to be unused; None: nobody.
+    Users who have not signed in since `unused_before` are told to be unused; None: nobody. `messages` are by account ID
+    and user ID.
     """
     root, enforcement = result.root_user, result.enforcement
     can_lock_out = enforcement is not None and enforcement.can_lock_out
@@ -94,7 +101,12 @@ def report_account(
         root_user=None if root is None else RootUserReport(has_credentials=root.has_credentials, has_mfa=root.has_mfa),
         policy=None if enforcement is None else enforcement.policy,
         users=tuple(
-            _report_user(decision, can_lock_out=can_lock_out, unused_before=unused_before)
+            _report_user(
+                decision,
+                can_lock_out=can_lock_out,
+                unused_before=unused_before,
+                messages=messages.get((result.account.id, decision.user.id), ()),
+            )
             for decision in result.decisions
         ),
         policy_changes=result.policy_changes,
@@ -129,7 +141,9 @@ def count_totals(accounts: Iterable[AccountReport]) -> Totals:
     )
 
 
-def _report_user(decision: Decision, *, can_lock_out: bool, unused_before: datetime | None) -> UserReport:
+def _report_user(
+    decision: Decision, *, can_lock_out: bool, unused_before: datetime | None, messages: tuple[MessageReport, ...]
+) -> UserReport:
     user, reason, device, guard = decision.user, decision.reason, decision.user.mfa_device, decision.user.guard
     is_unread = decision.verdict is Verdict.UNKNOWN and reason != NOT_LOOKED_AT
     is_error = OUTCOMES[decision.outcome].group is OutcomeGroup.TO_FIX or is_unread
@@ -154,4 +168,5 @@ def _report_user(decision: Decision, *, can_lock_out: bool, unused_before: datet
         grace_ends=reason.until if reason and decision.outcome is Outcome.IN_GRACE else None,
         mfa_device=None if device is None else device.kind,
         mfa_enrolled_at=None if device is None else device.enrolled_at,
+        messages=messages,
     )

@@ -81,6 +81,15 @@ class GuardReport(_Model):
     partial: bool = Field(description="only some of the calls that were tried are denied for want of MFA")
 
 
+class MessageReport(_Model):
+    """A message to a user: `first`, `left-N` (days) or `enforced`; not sent where `at` is null, with the reason."""
+
+    kind: str
+    via: Literal["slack", "email"]
+    at: UtcTime | None = None
+    problem: str | None = None
+
+
 class UserReport(_Model):
     """One IAM user. `null` stands for what could not be read; it is never a 'no'."""
 
@@ -116,6 +125,9 @@ class UserReport(_Model):
         description="the newest MFA device, where the run came to know it: virtual ones, and those newly enrolled",
     )
     mfa_enrolled_at: UtcTime | None = None
+    messages: tuple[MessageReport, ...] = Field(
+        default=(), description="what the user was told in this run, or in a plan would be told (`nudge`)"
+    )
     service_credentials: tuple[str, ...] = Field(
         default=(),
         description="the service of each active credential that is neither password nor access key and would stop; "

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
 
 PARTITION = "aws"
+MAIL_DOMAIN = "larkspur.example"
 _SETTINGS = Config()
 _READS = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
 
@@ -79,6 +80,8 @@ def _create_policy(iam: "IAMClient", name: str, document: dict[str, Any]) -> str
 
 def _create_user(iam: "IAMClient", user: SampleUser) -> None:
     iam.create_user(UserName=user.name, Path=user.path)
+    if user.has_console_password and user.name[0].isalpha():
+        iam.tag_user(UserName=user.name, Tags=[{"Key": "email", "Value": f"{user.name}@{MAIL_DOMAIN}"}])
     if user.has_console_password:
         iam.create_login_profile(UserName=user.name, Password=secrets.token_urlsafe(24))
     for _ in user.keys_used_ago:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from moto.iam.models import iam_backends
 
 from orchestrator.domain.config import Config
 from orchestrator.domain.model import Via
-from orchestrator.sandbox.iam_fixtures import PARTITION
+from orchestrator.sandbox.iam_fixtures import MAIL_DOMAIN, PARTITION
 from orchestrator.sandbox.moto_patches import inject
 from orchestrator.sandbox.organization_fixtures import build_organization
 from orchestrator.sandbox.sample_organization import LARKSPUR
@@ -31,11 +31,27 @@ _ENVIRONMENT = {
 
 
 @dataclass(frozen=True, slots=True)
+class Mailbox:
+    """Keeps the messages to users, which nobody gets."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def find(self, address: str) -> tuple[str, str]:
+        """Return the address: it is whom to write to."""
+        return address, address
+
+    def send(self, recipient: str, subject: str, text: str) -> None:
+        """Keep a message."""
+        self.texts.append(f"To: {recipient}\nSubject: {subject}\n\n{text}")
+
+
+@dataclass(frozen=True, slots=True)
 class Sandbox:
     """The embedded organization while it is open, and the configuration for it."""
 
     config: Config
     now: datetime
+    mailbox: Mailbox = field(default_factory=Mailbox)
 
     def prepare(self, clients: Any) -> None:  # noqa: ANN401 - `Clients` of `aws`, which is no business of this package
         """Add what moto lacks to the sessions `hub` and `member`; clients made from them afterwards have it."""
@@ -98,6 +114,13 @@ def sandbox_config(now: datetime) -> Config:
             ],
             "protected_users": ["break-glass-*"],
             "concurrency": {"workers": 8},
+            "nudge": {
+                "via": "email",
+                "domains": [MAIL_DOMAIN],
+                "sender": f"cloud-security@{MAIL_DOMAIN}",
+                "region": "us-east-1",
+                "contact": "#mfa-help in Slack",
+            },
             "archive": {"location": "./orgmfa-sandbox-runs"},
         }
     )

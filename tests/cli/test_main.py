@@ -550,6 +550,8 @@ def test_demonstration_ends_in_zero_and_says_what_is_next(cli: Cli) -> None:
     assert "orgmfa plan" in done.stdout
     assert len(done.stdout.splitlines()) <= 40
     assert "Tidewater Legacy" in (cli.folder / "orgmfa-sandbox-runs" / "digest.txt").read_text(encoding="utf-8")
+    messages = (cli.folder / "orgmfa-sandbox-runs" / "messages.txt").read_text(encoding="utf-8").split("-" * 80)
+    assert ["from now on it can" in message for message in messages] == [False, True]
 
 
 def test_second_run_in_the_sandbox_finds_what_the_first_one_left(cli: Cli) -> None:

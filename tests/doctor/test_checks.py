@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.doctor import CheckName, CheckStatus
 from orchestrator.domain.deployed import Function
+from orchestrator.domain.environment import SlackCredentials
 from orchestrator.domain.errors import (
     AccessDenied,
     ArchiveError,
@@ -37,6 +38,42 @@ def test_what_is_as_it_should_be_is_ok(ward: Ward) -> None:
     assert ward.aws.writes() == []
     assert ward.store.files == {}
     assert (ward.observer.accounts_done, ward.observer.failures) == (1, 0)
+
+
+BOT, DIRECT = SlackCredentials(bot_token="bot-token-of-a-test"), {"via": "slack", "domains": ["acme.com"]}
+MAIL = {"via": "email", "domains": ["acme.com"], "sender": "security@acme.com", "region": "eu-west-1"}
+
+
+@pytest.mark.parametrize(
+    ("nudge", "slack", "status", "words"),
+    [
+        ({}, None, "ok", "nobody is told in person"),
+        ({"via": "slack"}, BOT, "problem", "nudge.domains is empty"),
+        (DIRECT, BOT, "ok", "the scopes users:read, users:read.email and chat:write"),
+        (DIRECT, None, "problem", "no bot token is known"),
+        (DIRECT, SlackCredentials(webhook_url="https://hooks.example.com"), "problem", "no bot token is known"),
+        (DIRECT | {"text": "/missing"}, BOT, "problem", "cannot read /missing"),
+        (MAIL, None, "ok", "from security@acme.com in eu-west-1"),
+    ],
+)
+def test_messages_to_users_are_checked(
+    ward: Ward, nudge: dict[str, Any], slack: SlackCredentials | None, status: str, words: str
+) -> None:
+    ward.config, ward.environment_slack = make_config(nudge=nudge), slack
+
+    (check,) = [one for one in ward.examination().report.checks if one.name == CheckName.NUDGE]
+
+    assert check.status.value == status
+    assert words in check.message
+
+
+def test_sandbox_of_amazon_ses_is_told(ward: Ward) -> None:
+    ward.config, ward.ses_is_in_sandbox = make_config(nudge=MAIL), True
+
+    (check,) = [one for one in ward.examination().report.checks if one.name == CheckName.NUDGE]
+
+    assert check.status.value == "problem"
+    assert "Amazon SES in eu-west-1 is in the sandbox" in check.message
 
 
 @pytest.mark.parametrize(

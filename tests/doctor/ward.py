@@ -68,6 +68,8 @@ class Ward:
     reading: Reading = NO_SWITCH
     slack: str | DigestError = "Slack accepts the webhook"
     aliases_fail: bool = False
+    ses_is_in_sandbox: bool = False
+    environment_slack: SlackCredentials | None = None
     sign_in_is_authorized: bool = False
     unannounced: tuple[ChangedAccount, ...] = ()
     runs: tuple[RunReport, ...] = ()
@@ -99,7 +101,7 @@ class Ward:
                 newest_runs=lambda most: iter(self.runs[:most]),
                 events_region="us-east-1",
                 alias_by_account_id=self.alias_by_account_id,
-                environment_slack=None,
+                environment_slack=self.environment_slack,
                 probe_slack=self.probe_slack,
                 run_actions=("iam:ListMFADevices", "iam:AttachUserPolicy", "iam:AddUserToGroup", "sts:AssumeRole"),
                 now=lambda: NOW,
@@ -175,6 +177,10 @@ class Ward:
     def is_sign_in_authorized(self, organization_id: str) -> bool:
         self.aws._note("sign_in", "", organization_id)
         return self.sign_in_is_authorized
+
+    def is_ses_in_sandbox(self, region: str) -> bool:
+        self.aws._note("ses", "", region)
+        return self.ses_is_in_sandbox
 
     def look_at_security_hub(self) -> None:
         self.aws._note("security_hub", "", "")

@@ -5,15 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.backends import get_backend
 
+from orchestrator.aws.clients import make_clients
 from orchestrator.pipeline import event_run, inspection
 from orchestrator.pipeline.event_permit import TURN_FILE
 from orchestrator.pipeline.lease_file import make_content
+from orchestrator.pipeline.nudging import MAX_BY_EVENTS
 from orchestrator.reports.archive import LEDGER
 from orchestrator.reports.event_ledger import EventLedger
 from orchestrator.reports.report import RunReport
 from orchestrator.reports.run_files import read_file
-from tests.aws_server import xml_error
+from tests.aws_server import MANAGEMENT, xml_error
 from tests.fake_slack import FakeSlack
 from tests.iam_event_samples import iam_event, queue_batch, undone
 from tests.lambdas.function import SCHEDULE, Function, today
@@ -574,3 +577,24 @@ def test_five_hundred_event_runs_change_nothing_that_a_daily_run_says_of_others(
 
     after = {user.name: user.open_since for account in function.reports()[0].accounts for user in account.users}
     assert after == before | {"erin": seen}
+
+
+def test_event_runs_tell_users_and_flood_nobody(function: Function) -> None:
+    nudge = {"via": "email", "domains": ["acme.com"], "sender": "security@acme.com", "region": "eu-west-1"}
+    function.configure(enforcement={"mode": "apply", "notice": "7d"}, nudge=nudge)
+    make_clients(connections=1).sesv2("eu-west-1").create_email_identity(EmailIdentity="security@acme.com")
+    names = [f"user-{number}" for number in range(MAX_BY_EVENTS + 1)]
+    tag: Any = {"Key": "email", "Value": "alice@acme.com"}
+    for name in names:
+        function.organization.add_user(function.payments, name)
+        function.aws.client("iam", function.payments).tag_user(UserName=name, Tags=[tag])
+
+    for name in names:
+        function.invoke(queue_batch(password(function.payments, name)))
+
+    sent: Any = get_backend("sesv2")[MANAGEMENT]["eu-west-1"].core_backend.sent_messages
+    found = [(one.kind, one.problem) for run in reports(function) for one in run.accounts[0].users[0].messages]
+    assert len(sent) == MAX_BY_EVENTS
+    assert found == [("first", None)] * MAX_BY_EVENTS + [
+        ("first", "this person got a message already: told by the next run")
+    ]

@@ -9,8 +9,9 @@ from orchestrator.aws.file_store import StoredFile
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.assessment import Rules
 from orchestrator.domain.config import Config
-from orchestrator.domain.errors import AssumeRoleDenied
+from orchestrator.domain.errors import ArchiveError, AssumeRoleDenied
 from orchestrator.domain.model import MfaDevice, Mode
+from orchestrator.domain.nudges import read_text
 from orchestrator.output.slack.channel import SlackChannel
 from orchestrator.pipeline.context import RunContext
 from orchestrator.pipeline.distributed.merge import merge
@@ -20,7 +21,7 @@ from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import Changes, RunReport
 from tests.builders import NOW, days_ago, make_request
-from tests.fakes import FakeAws, FakeSlackClient, MemoryStore, fail, make_context
+from tests.fakes import FakeAws, FakeMessenger, FakeSlackClient, MemoryStore, fail, make_context
 from tests.pipeline.stage import user_of
 
 Engine = Literal["one", "steps"]
@@ -31,17 +32,30 @@ FIDO = MfaDevice("fido", days_ago(-1.5))
 
 @dataclass
 class DatedStore(MemoryStore):
-    """A store that knows when each of its files was written."""
+    """A store that knows when each of its files was written; `denied` are an operation and a folder that it refuses."""
 
     dates: dict[str, datetime] = field(default_factory=dict)
+    denied: tuple[str, str] | None = None
 
     def write(self, name: str, content: bytes) -> None:
         super().write(name, content)
         self.dates[name] = self.written_at
 
+    def create(self, name: str, content: bytes) -> bool:
+        self._deny("create", name)
+        is_made = super().create(name, content)
+        if is_made:
+            self.dates[name] = self.written_at
+        return is_made
+
     def list_files(self, prefix: str) -> Iterator[StoredFile]:
+        self._deny("list", prefix)
         for file in super().list_files(prefix):
             yield replace(file, written_at=self.dates.get(file.name, NOW))
+
+    def _deny(self, operation: str, name: str) -> None:
+        if self.denied is not None and operation == self.denied[0] and name.startswith(self.denied[1]):
+            raise ArchiveError(f"no access to {self.denied[1]}")
 
 
 @dataclass
@@ -52,6 +66,7 @@ class Days:
     store: DatedStore = field(default_factory=DatedStore)
     slack: FakeSlackClient = field(default_factory=FakeSlackClient)
     cancellation: Cancellation = field(default_factory=Cancellation)
+    messenger: FakeMessenger = field(default_factory=FakeMessenger)
     answers: bool = True
     runs: int = 0
     engine: Engine = "one"
@@ -80,7 +95,11 @@ class Days:
                 self.aws,
                 request=asked,
                 config=config,
-                rules=Rules(config, archive.released_until(now)),
+                rules=Rules(
+                    config, archive.released_until(now), told=archive.told_at() if config.nudge.required else {}
+                ),
+                nudge_text=read_text(config.nudge),
+                messenger=self.messenger,
                 now=lambda: now,
                 stop_reason=lambda: "because" if is_stopped() else None,
                 cancellation=self.cancellation,

@@ -66,6 +66,7 @@ EVERYTHING = {
     "OperatorPrincipalArns": f"arn:aws:iam::{SECURITY}:role/security-team",
     "SlackSecretArn": f"arn:aws:secretsmanager:{REGION}:{SECURITY}:secret:orgmfa/slack-a1B2c3",
     "KmsKeyArns": f"arn:aws:kms:{REGION}:{SECURITY}:key/0f1e2d3c-0000-1111-2222-333344445555",
+    "NudgeIdentityArn": f"arn:aws:ses:{REGION}:{SECURITY}:identity/acme.com",
     "Onboarding": "on",
     "ControlTower": "on",
     "ForwarderBus": "on",

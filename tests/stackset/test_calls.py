@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from moto.backends import get_backend
 
-from orchestrator.aws.clients import Clients
+from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.file_store import make_store
 from orchestrator.cli.doctor_command import run_doctor
 from orchestrator.concurrency.cancellation import Cancellation
@@ -73,6 +73,7 @@ RESOURCE_BY_ACTION = {
     "s3:ListBucket": "arn:aws:s3:::{Bucket}",
     "scheduler:GetSchedule": "arn:aws:scheduler:{here}:schedule/{GroupName}/{Name}",
     "secretsmanager:GetSecretValue": "{SecretId}",
+    "ses:SendEmail": "arn:aws:ses:{here}:identity/{FromEmailAddress}",
     "securityhub:DescribeHub": "arn:aws:securityhub:{here}:hub/default",
     "securityhub:BatchImportFindings": "{Findings[0][ProductArn]}",
     "sqs:ChangeMessageVisibility": "arn:aws:sqs:{here}:orgmfa-iam-events",
@@ -82,7 +83,16 @@ RESOURCE_BY_ACTION = {
 ACTION_BY_OPERATION = {
     "s3:ListObjectsV2": "s3:ListBucket",
     "s3:HeadObject": "s3:GetObject",
+    "sesv2:GetAccount": "ses:GetAccount",
+    "sesv2:SendEmail": "ses:SendEmail",
     "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
+}
+SENDER = "security@acme.com"
+NUDGE = {
+    "ORGMFA_NUDGE_VIA": "email",
+    "ORGMFA_NUDGE_DOMAINS": "[acme.com]",
+    "ORGMFA_NUDGE_SENDER": SENDER,
+    "ORGMFA_NUDGE_REGION": REGION,
 }
 
 
@@ -138,7 +148,7 @@ class Deployment:
         # moto has no SimulatePrincipalPolicy, which is a call in the member account.
         simulates = {"ORGMFA_ENFORCEMENT_CHECK_ENROLMENT": "false", "ORGMFA_ORGANIZATION_OWNER_TAG": "team"}
         settings = {key: str(value) for key, value in function["Environment"]["Variables"].items()}
-        environment = settings | simulates | variables
+        environment = settings | simulates | NUDGE | variables
         return make_hub(load_config(None, environment), environment, prepare=self.recorder.prepare)
 
     @property
@@ -228,6 +238,9 @@ def deployment(aws: AwsServer, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
     payments = organization.add_account("payments", ou_id=organization.add_ou("workloads"))
     organization.add_user(payments, "alice")
     organization.add_user(payments, "bob")
+    tag: Any = {"Key": "email", "Value": "alice@acme.com"}
+    aws.client("iam", payments).tag_user(UserName="alice", Tags=[tag])
+    make_clients(connections=1).sesv2(REGION).create_email_identity(EmailIdentity=SENDER)
     aws.client("s3").create_bucket(Bucket=BUCKET)
     secret = aws.client("secretsmanager").create_secret(Name="orgmfa/slack", SecretString=slack.webhook_url)
     aws.client("ssm").put_parameter(Name="/orgmfa/stop", Value="go", Type="String")
@@ -235,6 +248,7 @@ def deployment(aws: AwsServer, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
         "OrganizationId": organization.id,
         "CodeBucket": BUCKET,
         "SlackSecretArn": secret["ARN"],
+        "NudgeIdentityArn": f"arn:aws:ses:{REGION}:{MANAGEMENT}:identity/{SENDER}",
         "OperatorPrincipalArns": f"arn:aws:iam::{MANAGEMENT}:role/security-team",
         "IamEvents": "on",
         "Onboarding": "on",
@@ -309,15 +323,21 @@ def take_the_lease(hub: Hub) -> None:
     lease.close()
 
 
+def mark_nudges(hub: Hub) -> None:
+    """Write a mark, and meet it as another run would, which reads it."""
+    for run_id in ("run-1", "run-2"):
+        hub.archive.mark_nudge("1/2/3/first", run_id)
+
+
 def test_the_functions_may_call_what_they_call_and_nothing_else(deployment: Deployment, slack: FakeSlack) -> None:
     deployment.put("releases/old.json", OLD_RELEASE)
     deployment.put(old_event_run(), b"")
     invocation._warm["hub"] = hub = deployment.hub(ORGMFA_ORGANIZATION_INCLUDE_OUS=f"[{deployment.root_id}]")
     take_the_lease(hub)
+    mark_nudges(hub)
     with redirect_stdout(io.StringIO()):
-        event = scheduled(1)
-        lambda_handler(event, Context())
-        lambda_handler(event, Context())
+        for event in [scheduled(1)] * 2:
+            lambda_handler(event, Context())
         lambda_handler({"accounts": [deployment.payments], "mode": "plan"}, Context())
         lambda_handler(batch(stack_set_event(deployment.payments, number="1")), Context())
         lambda_handler(batch(stack_set_event(deployment.payments, number="2")), Context())
@@ -355,6 +375,7 @@ def test_the_operator_may_call_what_the_command_line_calls_and_nothing_else(
     deployment.put("work/20260301T120000Z-0a1b2c3d/outline.json", b"{}")
     hub = deployment.hub()
     take_the_lease(hub)
+    mark_nudges(hub)
     run(hub, Mode.APPLY)
     run(hub, Mode.RELEASE)
     run(hub, Mode.PLAN, targets=(deployment.payments,), ou_ids=(deployment.root_id,))

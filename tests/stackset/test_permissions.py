@@ -49,6 +49,8 @@ MAP_CHILD = f"arn:aws:lambda:{REGION}:{SECURITY}:function:orgmfa-map-child"
 STATES = f"arn:aws:states:{REGION}:{SECURITY}"
 MACHINE = f"{STATES}:stateMachine:orgmfa-run"
 LINES = f"{ARCHIVE}/accounts/date=2026-03-02/20260302T120000Z-0a1b2c3d.jsonl.gz"
+MARK = f"{ARCHIVE}/nudges/{MEMBER}/AIDAEXAMPLE/2026-03-02/first"
+IDENTITY = EVERYTHING["NudgeIdentityArn"]
 WORK = f"{ARCHIVE}/work/20260302T120000Z-0a1b2c3d/batches.json"
 HUB = f"arn:aws:securityhub:{REGION}:{SECURITY}:hub/default"
 BUS = f"arn:aws:events:{REGION}:{SECURITY}:event-bus/security"
@@ -103,6 +105,11 @@ SHARED_ROWS = [
     ("s3:GetObject", f"{ARCHIVE}/releases/20260302T120000Z-0a1b2c3d.json", {}, YES),
     ("s3:DeleteObject", f"{ARCHIVE}/releases/20260302T120000Z-0a1b2c3d.json", {}, NOTHING),
     ("s3:DeleteObjectVersion", REPORT, {}, NOTHING),
+    ("s3:PutObject", MARK, {}, YES),
+    ("s3:GetObject", MARK, {}, YES),
+    ("s3:DeleteObject", MARK, {}, YES),
+    ("s3:DeleteObjectVersion", MARK, {}, NOTHING),
+    ("s3:ListBucket", BUCKET_ARN, {"s3:prefix": "archive/nudges/"}, YES),
     ("s3:PutObject", f"{ARCHIVE}/other", {}, NOTHING),
     ("s3:PutObject", f"{BUCKET_ARN}/runs/x", {}, NOTHING),
     ("s3:GetObject", f"{BUCKET_ARN}/artifacts/orgmfa-0123.zip", {}, NOTHING),
@@ -135,6 +142,12 @@ SHARED_ROWS = [
     ("kms:Decrypt", KEY, {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}, YES),
     ("kms:Decrypt", KEY, {}, NOTHING),
     ("kms:Decrypt", KEY.replace("0f1e", "ffff"), VIA_S3, NOTHING),
+    # Messages from the one identity, and nothing else of Amazon SES.
+    ("ses:SendEmail", IDENTITY, {}, YES),
+    ("ses:SendEmail", IDENTITY.replace("acme", "other"), {}, NOTHING),
+    ("ses:SendRawEmail", IDENTITY, {}, NOTHING),
+    ("ses:SendBulkEmail", IDENTITY, {}, NOTHING),
+    ("ses:CreateEmailIdentity", IDENTITY, {}, NOTHING),
     # Findings of this account alone, and of no other product.
     ("securityhub:BatchImportFindings", PRODUCT, {}, YES),
     ("securityhub:BatchImportFindings", PRODUCT.replace("/default", "/other"), {}, NOTHING),
@@ -204,6 +217,7 @@ ORCHESTRATOR_ROWS = [
     ("logs:CreateLogGroup", LOG, {}, NOTHING),
     ("scheduler:GetSchedule", SCHEDULE, {}, NOTHING),
     ("securityhub:DescribeHub", HUB, {}, NOTHING),
+    ("ses:GetAccount", "*", {}, NOTHING),
     ("signin:GetConsoleAuthorizationConfiguration", "*", {}, NOTHING),
     ("organizations:ListPolicies", "*", {}, NOTHING),
 ]
@@ -225,6 +239,8 @@ OPERATOR_ROWS = [
     ("lambda:GetFunctionConfiguration", FUNCTION, {}, YES),
     ("lambda:GetFunctionConfiguration", FUNCTION.replace("orgmfa-schedule", "another"), {}, NOTHING),
     ("securityhub:DescribeHub", HUB, {}, YES),
+    ("ses:GetAccount", "*", {}, YES),
+    ("ses:PutAccountDetails", "*", {}, NOTHING),
     ("signin:GetConsoleAuthorizationConfiguration", "*", {}, YES),
     ("signin:PutConsoleAuthorizationConfiguration", "*", {}, NOTHING),
     ("organizations:ListPolicies", "*", {}, YES),
@@ -337,6 +353,7 @@ def test_holder_of_a_role(role: str, action: str, resource: str, context: dict[s
                 "s3:PutObject",
                 "scheduler:GetSchedule",
                 "securityhub:DescribeHub",
+                "ses:GetAccount",
                 "signin:GetConsoleAuthorizationConfiguration",
                 "ssm:GetParameter",
                 "ssm:PutParameter",
@@ -396,6 +413,7 @@ def test_optional_parts_bring_their_permissions_along() -> None:
         "secretsmanager:GetSecretValue",
         "securityhub:BatchImportFindings",
         "sqs:ChangeMessageVisibility",
+        "ses:SendEmail",
         "sqs:DeleteMessage",
         "sqs:GetQueueAttributes",
         "sqs:ReceiveMessage",

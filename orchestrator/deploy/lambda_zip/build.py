@@ -1,7 +1,7 @@
 """Builds the package step by step: fetch, select, list, compile, zip. A failure leaves nothing behind."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +14,8 @@ from orchestrator.deploy.lambda_zip.reproducible_zip import replacing, write_zip
 from orchestrator.deploy.lambda_zip.sbom import render_sbom
 from orchestrator.domain.bundled_files import read_shipped
 from orchestrator.domain.config_file import load_file
+from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.nudges import read_text
 
 LOCK = "requirements/lambda.txt"
 TEMPLATE = "member_role/template.yaml"
@@ -45,9 +47,7 @@ def build_package(
     cannot be fetched; in either case nothing is written.
     """
     runtime = Runtime(architecture=architecture, python=python)
-    if config is not None:
-        load_file(config)  # raises ConfigError
-    settings = None if config is None else config.read_bytes()
+    settings = _read_settings(config)
     bill = output.with_name(f"{output.name.removesuffix('.zip')}.cdx.json")
     lock = read_shipped(LOCK)
     with replacing(output, bill) as made, TemporaryDirectory(prefix="orgmfa-") as work:
@@ -64,14 +64,27 @@ def build_package(
     return Package(output, len(content), hashlib.sha256(content).hexdigest(), bill, interpreter)
 
 
-def _lay_out(folder: Path, wheels: Iterable[Path], settings: bytes | None) -> None:
+def _read_settings(config: Path | None) -> dict[str, bytes]:
+    """Return the configuration, and the text of messages that it names, by name in the zip. Raises ConfigError."""
+    if config is None:
+        return {}
+    nudge = load_file(config).nudge
+    files = {"config.yaml": config.read_bytes()}
+    if nudge.text is not None:
+        if Path(nudge.text).name != nudge.text:
+            message = f"nudge.text: {nudge.text}: a package takes the name of a file alone, in the folder you work in"
+            raise ConfigError(message)
+        read_text(nudge)
+        files[nudge.text] = Path(nudge.text).read_bytes()
+    return files
+
+
+def _lay_out(folder: Path, wheels: Iterable[Path], settings: Mapping[str, bytes]) -> None:
     for wheel in wheels:
         unpack(wheel, folder)
     files = {name: path.read_bytes() for name, path in select_modules(Path(__file__).parents[2]).items()}
     files[f"{PACKAGE}/_templates/{TEMPLATE}"] = read_shipped(TEMPLATE)
-    if settings is not None:
-        files["config.yaml"] = settings
-    for name, content in files.items():
+    for name, content in {**settings, **files}.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

@@ -38,7 +38,7 @@ _NEEDED = "aws_lambda_powertools/utilities/jmespath_utils/*"
 _PACKAGE_METADATA = ("METADATA", "LICEN[CS]E*", "COPYING*", "NOTICE*", "AUTHORS*", "licenses/*", "sboms/*")
 """Files kept of a .dist-info folder: licences and version. RECORD is dropped, since it lists the excluded files too."""
 
-_DATA = frozenset({".css", ".html", ".ini", ".js"})
+_DATA = frozenset({".css", ".html", ".ini", ".js", ".txt"})
 
 
 def is_needed(path: PurePath) -> bool:

@@ -48,7 +48,8 @@ _WORDS_BY_REMEDY = {
     ),
     "set slack.channel to the ID of a channel (C...), and invite the app where it is private": "channel_not_found",
     "invite the app into the channel that slack.channel names": "not_in_channel",
-    "give the app the scope chat:write (for slack.attach files:write too), and install it again": "missing_scope",
+    "give the app the scope chat:write (for slack.attach files:write too; for nudge users:read and users:read.email), "
+    "and install it again": "missing_scope",
     "choose a channel that is not archived": "channel_is_archived is_archived",
     "ask an administrator of the workspace to let the app post there": (
         "action_prohibited posting_to_general_channel_denied restricted_action"
@@ -69,7 +70,7 @@ _TABLE_REFUSED = frozenset(
     {"invalid_attachments", "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "only_one_table_allowed"}
 )
 """How Slack refuses a table: not every workspace takes one, and what it counts against its limits is not documented."""
-_What = Literal["digest", "credentials", "page", "thread"]
+_What = Literal["digest", "credentials", "page", "thread", "message"]
 _REMEDIES = {word: remedy for remedy, words in _WORDS_BY_REMEDY.items() for word in words.split()}
 
 
@@ -86,7 +87,7 @@ class _Answer(NamedTuple):
     word: str
 
 
-_TAKEN = _Answer(HTTPStatus.OK, "ok")
+TAKEN = _Answer(HTTPStatus.OK, "ok")
 
 
 class SlackClient:
@@ -133,7 +134,7 @@ class SlackClient:
 
     def send(self, text: str, blocks: Sequence[Mapping[str, Any]]) -> None:
         """Post the message once. Raises DigestError where Slack refuses it, or does not answer."""
-        self._attempt(partial(self._post, text, blocks), "digest")
+        self.attempt(partial(self._post, text, blocks), "digest")
 
     @property
     def has_thread(self) -> bool:
@@ -145,24 +146,24 @@ class SlackClient:
 
         Raises DigestError where Slack refuses that too, or does not answer.
         """
-        self._attempt(partial(self._reply, text, blocks, otherwise), "thread")
+        self.attempt(partial(self._reply, text, blocks, otherwise), "thread")
 
     def attach(self, filename: str, content: bytes, comment: str) -> None:
         """Upload a file into the thread of the message that was sent. Raises DigestError where Slack refuses it."""
-        self._attempt(partial(self._upload, filename, content, comment), "page")
+        self.attempt(partial(self._upload, filename, content, comment), "page")
 
     def probe(self) -> str:
         """Return in words what Slack says of the credentials; nothing is posted.
 
         Raises DigestError where Slack does not accept them, or does not answer.
         """
-        self._attempt(self._test_credentials, "credentials")
+        self.attempt(self._test_credentials, "credentials")
         if self._webhook_url:
             return "Slack accepts the webhook (an empty message was refused as empty)"
         return f"Slack accepts the bot token; whether it may post into {self._channel}, the first digest shows"
 
-    def _attempt(self, call: Callable[[], _Answer], what: _What) -> None:
-        """Raise DigestError where a call to Slack fails or is refused."""
+    def attempt(self, call: Callable[[], _Answer], what: _What) -> None:
+        """Make a call to Slack. Raises DigestError where it fails or is refused."""
         if fault := self._find_fault(call, what):
             # Raised here, outside of any `except`: the errors of the SDK hold the URL, and none is to hang on ours.
             raise DigestError(fault)
@@ -188,11 +189,11 @@ class SlackClient:
         if self._webhook_url:
             answer = self._send_to_webhook(message)
             return answer if answer.status != HTTPStatus.OK or answer.word == "ok" else _Answer(HTTPStatus.OK, "")
-        posted = self._web_client().chat_postMessage(channel=self._channel, **message)
+        posted = self.web_client().chat_postMessage(channel=self._channel, **message)
         if posted.get("ts"):
             # The ID of the channel: an upload takes no name, which slack.channel can be.
             self._thread = posted.get("channel") or self._channel, posted.get("ts", "")
-        return _TAKEN
+        return TAKEN
 
     def _reply(self, text: str, blocks: Sequence[Mapping[str, Any]], otherwise: Sequence[Mapping[str, Any]]) -> _Answer:
         answer = _answer_of(partial(self._post_below, text, blocks))
@@ -202,8 +203,8 @@ class SlackClient:
         if self._thread is None:
             return _Answer(HTTPStatus.OK, "")
         channel, thread = self._thread
-        self._web_client().chat_postMessage(channel=channel, thread_ts=thread, **_message(text, blocks))
-        return _TAKEN
+        self.web_client().chat_postMessage(channel=channel, thread_ts=thread, **_message(text, blocks))
+        return TAKEN
 
     def _upload(self, filename: str, content: bytes, comment: str) -> _Answer:
         from slack_sdk.errors import SlackRequestError  # noqa: PLC0415 - as in _web_client
@@ -212,7 +213,7 @@ class SlackClient:
             return _Answer(HTTPStatus.OK, "")
         channel, thread = self._thread
         try:
-            self._web_client().files_upload_v2(
+            self.web_client().files_upload_v2(
                 filename=filename,
                 title=filename,
                 content=content,
@@ -224,7 +225,7 @@ class SlackClient:
             return _Answer(HTTPStatus.OK, "")
         except HTTPError as error:
             return _Answer(error.code, "")
-        return _TAKEN
+        return TAKEN
 
     def _test_credentials(self) -> _Answer:
         """Return how Slack answers an empty message to the webhook, or auth.test by the bot token.
@@ -233,12 +234,12 @@ class SlackClient:
         """
         if self._webhook_url:
             answer = self._send_to_webhook({})
-            return _TAKEN if answer.word in _EMPTY_REFUSED else answer
-        headers = self._web_client().auth_test().headers
+            return TAKEN if answer.word in _EMPTY_REFUSED else answer
+        headers = self.web_client().auth_test().headers
         scopes = next((value for name, value in headers.items() if name.lower() == "x-oauth-scopes"), "")
         given = scopes.replace(" ", "").split(",")
         may_post = not _POSTING_SCOPES.isdisjoint(given) and (not self._attaches or _UPLOADING_SCOPE in given)
-        return _TAKEN if may_post or not scopes else _Answer(HTTPStatus.OK, "missing_scope")
+        return TAKEN if may_post or not scopes else _Answer(HTTPStatus.OK, "missing_scope")
 
     def _send_to_webhook(self, message: dict[str, Any]) -> _Answer:
         from slack_sdk import WebhookClient  # noqa: PLC0415 - as in _web_client
@@ -246,7 +247,8 @@ class SlackClient:
         sent = WebhookClient(self._webhook_url, **self._settings()).send_dict(message)
         return _Answer(sent.status_code, sent.body.strip())
 
-    def _web_client(self) -> "WebClient":
+    def web_client(self) -> "WebClient":
+        """Return a client of the Web API with the bot token."""
         from slack_sdk import WebClient  # noqa: PLC0415 - 100 ms that only a digest is to cost
 
         return WebClient(self._bot_token, **self._settings())
@@ -333,7 +335,7 @@ def _answer_of(call: Callable[[], _Answer]) -> _Answer:
 def _explain(answer: _Answer, what: _What) -> str:
     """Return why an answer is a refusal, and what to do about it; nothing where Slack took what it was given."""
     status, word = answer
-    if answer == _TAKEN:
+    if answer == TAKEN:
         return ""
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         doubt = "" if status in _NOT_ACCEPTED or what == "credentials" else f"; the {what} may have arrived"

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.deploy.lambda_zip import build_package
 from orchestrator.deploy.lambda_zip.build import LOCK as LOCK_FILE
-from orchestrator.deploy.lambda_zip.build import TEMPLATE, _lay_out
+from orchestrator.deploy.lambda_zip.build import TEMPLATE, _lay_out, _read_settings
 from orchestrator.deploy.lambda_zip.bytecode import compile_folder, find_interpreter
 from orchestrator.deploy.lambda_zip.dependencies import Runtime, fetch_wheels, unpack
 from orchestrator.deploy.lambda_zip.file_selection import is_needed, select_modules
@@ -130,17 +130,40 @@ def test_of_our_modules_go_in_those_that_the_functions_import_now_or_later(tmp_p
 
 
 def test_data_that_modules_read_goes_in_beside_them(tmp_path: Path) -> None:
-    _lay_out(tmp_path, [], None)
+    _lay_out(tmp_path, [], {})
 
     data = {path.name for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".py"}
-    assert data == {"remedies.ini", "page.html", "page.css", "page.js", "template.yaml"}
+    assert data == {"remedies.ini", "nudge.txt", "page.html", "page.css", "page.js", "template.yaml"}
 
 
 def test_without_a_configuration_none_is_packed(tmp_path: Path) -> None:
-    _lay_out(tmp_path, [], None)
+    _lay_out(tmp_path, [], {})
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["orchestrator"]
     assert (tmp_path / "orchestrator/_templates/member_role/template.yaml").is_file()
+
+
+def test_text_of_messages_is_packed_beside_the_configuration_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = tmp_path / "settings.yaml"
+    config.write_text("nudge: {text: ours.txt}", encoding="utf-8")
+    (tmp_path / "ours.txt").write_text("Set up MFA: {users}", encoding="utf-8")
+
+    _lay_out(tmp_path / "zip", [], _read_settings(config))
+
+    assert (tmp_path / "zip/ours.txt").read_text("utf-8") == "Set up MFA: {users}"
+    assert (tmp_path / "zip/config.yaml").is_file()
+
+
+@pytest.mark.parametrize("text", ["/etc/motd", "../ours.txt", "missing.txt"])
+def test_text_of_messages_that_is_elsewhere_is_refused(tmp_path: Path, text: str) -> None:
+    config = tmp_path / "settings.yaml"
+    config.write_text(f"nudge: {{text: {text}}}", encoding="utf-8")
+
+    with pytest.raises(ConfigError, match=r"nudge\.text"):
+        _read_settings(config)
 
 
 # -- wheels ----------------------------------------------------------------------------------------------------------
