@@ -5,6 +5,7 @@
 - AttachUserPolicy and AddUserToGroup end at the quotas (moto has none).
 - SimulatePrincipalPolicy answers (moto has none): allowed, but for users whose boundary leaves enrolling out.
 - ListServiceSpecificCredentials answers (moto has none): nobody has one.
+- GetAccount of Amazon SES answers (moto has none): not in the sandbox of SES.
 - GetAccountSummary tells of the root user and of a raised quota (moto: no password, no MFA, always 10).
 - The credential report is two hours old and has a row of the root user (moto: made just now, dated 2015, no root).
 
@@ -56,6 +57,7 @@ def inject(sessions: Sessions, accounts: Mapping[str, SampleAccount], now: datet
     handlers: tuple[tuple[boto3.Session, str, Callable[..., Any]], ...] = (
         (sessions.hub, "before-call.sts.AssumeRole", partial(_refuse_missing_role, sessions.hub)),
         (sessions.hub, "before-call.signin", lambda **_: _answer(200, {"consoleAuthorizationEnabled": False})),
+        (sessions.hub, "before-call.sesv2.GetAccount", lambda **_: _answer(200, {"ProductionAccessEnabled": True})),
         (sessions.member, "before-call.iam", member.refuse_by_scp),
         (sessions.member, "before-call.iam.AttachUserPolicy", member.refuse_over_policy_quota),
         (sessions.member, "before-call.iam.AddUserToGroup", member.refuse_over_group_quota),
