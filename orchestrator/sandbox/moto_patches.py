@@ -6,6 +6,7 @@
 - SimulatePrincipalPolicy answers (moto has none): allowed, but for users whose boundary leaves enrolling out, or whose
   own policy denies all else without MFA.
 - ListServiceSpecificCredentials answers (moto has none): nobody has one.
+- GetAccount of Amazon SES answers (moto has none): not in the sandbox of SES.
 - GetAccountSummary tells of the root user and of a raised quota (moto: no password, no MFA, always 10).
 - The credential report is two hours old and has a row of the root user (moto: made just now, dated 2015, no root).
 
@@ -43,6 +44,7 @@ def inject(clients: Any, accounts: Mapping[str, SampleAccount], now: datetime) -
     handlers: tuple[tuple[boto3.Session, str, Callable[..., Any]], ...] = (
         (clients.hub, "before-call.sts.AssumeRole", partial(_refuse_missing_role, clients.hub)),
         (clients.hub, "before-call.signin", lambda **_: _answer(200, {"consoleAuthorizationEnabled": False})),
+        (clients.hub, "before-call.sesv2.GetAccount", lambda **_: _answer(200, {"ProductionAccessEnabled": True})),
         (clients.member, "before-call.iam", member.refuse_by_scp),
         (clients.member, "before-call.iam.AttachUserPolicy", member.refuse_over_quota),
         (clients.member, "before-call.iam.AddUserToGroup", member.refuse_over_quota),
