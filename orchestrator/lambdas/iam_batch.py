@@ -99,6 +99,8 @@ def _unreached(events: Iterable[tuple[str, IamEvent]], finished: Finished | None
 
 def _postpone(asked: IamEvents, waiting: set[str], invocation: Invocation) -> None:
     handles = [one.receipt_handle for one in asked.records if one.message_id in waiting]
+    if not handles:
+        return
     try:
         postpone_messages(
             invocation.hub.clients.sqs,

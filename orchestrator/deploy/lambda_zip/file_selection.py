@@ -13,7 +13,9 @@ PACKAGE = "orchestrator"
 ENTRY_POINTS = ("orchestrator.handler", "orchestrator.lambdas.step")
 """The modules of the handlers in stackset/central.yaml."""
 
-SERVICES = frozenset({"events", "iam", "organizations", "s3", "secretsmanager", "securityhub", "ssm", "sts"})
+SERVICES = frozenset(
+    {"events", "iam", "organizations", "s3", "secretsmanager", "securityhub", "sesv2", "sqs", "ssm", "sts"}
+)
 """The AWS services that a run calls. botocore contains the data of all services, most of the downloaded size."""
 
 _SLACK_APIS = ("audit_logs", "oauth", "rtm", "rtm_v2", "scim", "socket_mode")
