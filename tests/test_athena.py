@@ -38,7 +38,7 @@ def translate(kind: str) -> str:
     if inner := re.fullmatch(r"array<(.*)>", kind):
         return f"{translate(inner[1])}[]"
     if inner := re.fullmatch(r"struct<(.*)>", kind):
-        fields = (one.replace("`", "").split(":", 1) for one in split(inner[1]))
+        fields = (one.replace("`", '"').split(":", 1) for one in split(inner[1]))
         return f"STRUCT({', '.join(f'{name.strip()} {translate(of)}' for name, of in fields)})"
     return {"string": "VARCHAR", "int": "INTEGER", "boolean": "BOOLEAN"}[kind]
 

@@ -12,9 +12,9 @@ from io import BytesIO
 from typing import Any
 
 MAX_UNPACKED_BYTES = 640 * 1024 * 1024
-"""Seven times the report of 10,000 accounts with 20 users each."""
+"""Six times the report of 10,000 accounts with 20 users each."""
 MAX_LINE_BYTES = 40 * 1024 * 1024
-"""Seventeen times the line of an account with 5,000 users, which is IAM's quota."""
+"""Sixteen times the line of an account with 5,000 users, which is IAM's quota."""
 MAX_JSON_VALUES = 720_000
 """Six times what the line of such an account holds; counted from the signs between values, so never too few."""
 
