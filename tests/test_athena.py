@@ -87,7 +87,7 @@ def athena(tmp_path: Path) -> duckdb.DuckDBPyConnection:
         make_seen_account(make_seen("alice", "already_enforced", open_since=since), bob, exempt),
         make_seen_account(carol, dave, account_id=SEARCH, name="search", alias=None, root_user=root_user),
     )
-    files, kinds = f"{tmp_path}/accounts/*/*.jsonl.gz", json.dumps(columns())
+    files, kinds = f"{tmp_path}/accounts/*/*.jsonl.gz", str(columns())
     reads = f"read_json('{files}', format='newline_delimited', columns={kinds}, hive_types={{'date': VARCHAR}})"
     connection = duckdb.connect()
     connection.execute("CREATE SCHEMA orgmfa")
