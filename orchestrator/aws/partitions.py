@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import botocore.session
+from botocore.loaders import create_loader
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Partition:
 @cache
 def describe_partition(name: str) -> Partition:
     """Return the facts of one of the partitions that orgmfa is made for (`domain.policy_document.PARTITIONS`)."""
-    data: Any = botocore.session.get_session().get_data
+    data: Any = create_loader().load_data  # not of a session: that would ask for a profile, which may not exist
     facts = next(one["outputs"] for one in data("partitions")["partitions"] if one["id"] == name)
     services = next(one["services"] for one in data("endpoints")["partitions"] if one["partition"] == name)
     endpoints = services.get("iam", {}).get("endpoints", {}).values()

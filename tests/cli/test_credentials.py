@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.aws_server import AwsServer, error_for, xml_error
+from orchestrator.aws.partitions import describe_partition
+from tests.aws_server import AwsServer, error_for, json_error, xml_error
 from tests.cli.calling import Cli, Sample, assert_refused
 
 KEYS = "aws_access_key_id = AKIAEXAMPLEHUB000000\naws_secret_access_key = not-a-secret\n"
@@ -188,6 +189,9 @@ def test_profile_and_region_of_the_command_line_go_before_the_environment(
 ) -> None:
     profiles.write_text(f"[profile team]\n{KEYS}region = eu-west-1\n[profile other]\nca_bundle = /nowhere\n")
     environment = {"AWS_PROFILE": "nobody", "AWS_REGION": "eu-west-3", "AWS_ACCESS_KEY_ID": "a"}
+    # moto needs Docker to know functions; without it doctor asks until it gives up.
+    aws.faults.append(lambda call: json_error("ResourceNotFoundException") if call.service == "lambda" else None)
+    describe_partition.cache_clear()
 
     for command in (["plan"], ["doctor"], ["apply", "--yes"], ["release", "--yes"], ["report"], ["report", "--list"]):
         done = cli(*command, "--profile", "team", "--region", "eu-south-1", **environment)
