@@ -189,8 +189,9 @@ def test_profile_and_region_of_the_command_line_go_before_the_environment(
 ) -> None:
     profiles.write_text(f"[profile team]\n{KEYS}region = eu-west-1\n[profile other]\nca_bundle = /nowhere\n")
     environment = {"AWS_PROFILE": "nobody", "AWS_REGION": "eu-west-3", "AWS_ACCESS_KEY_ID": "a"}
-    # moto needs Docker to know functions; without it doctor asks until it gives up.
-    aws.faults.append(lambda call: json_error("ResourceNotFoundException") if call.service == "lambda" else None)
+    # moto fails on functions and schedules here, and doctor would ask until it gives up.
+    missing, services = json_error("ResourceNotFoundException"), {"lambda", "scheduler"}
+    aws.faults.append(lambda call: missing if call.service in services else None)
     describe_partition.cache_clear()
 
     for command in (["plan"], ["doctor"], ["apply", "--yes"], ["release", "--yes"], ["report"], ["report", "--list"]):

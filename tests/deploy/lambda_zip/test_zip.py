@@ -249,6 +249,7 @@ def test_scheduled_event_is_carried_out_by_the_zip_alone(function: Function, sla
         "compliant": 1,
         "non_compliant": 3,
         "none": 1,
+        "mfa_virtual": 1,
         "enforced": 3,
     }
     assert [organization.attached(payments, name) for name in ("alice", "bob")] == [["EnforceMFA"], []]
