@@ -15,6 +15,8 @@ from tests.aws_server import Answer, AwsServer, Call
 from tests.cli.calling import Cli, Sample, outcomes, written
 from tests.guarding import DENY_KEYS_TO_ENROL, GUARD, SIMULATE, SPARES_KEYS, Simulation, deny, document, questions
 
+pytestmark = pytest.mark.thorough
+
 ACCEPT = "enforcement: {guarded: accept}\n"
 BOTH = [("AttachUserPolicy", "alice"), ("AttachUserPolicy", "carol")]
 BY_SCP = GuardReport(by=("SCP",), partial=False)

@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import pytest
+
 from orchestrator.reports.report import RunReport
 from tests.aws_server import AwsServer
 from tests.cli.calling import ORGMFA, TIMEOUT_SECONDS, Cli, Sample, outcomes, written
+
+pytestmark = pytest.mark.thorough
 
 
 @dataclass

@@ -14,6 +14,8 @@ from orchestrator.reports.report import RunReport, UserReport
 from tests.aws_server import Answer, AwsServer, Call, Credential, members, simulated, simulation, xml_error
 from tests.cli.calling import Cli, Sample, outcomes, written
 
+pytestmark = pytest.mark.thorough
+
 LIST, SIMULATE, LIST_SSH = "ListServiceSpecificCredentials", "SimulatePrincipalPolicy", "ListSSHPublicKeys"
 BOTH_WRITTEN = [("AttachUserPolicy", "alice"), ("AttachUserPolicy", "carol")]
 

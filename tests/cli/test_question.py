@@ -22,6 +22,8 @@ from tests.aws_server import AwsServer
 from tests.builders import make_run_report, make_seen, make_seen_account
 from tests.cli.calling import ORGMFA, TIMEOUT_SECONDS, Cli, Sample, written
 
+pytestmark = pytest.mark.thorough
+
 ESCAPE_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 

@@ -9,6 +9,8 @@ from tests.aws_server import MANAGEMENT, AwsServer, error_for
 from tests.cli.calling import Cli, assert_refused, outcomes
 from tests.organization import SampleOrganization
 
+pytestmark = pytest.mark.thorough
+
 ROLE = "OrganizationAccountAccessRole"
 ANOTHER_TEXT = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
 ADMINISTRATORS = [ROLE, "AWSControlTowerExecution", "AWSCloudFormationStackSetExecutionRole"]

@@ -21,6 +21,8 @@ from tests.aws_server import (
 from tests.builders import make_config
 from tests.cli.calling import Cli, Sample, assert_refused, outcomes, written
 
+pytestmark = pytest.mark.thorough
+
 
 def attach(aws: AwsServer, *targets: str, config: Config | None = None) -> None:
     """Attach the SCP of a configuration, as the people of the management account do."""

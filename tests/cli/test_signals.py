@@ -19,6 +19,8 @@ from tests.aws_server import Answer, AwsServer, Call
 from tests.cli.calling import ORGMFA, TIMEOUT_SECONDS, Cli, Sample, outcomes
 from tests.cli.deploying import Deployer
 
+pytestmark = pytest.mark.thorough
+
 
 @contextmanager
 def started(cli: Cli, *arguments: str) -> Iterator[subprocess.Popen[str]]:

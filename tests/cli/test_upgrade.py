@@ -19,6 +19,8 @@ from tests.fake_slack import FakeSlack
 from tests.member_role.rendering import earlier_text
 from tests.organization import SampleOrganization
 
+pytestmark = pytest.mark.thorough
+
 TODAY = {mode: render_enforcement_policy(partition="aws", access_keys=mode) for mode in ("deny", "allow")}
 GRANT = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 

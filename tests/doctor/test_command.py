@@ -10,6 +10,8 @@ from tests.aws_server import MANAGEMENT, Answer, AwsServer
 from tests.doctor.command import OK, PROBLEM, UNKNOWN, Doctor, Sample, denies, faults, line
 from tests.fake_slack import FakeSlack
 
+pytestmark = pytest.mark.thorough
+
 
 def test_all_is_well_and_nothing_was_changed(aws: AwsServer, doctor: Doctor, sample: Sample) -> None:
     done = doctor()

@@ -25,6 +25,8 @@ from orchestrator.reports.build import build_report
 from tests.aws_server import MANAGEMENT
 from tests.builders import make_request
 
+pytestmark = pytest.mark.thorough
+
 if TYPE_CHECKING:
     from tests.aws_server import AwsServer
 

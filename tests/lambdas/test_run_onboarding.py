@@ -14,6 +14,8 @@ from tests.fake_slack import FakeSlack, Say
 from tests.lambdas.function import SCHEDULE, Function, today
 from tests.onboarding_events import batch, stack_set_event
 
+pytestmark = pytest.mark.thorough
+
 
 def test_new_accounts_of_a_batch_are_one_run(function: Function) -> None:
     function.configure(enforcement={"mode": "apply"})

@@ -25,6 +25,8 @@ from tests.iam_evaluator import Decision, Request, decide
 from tests.member_role.rendering import MEMBER, earlier_text, permissions_of
 from tests.organization import SampleOrganization
 
+pytestmark = pytest.mark.thorough
+
 # CreatePolicy with tags needs it, and no call bears its name (Service Authorization Reference, IAM).
 IMPLIED = {"iam:TagPolicy"}
 # What each of these calls is about, for the policies that name resources.

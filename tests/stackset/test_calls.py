@@ -40,6 +40,8 @@ from tests.organization import SampleOrganization
 from tests.stackset.rendering import permissions_of, resources
 from tests.stackset.test_permissions import actions
 
+pytestmark = pytest.mark.thorough
+
 REGION, BUCKET = "us-east-1", "orgmfa-bucket"
 # What Lambda does with the role of a function.
 BY_LAMBDA = {

@@ -12,6 +12,8 @@ from orchestrator.deploy.lambda_zip import Package
 from orchestrator.deploy.lambda_zip.sbom import render_sbom
 from tests.deploy.lambda_zip.packages import ARM, read_lock, write_wheel
 
+pytestmark = pytest.mark.thorough
+
 
 def test_bill_lists_every_package_with_the_hash_of_the_lock(package: Package, unpacked: Path) -> None:
     bill = json.loads(package.bill.read_text("utf-8"))
