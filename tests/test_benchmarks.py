@@ -23,6 +23,8 @@ from benchmarks.targets import Claim, Section, check_result
 from benchmarks.tools import NO_SDK, ORGMFA
 from orchestrator.domain.policy_document import is_same_policy, render_enforcement_policy
 
+pytestmark = pytest.mark.thorough
+
 ACCOUNT = account_id(1)
 SMALL = Scenario(3, latency_ms=0)
 OPEN_USERS = [user_name(index) for index in range(20) if not has_mfa(index)]

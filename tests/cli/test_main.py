@@ -554,6 +554,7 @@ def test_demonstration_ends_in_zero_and_says_what_is_next(cli: Cli) -> None:
     assert ["from now on it can" in message for message in messages] == [False, True]
 
 
+@pytest.mark.thorough
 def test_second_run_in_the_sandbox_finds_what_the_first_one_left(cli: Cli) -> None:
     first = RunReport.model_validate_json(cli.process("apply", "--sandbox", "--yes", "--output", "json").stdout)
     freed = cli.process("release", "--sandbox", "--yes", "--user", "tom.becker", "--for", "1d")

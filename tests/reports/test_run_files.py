@@ -29,6 +29,8 @@ from tests.fakes import MemoryStore
 from tests.reports.bombs import BOMBS
 from tests.reports.test_archive import BROKEN_RUNS, KEEP, Shelf, make_shelf
 
+pytestmark = pytest.mark.thorough
+
 SEEN = make_seen_account(make_seen(open_since=days_ago(20)), make_seen("bob", "none"))
 
 

@@ -40,6 +40,8 @@ from tests.stackset.rendering import (
     template,
 )
 
+pytestmark = pytest.mark.thorough
+
 README = (FOLDER / "README.md").read_text("utf-8")
 PROTECT = json.loads((member_role.FOLDER / "protect.scp.json").read_text("utf-8"))
 ONE_LINE = json.dumps(PROTECT, separators=(",", ":"))
