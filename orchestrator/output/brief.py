@@ -21,6 +21,8 @@ MAX_LINES = 15
 MAX_HEADLINE = 150
 FEW = 3
 """Up to so many accounts of a cause have a line each."""
+MAX_SURE = 3
+"""Up to so many lines of what else is to know stand, however much is to fix."""
 MAX_NAMED = 2
 MAX_ERRORS = 2
 
@@ -63,7 +65,7 @@ def make_brief(story: Story, *, names: bool) -> Brief:
     top = [*_problems(story), *(keys if story.gate else [*_coverage(story), *keys, *_since(story)])]
     causes = [_lines_of(cause, story, names=names) for cause in story.causes]
     room = MAX_LINES - 2 - bool(causes) - len(top) - len(bottom)
-    for_causes, for_asides = fair_shares(room, [sum(map(len, causes)), len(asides)])
+    for_causes, _ = fair_shares(room, [sum(map(len, causes)), min(MAX_SURE, len(asides))])
     least_first = list(zip(story.causes, causes, strict=True))[::-1]
     for cause, lines in sorted(least_first, key=lambda pair: -len(pair[1])):
         if sum(map(len, causes)) > for_causes:
@@ -73,7 +75,7 @@ def make_brief(story: Story, *, names: bool) -> Brief:
         top=top,
         to_fix=_cut([line for lines in causes for line in lines], for_causes, "more cause"),
         bottom=bottom,
-        asides=_cut(asides, for_asides, "more remark"),
+        asides=_cut(asides, room - for_causes, "more remark"),
     )
 
 

@@ -151,6 +151,16 @@ def test_what_has_no_line_is_counted() -> None:
     assert read(brief.top)[2:4] == ["Error assuming the role: deploy it", "and 4 more errors"]
 
 
+def test_remarks_take_three_lines_from_what_is_to_fix_and_no_more() -> None:
+    users, notes = [make_held("ana", f"code-{number}") for number in range(8)], tuple(map("note {}".format, range(6)))
+
+    brief = tell(make_run_report(make_seen_account(*users)), notes=notes)
+
+    assert count_lines(brief) == 15
+    assert len(brief.to_fix) == 8
+    assert read(brief.asides) == ["note 0", "note 1", "and 4 more remarks"]
+
+
 def test_new_device_is_told_with_its_day() -> None:
     user: dict[str, Any] = {"account_id": "1", "account_alias": "acme", "account_name": "Acme", "device": "fido"}
     enrolled = [EnrolledUser(**user, name=name, enrolled_at=days_ago(1)) for name in "abc"]
