@@ -8,7 +8,6 @@ Sources: EventBridge User Guide, 'AWS service events delivered via AWS CloudTrai
 record contents' (recipientAccountId, userIdentity).
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 
 from orchestrator.domain.config import PolicyConfig
 from orchestrator.domain.model import EventKind, IamEvent
+from orchestrator.lambdas.envelope import ACCOUNT_ID, Refused, read_envelope
 
 SOURCE, DETAIL_TYPE = "aws.iam", "AWS API Call via CloudTrail"
 KIND_BY_NAME: Mapping[str, EventKind] = {
@@ -39,14 +39,9 @@ KIND_BY_NAME: Mapping[str, EventKind] = {
     "UpdateGroup": "policy",
     "EnableMFADevice": "enrolled",
 }
-_ACCOUNT_ID = re.compile(r"[0-9]{12}")
 _USER_NAME = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}")
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _MAX_TEXT = 200
-
-
-class Refused(ValueError):
-    """A message that cannot be ours; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +60,7 @@ def read_iam_batch(messages: Iterable[tuple[str, str]], policy: PolicyConfig) ->
     passed_over = 0
     for message_id, body in messages:
         try:
-            found = _read_event(_read_envelope(body), policy)
+            found = _read_event(_envelope(body), policy)
         except Refused as error:
             refused.append(str(error))
             continue
@@ -76,13 +71,8 @@ def read_iam_batch(messages: Iterable[tuple[str, str]], policy: PolicyConfig) ->
     return IamBatch(tuple(events), tuple(refused), passed_over)
 
 
-def _read_envelope(body: str) -> dict[str, Any]:
-    try:
-        envelope = json.loads(body)
-    except (ValueError, RecursionError):
-        raise Refused("a message is not JSON") from None
-    if not isinstance(envelope, dict) or not isinstance(envelope.get("detail"), dict):
-        raise Refused("a message is no EventBridge event")
+def _envelope(body: str) -> dict[str, Any]:
+    envelope = read_envelope(body, detail=dict)
     if (envelope.get("source"), envelope.get("detail-type")) != (SOURCE, DETAIL_TYPE):
         raise Refused(f"an event has the source {envelope.get('source')!r:.64}, which is not listed")
     return envelope
@@ -91,7 +81,7 @@ def _read_envelope(body: str) -> dict[str, Any]:
 def _read_event(envelope: Mapping[str, Any], policy: PolicyConfig) -> IamEvent | None:
     """Return what an event asks to look at, or None where that is nothing."""
     account_id, detail = envelope.get("account"), envelope["detail"]
-    if not isinstance(account_id, str) or not _ACCOUNT_ID.fullmatch(account_id):
+    if not isinstance(account_id, str) or not ACCOUNT_ID.fullmatch(account_id):
         raise Refused("an event comes from no account")
     said = (detail.get("recipientAccountId"), _part(detail, "userIdentity").get("accountId"))
     if others := [one for one in said if one not in (None, account_id)]:

@@ -7,11 +7,12 @@ StackSet, another action, not successful) is passed over.
 Sources: CloudFormation User Guide, 'EventBridge events for StackSets'; Control Tower User Guide, 'Lifecycle events'.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from orchestrator.lambdas.envelope import ACCOUNT_ID, Refused, read_envelope
 
 STACK_INSTANCE = ("aws.cloudformation", "CloudFormation StackSet StackInstance Status Change")
 SERVICE_EVENT = "AWS Service Event via CloudTrail"
@@ -24,11 +25,6 @@ _EVENT_ID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 # [0-9], for \d means the digits of every script.
 _STACK_ID = re.compile(r"arn:[\w-]+:cloudformation:[\w-]+:(?P<account_id>[0-9]{12}):stack/.+")
 _STACK_SET = re.compile(r"arn:[\w-]+:cloudformation:[\w-]+:[0-9]{12}:stackset/(?P<name>[^:/]+)(:.*)?")
-_ACCOUNT_ID = re.compile(r"[0-9]{12}")
-
-
-class Refused(ValueError):
-    """A message that cannot be ours; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +46,7 @@ def read_batch(bodies: Iterable[str], *, trusted_account_ids: frozenset[str], st
     passed_over = 0
     for body in bodies:
         try:
-            envelope = _read_envelope(body, trusted_account_ids)
+            envelope = _envelope(body, trusted_account_ids)
             account_id = _new_account(envelope, stack_set_name)
             _check_id(envelope["id"])
         except Refused as error:
@@ -63,15 +59,8 @@ def read_batch(bodies: Iterable[str], *, trusted_account_ids: frozenset[str], st
     return OnboardingBatch(accounts, tuple(refused), passed_over)
 
 
-def _read_envelope(body: str, trusted_account_ids: frozenset[str]) -> dict[str, Any]:
-    try:
-        envelope = json.loads(body)
-    except (ValueError, RecursionError):
-        raise Refused("a message is not JSON") from None
-    if not isinstance(envelope, dict) or not all(
-        isinstance(envelope.get(key), str) for key in ("id", "source", "account")
-    ):
-        raise Refused("a message is no EventBridge event")
+def _envelope(body: str, trusted_account_ids: frozenset[str]) -> dict[str, Any]:
+    envelope = read_envelope(body, id=str, source=str, account=str)
     if envelope["account"] not in trusted_account_ids:
         raise Refused(
             f"event {envelope['id'][:64]!r} comes from account {envelope['account'][:12]!r}, which may not speak to us"
@@ -116,7 +105,7 @@ def _from_service_event(detail: Mapping[str, Any], status_key: str, path: Sequen
     if not isinstance(status, dict) or status.get("state") != "SUCCEEDED":
         return None
     account_id = _dig(status, path)
-    if not isinstance(account_id, str) or not _ACCOUNT_ID.fullmatch(account_id):
+    if not isinstance(account_id, str) or not ACCOUNT_ID.fullmatch(account_id):
         raise Refused(f"an event {detail.get('eventName')!r} names no account")
     return account_id
 
