@@ -1,5 +1,6 @@
 """Calls `orgmfa` in a folder of its own, against AWS served over HTTP; and the sample organization of the tests."""
 
+import csv
 import os
 import subprocess
 import sys
@@ -43,6 +44,13 @@ class Cli:
         """Run with JSON output and return exit code and report; standard output must hold the report alone."""
         done = self(*arguments, "--output", "json", **environment)
         return done.returncode, RunReport.model_validate_json(done.stdout)
+
+    def exported(self) -> tuple[str, dict[str, dict[str, str]]]:
+        """Return the page of the newest run, and the rows of its CSV file by user name."""
+        self("report", "--html", "page.html", "--csv", "users.csv")
+        with (self.folder / "users.csv").open(encoding="utf-8-sig") as file:
+            rows = {row["user"]: row for row in csv.DictReader(file)}
+        return (self.folder / "page.html").read_text(encoding="utf-8"), rows
 
     def environment(self, **changes: str) -> dict[str, str]:
         return {**os.environ, "PYTHONPATH": str(Path.cwd()), **changes}

@@ -3,7 +3,6 @@
 moto has no policy simulator: `tests.guarding` takes its place, evaluating the policies of a scenario.
 """
 
-import csv
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -40,13 +39,10 @@ def test_guarded_users_are_shown_everywhere_and_enforced(aws: AwsServer, cli: Cl
     said = "Denied without MFA by others already: 2 of 2 users to be enforced."
     assert said in plan
     assert "alice (denied without MFA by SCP, policy Force_MFA" in plan
-    cli("report", "--html", "page.html", "--csv", "users.csv")
-    page = (cli.folder / "page.html").read_text(encoding="utf-8")
+    page, rows = cli.exported()
     assert said in page
     assert '"denied without MFA by SCP, policy Force_MFA"' in page
-    with (cli.folder / "users.csv").open(encoding="utf-8-sig") as file:
-        by_name = {row["user"]: row["guarded"] for row in csv.DictReader(file)}
-    assert (by_name["alice"], by_name["bob"]) == ("denied without MFA by SCP, policy Force_MFA", "")
+    assert (rows["alice"]["guarded"], rows["bob"]["guarded"]) == ("denied without MFA by SCP, policy Force_MFA", "")
 
 
 def test_guard_by_scp_that_is_accepted_is_left_alone_until_the_run_that_finds_it_gone(
@@ -190,12 +186,10 @@ def test_users_who_have_not_signed_in_are_shown_beside_what_is_done_and_nothing_
     assert said in plan
     assert "alice (never signed in)" in plan
     assert f"carol (not signed in since {now - timedelta(days=91):%Y-%m-%d})" in plan
-    cli("report", "--html", "page.html", "--csv", "users.csv")
-    page = (cli.folder / "page.html").read_text(encoding="utf-8")
+    page, rows = cli.exported()
     assert said in page
     assert '"never signed in"' in page
-    with (cli.folder / "users.csv").open(encoding="utf-8-sig") as file:
-        by_name = {row["user"]: (row["unused"], row["password_last_used"]) for row in csv.DictReader(file)}
+    by_name = {name: (row["unused"], row["password_last_used"]) for name, row in rows.items()}
     assert by_name["alice"] == ("yes", "never")
     assert by_name["carol"] == ("yes", f"{now - timedelta(days=91):%Y-%m-%dT%H:%M:%SZ}")
     assert by_name["bob"] == ("no", "never")

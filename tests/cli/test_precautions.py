@@ -3,7 +3,6 @@
 moto knows neither SimulatePrincipalPolicy nor ListServiceSpecificCredentials: both answers are injected there.
 """
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +53,10 @@ def test_user_with_an_active_credential_is_held_and_told_everywhere(aws: AwsServ
     plan = " ".join(cli("plan", COLUMNS="200").stdout.split())
     assert said in plan
     assert "alice (1 service credential)" in plan
-    cli("report", "--html", "page.html", "--csv", "users.csv")
-    page = (cli.folder / "page.html").read_text(encoding="utf-8")
+    page, rows = cli.exported()
     assert said in page
     assert '"bedrock.amazonaws.com"' in page
-    with (cli.folder / "users.csv").open(encoding="utf-8-sig") as file:
-        by_name = {row["user"]: row["service_credentials"] for row in csv.DictReader(file)}
-    assert (by_name["alice"], by_name["carol"]) == ("bedrock.amazonaws.com", "")
+    assert (rows["alice"]["service_credentials"], rows["carol"]["service_credentials"]) == ("bedrock.amazonaws.com", "")
 
 
 def test_user_with_an_ssh_key_is_held(aws: AwsServer, cli: Cli, sample: Sample) -> None:
