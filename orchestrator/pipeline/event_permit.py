@@ -32,6 +32,9 @@ class EventPermit:
     def acquire(self, _seconds: float = 0.0) -> str | None:
         """Return why nothing may be written now, or None; never waits. Raises ArchiveError."""
         self._store.create(LEASE_FILE, make_content(self._run_id, is_release=False, is_given_back=True))
+        return self._refusal()
+
+    def _refusal(self) -> str | None:
         content, age = self._store.read_aged(LEASE_FILE)
         holder = parse_holder(content)
         if holder is None:
@@ -50,7 +53,7 @@ class EventPermit:
 
     def _look(self) -> Releases | None:
         try:
-            return self._read_releases() if self.acquire() is None else None
+            return self._read_releases() if self._refusal() is None else None
         except ArchiveError as error:
             log.warning("lease_not_read", message=str(error))
             return None
