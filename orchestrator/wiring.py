@@ -233,7 +233,10 @@ def make_slack_client(credentials: SlackCredentials, hub: Hub) -> SlackClient:
     """Return what posts to Slack with these credentials. Raises StartError where the CA bundle cannot be used."""
     with _or_no_start("cannot reach Slack"):
         tls = hub.clients.tls_context()
-    return SlackClient(credentials, channel=hub.config.slack.channel, attaches=hub.config.slack.attach, tls=tls)
+    slack, looks_up_users = hub.config.slack, hub.config.nudge.via == "slack"
+    return SlackClient(
+        credentials, channel=slack.channel, attaches=slack.attach, looks_up_users=looks_up_users, tls=tls
+    )
 
 
 def _start(hub: Hub, retrier: Retrier) -> tuple[Caller, Organization]:

@@ -35,7 +35,7 @@ _EMPTY_REFUSED = frozenset({"invalid_payload", "missing_text_or_fallback_or_atta
 """How a webhook that works answers an empty message; one that does not is refused before the message is looked at."""
 _POSTING_SCOPES = frozenset({"chat:write", "chat:write:bot", "bot"})
 """The last two are those of apps made before 2020."""
-_UPLOADING_SCOPE = "files:write"
+_UPLOADING_SCOPES, _LOOKUP_SCOPES = ("files:write",), ("users:read", "users:read.email")
 _LOOPBACK = ip_network("127.0.0.0/8"), ip_network("::1/128")
 _SLACKS_WORD = re.compile(r"[a-z_]{2,60}")
 
@@ -93,7 +93,8 @@ TAKEN = _Answer(HTTPStatus.OK, "ok")
 class SlackClient:
     """Posts one message: by the webhook where there is one, else by the bot token into the channel.
 
-    `attaches` is whether a file is to follow in its thread, which no webhook can do.
+    `attaches` is whether a file is to follow in its thread, which no webhook can do; `looks_up_users`, whether the app
+    is to know people by their address too.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class SlackClient:
         *,
         channel: str | None,
         attaches: bool = False,
+        looks_up_users: bool = False,
         base_url: str | None = None,
         timeout_seconds: int = TIMEOUT_SECONDS,
         tls: SSLContext | None = None,
@@ -114,7 +116,7 @@ class SlackClient:
         self._webhook_url = (credentials.webhook_url or "").strip()
         self._bot_token = (credentials.bot_token or "").strip()
         self._channel = channel or ""
-        self._attaches = attaches
+        self._needs = {*_UPLOADING_SCOPES * attaches, *_LOOKUP_SCOPES * looks_up_users}
         self._thread: tuple[str, str] | None = None
         self._base_url = base_url
         self._timeout_seconds = timeout_seconds
@@ -238,7 +240,7 @@ class SlackClient:
         headers = self.web_client().auth_test().headers
         scopes = next((value for name, value in headers.items() if name.lower() == "x-oauth-scopes"), "")
         given = scopes.replace(" ", "").split(",")
-        may_post = not _POSTING_SCOPES.isdisjoint(given) and (not self._attaches or _UPLOADING_SCOPE in given)
+        may_post = not _POSTING_SCOPES.isdisjoint(given) and self._needs.issubset(given)
         return TAKEN if may_post or not scopes else _Answer(HTTPStatus.OK, "missing_scope")
 
     def _send_to_webhook(self, message: dict[str, Any]) -> _Answer:

@@ -4,13 +4,17 @@ import json
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 
+from orchestrator.aws.clients import make_clients
 from orchestrator.domain.environment import SlackCredentials
 from orchestrator.domain.errors import DigestError
 from orchestrator.output.slack.client import SlackClient
+from orchestrator.wiring import Hub, make_slack_client
+from tests.builders import make_config
 from tests.fake_slack import Answer as SlackAnswer
 from tests.fake_slack import Drop, FakeSlack, Say, ServerError
 
@@ -107,3 +111,27 @@ def test_bot_token_that_is_to_attach_needs_the_scope_for_it(
 
     with nullcontext() if may_attach else pytest.raises(DigestError, match=r"missing_scope.*files:write"):
         notifier.probe()
+
+
+@pytest.mark.parametrize(
+    ("scopes", "is_enough"),
+    [
+        ("chat:write,users:read,users:read.email", True),
+        ("chat:write,users:read", False),
+        ("chat:write,users:read.email", False),
+        ("users:read,users:read.email", False),
+        (None, True),
+    ],
+)
+def test_bot_token_that_is_to_tell_users_needs_the_scopes_for_it(
+    slack: SlackWithAuthTest, monkeypatch: pytest.MonkeyPatch, scopes: str | None, *, is_enough: bool
+) -> None:
+    slack.scopes = scopes
+    monkeypatch.setattr("orchestrator.wiring.SlackClient", partial(SlackClient, base_url=slack.api_url))
+    config = make_config(slack={"channel": slack.channel}, nudge={"via": "slack", "domains": ["acme.com"]})
+    client = make_slack_client(
+        SlackCredentials(bot_token=slack.bot_token), Hub(config, {}, make_clients(connections=1))
+    )
+
+    with nullcontext() if is_enough else pytest.raises(DigestError, match=r"missing_scope.*users:read\.email"):
+        client.probe()
