@@ -54,6 +54,11 @@ def iam_event(account_id: str, name: str, *, number: int | None = None, **detail
     }
 
 
+def password(account_id: str, user: str, **changes: Any) -> dict[str, Any]:
+    """Return the event of a user who got a password."""
+    return iam_event(account_id, "CreateLoginProfile", user=user, **changes)
+
+
 def by_user(name: str, account_id: str) -> dict[str, Any]:
     """Return the identity of an IAM user who acts on oneself."""
     arn = f"arn:aws:iam::{account_id}:user/{name}"

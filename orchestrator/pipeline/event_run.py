@@ -180,9 +180,10 @@ def _undone(result: AccountResult, ledger: EventLedger, context: RunContext) -> 
     """Yield the users of a result whom an event of this batch names as undone, and who are open: each once."""
     known = {one.event_id for note in ledger.runs for one in note.undone}
     events = [event for event in context.request.events if event.kind == "undone" and event.id not in known]
-    by_name = {event.user_name: event.id for event in events if event.account_id == result.account.id}
+    here = [event for event in events if event.account_id == result.account.id]
+    by_name = {event.user_name.casefold(): event.id for event in here if event.user_name}
     for decision in result.decisions:
-        event_id = by_name.get(decision.user.name)
+        event_id = by_name.get(decision.user.name.casefold())
         if event_id and decision.outcome in {Outcome.PLANNED, Outcome.HELD, *_WRITTEN}:
             yield Undone(user=(result.account.id, decision.user.id), event_id=event_id)
 
@@ -257,9 +258,10 @@ def _tell(report: RunReport, ledger: EventLedger, context: RunContext, *, errors
         return ledger
     now, told = context.now(), dict(ledger.told)
     news = [found for account in report.accounts if (found := _news(account, told, now))]
-    gate = None if _is_closed(context) else report.gate
-    at_once = context.config.slack.enrolments == "at_once"
-    enrolments = ledger.runs[-1].enrolments if at_once and ledger.runs else ()
+    gate_key = f"gate/{report.gate.code}" if report.gate else ""
+    gate = None if gate_key in told else report.gate
+    devices = _new_devices(ledger, context)
+    enrolments = tuple(one for found in devices.values() for one in found)
     accounts = _merged([*ledger.waiting, *news])
     ledger = ledger.model_copy(update={"told": told})
     if not (accounts or gate or enrolments):
@@ -277,9 +279,17 @@ def _tell(report: RunReport, ledger: EventLedger, context: RunContext, *, errors
         before = len(errors)
         notify_channels(message, context, errors=errors)
         if len(errors) == before:
-            return ledger.model_copy(update={"told_at": now, "waiting": (), "waiting_since": None})
+            told |= dict.fromkeys([gate_key, *devices] if gate else devices, now)
+            return ledger.model_copy(update={"told": told, "told_at": now, "waiting": (), "waiting_since": None})
     waiting = {"waiting": tuple(accounts), "waiting_since": ledger.waiting_since or now}
     return ledger.model_copy(update=waiting)
+
+
+def _new_devices(ledger: EventLedger, context: RunContext) -> dict[str, tuple[Enrolment, ...]]:
+    """Return the new devices that no message told of yet, by a key for `told`; none where they are not told at once."""
+    whole_at, notes = _whole_at(context), ledger.runs if context.config.slack.enrolments == "at_once" else ()
+    found = {f"enrolments/{note.run_id}": note.enrolments for note in notes if not whole_at or note.at >= whole_at}
+    return {key: enrolments for key, enrolments in found.items() if enrolments and key not in ledger.told}
 
 
 def _news(account: AccountReport, told: dict[str, datetime], now: datetime) -> AccountReport | None:

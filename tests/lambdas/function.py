@@ -16,8 +16,10 @@ from orchestrator.lambdas import runtime as invocation
 from orchestrator.lambdas.events import ScheduledEvent, parse_event
 from orchestrator.lambdas.run import lambda_handler
 from orchestrator.pipeline.lease_file import LEASE_FILE, make_content
-from orchestrator.reports.archive import ReleasedUser, RunArchive, name_event
+from orchestrator.reports.archive import LEDGER, ReleasedUser, RunArchive, name_event
+from orchestrator.reports.event_ledger import EventLedger
 from orchestrator.reports.report import RunReport
+from orchestrator.reports.run_files import read_file
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, json_error
 from tests.organization import SampleOrganization
 
@@ -121,6 +123,14 @@ class Function:
         store = make_store(str(self.folder / "runs"), lambda: self.aws.client("s3"))
         archive = RunArchive(store, timedelta(days=400))
         return [archive.load(run.run_id) for run in archive.list_runs()]
+
+    def event_reports(self) -> list[RunReport]:
+        """Return the reports of the event runs, the oldest first."""
+        paths = (self.folder / "runs" / "event-runs").rglob("*.json.gz")
+        return [read_file(path) for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns)]
+
+    def ledger(self) -> EventLedger:
+        return EventLedger.model_validate_json((self.folder / "runs" / LEDGER).read_bytes())
 
     def enforced(self, account_id: str, name: str) -> bool:
         return "EnforceMFA" in self.organization.attached(account_id, name)
