@@ -41,6 +41,8 @@ class Evidence:
     """The accounts that were asked for by ID, which need no listing; None: all."""
     named: frozenset[tuple[str, str]] | None = None
     """The users whom the IAM events of a batch rightly name, by account and name; None: this is no run of events."""
+    guarded: frozenset[tuple[str, str]] = frozenset()
+    """The users whom a guard of others keeps, by account and name: a run leaves them alone."""
     came_back: int = 0
     """How many messages of the batch are to come again."""
     daily: tuple[DailyRuns, DailyRuns] | None = None

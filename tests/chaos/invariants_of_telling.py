@@ -71,7 +71,7 @@ def _success(evidence: Evidence, report: RunReport, world: World) -> Iterator[st
         key = (person.account_id, person.name)
         place = world.places[person.account_id]
         is_theirs = person.kind.wanted is not None and place.is_entered and key not in world.touched
-        if not is_theirs or person.account_id in world.touched_places:
+        if not is_theirs or person.account_id in world.touched_places or key in evidence.guarded:
             continue
         state = evidence.ends[key]
         reached = "user" if state.has_policy else "group" if state.in_group else None

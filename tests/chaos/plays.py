@@ -20,6 +20,7 @@ from tests.chaos.scenarios_in_steps import IN_STEPS
 from tests.chaos.scenarios_of_calls import CALLS
 from tests.chaos.scenarios_of_commands import COMMANDS
 from tests.chaos.scenarios_of_events import EVENTS
+from tests.chaos.scenarios_of_guards import GUARDS
 from tests.chaos.scenarios_of_people import PEOPLE
 from tests.chaos.scenarios_of_policies import POLICIES
 from tests.chaos.scenarios_of_releases import RELEASES
@@ -33,6 +34,7 @@ ALL: tuple[Scenario, ...] = (
     *PEOPLE,
     *AROUND,
     *SWITCHES,
+    *GUARDS,
     *POLICIES,
     *RUNS,
     *IN_STEPS,
