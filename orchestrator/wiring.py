@@ -43,8 +43,7 @@ from orchestrator.output.slack.channel import SlackChannel
 from orchestrator.output.slack.client import SlackClient
 from orchestrator.output.slack.messenger import SlackMessenger
 from orchestrator.pipeline.context import Finished, RunContext
-from orchestrator.pipeline.event_permit import EventPermit
-from orchestrator.pipeline.lease import Lease
+from orchestrator.pipeline.lease import EventPermit, Lease
 from orchestrator.pipeline.ports import Messenger, Notifier, Observer, Permit, Releases, Unobserved
 from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive

@@ -18,7 +18,7 @@ from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import ArchiveError, ConfigError, StartError
 from orchestrator.lambdas.events import MAX_AHEAD, ScheduledEvent
 from orchestrator.pipeline.distributed.state import MANIFEST, RunState
-from orchestrator.pipeline.lease_file import LeaseStore
+from orchestrator.pipeline.lease import LeaseStore
 from orchestrator.reports.archive import RunArchive, name_event
 
 MARK_TIME = timedelta(minutes=2)

@@ -18,8 +18,8 @@ from orchestrator.lambdas.events import IamEvents
 from orchestrator.lambdas.iam_events import read_iam_batch
 from orchestrator.lambdas.runtime import Invocation, finish_invocation
 from orchestrator.pipeline.context import Finished
-from orchestrator.pipeline.event_permit import EventPermit, event_turn
 from orchestrator.pipeline.event_run import leave_to_daily_run
+from orchestrator.pipeline.lease import EventPermit, event_turn
 from orchestrator.wiring import make_run_id, run_once
 
 POSTPONE_SECONDS = 30

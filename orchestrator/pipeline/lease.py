@@ -1,34 +1,40 @@
-"""Lease on writing: only the run that holds it may write. It is the file `locks/run` of the archive.
+"""Permission to write: the lease on writing, which one run holds at a time, and what runs of IAM events go by.
 
-It is taken right before the first write, lasts two minutes and is renewed. Its age is told by the store: no clock of a
-machine counts, nor one that stood still while a laptop slept. A lease past its end is lost. Every change of the file is
-a write that succeeds only in place of the content that was read.
+The lease is the file `locks/run` of the archive. It is taken right before the first write, lasts two minutes and is
+renewed. Its age is told by the store: no clock of a machine counts, nor one that stood still while a laptop slept. One
+past its end is lost. Every change of the file is a write that succeeds only in place of the content that was read.
 
 `release` takes it over from a run: that one finishes its writes under way, acknowledges, waits, and takes it again. The
 processes of a run in steps share one lease; none of them can acknowledge for the others.
+
+A run of IAM events never holds the lease: it writes only while nobody else has it. Such runs take turns by a short lock
+of their own, `locks/events`, which no other run looks at.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from math import inf
 from threading import Event, Lock, Thread
 from time import monotonic, time
+from typing import Protocol
+from uuid import uuid4
 
 import structlog
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.concurrency.cancellation import Cancellation, repeated_while
-from orchestrator.domain.errors import ArchiveError
+from orchestrator.domain.errors import ArchiveError, RunUnderWay
 from orchestrator.domain.model import Mode, RunRequest, Trigger
-from orchestrator.pipeline.lease_file import (
-    ACKNOWLEDGED,
-    LEASE_FILE,
-    LEASE_SECONDS,
-    LeaseStore,
-    make_content,
-    parse_holder,
-)
 from orchestrator.pipeline.ports import Releases
+from orchestrator.reports.archive import Store
+from orchestrator.reports.report import UtcTime
 
+LEASE_FILE = "locks/run"
+ACKNOWLEDGED = "locks/acknowledged"
+"""Holds the ID of the release that a run last gave way to."""
+TURN_FILE = "locks/events"
+LEASE_SECONDS = 120.0
 RENEW_SECONDS = 30.0
 FRESH_SECONDS = 5.0
 """How long one reading of the lease, and of the releases in force, counts for all threads."""
@@ -39,11 +45,56 @@ HANDOVER_SECONDS = 30.0
 ERROR_SECONDS = 10.0
 """How long taking the lease is tried where the archive fails."""
 POLL_SECONDS = 1.0
+TURN_SECONDS = 150.0
+"""How long a turn lasts at most: longer than the function of stackset/central.yaml may run."""
 
 Moment = tuple[float, float]
 """The seconds of the monotonic clock, which can stand still while a laptop sleeps, and of the wall clock."""
 
 log = structlog.get_logger(__name__)
+
+
+class LeaseStore(Store, Protocol):
+    """The files of the archive, with a write that compares first; all raise ArchiveError where they fail."""
+
+    def read_aged(self, name: str) -> tuple[bytes, float]:
+        """Return the content of a file, and its age in seconds by the clock of the store, never below 0."""
+        ...
+
+    def replace(self, name: str, expected: bytes, content: bytes) -> bool:
+        """Write a file in place of one with the expected content, and return whether it had that content."""
+        ...
+
+
+class Holder(BaseModel):
+    """Who holds the lease. `until` is for people and earlier versions: the age of the file alone decides."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    until: UtcTime
+    is_release: bool = False
+    is_given_back: bool = False
+    token: str = Field(default_factory=lambda: uuid4().hex)  # so that no two writes are the same
+
+    def has_it(self, age_seconds: float) -> bool:
+        """Return whether this run still has the lease when the file is so old."""
+        return not self.is_given_back and age_seconds < LEASE_SECONDS
+
+
+def make_content(run_id: str, *, is_release: bool, is_given_back: bool = False) -> bytes:
+    """Return the content of the file for this run, unlike any other."""
+    until = datetime.now(UTC) + (timedelta() if is_given_back else timedelta(seconds=LEASE_SECONDS))
+    holder = Holder(run_id=run_id, until=until, is_release=is_release, is_given_back=is_given_back)
+    return holder.model_dump_json().encode()
+
+
+def parse_holder(content: bytes) -> Holder | None:
+    """Return who holds the lease, or None where the file does not tell."""
+    try:
+        return Holder.model_validate_json(content)
+    except ValidationError:
+        return None
 
 
 class Lease:
@@ -227,3 +278,59 @@ class Lease:
 
     def _make_content(self, *, is_given_back: bool = False) -> bytes:
         return make_content(self._run_id, is_release=self._is_release, is_given_back=is_given_back)
+
+
+class EventPermit:
+    """Looks at the lease and at the releases in force before each write."""
+
+    def __init__(self, store: LeaseStore, run_id: str, *, read_releases: Callable[[], Releases]) -> None:
+        """Take the store of the lease, and what returns the releases in force."""
+        self._store, self._run_id, self._read_releases = store, run_id, read_releases
+
+    def acquire(self, _seconds: float = 0.0) -> str | None:
+        """Return why nothing may be written now, or None; never waits. Raises ArchiveError."""
+        self._store.create(LEASE_FILE, make_content(self._run_id, is_release=False, is_given_back=True))
+        return self._refusal()
+
+    def _refusal(self) -> str | None:
+        content, age = self._store.read_aged(LEASE_FILE)
+        holder = parse_holder(content)
+        if holder is None:
+            return f"{LEASE_FILE} of the archive is no lease of orgmfa"
+        return f"run {holder.run_id} holds the lease on writing" if holder.has_it(age) else None
+
+    @contextmanager
+    def hold(self) -> Iterator[Releases | None]:
+        """Context manager for one write. Yields the releases in force, or None where nothing may be written.
+
+        No other run waits for this one: a write that is tried again needs another look, which must show the same.
+        """
+        began, released = monotonic(), self._look()
+        with repeated_while(lambda: monotonic() - began < REPEAT_SECONDS and self._look() == released):
+            yield released
+
+    def _look(self) -> Releases | None:
+        try:
+            return self._read_releases() if self._refusal() is None else None
+        except ArchiveError as error:
+            log.warning("lease_not_read", message=str(error))
+            return None
+
+    def close(self, *, keep: bool = False) -> None:
+        """Do nothing: there is nothing to give back."""
+
+
+@contextmanager
+def event_turn(store: LeaseStore, run_id: str) -> Iterator[None]:
+    """Context manager: the turn of one event run. Raises RunUnderWay where another one has it, ArchiveError."""
+    mine, given_back = (make_content(run_id, is_release=False, is_given_back=is_over) for is_over in (False, True))
+    if not store.create(TURN_FILE, mine):
+        content, age = store.read_aged(TURN_FILE)
+        holder = parse_holder(content)
+        is_free = holder is not None and holder.is_given_back
+        if not (is_free or age >= TURN_SECONDS) or not store.replace(TURN_FILE, content, mine):
+            raise RunUnderWay("another run of IAM events is under way")
+    try:
+        yield
+    finally:
+        store.replace(TURN_FILE, mine, given_back)

@@ -23,7 +23,7 @@ from orchestrator.lambdas import runtime as invocation
 from orchestrator.lambdas.run import lambda_handler
 from orchestrator.lambdas.runtime import RunFailed
 from orchestrator.logs import configure_logs
-from orchestrator.pipeline.lease_file import LEASE_FILE
+from orchestrator.pipeline.lease import LEASE_FILE
 from orchestrator.reports.report import RunReport, exit_code
 from orchestrator.wiring import Hub, make_run_id, run_once, utc_now
 from tests.aws_server import MANAGEMENT

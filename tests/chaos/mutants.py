@@ -200,7 +200,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="a lease that ran out is not taken over",
         guards="invariant 4",
-        path="orchestrator/pipeline/lease_file.py",
+        path="orchestrator/pipeline/lease.py",
         before="return not self.is_given_back and age_seconds < LEASE_SECONDS",
         after="return not self.is_given_back",
         scenario="a second signal",

@@ -6,7 +6,7 @@ OF_EVENTS: tuple[Mutation, ...] = (
     Mutation(
         name="a run of events does not look at the lease before a write",
         guards="lease, IAM events",
-        path="orchestrator/pipeline/event_permit.py",
+        path="orchestrator/pipeline/lease.py",
         before="return self._read_releases() if self._refusal() is None else None",
         after="return self._read_releases()",
         scenario="IAM events, the lease is taken or broken",
@@ -16,7 +16,7 @@ OF_EVENTS: tuple[Mutation, ...] = (
     Mutation(
         name="a throttled write of events is repeated without a look",
         guards="lease, IAM events",
-        path="orchestrator/pipeline/event_permit.py",
+        path="orchestrator/pipeline/lease.py",
         before=" and self._look() == released):",
         after="):",
         scenario="IAM events, when a daily run comes",
@@ -26,7 +26,7 @@ OF_EVENTS: tuple[Mutation, ...] = (
     Mutation(
         name="batches of events take no turns",
         guards="lease, IAM events",
-        path="orchestrator/pipeline/event_permit.py",
+        path="orchestrator/pipeline/lease.py",
         before="    if not store.create(TURN_FILE, mine):\n",
         after="    if store.create(TURN_FILE, mine) is None:\n",
         scenario="IAM events, two batches at once",

@@ -7,8 +7,7 @@ from random import Random
 
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.model import Mode
-from orchestrator.pipeline.event_permit import TURN_FILE
-from orchestrator.pipeline.lease_file import LEASE_FILE, make_content
+from orchestrator.pipeline.lease import LEASE_FILE, TURN_FILE, make_content
 from tests.aws_server import Call, error_for
 from tests.chaos import troubles
 from tests.chaos.batches import (

@@ -11,7 +11,7 @@ from orchestrator import wiring
 from orchestrator.aws import clients, iam, retries, sessions, stop_switch
 from orchestrator.concurrency import pool
 from orchestrator.output.slack import client as slack
-from orchestrator.pipeline import event_permit, gate, inspection, lease
+from orchestrator.pipeline import gate, inspection, lease
 
 READ_TIMEOUT_IN_SERVICE = float(clients.READ_TIMEOUT_SECONDS)
 READ_TIMEOUT_SECONDS = 2.0
@@ -32,7 +32,6 @@ _CONSTANTS: tuple[tuple[Any, str, Any], ...] = (
     (lease, "ERROR_SECONDS", 0.3),
     (lease, "REPEAT_SECONDS", 1.0),
     (lease, "HANDOVER_SECONDS", 3.0),
-    (event_permit, "REPEAT_SECONDS", 1.0),
     (inspection, "NEW_USER_WAITS", (0.0, 0.02)),
     (gate, "PATIENCE_SECONDS", 1.0),
     (slack, "FIRST_WAIT_SECONDS", 0.01),

@@ -15,7 +15,7 @@ from orchestrator.aws.file_store import make_store
 from orchestrator.lambdas import runtime as invocation
 from orchestrator.lambdas.events import ScheduledEvent, parse_event
 from orchestrator.lambdas.run import lambda_handler
-from orchestrator.pipeline.lease_file import LEASE_FILE, make_content
+from orchestrator.pipeline.lease import LEASE_FILE, make_content
 from orchestrator.reports.archive import LEDGER, ReleasedUser, RunArchive, name_event
 from orchestrator.reports.event_ledger import EventLedger
 from orchestrator.reports.report import RunReport

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrator.pipeline import inspection
-from orchestrator.pipeline.event_permit import TURN_FILE
-from orchestrator.pipeline.lease_file import make_content
+from orchestrator.pipeline.lease import TURN_FILE, make_content
 from orchestrator.reports.archive import LEDGER
 from tests.aws_server import xml_error
 from tests.fake_slack import FakeSlack

@@ -11,7 +11,7 @@ from orchestrator.domain.errors import StartError
 from orchestrator.lambdas.run import lambda_handler as handle
 from orchestrator.lambdas.runtime import RunFailed
 from orchestrator.lambdas.step import lambda_handler as step
-from orchestrator.pipeline.lease_file import LEASE_FILE
+from orchestrator.pipeline.lease import LEASE_FILE
 from tests.aws_server import Call, Credential
 from tests.fake_slack import FakeSlack
 from tests.lambdas.function import FakeContext, today

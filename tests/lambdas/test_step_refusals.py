@@ -14,7 +14,7 @@ from orchestrator.domain.errors import ArchiveError, ConfigError, StartError
 from orchestrator.lambdas.runtime import RunFailed
 from orchestrator.lambdas.step import lambda_handler as step
 from orchestrator.pipeline import gate
-from orchestrator.pipeline.lease_file import LEASE_FILE, make_content
+from orchestrator.pipeline.lease import LEASE_FILE, make_content
 from tests.aws_server import MANAGEMENT, Answer, Call, xml_error
 from tests.fake_slack import FakeSlack, Say
 from tests.lambdas.function import FakeContext

@@ -17,8 +17,15 @@ from orchestrator.concurrency.cancellation import Cancellation, may_repeat
 from orchestrator.domain.errors import ArchiveError
 from orchestrator.domain.model import Mode, Trigger
 from orchestrator.domain.records import Release
-from orchestrator.pipeline.lease import HANDOVER_SECONDS, Lease
-from orchestrator.pipeline.lease_file import ACKNOWLEDGED, LEASE_FILE, LEASE_SECONDS, make_content, parse_holder
+from orchestrator.pipeline.lease import (
+    ACKNOWLEDGED,
+    HANDOVER_SECONDS,
+    LEASE_FILE,
+    LEASE_SECONDS,
+    Lease,
+    make_content,
+    parse_holder,
+)
 from tests.builders import NOW, make_request
 from tests.fakes import MemoryStore
 

@@ -25,8 +25,7 @@ from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.lambdas import runtime as invocation
 from orchestrator.lambdas.run import lambda_handler
 from orchestrator.lambdas.step import lambda_handler as step
-from orchestrator.pipeline.lease import Lease
-from orchestrator.pipeline.lease_file import ACKNOWLEDGED, LEASE_FILE, make_content
+from orchestrator.pipeline.lease import ACKNOWLEDGED, LEASE_FILE, Lease, make_content
 from orchestrator.reports.archive import EVENT_RUNS, LEDGER
 from orchestrator.reports.event_ledger import EventLedger
 from orchestrator.wiring import Hub, make_hub, make_run_id, run_once, utc_now
