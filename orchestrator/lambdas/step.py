@@ -14,9 +14,8 @@ from orchestrator.domain.errors import ConfigError, StartError
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.lambdas import events
 from orchestrator.lambdas.runtime import Invocation, LambdaContext, finish_invocation, handle_once, start_invocation
-from orchestrator.pipeline.distributed.merge import merge
 from orchestrator.pipeline.distributed.state import APPLY_ITEMS, MANIFEST, PLAN_ITEMS, RunManifest, RunState
-from orchestrator.pipeline.distributed.steps import apply_batch, gate_plans, list_batches, plan_batch
+from orchestrator.pipeline.distributed.steps import apply_batch, gate_plans, list_batches, merge, plan_batch
 from orchestrator.wiring import Hub, build_context, make_run_id
 
 

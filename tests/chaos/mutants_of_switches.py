@@ -36,7 +36,7 @@ OF_SWITCHES: tuple[Mutation, ...] = (
     Mutation(
         name="a batch that was lost while it wrote is not looked at",
         guards="invariant 3, in steps",
-        path="orchestrator/pipeline/distributed/merge.py",
+        path="orchestrator/pipeline/distributed/steps.py",
         before="        progress = _written(plan, now[account_id]) if account_id in now else Progress()\n",
         after="        progress = Progress()\n",
         scenario="in steps, results of batches lost",
@@ -46,7 +46,7 @@ OF_SWITCHES: tuple[Mutation, ...] = (
     Mutation(
         name="a batch that did not come back is dropped",
         guards="invariant 1, in steps",
-        path="orchestrator/pipeline/distributed/merge.py",
+        path="orchestrator/pipeline/distributed/steps.py",
         before="                results.put(skip(account, context) or leave_out(account, LOST))\n",
         after="                pass\n",
         scenario="in steps, results of batches lost",

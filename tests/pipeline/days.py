@@ -14,9 +14,8 @@ from orchestrator.domain.model import MfaDevice, Mode
 from orchestrator.domain.nudges import read_text
 from orchestrator.output.slack.channel import SlackChannel
 from orchestrator.pipeline.context import RunContext
-from orchestrator.pipeline.distributed.merge import merge
 from orchestrator.pipeline.distributed.state import MANIFEST, RunState
-from orchestrator.pipeline.distributed.steps import apply_batch, gate_plans, list_batches, plan_batch
+from orchestrator.pipeline.distributed.steps import apply_batch, gate_plans, list_batches, merge, plan_batch
 from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import Changes, RunReport

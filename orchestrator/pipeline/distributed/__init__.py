@@ -4,6 +4,5 @@ select -> plan, batch by batch -> gate -> apply, batch by batch -> merge. The st
 step in an invocation of its own; `state` hands its output on through the archive.
 
 The same as in one Lambda function: listing, inspection, planning, the gate, applying, the report and its publishing;
-the steps call the same functions. Different: the order of the calls (`steps`, for `run`), and what to do about batches
-that were lost (`merge`).
+the functions of `steps` call the same ones. Different: the order of the calls, and what to do about lost batches.
 """
