@@ -95,13 +95,13 @@ class QueueMessage(_OfSqs):
 
 
 class Onboarding(StrictEvent):
-    """A batch of messages of the onboarding queue; `onboarding_events` reads their bodies."""
+    """A batch of messages of the onboarding queue; `queue_events` reads their bodies."""
 
     records: Annotated[tuple[QueueMessage, ...], Field(alias="Records", min_length=1)]
 
 
 class IamEvents(Onboarding):
-    """A batch of messages of the queue of IAM events; `iam_events` reads their bodies."""
+    """A batch of messages of the queue of IAM events; `queue_events` reads their bodies."""
 
     @property
     def queue_arn(self) -> str:

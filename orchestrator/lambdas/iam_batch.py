@@ -15,7 +15,7 @@ from orchestrator.aws.retries import Retrier
 from orchestrator.domain.errors import AwsError, NothingToDo, RunUnderWay
 from orchestrator.domain.model import IamEvent, RunRequest, Status, Trigger
 from orchestrator.lambdas.events import IamEvents
-from orchestrator.lambdas.iam_events import read_iam_batch
+from orchestrator.lambdas.queue_events import read_iam_events
 from orchestrator.lambdas.runtime import Invocation, finish_invocation
 from orchestrator.pipeline.context import Finished
 from orchestrator.pipeline.event_run import leave_to_daily_run
@@ -35,29 +35,28 @@ def handle_iam_events(asked: IamEvents, invocation: Invocation) -> dict[str, Any
     Raises RunFailed where the run as a whole failed, StartError where it could not start: then all come again.
     """
     hub = invocation.hub
-    batch = read_iam_batch(((one.message_id, one.body) for one in asked.records), hub.config.policy)
+    batch = read_iam_events(((one.message_id, one.body) for one in asked.records), hub.config.policy)
     for refusal in batch.refused:
         log.error("event_refused", message=refusal)
-    told = {"passed_over": batch.passed_over, "refused": len(batch.refused)}
-    if not batch.events:
-        return {"accounts": 0, "batchItemFailures": []} | told
-    run_id, waiting = make_run_id(hub.now()), {message_id for message_id, _ in batch.events}
+    if not batch.found:
+        return {"accounts": 0, "batchItemFailures": []} | batch.left_out
+    run_id, waiting = make_run_id(hub.now()), {message_id for message_id, _ in batch.found}
     structlog.contextvars.bind_contextvars(run_id=run_id)
     result: dict[str, Any] = {"accounts": 0}
     try:
         with event_turn(hub.store, run_id):
             try:
-                finished = _run([event for _, event in batch.events], run_id, invocation)
+                finished = _run([event for _, event in batch.found], run_id, invocation)
             except RunUnderWay as error:
                 log.warning("events_wait", message=str(error))
                 waiting = _leave_old(asked, waiting, run_id=run_id, invocation=invocation)
             else:
-                waiting = _leave_old(asked, _unreached(batch.events, finished), run_id=run_id, invocation=invocation)
+                waiting = _leave_old(asked, _unreached(batch.found, finished), run_id=run_id, invocation=invocation)
                 result = finish_invocation(finished, is_scheduled=False) if finished else result
     except RunUnderWay as error:
         log.warning("events_wait", message=str(error))
     _postpone(asked, waiting, invocation)
-    return result | told | {"batchItemFailures": [{"itemIdentifier": one} for one in sorted(waiting)]}
+    return result | batch.left_out | {"batchItemFailures": [{"itemIdentifier": one} for one in sorted(waiting)]}
 
 
 def _run(events: list[IamEvent], run_id: str, invocation: Invocation) -> Finished | None:

@@ -15,7 +15,7 @@ from orchestrator.domain.errors import NothingToDo
 from orchestrator.domain.model import RunRequest, Trigger
 from orchestrator.lambdas.events import IamEvents, Onboarding, OnDemand, check_narrows, check_time, parse_event
 from orchestrator.lambdas.iam_batch import handle_iam_events
-from orchestrator.lambdas.onboarding_events import OnboardingBatch, read_batch
+from orchestrator.lambdas.queue_events import read_new_accounts
 from orchestrator.lambdas.runtime import Invocation, LambdaContext, finish_invocation, handle_once, start_invocation
 from orchestrator.wiring import describe_organization, make_run_id, run_once
 
@@ -71,7 +71,7 @@ def _onboard(asked: Onboarding, invocation: Invocation) -> dict[str, Any]:
     An event is noted as handled after its run: when a run fails, the queue delivers its events again.
     """
     hub = invocation.hub
-    batch = read_batch(
+    batch = read_new_accounts(
         (message.body for message in asked.records),
         trusted_account_ids=frozenset({invocation.own_account_id, describe_organization(hub).management_account_id}),
         stack_set_name=stack_set_name(os.environ),
@@ -79,18 +79,15 @@ def _onboard(asked: Onboarding, invocation: Invocation) -> dict[str, Any]:
     for refusal in batch.refused:
         log.error("event_refused", message=refusal)
     handled = hub.archive.handled_events(hub.now() - QUEUE_RETENTION)
-    fresh = {key: account_id for key, account_id in batch.account_id_by_event_id.items() if key not in handled}
+    nothing_new: dict[str, Any] = {"accounts": 0} | batch.left_out
+    fresh = {key: account_id for key, account_id in batch.found if key not in handled}
     if not fresh:
-        return _nothing_new(batch)
+        return nothing_new
     account_ids = sorted(set(fresh.values()))
     try:
         result = _run(Trigger.ONBOARDING, invocation, targets=tuple(account_ids))
     except NothingToDo:
         log.warning("accounts_unknown", account_ids=account_ids)
-        result = _nothing_new(batch)
+        result = nothing_new
     hub.archive.note_handled(make_run_id(hub.now()), fresh)
     return result
-
-
-def _nothing_new(batch: OnboardingBatch) -> dict[str, Any]:
-    return {"accounts": 0, "passed_over": batch.passed_over, "refused": len(batch.refused)}

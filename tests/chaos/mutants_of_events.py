@@ -86,7 +86,7 @@ OF_EVENTS: tuple[Mutation, ...] = (
     Mutation(
         name="the account of the envelope is not compared with that of the body",
         guards="invariant 6",
-        path="orchestrator/lambdas/iam_events.py",
+        path="orchestrator/lambdas/queue_events.py",
         before="one not in (None, account_id)]:",
         after="one == 0]:",
         scenario="IAM events, forged",

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.config import PolicyConfig
-from orchestrator.lambdas.iam_events import KIND_BY_NAME, IamBatch, read_iam_batch
+from orchestrator.domain.model import IamEvent
+from orchestrator.lambdas.queue_events import KIND_BY_NAME, EventBatch, read_iam_events
 from tests.iam_event_samples import by_user, iam_event, undone
 
 ACCOUNT = "111122223333"
@@ -14,9 +15,9 @@ KEY = {"accessKey": {"userName": "alice", "status": "Active", "accessKeyId": "AK
 ARN = f"arn:aws:iam::{ACCOUNT}:policy"
 
 
-def read(*events: Any) -> IamBatch:
+def read(*events: Any) -> EventBatch[tuple[str, IamEvent]]:
     bodies = [event if isinstance(event, str) else json.dumps(event) for event in events]
-    return read_iam_batch([(str(number), body) for number, body in enumerate(bodies)], PolicyConfig())
+    return read_iam_events([(str(number), body) for number, body in enumerate(bodies)], PolicyConfig())
 
 
 def asked(**parameters: Any) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def asked(**parameters: Any) -> dict[str, Any]:
 def test_event_asks_to_look_at_its_user_or_at_the_policy(
     name: str, detail: dict[str, Any], kind: str, user: str | None
 ) -> None:
-    ((_, event),) = read(iam_event(ACCOUNT, name, **detail)).events
+    ((_, event),) = read(iam_event(ACCOUNT, name, **detail)).found
 
     assert (event.account_id, event.kind, event.user_name) == (ACCOUNT, kind, user)
 
@@ -82,13 +83,13 @@ def test_table_above_has_every_event_that_counts() -> None:
 def test_who_called_is_no_reason_to_pass_an_event_over(identity: object) -> None:
     batch = read(iam_event(ACCOUNT, "CreateLoginProfile", user="alice", userIdentity=identity))
 
-    assert [event.user_name for _, event in batch.events] == ["alice"]
+    assert [event.user_name for _, event in batch.found] == ["alice"]
 
 
 def test_device_and_address_of_a_new_device_are_kept_as_told() -> None:
     event = iam_event(ACCOUNT, "EnableMFADevice", **asked(userName="alice", serialNumber="GAHT1"))
 
-    ((_, found),) = read(event).events
+    ((_, found),) = read(event).found
 
     assert (found.device, found.address) == ("GAHT1", "198.51.100.7")
 
@@ -96,7 +97,7 @@ def test_device_and_address_of_a_new_device_are_kept_as_told() -> None:
 def test_event_that_another_region_recorded_is_looked_at_all_the_same() -> None:
     event = iam_event(ACCOUNT, "CreateLoginProfile", user="alice", awsRegion="eu-west-1") | {"region": "eu-west-1"}
 
-    assert len(read(event).events) == 1
+    assert len(read(event).found) == 1
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,7 @@ def test_event_that_another_region_recorded_is_looked_at_all_the_same() -> None:
 def test_event_about_something_else_is_passed_over(event: dict[str, Any]) -> None:
     batch = read(event)
 
-    assert (batch.events, batch.refused, batch.passed_over) == ((), (), 1)
+    assert (batch.found, batch.refused, batch.passed_over) == ((), (), 1)
 
 
 @pytest.mark.parametrize(
@@ -142,4 +143,4 @@ def test_event_about_something_else_is_passed_over(event: dict[str, Any]) -> Non
 def test_message_that_cannot_be_ours_is_refused_and_the_one_beside_it_counts(event: object) -> None:
     batch = read(event, iam_event(ACCOUNT, "CreateLoginProfile", user="bob"))
 
-    assert (len(batch.refused), [found.user_name for _, found in batch.events]) == (1, ["bob"])
+    assert (len(batch.refused), [found.user_name for _, found in batch.found]) == (1, ["bob"])

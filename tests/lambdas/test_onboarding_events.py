@@ -5,16 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.lambdas.onboarding_events import OnboardingBatch, read_batch
+from orchestrator.lambdas.queue_events import EventBatch, read_new_accounts
 from tests.onboarding_events import HUB, MANAGEMENT, control_tower_event, create_account_event, stack_set_event
 
 ACCOUNT_ID = "444455556666"
 TRUSTED = frozenset({HUB, MANAGEMENT})
 
 
-def read(*events: Any) -> OnboardingBatch:
+def read(*events: Any) -> EventBatch[tuple[str, str]]:
     bodies = [event if isinstance(event, str) else json.dumps(event) for event in events]
-    return read_batch(bodies, trusted_account_ids=TRUSTED, stack_set_name="orgmfa")
+    return read_new_accounts(bodies, trusted_account_ids=TRUSTED, stack_set_name="orgmfa")
 
 
 @pytest.mark.parametrize(
@@ -29,11 +29,11 @@ def read(*events: Any) -> OnboardingBatch:
 def test_new_account_is_read_from_each_kind_of_event(event: dict[str, Any]) -> None:
     news = read(event)
 
-    assert news == OnboardingBatch({event["id"]: ACCOUNT_ID})
+    assert news == EventBatch(((event["id"], ACCOUNT_ID),))
 
 
 def test_account_is_that_of_the_stack_and_not_that_of_the_stack_set() -> None:
-    assert set(read(stack_set_event(ACCOUNT_ID)).account_id_by_event_id.values()) == {ACCOUNT_ID}
+    assert [account_id for _, account_id in read(stack_set_event(ACCOUNT_ID)).found] == [ACCOUNT_ID]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_account_is_that_of_the_stack_and_not_that_of_the_stack_set() -> None:
     ],
 )
 def test_event_that_is_no_news_is_passed_over(event: dict[str, Any]) -> None:
-    assert read(event) == OnboardingBatch(passed_over=1)
+    assert read(event) == EventBatch(passed_over=1)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_event_that_is_no_news_is_passed_over(event: dict[str, Any]) -> None:
 def test_event_that_cannot_be_ours_is_refused_with_the_reason(event: Any, words: str) -> None:
     news = read(event)
 
-    assert news.account_id_by_event_id == {}
+    assert news.found == ()
     assert words in news.refused[0]
 
 
@@ -82,7 +82,7 @@ EVENT_ID = "6a7e8feb-b491-4cf7-a9f1-bf3703467718"
     [EVENT_ID, EVENT_ID.upper(), "00000000-0000-0000-0000-000000000000", "f" * 8 + "-ffff" * 3 + "-" + "f" * 12],
 )
 def test_id_of_any_version_is_taken(event_id: str) -> None:
-    assert read(stack_set_event(ACCOUNT_ID) | {"id": event_id}) == OnboardingBatch({event_id: ACCOUNT_ID})
+    assert read(stack_set_event(ACCOUNT_ID) | {"id": event_id}) == EventBatch(((event_id, ACCOUNT_ID),))
 
 
 def all_but_ids() -> st.SearchStrategy[object]:
@@ -113,7 +113,7 @@ def test_event_with_another_id_is_refused_and_does_not_take_its_batch_along(even
 
     news = read(odd, stack_set_event(ACCOUNT_ID), odd)
 
-    assert list(news.account_id_by_event_id.values()) == [ACCOUNT_ID]
+    assert [account_id for _, account_id in news.found] == [ACCOUNT_ID]
     assert len(news.refused) == 2
     assert all("ID" in told or "no EventBridge event" in told for told in news.refused)
     "".join(news.refused).encode()
@@ -129,7 +129,7 @@ def test_account_id_in_digits_of_another_script_is_none(make: Any) -> None:
 def test_refused_message_does_not_hide_the_news_beside_it() -> None:
     news = read("{", stack_set_event(ACCOUNT_ID), stack_set_event(ACCOUNT_ID, source="evil"))
 
-    assert list(news.account_id_by_event_id.values()) == [ACCOUNT_ID]
+    assert [account_id for _, account_id in news.found] == [ACCOUNT_ID]
     assert len(news.refused) == 2
 
 
@@ -148,4 +148,4 @@ JSON = st.recursive(
 def test_no_message_whatever_breaks_the_batch(body: str) -> None:
     news = read(body)
 
-    assert len(news.account_id_by_event_id) + len(news.refused) + news.passed_over == 1
+    assert len(news.found) + len(news.refused) + news.passed_over == 1

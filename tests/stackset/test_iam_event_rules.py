@@ -7,7 +7,7 @@ import pytest
 from moto.events.models import EventPattern
 
 from orchestrator.domain.config import Config
-from orchestrator.lambdas.iam_events import KIND_BY_NAME
+from orchestrator.lambdas.queue_events import KIND_BY_NAME
 from tests import iam_event_samples
 from tests.member_role.rendering import MEMBER, SECURITY
 from tests.stackset.rendering import EVENTS, EVERYTHING, IAM_BUS, REGION, SENDING, resources

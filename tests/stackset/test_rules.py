@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 from moto.events.models import EventPattern
 
-from orchestrator.lambdas.onboarding_events import read_batch
+from orchestrator.lambdas.queue_events import read_new_accounts
 from tests.onboarding_events import HUB, MANAGEMENT, control_tower_event, create_account_event, stack_set_event
 from tests.stackset.rendering import EVERYTHING, resources
 
@@ -82,9 +82,11 @@ def test_rules_that_let_an_event_through(bus: str, event: dict[str, Any], expect
 
 @pytest.mark.parametrize("event", [FROM_HUB, FROM_MANAGEMENT, CONTROL_TOWER, CREATED])
 def test_the_program_takes_what_the_rules_let_through(event: dict[str, Any]) -> None:
-    news = read_batch([json.dumps(event)], trusted_account_ids=frozenset({HUB, MANAGEMENT}), stack_set_name="orgmfa")
+    news = read_new_accounts(
+        [json.dumps(event)], trusted_account_ids=frozenset({HUB, MANAGEMENT}), stack_set_name="orgmfa"
+    )
 
-    assert list(news.account_id_by_event_id.values()) == [MEMBER]
+    assert [account_id for _, account_id in news.found] == [MEMBER]
 
 
 def test_what_is_forwarded_goes_to_the_bus_under_the_role_and_the_rest_to_the_queue() -> None:
