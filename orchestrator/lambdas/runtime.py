@@ -84,7 +84,7 @@ def handle_once(
         return work()
 
 
-def finish_invocation(finished: Finished, *, is_scheduled: bool) -> dict[str, Any]:
+def finish_invocation(finished: Finished, *, is_scheduled: bool = False) -> dict[str, Any]:
     """Write the metrics of a run, and return its totals and where it is archived.
 
     Raises RunFailed where the listing, the archive, the import of findings, the digest or the event failed.
