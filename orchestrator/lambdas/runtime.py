@@ -39,7 +39,6 @@ class LambdaContext(Protocol):
 
     def get_remaining_time_in_millis(self) -> int:
         """Return the time left before the function times out, in milliseconds."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

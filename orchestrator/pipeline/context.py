@@ -8,23 +8,7 @@ from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.assessment import Rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.model import Organization, Placement, Problem, RunRequest, Stage
-from orchestrator.pipeline.ports import (
-    Counter,
-    Credentials,
-    Directory,
-    EventBus,
-    Guards,
-    Iam,
-    Messenger,
-    Notifier,
-    Observer,
-    Permit,
-    Places,
-    Policies,
-    SecurityHub,
-    Sessions,
-    Simulator,
-)
+from orchestrator.pipeline import ports
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.history import History
 from orchestrator.reports.report import RunReport
@@ -64,24 +48,24 @@ class RunContext:
     stop_reason: Callable[[], str | None]
     confirm: Callable[[RunReport], bool] | None
     """Asks a person whether a plan may be carried out; None: nobody is asked."""
-    permit: Permit
-    directory: Directory
-    find_places: Callable[[], Places] = lambda: _know_no_place
-    sessions: Sessions
-    iam: Iam
-    policies: Policies
-    simulator: Simulator
-    guards: Guards
-    credentials: Credentials
+    permit: ports.Permit
+    directory: ports.Directory
+    find_places: Callable[[], ports.Places] = lambda: _know_no_place
+    sessions: ports.Sessions
+    iam: ports.Iam
+    policies: ports.Policies
+    simulator: ports.Simulator
+    guards: ports.Guards
+    credentials: ports.Credentials
     archive: RunArchive
-    securityhub: SecurityHub | None = None
-    messenger: Messenger | None = None
+    securityhub: ports.SecurityHub | None = None
+    messenger: ports.Messenger | None = None
     nudge_text: str = ""
     expects_onboarding: bool = False
-    notifiers: Sequence[Notifier]
-    event_bus: EventBus | None = None
-    observer: Observer
-    counter: Counter
+    notifiers: Sequence[ports.Notifier]
+    event_bus: ports.EventBus | None = None
+    observer: ports.Observer
+    counter: ports.Counter
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,11 +59,9 @@ class LeaseStore(Store, Protocol):
 
     def read_aged(self, name: str) -> tuple[bytes, float]:
         """Return the content of a file, and its age in seconds by the clock of the store, never below 0."""
-        ...
 
     def replace(self, name: str, expected: bytes, content: bytes) -> bool:
         """Write a file in place of one with the expected content, and return whether it had that content."""
-        ...
 
 
 class Holder(BaseModel):

@@ -41,15 +41,12 @@ class Permit(Protocol):
 
     def acquire(self, seconds: float) -> str | None:
         """Take it within this time, and return None, or why it could not be had."""
-        ...
 
     def hold(self) -> AbstractContextManager[Releases | None]:
         """Context manager for one write. Yields the releases in force, or None where nothing may be written."""
-        ...
 
     def close(self, *, keep: bool = False) -> None:
         """Give it back, unless a later step needs it."""
-        ...
 
 
 class Accounts(Protocol):
@@ -57,15 +54,12 @@ class Accounts(Protocol):
 
     def check_ou(self, ou_id: str) -> None:
         """Raise NotFound where the organization has no such OU or root."""
-        ...
 
     def list_accounts(self, watched_ou_ids: tuple[str, ...] = ()) -> Iterator[Account]:
         """Yield the accounts as pages arrive, each with those of the watched OUs that it is under."""
-        ...
 
     def get_account(self, account_id: str, watched_ou_ids: tuple[str, ...] = ()) -> Account:
         """Return one account, with those of the watched OUs that it is under."""
-        ...
 
 
 class Directory(Accounts, Protocol):
@@ -73,15 +67,12 @@ class Directory(Accounts, Protocol):
 
     def find_ou_paths(self, account_ids: Sequence[str], cancellation: Cancellation) -> None:
         """Look up the OUs above these accounts, or above all where none is named. Raises AwsError."""
-        ...
 
     def find_owners(self, account_ids: Iterable[str], cancellation: Cancellation) -> None:
         """Look up the owners of these accounts as the IDs come, where owners are wanted. Raises AwsError."""
-        ...
 
     def placement(self, account_id: str) -> Placement:
         """Return the OUs above an account and its owner, as far as they are known."""
-        ...
 
 
 class Sessions(Protocol):
@@ -89,7 +80,6 @@ class Sessions(Protocol):
 
     def enter(self, account_id: str, access: Access) -> AbstractContextManager[AdaptiveLimit]:
         """Context manager: AWS calls inside use this account's credentials. Yields its concurrency limit."""
-        ...
 
 
 class Iam(Protocol):
@@ -97,27 +87,21 @@ class Iam(Protocol):
 
     def inspect(self, account_id: str) -> AccountFacts:
         """Return the users, quotas and policy of the account, from bulk reads."""
-        ...
 
     def describe(self, account_id: str) -> AccountFacts:
         """Return what `inspect` does, without users and root user, from a few calls however large the account is."""
-        ...
 
     def read_user(self, user_name: str) -> IamUser:
         """Return one user; MFA, password and keys are left to `read_user_live`. Raises NotFound."""
-        ...
 
     def read_user_live(self, user_name: str, *, password: bool, keys: bool) -> LiveUser:
         """Return the state of a user right now."""
-        ...
 
     def apply_change(self, change: UserChange) -> None:
         """Make one change to one user."""
-        ...
 
     def is_applied(self, change: AttachPolicy | AddToGroup) -> bool:
         """Return whether a change is in effect."""
-        ...
 
 
 class Policies(Protocol):
@@ -125,11 +109,9 @@ class Policies(Protocol):
 
     def look(self, account_id: str, *, group: bool) -> Enforcement:
         """Return their state right now."""
-        ...
 
     def change(self, account_id: str, change: PolicyChange) -> None:
         """Make one change to them."""
-        ...
 
 
 class Simulator(Protocol):
@@ -137,7 +119,6 @@ class Simulator(Protocol):
 
     def simulate_enrolment(self, user: IamUser, account: Account, now: datetime) -> Reason | None:
         """Return what keeps a user from enrolling under EnforceMFA, or that it is not known; or raise AwsError."""
-        ...
 
 
 class Guards(Protocol):
@@ -145,11 +126,9 @@ class Guards(Protocol):
 
     def find_guard(self, user: IamUser, account: Account, now: datetime) -> Guard | None:
         """Return what denies a user without MFA and not with it, or None; or raise AwsError."""
-        ...
 
     def denies_access_keys(self, user: IamUser, account: Account, now: datetime, *, all_calls: bool) -> bool:
         """Return whether SCPs deny access keys to enrol a device, and all other calls too; or raise AwsError."""
-        ...
 
 
 class Credentials(Protocol):
@@ -157,11 +136,9 @@ class Credentials(Protocol):
 
     def list_active(self, now: datetime) -> Mapping[str, tuple[str, ...]]:
         """Return the services of the active service-specific credentials, by user name, or raise AwsError."""
-        ...
 
     def list_ssh_keys(self, user_name: str) -> tuple[str, ...]:
         """Return an entry for each active SSH key of a user, or raise AwsError."""
-        ...
 
 
 class Notifier(Protocol):
@@ -169,7 +146,6 @@ class Notifier(Protocol):
 
     def notify(self, report: RunReport, *, render_page: Callable[[], Iterable[str]]) -> None:
         """Post a run, or raise DigestError; `render_page` makes its page and can raise ArchiveError."""
-        ...
 
 
 class Messenger(Protocol):
@@ -177,37 +153,28 @@ class Messenger(Protocol):
 
     def find(self, address: str) -> tuple[str, str]:
         """Return whom to write to, the same for the same person, and that person's e-mail address."""
-        ...
 
     def send(self, recipient: str, subject: str, text: str) -> None:
         """Send one message, and return once the provider has accepted it."""
-        ...
 
 
 class SecurityHub(Protocol):
     """Imports the findings of a run."""
 
-    @property
-    def product(self) -> Product:
-        """The product under which the findings are filed."""
-        ...
+    product: Product
+    """The product under which the findings are filed."""
 
     def import_findings(self, findings: Sequence[Mapping[str, Any]], cancellation: Cancellation) -> Imported:
         """Import findings until cancelled, or raise AwsError."""
-        ...
 
 
 class EventBus(Protocol):
     """The event bus that other tools are hung on."""
 
-    @property
-    def name(self) -> str:
-        """Its name."""
-        ...
+    name: str
 
     def put(self, detail_type: str, detail: str) -> None:
         """Put one event, whose detail is JSON, or raise AwsError."""
-        ...
 
 
 class Observer(Protocol):
@@ -215,15 +182,12 @@ class Observer(Protocol):
 
     def phase(self, name: str, total: int | None) -> None:
         """A phase begins, over `total` accounts if that is known."""
-        ...
 
     def found(self, name: str, count: int) -> None:
         """All accounts of a phase are listed, `count` of them; called by the thread that lists."""
-        ...
 
     def done(self, name: str, *, changes: int, failed: bool) -> None:
         """One account of a phase is done; an earlier phase can go on beside the latest."""
-        ...
 
 
 class Counter(Protocol):
@@ -236,11 +200,6 @@ class Counter(Protocol):
 class Unobserved:
     """Observer that ignores all progress events."""
 
-    def phase(self, name: str, total: int | None) -> None:
-        """Do nothing."""
+    def _ignore(self, *_: object, **__: object) -> None: ...
 
-    def found(self, name: str, count: int) -> None:
-        """Do nothing."""
-
-    def done(self, name: str, *, changes: int, failed: bool) -> None:
-        """Do nothing."""
+    phase = found = done = _ignore
