@@ -37,7 +37,6 @@ from orchestrator.domain.environment import (
 from orchestrator.domain.errors import ArchiveError, AwsError, ConfigError, StartError
 from orchestrator.domain.model import Caller, Mode, Organization, Product, RunRequest, Trigger
 from orchestrator.domain.nudges import read_text
-from orchestrator.domain.records import Release
 from orchestrator.domain.remedies import select_remedy
 from orchestrator.output.slack.channel import SlackChannel
 from orchestrator.output.slack.client import SlackClient
@@ -140,11 +139,9 @@ def run_once(
     context = build_context(
         hub, request, cancellation=cancellation, observer=observer, confirm=confirm, send_digest=send_digest
     )
-    try:
-        if not request.preflight:  # its report is not archived
+    if not request.preflight:  # its report is not archived
+        with _or_no_start_without("The report of the run would be lost, so it does not start."):
             hub.archive.probe(request.run_id)
-    except ArchiveError as error:
-        raise StartError(f"{error}. The report of the run would be lost, so it does not start.") from error
     return run(context)
 
 
@@ -163,11 +160,16 @@ def build_context(
     caller, organization = _start(hub, retrier)
     policies = EnforcementPolicies(clients.iam, retrier, config.policy, partition=caller.partition)
     session = ConsoleSession(organization.id, config.enforcement.context)
+    with _or_no_start_without("The run cannot know whom `orgmfa release` freed, so it does not start."):
+        released = archive.released_until(hub.now())
+    with _or_no_start_without("With nudge.required the archive tells who was told: nothing was done."):
+        counts_from_message = config.nudge.required and request.mode is not Mode.RELEASE
+        told = archive.told_at() if counts_from_message else {}
     return RunContext(
         request=request,
         config=config,
         organization=organization,
-        rules=Rules(config, _released_until(hub), caller.arn, told=_told_at(hub, request.mode)),
+        rules=Rules(config, released, caller.arn, told=told),
         now=hub.now,
         cancellation=cancellation,
         stop_reason=StopSwitch(config.enforcement.stop, lambda: clients.ssm, retrier).stop_reason,
@@ -262,24 +264,6 @@ def _permit(hub: Hub, request: RunRequest, cancellation: Cancellation) -> Permit
     return Lease(hub.store, request, cancellation, read_releases=read_releases)
 
 
-def _released_until(hub: Hub) -> dict[tuple[str, str], Release]:
-    try:
-        return hub.archive.released_until(hub.now())
-    except ArchiveError as error:
-        message = f"{error}. The run cannot know whom `orgmfa release` freed, so it does not start."
-        raise StartError(message) from error
-
-
-def _told_at(hub: Hub, mode: Mode) -> dict[tuple[str, str, str], datetime]:
-    """Return when users were told of their notice, where it counts from then. Raises StartError."""
-    if not hub.config.nudge.required or mode is Mode.RELEASE:
-        return {}
-    try:
-        return hub.archive.told_at()
-    except ArchiveError as error:
-        raise StartError(f"{error}. With nudge.required the archive tells who was told: nothing was done.") from error
-
-
 def _messenger(hub: Hub, retrier: Retrier) -> Messenger | None:
     """Return what writes to users, or None where none is wanted. Raises ConfigError where it lacks a bot token."""
     settings = hub.config.nudge
@@ -296,14 +280,9 @@ def _messenger(hub: Hub, retrier: Retrier) -> Messenger | None:
 
 
 def _notifiers(hub: Hub, retrier: Retrier) -> tuple[Notifier, ...]:
-    """Return the channels that are configured, of those there are."""
-    channels: tuple[Notifier | None, ...] = (_slack_channel(hub, retrier),)
-    return tuple(channel for channel in channels if channel is not None)
-
-
-def _slack_channel(hub: Hub, retrier: Retrier) -> SlackChannel | None:
+    """Return the channels that are configured."""
     credentials = _slack_credentials(hub, retrier)
-    return None if credentials is None else SlackChannel(make_slack_client(credentials, hub), hub.config)
+    return () if credentials is None else (SlackChannel(make_slack_client(credentials, hub), hub.config),)
 
 
 def _slack_credentials(hub: Hub, retrier: Retrier) -> SlackCredentials | None:
@@ -330,3 +309,12 @@ def _or_no_start(what: str) -> Iterator[None]:
     except AwsError as error:
         told = f"{what}: {error} ({error.code}). {select_remedy(error)}"
         raise StartError(" ".join(told.split())) from error
+
+
+@contextmanager
+def _or_no_start_without(consequence: str) -> Iterator[None]:
+    """Raise an error of the archive as a StartError that says what follows where nothing can be read or written."""
+    try:
+        yield
+    except ArchiveError as error:
+        raise StartError(f"{error}. {consequence}") from error

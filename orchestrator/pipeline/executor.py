@@ -20,71 +20,65 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-class AccountExecutor:
-    """Plans and applies accounts, and puts the result of each into the results."""
+def plan_all(accounts: Iterable[Account], results: Results, context: RunContext) -> None:
+    """Put the plan of every account into the results, while accounts are still being listed."""
+    observer, cancellation = context.observer, context.cancellation
 
-    def __init__(self, context: RunContext, results: Results) -> None:
-        """Take the context of the run, and the results to put into."""
-        self._context = context
-        self._results = results
+    def tell_total() -> Iterator[Account]:
+        yield from accounts
+        observer.found(INSPECTING, results.listed)  # known once all are listed
 
-    def plan_all(self, accounts: Iterable[Account]) -> None:
-        """Plan every account while accounts are still being listed."""
-        observer = self._context.observer
+    def plan(account: Account) -> CompressedResult:
+        return compress_result(skip(account, context) or inspect_account(account, context))
 
-        def tell_total() -> Iterator[Account]:
-            yield from accounts
-            observer.found(INSPECTING, self._results.listed)  # known once all are listed
-
-        observer.phase(INSPECTING, None)
-        is_alone = len(self._context.request.targets) == 1
-        for done in self._work_through(tell_total(), self._plan, has_budgets=not is_alone):
-            result = done.result or compress_result(self._uninspected(done.item, done.error))
-            self._results.put(result)
-            observer.done(INSPECTING, changes=result.planned, failed=result.status is Status.FAILED)
-
-    def apply_all(self) -> None:
-        """Carry out the plan of every account that changes something; accounts not come to are marked `not_reached`."""
-        observer = self._context.observer
-        progress = {account_id: Progress() for account_id in self._results.with_changes}
-        left = set(progress)
-
-        def apply(account_id: str) -> CompressedResult:
-            return compress_result(apply_account(self._results[account_id], self._context, progress[account_id]))
-
-        observer.phase(APPLYING, len(progress))
-        for done in self._work_through(progress, apply):
-            account_id = done.item
-            result = done.result or compress_result(self._unapplied(account_id, progress[account_id], done.error))
-            self._results.put(result)
-            left.remove(account_id)
-            observer.done(APPLYING, changes=result.written, failed=result.status is Status.FAILED)
-        for account_id in left:
-            self._results.put(self._unapplied(account_id, progress[account_id], None))
-
-    def _work_through(
-        self, items: Iterable[T], work: Callable[[T], CompressedResult], *, has_budgets: bool = False
-    ) -> Iterator[TaskResult[T, CompressedResult]]:
-        workers, cancellation = self._context.config.concurrency.workers, self._context.cancellation
-        return map_unordered(items, work, workers=workers, cancellation=cancellation, has_budgets=has_budgets)
-
-    def _plan(self, account: Account) -> CompressedResult:
-        return compress_result(skip(account, self._context) or inspect_account(account, self._context))
-
-    def _uninspected(self, account: Account, error: BaseException | None) -> AccountResult:
-        """Return the result of an account whose inspection raised an error, or did not end."""
-        if error is not None:
-            _log_defect(error, account)
-            return AccountResult(account, Status.FAILED, problem=explain_defect(error, Stage.INSPECT, account))
-        return leave_out(account, self._context.cancellation.reason or "slow")
-
-    def _unapplied(self, account_id: str, progress: Progress, error: BaseException | None) -> AccountResult:
-        """Return the result of an account whose application raised an error, or did not end."""
-        plan = self._results[account_id]
+    def without_result(account: Account, error: BaseException | None) -> AccountResult:
         if error is None:
-            return as_not_reached(plan, progress, self._context.cancellation.reason)
-        _log_defect(error, plan.account)
-        return failed(plan, progress, explain_defect(error, Stage.APPLY, plan.account))
+            return leave_out(account, cancellation.reason or "slow")
+        return AccountResult(account, Status.FAILED, problem=_explain_defect(error, Stage.INSPECT, account))
+
+    observer.phase(INSPECTING, None)
+    is_alone = len(context.request.targets) == 1
+    for done in _work_through(tell_total(), plan, context, has_budgets=not is_alone):
+        result = done.result or compress_result(without_result(done.item, done.error))
+        results.put(result)
+        observer.done(INSPECTING, changes=result.planned, failed=result.status is Status.FAILED)
+
+
+def apply_all(results: Results, context: RunContext) -> None:
+    """Carry out the plan of every account that changes something; accounts not come to are marked `not_reached`."""
+    observer = context.observer
+    progress = {account_id: Progress() for account_id in results.with_changes}
+    left = set(progress)
+
+    def apply(account_id: str) -> CompressedResult:
+        return compress_result(apply_account(results[account_id], context, progress[account_id]))
+
+    def without_result(account_id: str, error: BaseException | None) -> AccountResult:
+        plan = results[account_id]
+        if error is None:
+            return as_not_reached(plan, progress[account_id], context.cancellation.reason)
+        return failed(plan, progress[account_id], _explain_defect(error, Stage.APPLY, plan.account))
+
+    observer.phase(APPLYING, len(progress))
+    for done in _work_through(progress, apply, context):
+        result = done.result or compress_result(without_result(done.item, done.error))
+        results.put(result)
+        left.remove(done.item)
+        observer.done(APPLYING, changes=result.written, failed=result.status is Status.FAILED)
+    for account_id in left:
+        results.put(without_result(account_id, None))
+
+
+def _work_through(
+    items: Iterable[T], work: Callable[[T], CompressedResult], context: RunContext, *, has_budgets: bool = False
+) -> Iterator[TaskResult[T, CompressedResult]]:
+    workers = context.config.concurrency.workers
+    return map_unordered(items, work, workers=workers, cancellation=context.cancellation, has_budgets=has_budgets)
+
+
+def _explain_defect(error: BaseException, stage: Stage, account: Account) -> Problem:
+    log.error("unexpected_error", account_id=account.id, exc_info=error)
+    return explain_defect(error, stage, account)
 
 
 def skip(account: Account, context: RunContext) -> AccountResult | None:
@@ -112,7 +106,3 @@ def leave_out(account: Account, reason: str | None) -> AccountResult:
         what = "the account took half of the time that the run had left, and is not waited for any longer"
     problem = cut_short(Stage.INSPECT, reason, what, account_id=account.id)
     return AccountResult(account, Status.NOT_REACHED, problem=problem)
-
-
-def _log_defect(error: BaseException, account: Account) -> None:
-    log.error("unexpected_error", account_id=account.id, exc_info=error)

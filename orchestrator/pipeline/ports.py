@@ -7,30 +7,14 @@ from typing import Any, Protocol
 
 from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.domain.model import (
-    Access,
-    Account,
-    AccountFacts,
-    AddToGroup,
-    AttachPolicy,
-    Enforcement,
-    Guard,
-    IamUser,
-    Imported,
-    LiveUser,
-    Placement,
-    PolicyChange,
-    Product,
-    Reason,
-    UserChange,
-)
+from orchestrator.domain import model
 from orchestrator.domain.records import Release
 from orchestrator.reports.report import RunReport
 
 INSPECTING = "inspecting"
 APPLYING = "applying"
 
-Places = Callable[[str], Placement]
+Places = Callable[[str], model.Placement]
 """Returns where an account belongs, by its ID."""
 Releases = Mapping[tuple[str, str], Release]
 """The releases in force, by account ID and key of the record."""
@@ -55,10 +39,10 @@ class Accounts(Protocol):
     def check_ou(self, ou_id: str) -> None:
         """Raise NotFound where the organization has no such OU or root."""
 
-    def list_accounts(self, watched_ou_ids: tuple[str, ...] = ()) -> Iterator[Account]:
+    def list_accounts(self, watched_ou_ids: tuple[str, ...] = ()) -> Iterator[model.Account]:
         """Yield the accounts as pages arrive, each with those of the watched OUs that it is under."""
 
-    def get_account(self, account_id: str, watched_ou_ids: tuple[str, ...] = ()) -> Account:
+    def get_account(self, account_id: str, watched_ou_ids: tuple[str, ...] = ()) -> model.Account:
         """Return one account, with those of the watched OUs that it is under."""
 
 
@@ -71,63 +55,65 @@ class Directory(Accounts, Protocol):
     def find_owners(self, account_ids: Iterable[str], cancellation: Cancellation) -> None:
         """Look up the owners of these accounts as the IDs come, where owners are wanted. Raises AwsError."""
 
-    def placement(self, account_id: str) -> Placement:
+    def placement(self, account_id: str) -> model.Placement:
         """Return the OUs above an account and its owner, as far as they are known."""
 
 
 class Sessions(Protocol):
     """Enters member accounts."""
 
-    def enter(self, account_id: str, access: Access) -> AbstractContextManager[AdaptiveLimit]:
+    def enter(self, account_id: str, access: model.Access) -> AbstractContextManager[AdaptiveLimit]:
         """Context manager: AWS calls inside use this account's credentials. Yields its concurrency limit."""
 
 
 class Iam(Protocol):
     """IAM of the entered account."""
 
-    def inspect(self, account_id: str) -> AccountFacts:
+    def inspect(self, account_id: str) -> model.AccountFacts:
         """Return the users, quotas and policy of the account, from bulk reads."""
 
-    def describe(self, account_id: str) -> AccountFacts:
+    def describe(self, account_id: str) -> model.AccountFacts:
         """Return what `inspect` does, without users and root user, from a few calls however large the account is."""
 
-    def read_user(self, user_name: str) -> IamUser:
+    def read_user(self, user_name: str) -> model.IamUser:
         """Return one user; MFA, password and keys are left to `read_user_live`. Raises NotFound."""
 
-    def read_user_live(self, user_name: str, *, password: bool, keys: bool) -> LiveUser:
+    def read_user_live(self, user_name: str, *, password: bool, keys: bool) -> model.LiveUser:
         """Return the state of a user right now."""
 
-    def apply_change(self, change: UserChange) -> None:
+    def apply_change(self, change: model.UserChange) -> None:
         """Make one change to one user."""
 
-    def is_applied(self, change: AttachPolicy | AddToGroup) -> bool:
+    def is_applied(self, change: model.AttachPolicy | model.AddToGroup) -> bool:
         """Return whether a change is in effect."""
 
 
 class Policies(Protocol):
     """The EnforceMFA policy and group of the entered account."""
 
-    def look(self, account_id: str, *, group: bool) -> Enforcement:
+    def look(self, account_id: str, *, group: bool) -> model.Enforcement:
         """Return their state right now."""
 
-    def change(self, account_id: str, change: PolicyChange) -> None:
+    def change(self, account_id: str, change: model.PolicyChange) -> None:
         """Make one change to them."""
 
 
 class Simulator(Protocol):
     """The IAM policy simulator of the entered account."""
 
-    def simulate_enrolment(self, user: IamUser, account: Account, now: datetime) -> Reason | None:
+    def simulate_enrolment(self, user: model.IamUser, account: model.Account, now: datetime) -> model.Reason | None:
         """Return what keeps a user from enrolling under EnforceMFA, or that it is not known; or raise AwsError."""
 
 
 class Guards(Protocol):
     """What denies users of the entered account without MFA already, beside EnforceMFA."""
 
-    def find_guard(self, user: IamUser, account: Account, now: datetime) -> Guard | None:
+    def find_guard(self, user: model.IamUser, account: model.Account, now: datetime) -> model.Guard | None:
         """Return what denies a user without MFA and not with it, or None; or raise AwsError."""
 
-    def denies_access_keys(self, user: IamUser, account: Account, now: datetime, *, all_calls: bool) -> bool:
+    def denies_access_keys(
+        self, user: model.IamUser, account: model.Account, now: datetime, *, all_calls: bool
+    ) -> bool:
         """Return whether SCPs deny access keys to enrol a device, and all other calls too; or raise AwsError."""
 
 
@@ -161,10 +147,10 @@ class Messenger(Protocol):
 class SecurityHub(Protocol):
     """Imports the findings of a run."""
 
-    product: Product
+    product: model.Product
     """The product under which the findings are filed."""
 
-    def import_findings(self, findings: Sequence[Mapping[str, Any]], cancellation: Cancellation) -> Imported:
+    def import_findings(self, findings: Sequence[Mapping[str, Any]], cancellation: Cancellation) -> model.Imported:
         """Import findings until cancelled, or raise AwsError."""
 
 

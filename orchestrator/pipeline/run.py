@@ -17,7 +17,7 @@ from orchestrator.domain.model import Gate, Mode, Problem, RunRequest, Stage, Tr
 from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.earlier_runs import history_problems, read_earlier_runs
 from orchestrator.pipeline.event_run import close_event_run, limit_events, reserve
-from orchestrator.pipeline.executor import AccountExecutor, explain_unreached
+from orchestrator.pipeline.executor import apply_all, explain_unreached, plan_all
 from orchestrator.pipeline.gate import approve, find_gate, writing
 from orchestrator.pipeline.listing import list_accounts
 from orchestrator.pipeline.places import OU_TIMEOUT_SECONDS, OWNER_TIMEOUT_SECONDS, PlaceLookup
@@ -40,8 +40,7 @@ def run(context: RunContext) -> Finished:
     context = replace(context, find_places=places.finish)
     context = read_earlier_runs(context)
     results = Results(listing.order)
-    executor = AccountExecutor(context, results)
-    executor.plan_all(listing)
+    plan_all(listing, results, context)
     is_whole = listing.is_complete and not results.not_reached
     is_event = request.trigger is Trigger.IAM_EVENT
     gate = (limit_events(results, context) if is_event else None) or find_gate(
@@ -54,26 +53,26 @@ def run(context: RunContext) -> Finished:
             plan = report_run(results, context, errors, is_complete=listing.is_complete, gate=None)
             if declined := approve(plan, context):
                 return Finished(plan.model_copy(update={"gate": declined}), None, was_declined=True)
-        gate = _apply(executor, results, context)
+        gate = _apply(results, context)
     is_listed = listing.is_complete or bool(listing.problems)
     errors += explain_unreached(results, cancellation.reason, is_listed=is_listed)
     close = close_event_run if is_event else close_run
     return close(results, context, errors=errors, is_complete=listing.is_complete, gate=gate)
 
 
-def _apply(executor: AccountExecutor, results: Results, context: RunContext) -> Gate | None:
+def _apply(results: Results, context: RunContext) -> Gate | None:
     """Carry out the plans with the lease on writing, and return why nothing of them may be written, if so.
 
     After cancellation nothing is applied, and each account says so.
     """
     if context.cancellation.reason:
-        executor.apply_all()
+        apply_all(results, context)
         return None
     with writing(results.planned, context) as gate:
         if gate is None:
             if context.request.trigger is Trigger.IAM_EVENT:
                 reserve(results, context)
-            executor.apply_all()
+            apply_all(results, context)
     return gate
 
 

@@ -18,9 +18,9 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
         name="an account that failed is left out",
         guards="invariant 1",
         path="orchestrator/pipeline/executor.py",
-        before="            self._results.put(result)\n            observer.done",
-        after="            if result.status is Status.FAILED:\n                continue\n"
-        "            self._results.put(result)\n            observer.done",
+        before="        results.put(result)\n        observer.done",
+        after="        if result.status is Status.FAILED:\n            continue\n"
+        "        results.put(result)\n        observer.done",
         scenario="AssumeRole denied",
         invariant=1,
     ),

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.cli import doctor_command, main, run_command
 from orchestrator.domain import config_file
-from orchestrator.pipeline.executor import AccountExecutor
+from orchestrator.pipeline import run as pipeline_run
 from tests.aws_server import AwsServer
 from tests.cli.calling import Cli, Sample
 from tests.cli.deploying import Deployer
@@ -49,7 +49,7 @@ def assert_told(done: tuple[int, str], code: int, extent: str) -> None:
         (["report"], (run_command, "make_hub")),
         (["policy"], (main, "render_enforcement_policy")),
         (["package"], (config_file, "find_config")),
-        (["apply", "--yes"], (AccountExecutor, "plan_all")),
+        (["apply", "--yes"], (pipeline_run, "plan_all")),
     ],
 )
 def test_exception_before_anything_was_written(

@@ -30,7 +30,7 @@ from orchestrator.pipeline.distributed.state import (
     Usage,
 )
 from orchestrator.pipeline.earlier_runs import history_problems, read_earlier_runs, with_history
-from orchestrator.pipeline.executor import AccountExecutor, explain_unreached, leave_out, skip
+from orchestrator.pipeline.executor import apply_all, explain_unreached, leave_out, plan_all, skip
 from orchestrator.pipeline.gate import find_gate, writing
 from orchestrator.pipeline.listing import list_accounts
 from orchestrator.pipeline.places import PlaceLookup
@@ -77,7 +77,7 @@ def plan_batch(number: int, context: RunContext, state: RunState) -> None:
     entries = state.read_batch(number)
     context = _with_history_of(entries, context, state)
     results = Results({entry.account.id: index for index, entry in enumerate(entries)})
-    AccountExecutor(context, results).plan_all(entry.account for entry in entries)
+    plan_all((entry.account for entry in entries), results, context)
     for entry in entries:  # a cancelled run leaves accounts undrawn
         if entry.account.id not in results:
             results.put(leave_out(entry.account, context.cancellation.reason))
@@ -120,7 +120,7 @@ def apply_batch(number: int, context: RunContext, state: RunState) -> None:
     with writing(results.planned, context, keep=True) as gate:
         if gate is not None and gate.code == "under_way":
             context.cancellation.end("lease_lost")
-        AccountExecutor(context, results).apply_all()
+        apply_all(results, context)
     state.write_output("applied", number, BatchOutput(_usage(context), (results[one] for one in changed)))
 
 
@@ -214,7 +214,7 @@ def _inspect_lost(account_ids: list[str], context: RunContext, *, results: Resul
     """
     seen = Results({account_id: index for index, account_id in enumerate(account_ids)})
     if was_let_go:
-        AccountExecutor(context, seen).plan_all([results[account_id].account for account_id in account_ids])
+        plan_all((results[account_id].account for account_id in account_ids), seen, context)
     now = {result.account.id: result for result in seen}
     for account_id in account_ids:
         plan = results[account_id]
