@@ -70,14 +70,6 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchOutput:
-    """The output of a step for one batch."""
-
-    usage: Usage
-    results: Iterable[AccountResult]
-
-
-@dataclass(frozen=True, slots=True)
 class GateDecision:
     """The decision of the gate: why nothing may be written, or None."""
 
@@ -144,23 +136,23 @@ class RunState:
         bucket, _, key = self._store.address(f"{self._folder}{name}").removeprefix("s3://").partition("/")
         return {"bucket": bucket, "batches": key}
 
-    def write_output(self, stage: BatchStage, number: int, output: BatchOutput) -> None:
+    def write_output(self, stage: BatchStage, number: int, results: Iterable[AccountResult], *, usage: Usage) -> None:
         """Write the output of a stage for a batch, unless there is one already."""
-        content = b"\n".join([_USAGE.dump(output.usage), *map(RESULTS.dump, output.results)])
+        content = b"\n".join([_USAGE.dump(usage), *map(RESULTS.dump, results)])
         self._store.create(self._folder + _numbered(stage, number), gzip.compress(content, mtime=0))
 
-    def read_outputs(self, stage: BatchStage) -> Iterator[tuple[int, BatchOutput]]:
-        """Yield the batches of which a stage has left an output, by number; batches without one were lost."""
+    def read_outputs(self, stage: BatchStage) -> Iterator[tuple[int, Usage, list[AccountResult]]]:
+        """Yield the outputs of a stage, by the number of the batch; batches without one were lost."""
         prefix = f"{self._folder}{stage}/"
         names = [file.name.removeprefix(prefix) for file in self._store.list_files(prefix)]
         for number in sorted(int(name.partition(".")[0]) for name in names):
-            yield number, self.read_output(stage, number)
+            yield number, *self.read_output(stage, number)
 
-    def read_output(self, stage: BatchStage, number: int) -> BatchOutput:
-        """Return the output of a stage for a batch."""
+    def read_output(self, stage: BatchStage, number: int) -> tuple[Usage, list[AccountResult]]:
+        """Return the output of a stage for a batch: what it used, and its results."""
         name = _numbered(stage, number)
         usage, *results = self._content(name).splitlines()
-        return BatchOutput(self._load(name, usage, _USAGE), [self._load(name, line, RESULTS) for line in results])
+        return self._load(name, usage, _USAGE), [self._load(name, line, RESULTS) for line in results]
 
     def clear(self) -> None:
         """Delete all files."""

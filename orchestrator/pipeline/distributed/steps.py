@@ -22,7 +22,6 @@ from orchestrator.pipeline.distributed.state import (
     HISTORY,
     MANIFEST,
     PLAN_ITEMS,
-    BatchOutput,
     Entry,
     GateDecision,
     RunManifest,
@@ -81,7 +80,7 @@ def plan_batch(number: int, context: RunContext, state: RunState) -> None:
     for entry in entries:  # a cancelled run leaves accounts undrawn
         if entry.account.id not in results:
             results.put(leave_out(entry.account, context.cancellation.reason))
-    state.write_output("plans", number, BatchOutput(_usage(context), results))
+    state.write_output("plans", number, results, usage=_usage(context))
 
 
 def gate_plans(manifest: RunManifest, context: RunContext, state: RunState) -> list[int]:
@@ -92,8 +91,8 @@ def gate_plans(manifest: RunManifest, context: RunContext, state: RunState) -> l
     Plans of batches that were lost are not applied, so they are not counted.
     """
     planned, changed, seen, is_whole = 0, list[int](), 0, manifest.is_complete
-    for number, plans in state.read_outputs("plans"):
-        results = Results.of(plans.results)
+    for number, _, plans in state.read_outputs("plans"):
+        results = Results.of(plans)
         seen, is_whole = seen + 1, is_whole and not results.not_reached
         planned += results.planned
         if results.with_changes:
@@ -115,13 +114,14 @@ def apply_batch(number: int, context: RunContext, state: RunState) -> None:
     if decision is None or decision.gate is not None or context.request.mode is not Mode.APPLY:
         raise StartError(f"batch {number} may not be applied: the gate has not let this run go")
     context = _with_history_of(state.read_batch(number), context, state)
-    results = Results.of(state.read_output("plans", number).results)
+    _, plans = state.read_output("plans", number)
+    results = Results.of(plans)
     changed = results.with_changes
     with writing(results.planned, context, keep=True) as gate:
         if gate is not None and gate.code == "under_way":
             context.cancellation.end("lease_lost")
         apply_all(results, context)
-    state.write_output("applied", number, BatchOutput(_usage(context), (results[one] for one in changed)))
+    state.write_output("applied", number, (results[one] for one in changed), usage=_usage(context))
 
 
 def merge(manifest: RunManifest, context: RunContext, state: RunState) -> Finished:
@@ -148,7 +148,10 @@ def merge(manifest: RunManifest, context: RunContext, state: RunState) -> Finish
     errors = [*manifest.problems, *history_problems(context), *explain_unreached(results, reason)]
     finished = close_run(results, context, errors=errors, is_complete=manifest.is_complete, gate=gate)
     if finished.address is not None:
-        _clear(state)
+        try:
+            state.clear()
+        except ArchiveError as error:  # what is left is pruned with the oldest runs
+            log.warning("workroom_not_cleared", message=str(error))
     return replace(
         finished,
         api_calls=finished.api_calls + sum(usage.calls for usage in usages),
@@ -176,10 +179,10 @@ def _gather_plans(
 ) -> list[Usage]:
     """Put the plan of every account into the results; accounts of lost batches are not reached."""
     usages: dict[int, Usage] = {}
-    for number, output in state.read_outputs("plans"):
-        usages[number] = output.usage
-        for result in output.results:
-            results.put(result)
+    for number, usage, plans in state.read_outputs("plans"):
+        usages[number] = usage
+        for plan in plans:
+            results.put(plan)
     for number in range(len(manifest.sizes)):
         accounts = [entry.account for entry in state.read_batch(number)]
         order.update({account.id: len(order) + index for index, account in enumerate(accounts)})
@@ -195,9 +198,9 @@ def _gather_applied(state: RunState, context: RunContext, results: Results, *, w
     """Put the results of applying into the results, also of the accounts whose batch was lost meanwhile."""
     lost = dict.fromkeys(results.with_changes)
     usages = []
-    for _, output in state.read_outputs("applied"):
-        usages.append(output.usage)
-        for result in output.results:
+    for _, usage, applied in state.read_outputs("applied"):
+        usages.append(usage)
+        for result in applied:
             results.put(result)
             lost.pop(result.account.id, None)
     if lost:
@@ -234,11 +237,3 @@ def _written(plan: AccountResult, now: AccountResult) -> Progress:
     ]
     is_known = now.status is Status.INSPECTED
     return Progress(enforced, [one for one in plan.policy_changes if is_known and one not in now.policy_changes])
-
-
-def _clear(state: RunState) -> None:
-    """Delete the state of the run; what cannot be deleted is pruned with the oldest runs."""
-    try:
-        state.clear()
-    except ArchiveError as error:
-        log.warning("workroom_not_cleared", message=str(error))
