@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, ValidationError
+from pydantic import AliasPath, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, ValidationError
 
 from orchestrator.domain.config import AccountId, Config
 from orchestrator.domain.errors import ConfigError
@@ -71,25 +71,16 @@ class OnDemand(RunOptions):
     accounts: Annotated[tuple[AccountId, ...], Field(min_length=1)]
 
 
-class _OfSqs(BaseModel):
-    """What SQS hands over; its other fields are ignored."""
+class QueueMessage(BaseModel):
+    """One message of a queue; the other fields that SQS hands over are ignored."""
 
     model_config = ConfigDict(frozen=True)
-
-
-class MessageAttributes(_OfSqs):
-    """The attributes of a message: when it was sent, in milliseconds since 1970."""
-
-    sent: Annotated[int | None, Field(alias="SentTimestamp")] = None
-
-
-class QueueMessage(_OfSqs):
-    """One message of a queue."""
 
     message_id: Annotated[str, Field(alias="messageId")] = ""
     receipt_handle: Annotated[str, Field(alias="receiptHandle")] = ""
     body: str
-    attributes: MessageAttributes = MessageAttributes()
+    sent: Annotated[int | None, Field(validation_alias=AliasPath("attributes", "SentTimestamp"))] = None
+    """When it was sent, in milliseconds since 1970."""
     event_source: Annotated[Literal["aws:sqs"], Field(alias="eventSource")]
     queue_arn: Annotated[str, Field(alias="eventSourceARN")] = ""
 
@@ -102,11 +93,6 @@ class Onboarding(StrictEvent):
 
 class IamEvents(Onboarding):
     """A batch of messages of the queue of IAM events; `queue_events` reads their bodies."""
-
-    @property
-    def queue_arn(self) -> str:
-        """The ARN of the queue."""
-        return self.records[0].queue_arn
 
 
 ScheduledEvent = EventBridgeRule | EventBridgeSchedule

@@ -160,7 +160,7 @@ def _leave_old(asked: IamEvents, waiting: set[str], *, run_id: str, invocation: 
     """Return the messages that may wait longer; the others are left to the daily run."""
     now = invocation.hub.now()
     oldest = (now - PATIENCE).timestamp() * 1000
-    young = {one.message_id for one in asked.records if one.attributes.sent is None or one.attributes.sent > oldest}
+    young = {one.message_id for one in asked.records if one.sent is None or one.sent > oldest}
     if old := waiting - young:
         leave_to_daily_run(invocation.hub.archive, run_id, now=now, left=len(old))
     return waiting & young
@@ -181,7 +181,7 @@ def _postpone(asked: IamEvents, waiting: set[str], invocation: Invocation) -> No
         postpone_messages(
             invocation.hub.clients.sqs,
             Retrier(invocation.cancellation),
-            asked.queue_arn,
+            asked.records[0].queue_arn,
             handles=handles,
             seconds=POSTPONE_SECONDS,
         )
