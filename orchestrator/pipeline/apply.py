@@ -66,10 +66,7 @@ class Progress:
 
 
 def apply_account(plan: AccountResult, context: RunContext, progress: Progress) -> AccountResult:
-    """Apply the plan of one account, and return its result: what was written, and what was not and why.
-
-    `progress` is filled meanwhile, so that what was written is known even if this function never returns.
-    """
+    """Return the result of applying a plan; `progress` tells what was written even if this function never returns."""
     carry_out = _release_all if context.request.mode is Mode.RELEASE else _enforce_all
     with structlog.contextvars.bound_contextvars(account_id=plan.account.id):
         try:
@@ -82,12 +79,10 @@ def apply_account(plan: AccountResult, context: RunContext, progress: Progress) 
 
 
 def _enforce_all(plan: AccountResult, context: RunContext, progress: Progress) -> AccountResult | None:
-    """Enforce MFA on the planned users as far as policy and group are ours, and return the plan as it was then.
-
-    None where the run had to end before policy and group were made.
-    """
+    """Enforce MFA as far as policy and group are ours, and return the plan as it was then; None: the run had to end."""
+    needs_group = any(decision.via is Via.GROUP for decision in _planned(plan))
+    look = partial(context.policies.look, plan.account.id, group=needs_group)
     with context.sessions.enter(plan.account.id, Access.ENFORCE) as limit:
-        look = _make_look(plan, context)
         now = _settle_policy(plan, context, progress.policy_changes, look=look)
         if now is None:
             return None
@@ -96,7 +91,7 @@ def _enforce_all(plan: AccountResult, context: RunContext, progress: Progress) -
         watch = PolicyWatch(look, now, progress.decisions)
         progress.decisions.extend(one for one in plan.decisions if one.outcome is not Outcome.PLANNED)
         known = read_credentials(context) if _is_handed_on(context) and _planned(plan) else {}
-        enforce = partial(_enforce, account=plan.account, context=context, watch=watch, gone=progress.gone, known=known)
+        enforce = partial(_enforce, account=plan.account, context=context, watch=watch, known=known)
         map_shared(_planned(plan), partial(_settle, carry_out=enforce, progress=progress), limit)
         watch.settle()
     return plan
@@ -113,9 +108,12 @@ def _release_all(plan: AccountResult, context: RunContext, progress: Progress) -
     return plan
 
 
-def _settle(decision: Decision, *, carry_out: Callable[[Decision], Decision], progress: Progress) -> None:
+def _settle(decision: Decision, *, carry_out: Callable[[Decision], Decision | None], progress: Progress) -> None:
     after = carry_out(decision)
-    if after.outcome is not Outcome.PLANNED:
+    if after is None:
+        log.info("user_gone", user_name=decision.user.name)
+        progress.gone.add(decision.user.name)
+    elif after.outcome is not Outcome.PLANNED:
         progress.decisions.append(after)
 
 
@@ -135,19 +133,10 @@ def as_not_reached(plan: AccountResult, progress: Progress, reason: str | None) 
     return replace(_as_far_as_applied(plan, progress), status=Status.NOT_REACHED, problem=problem)
 
 
-def _make_look(plan: AccountResult, context: RunContext) -> Callable[[], Enforcement]:
-    """Return a live look at the policy, and at the group where the plan puts users into it."""
-    needs_group = any(decision.via is Via.GROUP for decision in _planned(plan))
-    return lambda: context.policies.look(plan.account.id, group=needs_group)
-
-
 def _settle_policy(
     plan: AccountResult, context: RunContext, made: list[PolicyChange], *, look: Callable[[], Enforcement]
 ) -> Enforcement | None:
-    """Return policy and group after a live look at them, and after the planned changes to them.
-
-    `made` is filled with these changes as they are made. None where the run had to end before all were.
-    """
+    """Return policy and group after the planned changes to them, which `made` is filled with; None: the run ended."""
     account_id, changes, now = plan.account.id, plan.policy_changes, look()
     if changes and context.stop_reason() is None:
         for change in changes:
@@ -197,18 +186,9 @@ def _is_of(change: UserChange, now: Enforcement) -> bool:
 
 
 def _enforce(
-    decision: Decision,
-    *,
-    account: Account,
-    context: RunContext,
-    watch: PolicyWatch,
-    gone: set[str],
-    known: KnownCredentials,
-) -> Decision:
-    """Return the decision after a live look at its user and the write; still planned where there was none.
-
-    A user who no longer exists is added to `gone`.
-    """
+    decision: Decision, *, account: Account, context: RunContext, watch: PolicyWatch, known: KnownCredentials
+) -> Decision | None:
+    """Return the decision after a live look at its user and the write, if there was one; None: the user is gone."""
     with context.permit.hold() as released:
         if forbidden := _forbid(decision, account, context, released=released):
             return forbidden
@@ -222,11 +202,7 @@ def _enforce(
             decision = recheck_user(decision, account, context, keys=False)  # right before the write
         return _write(decision, account, context, watch=watch) if decision.outcome is Outcome.PLANNED else decision
     except NotFound as error:
-        if _is_gone(decision.user, context):
-            log.info("user_gone", user_name=decision.user.name)
-            gone.add(decision.user.name)
-            return decision
-        return _fail(decision, error)
+        return None if _is_gone(decision.user, context) else _fail(decision, error)
     except AwsError as error:
         return _fail(decision, error)
 
@@ -333,10 +309,8 @@ def _is_gone(user: IamUser, context: RunContext) -> bool:
     """Return whether a user no longer exists: NotFound does not say what was not found."""
     try:
         context.iam.read_user_live(user.name, password=False, keys=False)
-    except NotFound:
-        return True
-    except AwsError:
-        return False
+    except AwsError as error:
+        return isinstance(error, NotFound)
     return False
 
 

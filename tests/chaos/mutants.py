@@ -191,8 +191,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
         guards="invariant 1",
         path="orchestrator/pipeline/apply.py",
         before="    except AwsError as error:\n        return _fail(decision, error)\n\n\ndef _is_handed_on",
-        after="    except AwsError:\n        gone.add(decision.user.name)\n        return decision\n\n\n"
-        "def _is_handed_on",
+        after="    except AwsError:\n        return None\n\n\ndef _is_handed_on",
         scenario="all writes to a user fail",
         invariant=1,
         runs=8,
