@@ -13,9 +13,8 @@ from orchestrator.domain.records import Release
 from orchestrator.output.words import count, plain, title_and_id
 from orchestrator.pipeline.context import RunContext
 from orchestrator.pipeline.listing import list_accounts
-from orchestrator.reports.archive import ReleasedUser
 from orchestrator.reports.build import build_report, report_account
-from orchestrator.reports.report import RunReport
+from orchestrator.reports.report import ReleasedUser, RunReport
 from orchestrator.wiring import Hub, build_context
 
 

@@ -27,14 +27,14 @@ from itertools import islice, takewhile
 from typing import Protocol
 
 import structlog
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, ValidationError
 
 from orchestrator.domain.errors import ArchiveError, ConfigError
 from orchestrator.domain.model import Mode, Outcome, Trigger
 from orchestrator.domain.records import Release, record_key
 from orchestrator.reports.event_ledger import EventLedger
 from orchestrator.reports.history import History, build_history, is_of, is_whole
-from orchestrator.reports.report import ChangedAccount, ReleaseReport, RunReport, UtcTime
+from orchestrator.reports.report import ChangedAccount, Frozen, ReleasedUser, ReleaseReport, RunReport, UtcTime
 from orchestrator.reports.run_files import RUNS, ArchivedRun, Runs, RunStore
 from orchestrator.reports.serialization import write_accounts, write_lines
 
@@ -79,25 +79,8 @@ class Store(RunStore, Protocol):
         ...
 
 
-class ReleasedUser(BaseModel):
-    """A user whom `release` frees; without ID in notes of earlier versions."""
-
-    model_config = ConfigDict(frozen=True)
-
-    account_id: str
-    user_name: str
-    user_id: str | None = None
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """The account ID, and the key of the record."""
-        return self.account_id, record_key(self.user_id, self.user_name)
-
-
-class _Releases(BaseModel):
+class _Releases(Frozen):
     """Record of one `release` for later runs."""
-
-    model_config = ConfigDict(frozen=True)
 
     run_id: str
     until: UtcTime

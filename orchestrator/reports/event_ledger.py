@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from orchestrator.domain.records import record_key
-from orchestrator.reports.report import AccountReport, Enrolment, EventSummary, FirstSight, UtcTime
+from orchestrator.reports.report import AccountReport, Enrolment, EventSummary, FirstSight, Frozen, UtcTime
 
 DAY = timedelta(hours=24)
 MAX_SIGHTS = 1000
@@ -25,18 +25,14 @@ UserKey = tuple[str, str]
 """Account ID and user ID."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Undone(_Model):
+class Undone(Frozen):
     """A user from whom others took EnforceMFA away, by the ID of the event."""
 
     user: UserKey
     event_id: str
 
 
-class EventRunNote(_Model):
+class EventRunNote(Frozen):
     """One event run: whom it enforced, or was about to, and counts of the others."""
 
     run_id: str
@@ -49,15 +45,15 @@ class EventRunNote(_Model):
     enrolments: tuple[Enrolment, ...] = ()
 
 
-class EventLedger(_Model):
+class EventLedger(Frozen):
     """The ledger. `closed_at` is when the limit of a run was reached; `told` has what was said, by key, and when."""
 
     runs: tuple[EventRunNote, ...] = ()
-    sights: dict[str, tuple[FirstSight, ...]] = {}
-    seen: dict[str, UtcTime] = {}
+    sights: dict[str, tuple[FirstSight, ...]] = Field(default_factory=dict)
+    seen: dict[str, UtcTime] = Field(default_factory=dict)
     closed_at: UtcTime | None = None
     told_at: UtcTime | None = None
-    told: dict[str, UtcTime] = {}
+    told: dict[str, UtcTime] = Field(default_factory=dict)
     waiting: tuple[AccountReport, ...] = ()
     waiting_since: UtcTime | None = None
 

@@ -46,11 +46,13 @@ NO_WHOLE_RUN = "no_whole_run"
 """Code of what a run says that found no run over the whole organization in the archive; it is no failure."""
 
 
-class _Model(BaseModel):
+class Frozen(BaseModel):
+    """A value that cannot be changed, of which unknown fields are ignored."""
+
     model_config = ConfigDict(frozen=True)
 
 
-class ProblemReport(_Model):
+class ProblemReport(Frozen):
     """Why an account, or the run itself, failed: where, with which code, and what to try."""
 
     stage: Stage
@@ -59,28 +61,28 @@ class ProblemReport(_Model):
     remedy: str
 
 
-class ReasonReport(_Model):
+class ReasonReport(Frozen):
     """Why a user could not be judged or enforced."""
 
     code: str
     message: str
 
 
-class RootUserReport(_Model):
+class RootUserReport(Frozen):
     """The root user of an account. Without credentials it cannot sign in, and needs no MFA."""
 
     has_credentials: bool
     has_mfa: bool
 
 
-class GuardReport(_Model):
+class GuardReport(Frozen):
     """What denies a user without MFA already, beside EnforceMFA, as the policy simulator tells."""
 
     by: tuple[str, ...] = Field(description='who denies: "SCP", "permissions boundary", "policy NAME"')
     partial: bool = Field(description="only some of the calls that were tried are denied for want of MFA")
 
 
-class MessageReport(_Model):
+class MessageReport(Frozen):
     """A message to a user: `first`, `left-N` (days) or `enforced`; not sent where `at` is null, with the reason."""
 
     kind: str
@@ -89,7 +91,7 @@ class MessageReport(_Model):
     problem: str | None = None
 
 
-class UserReport(_Model):
+class UserReport(Frozen):
     """One IAM user. `null` stands for what could not be read; it is never a 'no'."""
 
     id: str | None = Field(
@@ -137,7 +139,7 @@ class UserReport(_Model):
     )
 
 
-class FirstSight(_Model):
+class FirstSight(Frozen):
     """Since when a user has been without MFA, as far as the runs saw. By name alone where `id` is null."""
 
     id: str | None = None
@@ -148,7 +150,7 @@ class FirstSight(_Model):
     )
 
 
-class AccountReport(_Model):
+class AccountReport(Frozen):
     """One account that was listed and asked for, whatever happened to it."""
 
     id: str
@@ -207,7 +209,7 @@ Accounts = Annotated[
 """The accounts of a report, compressed in memory: a report can have ten thousand."""
 
 
-class ChangedUser(_Model):
+class ChangedUser(Frozen):
     """A user whose state changed since the run that this one is compared with."""
 
     account_id: str
@@ -223,7 +225,7 @@ class EnrolledUser(ChangedUser):
     enrolled_at: UtcTime | None
 
 
-class ChangedAccount(_Model):
+class ChangedAccount(Frozen):
     """An account that came or went since the run that this one is compared with."""
 
     id: str
@@ -231,7 +233,7 @@ class ChangedAccount(_Model):
     alias: str | None
 
 
-class Changes(_Model):
+class Changes(Frozen):
     """What changed since the last complete run of the same mode. Accounts that this run did not enter are in none."""
 
     since_run_id: str
@@ -252,7 +254,7 @@ class Changes(_Model):
     gone_accounts: tuple[ChangedAccount, ...] = ()
 
 
-class Enrolment(_Model):
+class Enrolment(Frozen):
     """A new MFA device, as an event told of it: whose, when, its serial number, and where the call came from."""
 
     account_id: str
@@ -264,7 +266,7 @@ class Enrolment(_Model):
     address: str | None = None
 
 
-class EventSummary(_Model):
+class EventSummary(Frozen):
     """What the runs of IAM events did since the last whole run. `planned` counts users whom they left unwritten.
 
     `left` counts events that were left to the daily run, and users that could not be found.
@@ -278,14 +280,12 @@ class EventSummary(_Model):
     enrolments: tuple[Enrolment, ...] = ()
 
 
-class ReleaseReport(_Model):
-    """A user whom runs leave alone after `orgmfa release`."""
+class ReleasedUser(Frozen):
+    """A user whom `release` frees; without ID in notes of earlier versions."""
 
     account_id: str
     user_name: str
     user_id: str | None = None
-    since: UtcTime
-    until: UtcTime
 
     @property
     def key(self) -> tuple[str, str]:
@@ -293,7 +293,14 @@ class ReleaseReport(_Model):
         return self.account_id, record_key(self.user_id, self.user_name)
 
 
-class Totals(_Model):
+class ReleaseReport(ReleasedUser):
+    """A user whom runs leave alone after `orgmfa release`."""
+
+    since: UtcTime
+    until: UtcTime
+
+
+class Totals(Frozen):
     """Counts over the whole run. `failed` counts accounts; `failed_users` the users whose outcome is failed."""
 
     accounts: int
@@ -328,7 +335,7 @@ class Totals(_Model):
         return sum(getattr(self, total_name(outcome)) for outcome in outcomes)
 
 
-class RunReport(_Model):
+class RunReport(Frozen):
     """What one run found and did. `complete` is false when the organization could not be listed to its end."""
 
     schema_version: Annotated[Literal[2], BeforeValidator(lambda version: 2 if version == 1 else version)] = 2

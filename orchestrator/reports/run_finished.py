@@ -5,27 +5,23 @@ It has counts and addresses alone, no name of a user, account or alias: who read
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from orchestrator.domain.model import Mode, Stage, Trigger
-from orchestrator.reports.report import Changes, RunReport, Totals, UtcTime, exit_code
+from orchestrator.reports.report import Changes, Frozen, RunReport, Totals, UtcTime, exit_code
 
 RUN_FINISHED = "Run Finished"
 """The detail-type of the event."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class ErrorCode(_Model):
+class ErrorCode(Frozen):
     """Where the run failed, and with which code."""
 
     stage: Stage
     code: str
 
 
-class ChangeCounts(_Model):
+class ChangeCounts(Frozen):
     """How many users and accounts changed since the run that this one is compared with; as `changes` of the report."""
 
     since_run_id: str
@@ -41,7 +37,7 @@ class ChangeCounts(_Model):
     gone_accounts: int
 
 
-class RunFinished(_Model):
+class RunFinished(Frozen):
     """One run has ended. Fields are added and never taken away or changed in meaning while `schema_version` is 1."""
 
     schema_version: Literal[1] = 1

@@ -6,7 +6,8 @@ from orchestrator.doctor import CheckName
 from orchestrator.domain.config import Config
 from orchestrator.domain.deployed import ControlPolicy
 from orchestrator.domain.scp import render_scp
-from orchestrator.reports.archive import ReleasedUser, RunArchive
+from orchestrator.reports.archive import RunArchive
+from orchestrator.reports.report import ReleasedUser
 from tests.builders import NOW, make_config
 from tests.doctor.command import OK, PROBLEM, line
 from tests.doctor.ward import ACCOUNT, Ward, make_policy

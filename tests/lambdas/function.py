@@ -16,9 +16,9 @@ from orchestrator.lambdas import runtime as invocation
 from orchestrator.lambdas.events import ScheduledEvent, parse_event
 from orchestrator.lambdas.run import lambda_handler
 from orchestrator.pipeline.lease import LEASE_FILE, make_content
-from orchestrator.reports.archive import LEDGER, ReleasedUser, RunArchive, name_event
+from orchestrator.reports.archive import LEDGER, RunArchive, name_event
 from orchestrator.reports.event_ledger import EventLedger
-from orchestrator.reports.report import RunReport
+from orchestrator.reports.report import ReleasedUser, RunReport
 from orchestrator.reports.run_files import read_file
 from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call, json_error
 from tests.organization import SampleOrganization

@@ -21,12 +21,11 @@ from orchestrator.reports.archive import (
     ALIASES_FROM_RUNS,
     MAX_HANDLED_BYTES,
     MAX_RELEASE,
-    ReleasedUser,
     RunArchive,
     name_event,
 )
 from orchestrator.reports.build import build_report, report_account
-from orchestrator.reports.report import RunReport
+from orchestrator.reports.report import ReleasedUser, RunReport
 from tests.aws_server import MANAGEMENT, AwsServer
 from tests.builders import NOW, days_ago, make_account, make_request, make_user, user_id_of
 from tests.fakes import MemoryStore
