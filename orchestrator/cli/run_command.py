@@ -38,8 +38,8 @@ from orchestrator.pipeline.context import Finished
 from orchestrator.pipeline.ports import APPLYING
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport, exit_code
+from orchestrator.reports.report_json import write_accounts, write_indented
 from orchestrator.reports.run_files import read_file
-from orchestrator.reports.serialization import write_accounts, write_indented
 from orchestrator.wiring import Hub, load_credentials, make_hub, make_run_id, run_once, utc_now
 
 DEPLOY_FIRST = "deploy the member roles (docs/deploy.md), then orgmfa doctor"

@@ -10,9 +10,8 @@ from orchestrator.domain.config import Config, Exemption
 from orchestrator.domain.model import Mode, Outcome, Status
 from orchestrator.domain.protections import check_protections
 from orchestrator.output.words import count, format_minute, some_of, title_of
-from orchestrator.reports.history import is_whole
+from orchestrator.reports.history import is_whole, was_read
 from orchestrator.reports.report import AccountReport, RunReport
-from orchestrator.reports.stored_run import was_read
 
 ANNOUNCED_AROUND_END = timedelta(days=14)
 """How long before its end an exemption is announced, and how long after it is still said to have ended."""

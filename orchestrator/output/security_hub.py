@@ -13,9 +13,8 @@ from typing import Any
 from orchestrator.domain.model import Mode, Outcome, Product, Verdict
 from orchestrator.domain.outcomes import ENFORCED
 from orchestrator.output.words import format_iso
-from orchestrator.reports.history import History
+from orchestrator.reports.history import History, was_read
 from orchestrator.reports.report import AccountReport, RunReport, UserReport
-from orchestrator.reports.stored_run import was_read
 
 Finding = Mapping[str, Any]
 

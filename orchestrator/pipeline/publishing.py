@@ -18,7 +18,7 @@ from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.nudging import Messages, find_due, tell_users
 from orchestrator.pipeline.results import Results
 from orchestrator.reports.build import amend_report, build_report, report_account
-from orchestrator.reports.changes import compare, with_history
+from orchestrator.reports.history import compare, with_history
 from orchestrator.reports.report import EventSummary, ReleaseReport, RunReport
 from orchestrator.reports.run_finished import RUN_FINISHED, RunFinished, describe_run
 

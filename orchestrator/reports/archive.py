@@ -35,8 +35,8 @@ from orchestrator.domain.records import Release, record_key
 from orchestrator.reports.event_ledger import EventLedger
 from orchestrator.reports.history import History, build_history, is_of, is_whole
 from orchestrator.reports.report import ChangedAccount, Frozen, ReleasedUser, ReleaseReport, RunReport, UtcTime
+from orchestrator.reports.report_json import write_accounts, write_lines
 from orchestrator.reports.run_files import RUNS, ArchivedRun, Runs, RunStore
-from orchestrator.reports.serialization import write_accounts, write_lines
 
 ACCOUNTS = "accounts/"
 NUDGES = "nudges/"

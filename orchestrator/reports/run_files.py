@@ -13,9 +13,9 @@ from typing import Protocol, TypeVar
 import structlog
 
 from orchestrator.domain.errors import ArchiveError, BrokenRun, ConfigError, FileTooLarge
-from orchestrator.reports.bounded import unpack_lines
-from orchestrator.reports.report import RunReport, pack_accounts
-from orchestrator.reports.stored_run import StoredRun, read_head, read_past, read_report
+from orchestrator.reports.history import StoredRun, read_past
+from orchestrator.reports.report import RunReport
+from orchestrator.reports.report_json import read_head, read_report, unpack_lines, without_accounts
 
 RUNS = "runs/"
 HEAD_BYTES = 64 * 1024
@@ -114,7 +114,7 @@ class Runs:
 
     def _read_head(self, run: ArchivedRun) -> RunReport:
         head = read_head(self._store.read_start(run.name, HEAD_BYTES))
-        return head or self.read(run).model_copy(update={"accounts": pack_accounts(())})
+        return head or without_accounts(self.read(run))
 
     def _read(self, run: ArchivedRun, parse: Callable[[Iterable[bytes]], T]) -> T:
         try:

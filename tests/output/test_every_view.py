@@ -16,7 +16,7 @@ from orchestrator.output.html import render_page
 from orchestrator.output.slack.digest import render_digest, render_text
 from orchestrator.output.terminal import Shown, print_report
 from orchestrator.reports.report import RunReport
-from orchestrator.reports.serialization import write_indented
+from orchestrator.reports.report_json import write_indented
 from tests.builders import make_run_report, make_seen, make_seen_account
 
 

@@ -5,9 +5,8 @@ import pytest
 
 from orchestrator.domain.model import Mode, Outcome, Product, Status, Verdict
 from orchestrator.output.security_hub import Finding, render_findings
-from orchestrator.reports.history import History
+from orchestrator.reports.history import History, PastAccount, PastUser, StoredRun
 from orchestrator.reports.report import FirstSight, RunReport
-from orchestrator.reports.stored_run import PastAccount, PastUser, StoredRun
 from tests.builders import (
     ACCOUNT_ID,
     NOW,

@@ -3,7 +3,7 @@
 import gzip
 from collections.abc import Callable
 
-from orchestrator.reports.serialization import write_lines
+from orchestrator.reports.report_json import write_lines
 from tests.builders import make_run_report
 
 MIB = 1024 * 1024

@@ -10,16 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.reports.bounded import (
+from orchestrator.reports.history import read_past
+from orchestrator.reports.report_json import (
     MAX_JSON_VALUES,
     MAX_LINE_BYTES,
     MAX_UNPACKED_BYTES,
     load_json,
+    read_head,
+    read_report,
     unpack,
     unpack_lines,
+    write_lines,
 )
-from orchestrator.reports.serialization import write_lines
-from orchestrator.reports.stored_run import read_head, read_past, read_report
 from tests.builders import days_ago, make_run_report, make_seen, make_seen_account
 from tests.reports.bombs import BOMBS
 

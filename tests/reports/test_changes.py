@@ -10,11 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.domain.model import Mode, Outcome, Problem, Stage, Status, Verdict, Via
-from orchestrator.reports.changes import compare, with_history
-from orchestrator.reports.history import History, build_history
+from orchestrator.reports.history import History, StoredRun, build_history, compare, read_past, with_history
 from orchestrator.reports.report import AccountReport, Changes, ProblemReport, RunReport, UserReport, pack_accounts
-from orchestrator.reports.serialization import write_lines
-from orchestrator.reports.stored_run import StoredRun, read_past
+from orchestrator.reports.report_json import write_lines
 from tests.builders import (
     ACCOUNT_ID,
     NOW,

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.model import Mode, Stage, Status
-from orchestrator.reports.history import History, build_history
+from orchestrator.reports.history import History, StoredRun, build_history, read_past
 from orchestrator.reports.report import AccountReport, ProblemReport, RunReport
-from orchestrator.reports.serialization import write_lines
-from orchestrator.reports.stored_run import StoredRun, read_past
+from orchestrator.reports.report_json import write_lines
 from tests.builders import ACCOUNT_ID, ORGANIZATION, days_ago, make_run_report, make_seen, make_seen_account
 
 SEARCH = "444455556666"

@@ -23,11 +23,10 @@ from orchestrator.domain.errors import ArchiveError
 from orchestrator.domain.model import Account, AccountResult, Gate, Problem, RunRequest
 from orchestrator.pipeline.results import RESULTS
 from orchestrator.reports.archive import WORK, Store
-from orchestrator.reports.bounded import unpack
 from orchestrator.reports.compressed import JsonCodec
-from orchestrator.reports.history import History
+from orchestrator.reports.history import History, PastAccount
 from orchestrator.reports.report import FirstSight, ReleaseReport
-from orchestrator.reports.stored_run import PastAccount
+from orchestrator.reports.report_json import unpack
 
 BatchStage = Literal["plans", "applied"]
 """The two stages that are carried out batch by batch, by the folders of their output."""

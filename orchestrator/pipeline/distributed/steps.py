@@ -35,8 +35,7 @@ from orchestrator.pipeline.listing import list_accounts
 from orchestrator.pipeline.places import PlaceLookup
 from orchestrator.pipeline.publishing import close_run
 from orchestrator.pipeline.results import Results
-from orchestrator.reports.history import History
-from orchestrator.reports.stored_run import StoredRun
+from orchestrator.reports.history import History, StoredRun
 
 LOST = "lost"
 PLACES_TIMEOUT_SECONDS = 240.0

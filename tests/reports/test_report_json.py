@@ -1,6 +1,7 @@
-"""Reports read back in part: what stands before the accounts, and what a later run needs of them."""
+"""Reports written piece by piece say what they say in one piece, and are read back in part: the head, the accounts."""
 
 import gzip
+import json
 from typing import Any
 
 import pytest
@@ -8,12 +9,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.domain.model import Outcome, Status, Verdict
+from orchestrator.reports.history import read_past
 from orchestrator.reports.report import ChangedAccount, Changes, ProblemReport, RunReport
-from orchestrator.reports.serialization import write_lines
-from orchestrator.reports.stored_run import read_head, read_past
+from orchestrator.reports.report_json import read_head, write_indented, write_lines
 from tests.builders import ACCOUNT_ID, NOW, days_ago, make_run_report, make_seen, make_seen_account
 
+HOSTILE_PIECES = ["\u2028", "\x85", "\r\n", '"]}', "]}\n", "\\n", "é\ud7ff"]
 HOSTILE = ['"accounts":[', '\\"accounts":[', '","accounts":[{}]}', "\u2028", "é\ud7ff"]
+
+
+def make_report(*names: str) -> RunReport:
+    return make_run_report(*(make_seen_account(make_seen(name), account_id=name) for name in names))
+
+
+@given(st.lists(st.text(max_size=10) | st.sampled_from(HOSTILE_PIECES), max_size=4))
+@settings(deadline=None)
+def test_pieces_are_the_report(names: list[str]) -> None:
+    report = make_report(*names)
+
+    lines = b"".join(write_lines(report))
+
+    assert json.loads(lines) == json.loads("".join(write_indented(report))) == json.loads(report.model_dump_json())
+    assert lines.count(b"\n") == len(names) + 1
+    assert RunReport.model_validate_json(lines) == report
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_indented_report_reads_as_if_written_at_once(count: int) -> None:
+    report = make_report(*(f"user-{n}" for n in range(count)))
+
+    assert "".join(write_indented(report)) == report.model_dump_json(indent=2) + "\n"
 
 
 def lines_of(report: RunReport) -> list[bytes]:
