@@ -10,6 +10,7 @@ Accounts are matched by ID, users too, or by name where the earlier report has n
 did not read, and a user whose MFA one of them did not know, count as unchanged. Pure; `archive` reads the files.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -277,29 +278,30 @@ def compare(report: RunReport, history: History, *, expects_onboarding: bool = F
     base = history.base
     if base is None or report.mode is Mode.RELEASE:
         return None
-    found: dict[Kind, list[ChangedUser]] = {}
+    found: dict[Kind, list[ChangedUser]] = defaultdict(list)
     listed: dict[str, ChangedAccount] = {}
     for account in report.accounts:
         listed[account.id] = _name(account)
         for kind, user in _read_both(account, base, history):
-            found.setdefault(kind, []).append(_describe(kind, account, user))
-    is_whole = report.complete and not report.narrowed
-    new = [account for account in listed.values() if account.id not in base.accounts] if is_whole else []
+            found[kind].append(_describe(kind, account, user))
+    new, gone = [], []
+    if is_whole(report):
+        new = [listed[account_id] for account_id in sorted(listed.keys() - base.accounts.keys())]
+        gone = [_name(base.accounts[account_id]) for account_id in sorted(base.accounts.keys() - listed.keys())]
     met = {one.id for one in report.accounts if one.status is Status.SKIPPED} | history.onboarded
     missed = [account for account in new if account.id not in met] if expects_onboarding else []
-    gone = [_name(account) for account in base.accounts.values() if account.id not in listed] if is_whole else []
     return Changes(
         since_run_id=base.run_id,
         since=base.started_at,
-        newly_without_mfa=_sorted(found.get("newly_without_mfa", [])),
-        enrolled=_sorted([user for user in found.get("enrolled", []) if isinstance(user, EnrolledUser)]),
-        newly_enforced=_sorted(found.get("newly_enforced", [])),
-        enforcement_undone=_sorted(found.get("enforcement_undone", [])),
-        newly_exempt=_sorted(found.get("newly_exempt", [])),
-        newly_released=_sorted(found.get("newly_released", [])),
-        new_accounts=_sorted_accounts(new),
-        unannounced_accounts=_sorted_accounts(missed),
-        gone_accounts=_sorted_accounts(gone),
+        newly_without_mfa=_sorted(found["newly_without_mfa"]),
+        enrolled=_sorted([user for user in found["enrolled"] if isinstance(user, EnrolledUser)]),
+        newly_enforced=_sorted(found["newly_enforced"]),
+        enforcement_undone=_sorted(found["enforcement_undone"]),
+        newly_exempt=_sorted(found["newly_exempt"]),
+        newly_released=_sorted(found["newly_released"]),
+        new_accounts=tuple(new),
+        unannounced_accounts=tuple(missed),
+        gone_accounts=tuple(gone),
     )
 
 
@@ -352,10 +354,6 @@ def _sorted(users: list[User]) -> tuple[User, ...]:
 
 def _name(account: AccountReport | PastAccount) -> ChangedAccount:
     return ChangedAccount(id=account.id, name=account.name, alias=account.alias)
-
-
-def _sorted_accounts(accounts: Iterable[ChangedAccount]) -> tuple[ChangedAccount, ...]:
-    return tuple(sorted(accounts, key=lambda account: account.id))
 
 
 def _count_failures(account: AccountReport, before: int) -> int:
