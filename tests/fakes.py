@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from orchestrator.aws.file_store import StoredFile
 from orchestrator.aws.retries import Retrier
 from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
 from orchestrator.concurrency.cancellation import Cancellation, CancelReason
@@ -36,6 +35,7 @@ from orchestrator.domain.model import (
     Refused,
     RemoveFromGroup,
     RootUser,
+    StoredFile,
     UserChange,
 )
 from orchestrator.pipeline.context import RunContext

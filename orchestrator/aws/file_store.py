@@ -10,7 +10,6 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from orchestrator.aws.errors import translated
 from orchestrator.domain.errors import AlreadyExists, ArchiveError, AwsError, FileTooLarge, LocalFault, NotFound
+from orchestrator.domain.model import StoredFile
 from orchestrator.domain.remedies import select_remedy
 
 if TYPE_CHECKING:
@@ -28,14 +28,6 @@ if TYPE_CHECKING:
 TEMPORARY_SUFFIX = ".partial"
 MAX_FILE_BYTES = 128 * 1024 * 1024
 """Fifty times the packed report of 10,000 accounts with 20 users each. Who can write the archive can write any size."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """Name of a stored file below the location of its store, and when it was last written."""
-
-    name: str
-    written_at: datetime
 
 
 class _Store(ABC):

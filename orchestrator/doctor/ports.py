@@ -14,9 +14,9 @@ from orchestrator.domain.model import Caller, Organization
 from orchestrator.domain.records import Release
 from orchestrator.domain.stop_switch import Reading
 from orchestrator.pipeline.ports import Accounts, Observer, Policies, Sessions
-from orchestrator.reports.archive import Store
 from orchestrator.reports.event_ledger import EventLedger
 from orchestrator.reports.report import ChangedAccount, RunReport
+from orchestrator.reports.run_files import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,6 +189,14 @@ class Placement(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class StoredFile:
+    """Name of a file of the archive below its location, and when it was last written."""
+
+    name: str
+    written_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Why something failed: the stage, an AWS or program code, what happened, and what to try."""
 

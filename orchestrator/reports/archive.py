@@ -24,19 +24,18 @@ from datetime import datetime, timedelta
 from functools import partial
 from io import BytesIO
 from itertools import islice, takewhile
-from typing import Protocol
 
 import structlog
 from pydantic import AwareDatetime, ValidationError
 
 from orchestrator.domain.errors import ArchiveError, ConfigError
-from orchestrator.domain.model import Mode, Outcome, Trigger
+from orchestrator.domain.model import Mode, Outcome, StoredFile, Trigger
 from orchestrator.domain.records import Release, record_key
 from orchestrator.reports.event_ledger import EventLedger
 from orchestrator.reports.history import History, build_history, is_of, is_whole
 from orchestrator.reports.report import ChangedAccount, Frozen, ReleasedUser, ReleaseReport, RunReport, UtcTime
 from orchestrator.reports.report_json import write_accounts, write_lines
-from orchestrator.reports.run_files import RUNS, ArchivedRun, Runs, RunStore
+from orchestrator.reports.run_files import RUNS, Runs, Store
 
 ACCOUNTS = "accounts/"
 NUDGES = "nudges/"
@@ -63,22 +62,6 @@ MAX_HANDLED_BYTES = 1024 * 1024
 log = structlog.get_logger(__name__)
 
 
-class Store(RunStore, Protocol):
-    """Files by name; all raise ArchiveError where they fail."""
-
-    def write(self, name: str, content: bytes) -> None:
-        """Write a file, whole or not at all."""
-        ...
-
-    def create(self, name: str, content: bytes) -> bool:
-        """Write a file unless it exists, and return whether this call made it."""
-        ...
-
-    def delete(self, name: str) -> None:
-        """Delete a file."""
-        ...
-
-
 class _Releases(Frozen):
     """Record of one `release` for later runs."""
 
@@ -93,15 +76,14 @@ class _Releases(Frozen):
         return self.noted_at is not None and self.until <= self.noted_at
 
 
-class RunArchive:
+class RunArchive(Runs):
     """The archive at one location."""
 
     def __init__(self, store: Store, keep: timedelta | None) -> None:
         """Take the store, and how long runs are kept; None: for ever."""
-        self._store = store
+        super().__init__(store)
         self._keep = keep
-        self._runs = Runs(store)
-        self._read: dict[tuple[str, datetime], _Releases] = {}
+        self._notes: dict[StoredFile, _Releases] = {}
 
     def probe(self, run_id: str) -> None:
         """Write a file. Raises ArchiveError where the report of a run could not be kept."""
@@ -126,13 +108,9 @@ class RunArchive:
         self._store.write(name, "".join(page).encode())
         return self._store.address(name)
 
-    def list_runs(self) -> list[ArchivedRun]:
-        """Return the runs in the archive, the newest finished first; other files are ignored."""
-        return self._runs.newest_first()
-
     def heads(self, most: int) -> Iterator[RunReport]:
         """Yield the newest runs without their accounts; broken ones are logged. Raises ArchiveError."""
-        yield from (head for _, head in self._runs.heads(self.list_runs()[:most]))
+        yield from (head for _, head in self.with_heads(self.list_runs()[:most]))
 
     def load(self, run_id: str = LATEST) -> RunReport:
         """Return the report of a run, or of the newest finished one.
@@ -141,19 +119,19 @@ class RunArchive:
         """
         runs = self.list_runs()
         if run_id == LATEST:
-            if found := next(self._runs.readable(runs), None):
+            if found := next(self.readable(runs), None):
                 return found
             raise ConfigError(f"the archive at {self._store.address('')} holds no run yet: make one with `orgmfa plan`")
         for run in runs:
             if run.run_id == run_id:
-                return self._runs.read(run)
+                return self.read(run)
         message = f"the archive at {self._store.address('')} holds no run {run_id!r}: see `orgmfa report --list`"
         raise ConfigError(message)
 
     def alias_by_account_id(self) -> dict[str, str]:
         """Return the newest alias of each account that the last few runs saw."""
         aliases: dict[str, str] = {}
-        for report in self._runs.readable(self.list_runs()[:ALIASES_FROM_RUNS]):
+        for report in self.readable(self.list_runs()[:ALIASES_FROM_RUNS]):
             for account in report.accounts:
                 if account.alias:
                     aliases.setdefault(account.id, account.alias)
@@ -162,7 +140,7 @@ class RunArchive:
     def build_history(self, mode: Mode, organization_id: str) -> History:
         """Return what a plan or apply run knows of its organization's runs before it. Raises ArchiveError."""
         runs = self.list_runs()
-        heads = ((head, partial(self._runs.past, run)) for run, head in self._runs.heads(runs))
+        heads = ((head, partial(self.past, run)) for run, head in self.with_heads(runs))
         history = build_history(heads, mode, organization_id)
         history = replace(history, is_whole=history.is_whole or not runs).with_events(self._known_ledger())
         if history.base is None:
@@ -171,8 +149,7 @@ class RunArchive:
 
     def has_passed(self, organization_id: str, since: datetime) -> bool:
         """Return whether a whole apply run that began after this moment passed its gate. Raises ArchiveError."""
-        heads = (head for head in self.heads(MAX_RUNS_OF_TREND) if is_of(organization_id, head) and is_whole(head))
-        newer = takewhile(lambda head: head.started_at > since, heads)
+        newer = takewhile(lambda head: head.started_at > since, self.trend(organization_id, most=MAX_RUNS_OF_TREND))
         return any(head.mode is Mode.APPLY and head.gate is None for head in newer)
 
     def read_ledger(self) -> EventLedger:
@@ -219,10 +196,12 @@ class RunArchive:
 
     def told_at(self) -> dict[tuple[str, str, str], datetime]:
         """Return when the first message of each notice was accepted, by account ID, user ID and day of the notice."""
-        ending = f"/first{ACCEPTED}"
-        accepted = {name: at for name, at in self.nudge_marks().items() if name.endswith(ending)}
-        keys = {tuple(name.removesuffix(ending).split("/")): at for name, at in accepted.items()}
-        return {(key[0], key[1], key[2]): at for key, at in keys.items() if len(key) == 3}  # noqa: PLR2004 - as written
+        told: dict[tuple[str, str, str], datetime] = {}
+        for name, at in self.nudge_marks().items():
+            match name.split("/"):
+                case [account_id, user_id, day, mark] if mark == f"first{ACCEPTED}":
+                    told[account_id, user_id, day] = at
+        return told
 
     def remember_release(self, report: RunReport, until: datetime) -> None:
         """Record the users whom this run will release; later runs leave them alone until then. Raises ArchiveError."""
@@ -243,12 +222,9 @@ class RunArchive:
     def released_until(self, now: datetime) -> dict[tuple[str, str], Release]:
         """Return the releases still in force, by account ID and key of the record: the newest note of a user counts.
 
-        A record is read once: a run asks every few seconds. Raises ArchiveError where one cannot be read: a run that
-        did not know of a release would undo it.
+        Raises ArchiveError where one cannot be read: a run that did not know of a release would undo it.
         """
-        found = {(file.name, file.written_at): file.name for file in self._store.list_files(RELEASES)}
-        self._read = {key: self._read.get(key) or self._releases(name) for key, name in found.items()}
-        notes = [(written_at, note) for (_, written_at), note in self._read.items()]
+        notes = [(file.written_at, note) for file, note in self._read_notes()]
         notes.sort(key=lambda dated: (dated[0], dated[1].noted_at or dated[0], dated[1].run_id))
         newest: dict[tuple[str, str], Release] = {}
         for written_at, note in notes:
@@ -264,7 +240,7 @@ class RunArchive:
 
     def lost_releases(self, known: Iterable[ReleaseReport], now: datetime) -> tuple[ReleaseReport, ...]:
         """Return those of the releases of which earlier runs told that are not over and have no note any more."""
-        noted = {user.key for file in self._store.list_files(RELEASES) for user in self._releases(file.name).users}
+        noted = {user.key for _, note in self._read_notes() for user in note.users}
         return tuple(one for one in known if one.until > now and one.key not in noted)
 
     def forget_releases(self, now: datetime) -> None:
@@ -274,14 +250,14 @@ class RunArchive:
         """
         if self._store.address("").startswith("s3://"):
             return
-        for file in tuple(self._store.list_files(RELEASES)):
-            if self._releases(file.name).until + MAX_RELEASE < now:
+        for file, note in self._read_notes():
+            if note.until + MAX_RELEASE < now:
                 self._store.delete(file.name)
 
     def _released_since(self, moment: datetime) -> frozenset[tuple[str, str]]:
         """Return the users released since then, by account ID and key of the record."""
-        notes = [self._releases(file.name) for file in self._store.list_files(RELEASES) if file.written_at >= moment]
-        return frozenset(user.key for note in notes if not note.is_end for user in note.users)
+        notes = (note for file, note in self._read_notes() if file.written_at >= moment and not note.is_end)
+        return frozenset(user.key for note in notes for user in note.users)
 
     def handled_events(self, since: datetime) -> frozenset[str]:
         """Return the IDs of the onboarding events that runs have handled since then. Raises ArchiveError."""
@@ -297,7 +273,7 @@ class RunArchive:
 
     def is_reported(self, run_id: str, since: datetime) -> bool:
         """Return whether a scheduled run, started since then, has left its report. Raises ArchiveError."""
-        heads = (head for _, head in self._runs.heads(run for run in self.list_runs() if run.run_id == run_id))
+        heads = (head for _, head in self.with_heads(run for run in self.list_runs() if run.run_id == run_id))
         return any(head.started_at >= since and head.trigger in {Trigger.SCHEDULE, Trigger.MAP} for head in heads)
 
     def prune(self, now: datetime, *, event_runs: bool = False) -> int:
@@ -318,7 +294,13 @@ class RunArchive:
             self._store.delete(name)
         return len(old)
 
-    def _releases(self, name: str) -> _Releases:
+    def _read_notes(self) -> Iterable[tuple[StoredFile, _Releases]]:
+        """Return the notes of releases with their files; each is read once, since a run asks every few seconds."""
+        files = self._store.list_files(RELEASES)
+        self._notes = notes = {file: self._notes.get(file) or self._read_note(file.name) for file in files}
+        return notes.items()
+
+    def _read_note(self, name: str) -> _Releases:
         try:
             return _Releases.model_validate_json(self._store.read(name))
         except ValidationError as error:

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 import structlog
 
 from orchestrator.domain.errors import ArchiveError, BrokenRun, ConfigError, FileTooLarge
+from orchestrator.domain.model import StoredFile
 from orchestrator.reports.history import StoredRun, read_past
 from orchestrator.reports.report import RunReport
 from orchestrator.reports.report_json import read_head, read_report, unpack_lines, without_accounts
@@ -28,22 +29,8 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-class StoredFile(Protocol):
-    """A file of the store."""
-
-    @property
-    def name(self) -> str:
-        """Its name below the location of the store."""
-        ...
-
-    @property
-    def written_at(self) -> datetime:
-        """When it was last written."""
-        ...
-
-
-class RunStore(Protocol):
-    """The reads of files that runs need; all raise ArchiveError where they fail."""
+class Store(Protocol):
+    """The files of the archive by name; all raise ArchiveError where they fail."""
 
     def address(self, name: str) -> str:
         """Return the path or address of a file."""
@@ -61,6 +48,18 @@ class RunStore(Protocol):
         """Return the files under a prefix."""
         ...
 
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, whole or not at all."""
+        ...
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file unless it exists, and return whether this call made it."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Delete a file."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ArchivedRun:
@@ -74,12 +73,12 @@ class ArchivedRun:
 class Runs:
     """The runs in the archive at one location."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: Store) -> None:
         """Take the store."""
         self._store = store
 
-    def newest_first(self) -> list[ArchivedRun]:
-        """Return the runs, the newest finished first; other files are ignored."""
+    def list_runs(self) -> list[ArchivedRun]:
+        """Return the runs in the archive, the newest finished first; other files are ignored."""
         matches = ((_RUN_FILE.fullmatch(file.name), file) for file in self._store.list_files(RUNS))
         runs = (ArchivedRun(match["run_id"], file.name, file.written_at) for match, file in matches if match)
         return sorted(runs, key=lambda run: (run.finished_at, run.run_id), reverse=True)
@@ -96,7 +95,7 @@ class Runs:
             except ArchiveError as error:
                 _report(run, error)
 
-    def heads(self, runs: Iterable[ArchivedRun]) -> Iterator[tuple[ArchivedRun, RunReport]]:
+    def with_heads(self, runs: Iterable[ArchivedRun]) -> Iterator[tuple[ArchivedRun, RunReport]]:
         """Yield these runs, each with its report without the accounts. Raises ArchiveError."""
         for run in runs:
             try:

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from orchestrator.aws.file_store import StoredFile
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.assessment import Rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import ArchiveError, AssumeRoleDenied
-from orchestrator.domain.model import MfaDevice, Mode
+from orchestrator.domain.model import MfaDevice, Mode, StoredFile
 from orchestrator.domain.nudges import read_text
 from orchestrator.output.slack.channel import SlackChannel
 from orchestrator.pipeline.context import RunContext

@@ -22,11 +22,12 @@ from typing import Generic, Literal, TypeVar
 from orchestrator.domain.errors import ArchiveError
 from orchestrator.domain.model import Account, AccountResult, Gate, Problem, RunRequest
 from orchestrator.pipeline.results import RESULTS
-from orchestrator.reports.archive import WORK, Store
+from orchestrator.reports.archive import WORK
 from orchestrator.reports.compressed import JsonCodec
 from orchestrator.reports.history import History, PastAccount
 from orchestrator.reports.report import FirstSight, ReleaseReport
 from orchestrator.reports.report_json import unpack
+from orchestrator.reports.run_files import Store
 
 BatchStage = Literal["plans", "applied"]
 """The two stages that are carried out batch by batch, by the folders of their output."""
