@@ -12,9 +12,8 @@ from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.retries import Retrier
 from orchestrator.domain.config import PolicyConfig
 from orchestrator.domain.errors import AlreadyExists, NotFound
-from orchestrator.domain.known_texts import digest_of, judge_text
 from orchestrator.domain.model import Enforcement, PolicyChange, PolicyState
-from orchestrator.domain.policy_document import render_enforcement_policy
+from orchestrator.domain.policy_document import digest_of, judge_text, render_enforcement_policy
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient

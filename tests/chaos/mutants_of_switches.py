@@ -154,7 +154,7 @@ OF_SWITCHES: tuple[Mutation, ...] = (
     Mutation(
         name="somebody else's policy is taken for an old one of our own",
         guards="invariant 2, policy and group",
-        path="orchestrator/domain/known_texts.py",
+        path="orchestrator/domain/policy_document.py",
         before="        return PolicyState.DRIFTED, False\n",
         after="        return PolicyState.OUTDATED, False\n",
         scenario="policy and group of our own, calls fail",

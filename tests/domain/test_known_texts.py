@@ -2,9 +2,15 @@ import json
 
 import pytest
 
-from orchestrator.domain.known_texts import KNOWN_TEXTS, KnownText, digest_of, judge_text
 from orchestrator.domain.model import PolicyState
-from orchestrator.domain.policy_document import PARTITIONS, render_enforcement_policy
+from orchestrator.domain.policy_document import (
+    KNOWN_TEXTS,
+    PARTITIONS,
+    KnownText,
+    digest_of,
+    judge_text,
+    render_enforcement_policy,
+)
 from tests.member_role.rendering import earlier_text
 
 EARLIER_PARTITIONS = ["aws", "aws-us-gov", "aws-cn"]
