@@ -13,8 +13,7 @@ from orchestrator.doctor.report import Check, CheckName, fine, problem
 from orchestrator.domain.deployed import ControlPolicy
 from orchestrator.domain.errors import ArchiveError, ConfigError
 from orchestrator.domain.model import Account
-from orchestrator.domain.scp import render_scp
-from orchestrator.domain.scp_reading import is_ours, list_differences, read_scp
+from orchestrator.domain.scp import is_ours, list_differences, read_scp, render_scp
 from orchestrator.domain.selection import is_in_ous
 
 WAY_OUT = (

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.config import Config
-from orchestrator.domain.scp import render_scp
-from orchestrator.domain.scp_reading import is_ours, list_differences, read_scp
+from orchestrator.domain.scp import is_ours, list_differences, read_scp, render_scp
 from tests.builders import NOW, make_config
 from tests.domain.test_scp import ENDED, MIXED, entry
 from tests.member_role.rendering import FOLDER, MEMBER, SIBLING
