@@ -10,8 +10,7 @@ import click
 from pydantic import BaseModel
 
 from orchestrator.domain.config import Config
-from orchestrator.domain.config_file import find_config, find_sources, load_config
-from orchestrator.domain.paths import show_path
+from orchestrator.domain.config_file import find_config, find_sources, load_config, show_path
 
 _PATHS = frozenset({"archive.location", "enforcement.stop"})
 _COMMENT_COLUMN = 48

@@ -11,10 +11,10 @@ from orchestrator.doctor.lock import check_locks
 from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, fine, in_words, problem, unknown
 from orchestrator.doctor.scp import RegionalCall, is_guard, list_denied, list_denied_calls
+from orchestrator.domain.config_file import show_path
 from orchestrator.domain.deployed import ControlPolicy, Function, Schedule
 from orchestrator.domain.environment import IAM_EVENTS_VARIABLE
 from orchestrator.domain.errors import AccessDenied, AwsError, NotFound
-from orchestrator.domain.paths import show_path
 from orchestrator.domain.remedies import select_remedy
 
 SCHEDULE_GROUP, SCHEDULE = "orgmfa", "orgmfa-daily"

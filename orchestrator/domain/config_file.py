@@ -1,23 +1,27 @@
-"""Reads the configuration: finds the file, applies the variables that override its keys, expands its paths.
+"""Reads the configuration: finds the file, parses it strictly, applies the variables that win over it, expands paths.
 
 Raises `ConfigError`, which names the file or variable, the key, and what to write instead.
 """
 
+import os
+import pwd
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
+from string import Template
 from typing import Any, get_args
 
+import yaml
 from pydantic import ValidationError
 
 from orchestrator.domain.config import Config, check_location, check_stop
 from orchestrator.domain.environment import CONFIG_VARIABLE, STOP_VARIABLE, check_variables, variable_of
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.paths import expand_path, has_folder
 from orchestrator.domain.stop_switch import UNUSABLE
-from orchestrator.domain.strict_yaml import load_yaml
 
 MAX_CONFIG_BYTES = 256 * 1024
+# What PyYAML's constructors raise for values such as 0x_, 2026-02-30 or !!int x, and for keys that are no scalars.
+_CONSTRUCTOR_ERRORS = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 _NULLS = frozenset({"null", "Null", "NULL"})  # not ~, which is a folder
 
 
@@ -92,6 +96,54 @@ def parse_config(text: str, *, source: str) -> Config:
     return _validated(_parse(text, source=source), source=source)
 
 
+def load_yaml(text: str) -> Any:  # noqa: ANN401 - whatever a document holds
+    """Return the content of a YAML document; dates stay texts.
+
+    Raises ValueError with the place for broken YAML, aliases, repeated keys and unreadable values.
+    """
+    try:
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, made stricter
+    except RecursionError as error:
+        raise ValueError("nested too deeply; this is no configuration of orgmfa") from error
+    except yaml.YAMLError as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ValueError(f"not usable YAML: {place}{problem or str(error).splitlines()[0]}") from error
+    except _CONSTRUCTOR_ERRORS as error:
+        message = "a value cannot be read as the kind it looks like, or a key is no text: put it in quotes"
+        raise ValueError(message) from error
+
+
+def expand_path(text: str, environment: Mapping[str, str]) -> str:
+    """Return a path with `$NAME`, `${NAME}`, `~` and `~user` replaced; `$$` is a dollar sign. An address is no path.
+
+    Raises ValueError for a variable that is not set, or empty, and for a user without a home.
+    """
+    try:
+        path = Template(text).substitute({name: value for name, value in environment.items() if value})
+    except KeyError as error:
+        raise ValueError(f"the variable {error.args[0]} is not set, or empty: set it, or write the path out") from error
+    except ValueError as error:
+        raise ValueError("a variable is written $NAME or ${NAME}, and a dollar sign $$") from error
+    if not path.startswith("~"):
+        return path
+    start, slash, rest = path.partition("/")
+    return f"{_home(start[1:], environment)}{slash}{rest}"
+
+
+def show_path(text: str) -> str:
+    """Return a path as an absolute one, and an address as it is."""
+    return text if "://" in text else str(Path(text).absolute())
+
+
+def has_folder(path: str) -> bool:
+    """Return whether the folder of a file exists and can be read."""
+    try:
+        return Path(path).parent.is_dir()
+    except OSError:
+        return False
+
+
 def _find_document(
     path: Path | None, environment: Mapping[str, str], fallback: Path | None
 ) -> tuple[Path | None, dict[str, Any]]:
@@ -141,6 +193,18 @@ def _expanded(
     except ValueError as error:
         raise ConfigError(f"{place}: {text!r}: {error}") from error
     return path
+
+
+def _home(user: str, environment: Mapping[str, str]) -> str:
+    """Return the home folder of a user; of the caller for an empty name."""
+    try:
+        entry = pwd.getpwnam(user) if user else None
+        home = entry.pw_dir if entry else environment.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        home = ""
+    if not home.startswith("/"):
+        raise ValueError(f"~{user}: no such user with a home folder is known here: write the path out")
+    return home.rstrip("/")
 
 
 def _replaced(config: Config, key: str, value: str) -> Config:
@@ -242,3 +306,30 @@ def _known_keys(location: Sequence[str | int]) -> list[str]:
             annotation = model.model_fields[part].annotation
             model = annotation if isinstance(annotation, type) else get_args(annotation)[0]
     return sorted(model.model_fields)
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML loader that refuses aliases and repeated keys: both hide from a reader what a file says."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs leave it untyped
+            raise yaml.composer.ComposerError(None, None, "aliases are not accepted", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str) or key in seen:
+                problem = f"the key {key!r} is {'given twice' if key in seen else 'not a text'}"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+# A date stays a text, so that the error for one that does not exist names its key.
+_StrictLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}

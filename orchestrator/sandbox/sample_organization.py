@@ -10,8 +10,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from orchestrator.domain.config import AccountId, Duration, parse_duration
+from orchestrator.domain.config_file import load_yaml
 from orchestrator.domain.model import Via
-from orchestrator.domain.strict_yaml import load_yaml
 
 
 class _Sample(BaseModel):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from orchestrator.domain.paths import expand_path, has_folder, show_path
+from orchestrator.domain.config_file import expand_path, has_folder, show_path
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
 PLAIN = st.text(st.characters(exclude_characters="$~", exclude_categories=["Cs"]), max_size=10)
