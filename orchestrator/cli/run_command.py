@@ -216,13 +216,12 @@ def export_report(
 
     Raises ConfigError where a file cannot be written.
     """
-    from orchestrator.output.html import MAX_RUNS, render_page, trend_point  # noqa: PLC0415 - for this option alone
+    from orchestrator.output.html import MAX_RUNS, render_page  # noqa: PLC0415 - for this option alone
 
     report = load_report(archive, run_id)
     if html_path is not None:
-        trend = [trend_point(run) for run in archive.trend(report.organization_id, most=MAX_RUNS)]
-        earlier = [point for point in trend if point.run_id != report.run_id]
-        page = render_page(report, trend=earlier, blocks_access_keys=config.policy.blocks_access_keys)
+        trend = archive.trend(report.organization_id, most=MAX_RUNS)
+        page = render_page(report, trend=trend, blocks_access_keys=config.policy.blocks_access_keys)
         _write_whole(html_path, lambda file: file.writelines(page))
     if csv_path is not None:
         _write_whole(csv_path, lambda file: write_csv(report, file))

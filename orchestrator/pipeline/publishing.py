@@ -161,10 +161,9 @@ def archive_report(report: RunReport, context: RunContext, *, errors: list[Probl
 
 def _render_page(report: RunReport, context: RunContext) -> Iterable[str]:
     """Return the HTML page of a run, with the trend of earlier runs. Raises ArchiveError."""
-    from orchestrator.output.html import MAX_RUNS, render_page, trend_point  # noqa: PLC0415 - draws a chart: not at cold start
+    from orchestrator.output.html import MAX_RUNS, render_page  # noqa: PLC0415 - draws a chart: not at cold start
 
-    earlier = context.archive.trend(report.organization_id, most=MAX_RUNS)
-    trend = [trend_point(run) for run in earlier if run.run_id != report.run_id]
+    trend = context.archive.trend(report.organization_id, most=MAX_RUNS)
     return render_page(report, trend=trend, blocks_access_keys=context.config.policy.blocks_access_keys)
 
 

@@ -16,13 +16,14 @@ from PIL import Image
 
 from orchestrator.domain.config import SlackConfig
 from orchestrator.domain.model import Gate, Mode, Outcome, Status
-from orchestrator.output.html import TrendPoint, render_page, trend_point
+from orchestrator.domain.outcomes import ENFORCED
+from orchestrator.output.html import render_page
 from orchestrator.output.slack.digest import Digest, render_digest
 from orchestrator.output.slack.layout import Blocks
 from orchestrator.reports.report import ChangedUser, Changes, EnrolledUser, RunReport, pack_accounts
 from tests.browser.block_kit import draw_messages
 from tests.browser.driver import PHONE, chromium, write_page
-from tests.browser.samples import make_clean_report, make_rollout
+from tests.browser.samples import make_clean_report, make_earlier, make_rollout
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 VIEW = {"width": 1280, "height": 1860}
@@ -129,17 +130,17 @@ def with_a_past(report: RunReport) -> RunReport:
     return report.model_copy(update={"accounts": accounts, "changes": changes})
 
 
-def make_past(report: RunReport) -> list[TrendPoint]:
+def make_past(report: RunReport) -> list[RunReport]:
     """Return earlier runs that lead up to this one, a day apart."""
-    last = trend_point(report)
+    last = report.totals
     return [
-        TrendPoint(
-            run_id=f"day-{age}",
-            finished_at=last.finished_at - timedelta(days=age),
-            users_without_mfa=last.users_without_mfa + (age * age) // 260 + age % 3 % 2,
-            enforced=max(0, last.enforced - age // 5),
-            enrolled=max(0, last.enrolled - age // 8),
-            accounts_failed=last.accounts_failed if age < last.accounts_failed else 0,
+        make_earlier(
+            f"day-{age}",
+            report.finished_at - timedelta(days=age),
+            non_compliant=last.non_compliant + (age * age) // 260 + age % 3 % 2,
+            enforced=max(0, last.of(*ENFORCED) - age // 5),
+            compliant=max(0, last.compliant - age // 8),
+            failed=last.failed if age < last.failed else 0,
         )
         for age in range(RUNS, 0, -1)
     ]

@@ -1,11 +1,10 @@
 """Reports for tests of what people look at: ordinary unless said otherwise, hostile, and as large as they come."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from orchestrator.domain.model import Gate, Mode, Outcome, Stage, Status, Trigger, Verdict, Via
-from orchestrator.output.html import TrendPoint
 from orchestrator.reports.build import count_totals
 from orchestrator.reports.report import (
     AccountReport,
@@ -88,10 +87,23 @@ def make_failed_account(account_id: str = "444455556666", **changes: Any) -> Acc
     return make_account_report(account_id, **(values | changes))
 
 
-def make_trend(runs: int) -> list[TrendPoint]:
+def make_earlier(run_id: str, finished_at: datetime, **totals: int) -> RunReport:
+    """Return an earlier run without its accounts, as the archive gives it, with these totals."""
+    counted = count_totals(()).model_copy(update=totals)
+    return make_run_report(run_id=run_id, finished_at=finished_at, totals=counted)
+
+
+def make_trend(runs: int) -> list[RunReport]:
     """Return that many earlier runs, one a day."""
     return [
-        TrendPoint(f"earlier-{age}", days_ago(age), 40 - (runs - age) // 3, 2 + (runs - age) // 6, 4, age % 9 == 0)
+        make_earlier(
+            f"earlier-{age}",
+            days_ago(age),
+            non_compliant=40 - (runs - age) // 3,
+            enforced=2 + (runs - age) // 6,
+            compliant=4,
+            failed=int(age % 9 == 0),
+        )
         for age in range(runs, 0, -1)
     ]
 

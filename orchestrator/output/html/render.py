@@ -8,6 +8,7 @@ import base64
 import hashlib
 from collections.abc import Iterable, Iterator
 from importlib import resources
+from itertools import chain
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
@@ -26,7 +27,7 @@ from orchestrator.output.html.summary import (
     list_notices,
     list_tasks,
 )
-from orchestrator.output.html.trend import MEASURES, TrendPoint, draw_trend, trend_point
+from orchestrator.output.html.trend import MEASURES, draw_trend
 from orchestrator.output.ordering import count_without_mfa, is_read, is_root_open
 from orchestrator.output.story import tell_story
 from orchestrator.output.words import STAGES, STATUSES, format_date, format_time, title_of, visible
@@ -38,11 +39,12 @@ _DATA = "<!--data-->"
 """Where the data goes; nothing that is put into the template can hold it, since that is escaped."""
 
 
-def render_page(report: RunReport, *, trend: Iterable[TrendPoint], blocks_access_keys: bool) -> Iterator[str]:
-    """Yield the page of a run piece by piece, so that a huge one need not be in memory twice.
+def render_page(report: RunReport, *, trend: Iterable[RunReport], blocks_access_keys: bool) -> Iterator[str]:
+    """Return the page of a run in pieces, made one by one, so that a huge one need not be in memory twice.
 
-    `trend` holds runs over the whole organization in any order: those before this one are shown, and this one joins
-    them if it was one. `blocks_access_keys` is whether EnforceMFA stops access keys (`policy.access_keys: deny`).
+    `trend` holds runs over the whole organization in any order, which may have no accounts: those before this one are
+    shown, and this one joins them if it was one. `blocks_access_keys` is whether EnforceMFA stops access keys
+    (`policy.access_keys: deny`).
     """
     story = tell_story(report, blocks_access_keys=blocks_access_keys)
     judges = report.mode is not Mode.RELEASE
@@ -78,9 +80,7 @@ def render_page(report: RunReport, *, trend: Iterable[TrendPoint], blocks_access
         )
     )
     before, after = page.split(_DATA)
-    yield before
-    yield from render_data(story)
-    yield after
+    return chain((before,), render_data(story), (after,))
 
 
 def _environment() -> Environment:
@@ -107,10 +107,10 @@ def _make_visible(value: object) -> object:
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _until(report: RunReport, trend: Iterable[TrendPoint]) -> Iterator[TrendPoint]:
-    yield from (point for point in trend if point.finished_at <= report.finished_at)
+def _until(report: RunReport, trend: Iterable[RunReport]) -> Iterator[RunReport]:
+    yield from (run for run in trend if run.finished_at <= report.finished_at)
     if is_whole(report):
-        yield trend_point(report)
+        yield report
 
 
 def _policy(style: str, script: str) -> str:

@@ -5,7 +5,6 @@ it the colours of the theme.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from typing import NamedTuple
@@ -15,7 +14,7 @@ from markupsafe import Markup, escape
 
 from orchestrator.domain.outcomes import ENFORCED
 from orchestrator.output.words import format_date
-from orchestrator.reports.report import RunReport
+from orchestrator.reports.report import RunReport, Totals
 
 MIN_DAYS, MAX_RUNS = 3, 90
 """On how many days there must have been runs: two points are no trend."""
@@ -28,39 +27,15 @@ _STEPS = 4
 _TICKS = tuple(range(0, _SPAN + 1, _SPAN // _STEPS))
 
 
-@dataclass(frozen=True, slots=True)
-class TrendPoint:
-    """What the trend shows of one run."""
-
-    run_id: str
-    finished_at: datetime
-    users_without_mfa: int
-    enforced: int
-    enrolled: int
-    accounts_failed: int
-
-
-MEASURES: tuple[tuple[str, Callable[[TrendPoint], int]], ...] = (
-    ("Users without MFA", lambda point: point.users_without_mfa),
-    ("Enforced", lambda point: point.enforced),
-    ("Enrolled", lambda point: point.enrolled),
-    ("Accounts failed", lambda point: point.accounts_failed),
+MEASURES: tuple[tuple[str, Callable[[Totals], int]], ...] = (
+    ("Users without MFA", lambda totals: totals.non_compliant),
+    ("Enforced", lambda totals: totals.of(*ENFORCED)),
+    ("Enrolled", lambda totals: totals.compliant),
+    ("Accounts failed", lambda totals: totals.failed),
 )
+"""What the trend shows of each run: `Enforced` are all who are, `Enrolled` all users with MFA."""
 _DRAWN = 3
 """How many of them are drawn; the table has all."""
-
-
-def trend_point(report: RunReport) -> TrendPoint:
-    """Return what the trend shows of a run: `enforced` counts all who are, `enrolled` all users with MFA."""
-    totals = report.totals
-    return TrendPoint(
-        run_id=report.run_id,
-        finished_at=report.finished_at,
-        users_without_mfa=totals.non_compliant,
-        enforced=totals.of(*ENFORCED),
-        enrolled=totals.compliant,
-        accounts_failed=totals.failed,
-    )
 
 
 class Chart(NamedTuple):
@@ -72,23 +47,32 @@ class Chart(NamedTuple):
     svg: Markup
 
 
+class Run(NamedTuple):
+    """What the trend keeps of a run, so that no more of many runs is in memory."""
+
+    finished_at: datetime
+    run_id: str
+    totals: Totals
+
+
 class Trend(NamedTuple):
     """The last runs, the newest at the end, and their charts."""
 
     charts: list[Chart]
-    runs: list[TrendPoint]
+    runs: list[Run]
 
 
-def draw_trend(points: Iterable[TrendPoint]) -> Trend | None:
-    """Return the charts and the table of the last runs, or None while there are too few."""
-    by_run_id = {point.run_id: point for point in points}
-    runs = sorted(by_run_id.values(), key=lambda point: (point.finished_at, point.run_id))[-MAX_RUNS:]
+def draw_trend(reports: Iterable[RunReport]) -> Trend | None:
+    """Return the charts and the table of the last runs, each once, or None while there are too few."""
+    by_run_id = {report.run_id: Run(report.finished_at, report.run_id, report.totals) for report in reports}
+    runs = sorted(by_run_id.values(), key=lambda run: (run.finished_at, run.run_id))[-MAX_RUNS:]
     if len({run.finished_at.astimezone(UTC).date() for run in runs}) < MIN_DAYS:
         return None
-    return Trend([_chart(title, runs, [measure(run) for run in runs]) for title, measure in MEASURES[:_DRAWN]], runs)
+    charts = [_chart(title, runs, [measure(run.totals) for run in runs]) for title, measure in MEASURES[:_DRAWN]]
+    return Trend(charts, runs)
 
 
-def _chart(title: str, runs: Sequence[TrendPoint], values: Sequence[int]) -> Chart:
+def _chart(title: str, runs: Sequence[Run], values: Sequence[int]) -> Chart:
     first, last = values[0], values[-1]
     since = format_date(runs[0].finished_at)
     spoken = (
@@ -99,7 +83,7 @@ def _chart(title: str, runs: Sequence[TrendPoint], values: Sequence[int]) -> Cha
     return Chart(title, last, change, _draw(runs, values, spoken))
 
 
-def _draw(runs: Sequence[TrendPoint], values: Sequence[int], spoken: str) -> Markup:
+def _draw(runs: Sequence[Run], values: Sequence[int], spoken: str) -> Markup:
     times = [run.finished_at.timestamp() for run in runs]
     began, lasted = times[0], (times[-1] - times[0]) or 1.0
     low, step = fit_axis(values)

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from orchestrator.domain.model import Outcome
-from orchestrator.output.html import TrendPoint, render_page
+from orchestrator.output.html import render_page
 from orchestrator.reports.report import (
     RootUserReport,
     RunReport,
@@ -64,7 +64,7 @@ class Page(HTMLParser):
         return json.loads(self.texts["script"][0])
 
 
-def page_of(report: RunReport, trend: Sequence[TrendPoint] = (), *, blocks_access_keys: bool = True) -> Page:
+def page_of(report: RunReport, trend: Sequence[RunReport] = (), *, blocks_access_keys: bool = True) -> Page:
     return Page("".join(render_page(report, trend=trend, blocks_access_keys=blocks_access_keys)))
 
 

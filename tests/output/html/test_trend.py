@@ -9,10 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator.domain.model import Outcome
-from orchestrator.output.html import MAX_RUNS, TrendPoint, trend_point
-from orchestrator.output.html.trend import fit_axis
+from orchestrator.output.html import MAX_RUNS
+from orchestrator.output.html.trend import MEASURES, fit_axis
 from tests.browser.samples import (
     make_account_report,
+    make_earlier,
     make_failed_account,
     make_run_report,
     make_trend,
@@ -21,12 +22,17 @@ from tests.builders import NOW
 from tests.output.html.page_reader import SMALL, SMALL_PAGE, page_of, users_of
 
 
-def test_trend_point_counts_all_who_are_enforced_and_all_with_mfa() -> None:
+def test_trend_counts_all_who_are_enforced_and_all_with_mfa() -> None:
     users = [*users_of(Outcome.ENFORCED, 2), *users_of(Outcome.ALREADY_ENFORCED, 3), *users_of(Outcome.NONE, 4)]
 
-    point = trend_point(make_run_report(make_account_report("1", *users), make_failed_account()))
+    report = make_run_report(make_account_report("1", *users), make_failed_account())
 
-    assert point == TrendPoint("run-1", NOW, users_without_mfa=5, enforced=5, enrolled=4, accounts_failed=1)
+    assert {title: measure(report.totals) for title, measure in MEASURES} == {
+        "Users without MFA": 5,
+        "Enforced": 5,
+        "Enrolled": 4,
+        "Accounts failed": 1,
+    }
 
 
 def test_trend_is_drawn_and_told_in_words_and_numbers() -> None:
@@ -42,14 +48,14 @@ def test_trend_is_drawn_and_told_in_words_and_numbers() -> None:
 
 def test_trend_ends_with_this_run_and_shows_it_once_whatever_the_order() -> None:
     earlier = make_trend(3)
-    trend = [earlier[1], trend_point(SMALL), earlier[2], earlier[0]]
+    trend = [earlier[1], SMALL, earlier[2], earlier[0]]
 
     assert "The numbers of these 4 runs" in page_of(SMALL, trend).readable
     assert page_of(SMALL, trend).source == page_of(SMALL, earlier).source
 
 
 def test_trend_of_an_older_run_ends_with_it() -> None:
-    later = TrendPoint("later", NOW + timedelta(days=1), 1, 1, 1, 1)
+    later = make_earlier("later", NOW + timedelta(days=1), non_compliant=1)
 
     assert page_of(SMALL, [later, *make_trend(3)]).source == page_of(SMALL, make_trend(3)).source
 
@@ -71,7 +77,7 @@ def test_trend_shows_the_newest_runs_and_no_more() -> None:
 
 @pytest.mark.parametrize(("hours", "is_drawn"), [(1, False), (11, False), (18, True)])
 def test_runs_of_two_days_are_no_trend_however_many_they_are(hours: int, is_drawn: bool) -> None:
-    trend = [TrendPoint(f"r{i}", NOW - timedelta(hours=hours * i), 4, 0, 0, 0) for i in range(1, 4)]
+    trend = [make_earlier(f"r{i}", NOW - timedelta(hours=hours * i), non_compliant=4) for i in range(1, 4)]
 
     page = page_of(SMALL, trend)
 
@@ -108,7 +114,9 @@ def test_axis_has_round_steps_and_starts_at_zero_unless_little_changes(
 @example([0, 0])
 def test_axis_of_a_trend_holds_every_value(values: list[int]) -> None:
     step = timedelta(days=1)
-    trend = [TrendPoint(f"r{i}", NOW - step * (len(values) - i), value, 0, 0, 0) for i, value in enumerate(values)]
+    trend = [
+        make_earlier(f"r{i}", NOW - step * (len(values) - i), non_compliant=value) for i, value in enumerate(values)
+    ]
 
     page = page_of(make_run_report(), trend)
 
