@@ -65,9 +65,11 @@ def describe_changed_user(user: ChangedUser) -> str:
     return f"{_DEVICES[user.device]}{when}"
 
 
-def account_of(user: ChangedUser) -> ChangedAccount:
-    """Return the account of a changed user."""
-    return ChangedAccount(id=user.account_id, name=user.account_name, alias=user.account_alias)
+def account_of(changed: ChangedUser | ChangedAccount) -> ChangedAccount:
+    """Return the account of a changed user, or the account that changed itself."""
+    if isinstance(changed, ChangedAccount):
+        return changed
+    return ChangedAccount(id=changed.account_id, name=changed.account_name, alias=changed.account_alias)
 
 
 def _groups(changes: Changes) -> Iterator[ChangeGroup]:

@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from orchestrator.domain.model import Mode, Outcome, PolicyState, Status, Verdict
-from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, OutcomeGroup, label_of, outcomes_of
+from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup, label_of, outcomes_of
 from orchestrator.domain.selection import MANAGEMENT_ACCOUNT
 from orchestrator.output.findings import has_finding, is_clean
+from orchestrator.output.ordering import is_covered
 from orchestrator.output.words import VERDICTS, count, days_between, list_counts
 from orchestrator.reports.report import AccountReport, RunReport, Totals
 
@@ -69,8 +70,7 @@ def count_keys(report: RunReport) -> tuple[str, tuple[str, ...]]:
 
 def count_covered(accounts: Iterable[AccountReport]) -> int:
     """Return how many users have MFA or are enforced."""
-    users = (user for account in accounts for user in account.users)
-    return sum(user.verdict is Verdict.COMPLIANT or user.outcome in ENFORCED for user in users)
+    return sum(is_covered(user) for account in accounts for user in account.users)
 
 
 def count_guarded(report: RunReport) -> str:

@@ -44,6 +44,11 @@ def is_read(account: AccountReport) -> bool:
     return account.status is Status.INSPECTED or bool(account.users)
 
 
+def is_covered(user: UserReport) -> bool:
+    """Return whether a user has MFA or is enforced."""
+    return user.verdict is Verdict.COMPLIANT or user.outcome in ENFORCED
+
+
 def count_without_mfa(account: AccountReport) -> int:
     """Return how many users of an account are known to have no MFA."""
     return sum(user.verdict is Verdict.NON_COMPLIANT for user in account.users)

@@ -1,24 +1,52 @@
-"""Rows of the account list for viewers that run no script. Pure.
+"""The list of accounts: rows for viewers that run no script, and all of it as the script reads it. Pure.
 
-The script of the page replaces this list by its own, made from `data`, with all accounts.
+The script of the page replaces the rows by its own, with all accounts, made from this compact JSON, which can stand in
+a page and is made piece by piece:
+
+    {"outcomes": [[label, tone, is to fix, name in the address], ...], "verdicts": ..., "statuses": ..., "vias": [...],
+     "devices": [...], "causes": [label, ...], "accounts": [
+       [id, name, alias, OU, owner, status, failing runs, is root open, policy changes, error, causes, users,
+        users not read], ...],
+     "texts": [...]}
+
+    error:         [stage, code, message, remedy], or 0
+    user:          [name, verdict, outcome, via, console password, active keys, keys last used, days open, reason,
+                    device, enrolled, service credentials, guard, last sign-in if that is long ago]
+    user not read: [name, days open]
+
+Statuses, verdicts, outcomes, ways, devices and causes are positions in their lists; OUs, owners, messages and reasons
+are positions in `texts`, since many accounts share one. Unknown is null. Dates are days since 1970. A user ends with
+the last field that says something. Users not read had no MFA when they were last read. The script knows the order of
+statuses and verdicts, and that the last outcome is nothing to do.
 """
 
-from collections import Counter
+import json
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
-from orchestrator.domain.model import Outcome, Verdict
-from orchestrator.domain.outcomes import Tone, label_of
+from orchestrator.domain.model import Mode, Outcome, Verdict
+from orchestrator.domain.outcomes import OutcomeGroup, Tone, label_of, outcomes_of
+from orchestrator.output.causes import format_cause
 from orchestrator.output.ordering import is_root_open, user_order
+from orchestrator.output.story import Story
 from orchestrator.output.words import (
+    DEVICES,
+    STAGES,
     STATUSES,
+    VERDICTS,
+    VIAS,
     Word,
     count,
     days_between,
     guard_of,
+    list_policy_changes,
     longest_open,
     reason_of,
     unused_of,
+    visible,
     word_of,
     words_of_outcomes,
 )
@@ -27,6 +55,7 @@ from orchestrator.reports.report import AccountReport, RunReport, UserReport
 MAX_ACCOUNTS = 200
 MAX_USERS = 50
 """How many accounts, and users of one, are listed without the script."""
+_DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +108,104 @@ class AccountRow:
             unused_of(user),
         ]
         return ", ".join(filter(None, facts)) + (f" ({reason})" if reason else "")
+
+
+def render_data(story: Story) -> Iterator[str]:
+    """Yield the JSON of a report, its accounts in the order of the story."""
+    writer = _Writer(story)
+    yield writer.opening()
+    for index, account in enumerate(story.accounts):
+        yield ("," if index else "") + _dump(writer.account(account))
+    yield f'],"texts":{_dump(list(writer.texts))}}}'
+
+
+def _dump(value: object) -> str:
+    """Return JSON in ASCII without `<`: it can neither end its element nor open a comment."""
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
+
+
+class _Writer:
+    """Puts accounts into arrays, and collects the texts they share."""
+
+    def __init__(self, story: Story) -> None:
+        report = story.report
+        self._causes = story.causes
+        self._causes_of: defaultdict[str, list[int]] = defaultdict(list)
+        for position, cause in enumerate(story.causes):
+            for member in cause.members:
+                self._causes_of[member.account.id].append(position)
+        self.texts: dict[str, int] = {"": 0}
+        self._finished_at = report.finished_at
+        self._mode, self._words = report.mode, words_of_outcomes(report.mode)
+        self._status = {status: index for index, status in enumerate(STATUSES)}
+        self._verdict = {verdict: index for index, verdict in enumerate(VERDICTS)}
+        self._outcome = {outcome: index for index, outcome in enumerate(self._words)}
+        self._via = {via: index for index, via in enumerate(VIAS)}
+        self._device = {device: index for index, device in enumerate(DEVICES)}
+
+    def opening(self) -> str:
+        """Return what stands before the accounts."""
+        judges, to_fix = self._mode is not Mode.RELEASE, outcomes_of(OutcomeGroup.TO_FIX)
+        lists = {
+            "statuses": [(*word, 0, status) for status, word in STATUSES.items()],
+            "verdicts": [
+                (*word_of(verdict, self._mode), int(verdict is Verdict.UNKNOWN and judges), verdict)
+                for verdict in VERDICTS
+            ],
+            "outcomes": [(*word, int(outcome in to_fix), outcome) for outcome, word in self._words.items()],
+            "vias": list(VIAS.values()),
+            "devices": list(DEVICES.values()),
+            "causes": [visible(format_cause(cause, cause.code)) for cause in self._causes],
+        }
+        return _dump(lists).removesuffix("}") + ',"accounts":['
+
+    def account(self, account: AccountReport) -> list[Any]:
+        """Return an account as an array."""
+        error = account.error
+        said = (STAGES[error.stage], error.code, error.message, error.remedy) if error else ()
+        return [
+            visible(account.id),
+            visible(account.name),
+            visible(account.alias or ""),
+            self._text(account.ou or ""),
+            self._text(account.owner or ""),
+            self._status[account.status],
+            account.failing_runs,
+            int(is_root_open(account)),
+            self._text(list_policy_changes(account)),
+            [self._text(text) for text in said] or 0,
+            self._causes_of.get(account.id, ()),
+            [self._user(user) for user in sorted(account.users, key=user_order)],
+            [(visible(name), self._days(since)) for name, since in sorted(account.unread_open_since.items())],
+        ]
+
+    def _user(self, user: UserReport) -> list[Any]:
+        values = [
+            visible(user.name),
+            self._verdict[user.verdict],
+            self._outcome[user.outcome],
+            self._via[user.via],
+            None if user.console_password is None else int(user.console_password),
+            user.active_access_keys,
+            _day(user.keys_last_used),
+            self._days(user.open_since),
+            self._text(reason_of(user)) or None,
+            self._device[user.mfa_device] or None,
+            _day(user.mfa_enrolled_at),
+            self._text(", ".join(user.service_credentials)) or None,
+            self._text(guard_of(user)) or None,
+            self._text(unused_of(user)) or None,
+        ]
+        while values[-1] is None:
+            values.pop()
+        return values
+
+    def _days(self, since: datetime | None) -> int | None:
+        return days_between(since, self._finished_at)
+
+    def _text(self, text: str) -> int:
+        return self.texts.setdefault(visible(text), len(self.texts))
+
+
+def _day(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.astimezone(UTC).timestamp()) // _DAY_SECONDS

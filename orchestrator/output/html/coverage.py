@@ -1,19 +1,49 @@
-"""How much of an organization is covered: tiles for the whole of it, and a row for each OU and each owner. Pure."""
+"""How much of an organization is covered: in tiles, by OU and by owner, and how the last runs compare. Pure.
 
-from collections.abc import Iterable, Iterator
+The trend is small charts drawn by leather as SVG, and the same numbers as a table. SVG that is drawn here needs no
+script in the page, so the trend shows in any viewer and prints. The style sheet gives it the colours of the theme.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from orchestrator.domain.model import Mode, Outcome, Status, Verdict
+import leather
+from markupsafe import Markup, escape
+
+from orchestrator.domain.model import Mode, Outcome, Status
 from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, label_of
 from orchestrator.output.counts import count_devices
-from orchestrator.output.ordering import is_to_fix
-from orchestrator.output.words import list_counts
-from orchestrator.reports.report import AccountReport, RunReport, UserReport
+from orchestrator.output.ordering import is_covered, is_to_fix
+from orchestrator.output.story import Story
+from orchestrator.output.words import format_date, list_counts
+from orchestrator.reports.report import AccountReport, RunReport, Totals
 
 PRINTED_DEPTH = 2
 """The OUs right below the root are printed too; those below them are on the screen alone."""
+MIN_DAYS, MAX_RUNS = 3, 90
+"""On how many days there must have been runs: two points are no trend."""
+WIDTH, HEIGHT = 400, 160
+EDGE = 14
+"""How much of leather's margin is cut off on each side."""
+_SPAN = 1000
+"""Both axes run from 0 to this, and their labels tell what stands there: leather's own steps can be parts of a user."""
+_STEPS = 4
+_TICKS = tuple(range(0, _SPAN + 1, _SPAN // _STEPS))
+
+
+MEASURES: tuple[tuple[str, Callable[[Totals], int]], ...] = (
+    ("Users without MFA", lambda totals: totals.non_compliant),
+    ("Enforced", lambda totals: totals.of(*ENFORCED)),
+    ("Enrolled", lambda totals: totals.compliant),
+    ("Accounts failed", lambda totals: totals.failed),
+)
+"""What the trend shows of each run: `Enforced` are all who are, `Enrolled` all users with MFA."""
+_DRAWN = 3
+"""How many of them are drawn; the table has all."""
 
 
 class Tile(NamedTuple):
@@ -40,28 +70,46 @@ class Row:
     to_fix: int = 0
 
 
-def list_tiles(report: RunReport) -> Iterator[Tile]:
+class Chart(NamedTuple):
+    """One chart: the last value, and what became of the first."""
+
+    title: str
+    last: int
+    change: str
+    svg: Markup
+
+
+class Run(NamedTuple):
+    """What the trend keeps of a run, so that no more of many runs is in memory."""
+
+    finished_at: datetime
+    run_id: str
+    totals: Totals
+
+
+class Trend(NamedTuple):
+    """The last runs, the newest at the end, and their charts."""
+
+    charts: list[Chart]
+    runs: list[Run]
+
+
+def list_tiles(story: Story) -> Iterator[Tile]:
     """Yield how many accounts were inspected; how many users have MFA or are enforced, and how many do not nor are."""
-    totals, users = report.totals, report.totals.users
+    mode, totals, users = story.report.mode, story.report.totals, story.report.totals.users
     left_out = list_counts([(totals.failed, "failed"), (totals.not_reached, "not reached")]) or "none left out"
     skipped = f"; {totals.skipped:,} more skipped" if totals.skipped else ""
     yield Tile("Accounts inspected", totals.inspected, totals.accounts - totals.skipped, left_out + skipped)
-    if report.mode is Mode.RELEASE:
+    if mode is Mode.RELEASE:
         return
-    covered = sum(_is_covered(user) for account in report.accounts for user in account.users)
-    enforced = [(totals.of(outcome), label_of(outcome, report.mode)) for outcome in OUTCOMES if outcome in ENFORCED]
-    others = [outcome for outcome in OUTCOMES if outcome not in ENFORCED | {Outcome.NONE}]
-    open_users = [(totals.of(outcome), label_of(outcome, report.mode)) for outcome in others]
+    counted = {outcome: (totals.of(outcome), label_of(outcome, mode)) for outcome in OUTCOMES}
+    enforced = [counted[outcome] for outcome in OUTCOMES if outcome in ENFORCED]
+    others = [counted[outcome] for outcome in OUTCOMES if outcome not in ENFORCED | {Outcome.NONE}]
+    by_kind = list_counts([(totals.compliant, "with MFA"), *enforced]) or "none"
+    notes = "; ".join(filter(None, (by_kind, count_devices(totals))))
+    yield Tile("Users with MFA, or enforced", story.covered, users, notes)
     unread = (totals.unknown, "unknown")
-    yield Tile(
-        "Users with MFA, or enforced",
-        covered,
-        users,
-        "; ".join(
-            filter(None, (list_counts([(totals.compliant, "with MFA"), *enforced]) or "none", count_devices(totals)))
-        ),
-    )
-    yield Tile("Users without both", users - covered, users, list_counts([*open_users, unread]) or "none")
+    yield Tile("Users without both", users - story.covered, users, list_counts([*others, unread]) or "none")
 
 
 def list_ous(accounts: Iterable[AccountReport]) -> list[Row]:
@@ -95,9 +143,59 @@ def _add(row: Row, account: AccountReport) -> None:
     row.accounts += 1
     row.unread += account.status in {Status.FAILED, Status.NOT_REACHED}
     row.users += len(account.users)
-    row.covered += sum(map(_is_covered, account.users))
+    row.covered += sum(map(is_covered, account.users))
     row.to_fix += sum(map(is_to_fix, account.users))
 
 
-def _is_covered(user: UserReport) -> bool:
-    return user.verdict is Verdict.COMPLIANT or user.outcome in ENFORCED
+def draw_trend(reports: Iterable[RunReport]) -> Trend | None:
+    """Return the charts and the table of the last runs, each once, or None while there are too few."""
+    by_run_id = {report.run_id: Run(report.finished_at, report.run_id, report.totals) for report in reports}
+    runs = sorted(by_run_id.values(), key=lambda run: (run.finished_at, run.run_id))[-MAX_RUNS:]
+    if len({run.finished_at.astimezone(UTC).date() for run in runs}) < MIN_DAYS:
+        return None
+    charts = [_chart(title, runs, [measure(run.totals) for run in runs]) for title, measure in MEASURES[:_DRAWN]]
+    return Trend(charts, runs)
+
+
+def _chart(title: str, runs: Sequence[Run], values: Sequence[int]) -> Chart:
+    first, last = values[0], values[-1]
+    since = format_date(runs[0].finished_at)
+    spoken = (
+        f"{title}: {first:,} on {since}, {last:,} on {format_date(runs[-1].finished_at)}; "
+        f"between {min(values):,} and {max(values):,} in {len(runs)} runs."
+    )
+    change = f"{last - first:+,} since {since}" if last != first else f"as on {since}"
+    return Chart(title, last, change, _draw(runs, values, spoken))
+
+
+def _draw(runs: Sequence[Run], values: Sequence[int], spoken: str) -> Markup:
+    times = [run.finished_at.timestamp() for run in runs]
+    began, lasted = times[0], (times[-1] - times[0]) or 1.0
+    low, step = fit_axis(values)
+    places = [
+        (round(_SPAN * (time - began) / lasted), round(_SPAN * (value - low) / (_STEPS * step)))
+        for time, value in zip(times, values, strict=True)
+    ]
+    chart = leather.Chart()
+    chart.add_x_scale(0, _SPAN)
+    chart.add_y_scale(0, _SPAN)
+    ends = [format_date(runs[0].finished_at), format_date(runs[-1].finished_at)]
+    chart.add_x_axis(ticks=[0, _SPAN], tick_formatter=lambda _, index, __: ends[index])
+    chart.add_y_axis(ticks=_TICKS, tick_formatter=lambda _, index, __: f"{low + index * step:,}")
+    chart.add_line(places)
+    box = f"{EDGE} {EDGE} {WIDTH - 2 * EDGE} {HEIGHT - 2 * EDGE}"
+    opening = f'<svg viewBox="{box}" role="img" aria-label="{escape(spoken)}" '
+    svg = str(chart.to_svg(width=WIDTH, height=HEIGHT))
+    return Markup(svg.replace("<svg ", opening, 1))  # noqa: S704 - numbers and dates, drawn here
+
+
+def fit_axis(values: Sequence[int]) -> tuple[int, int]:
+    """Return the lowest value of an axis and its step: a round number of which four hold all values.
+
+    The axis starts at zero unless that would make a line of small changes flat.
+    """
+    least, most = min(values), max(values)
+    base = 0 if least <= 3 * (most - least) else least
+    steps = (size * 10**power for power in count() for size in (1, 2, 5))
+    step = next(step for step in steps if base // step * step + _STEPS * step >= most)
+    return base // step * step, step

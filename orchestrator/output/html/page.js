@@ -1,7 +1,7 @@
 "use strict";
 // Lists the accounts of the run: search, sort, filter, open. Without this script the page keeps its own short list.
 // What is searched, filtered and sorted stands in the address (#status=failed&ou=Root/Workloads), so that it can be sent.
-// The data is described in data.py. Text reaches the page as text alone, never as HTML.
+// The data is described in accounts.py. Text reaches the page as text alone, never as HTML.
 (() => {
   const PAGE = 100; // rows drawn at once; a button draws more
   const PRINTED = 500; // accounts on paper

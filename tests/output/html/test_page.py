@@ -2,7 +2,7 @@ import pytest
 
 from orchestrator.domain.model import Gate, Mode, Outcome, Status, Verdict
 from orchestrator.output.html.coverage import list_ous, list_owners
-from orchestrator.output.html.summary import MAX_NAMED, MAX_TASKS
+from orchestrator.output.html.page import MAX_NAMED, MAX_TASKS
 from orchestrator.output.story import tell_story
 from orchestrator.reports.report import (
     ChangedUser,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.model import Outcome
 from orchestrator.output.html import MAX_RUNS
-from orchestrator.output.html.trend import MEASURES, fit_axis
+from orchestrator.output.html.coverage import MEASURES, fit_axis
 from tests.browser.samples import (
     make_account_report,
     make_earlier,
