@@ -23,14 +23,9 @@ class ChangeGroup:
     is_finding: bool = False
 
     @property
-    def users(self) -> list[ChangedUser]:
-        """The users of the group."""
-        return [changed for changed in self.changed if isinstance(changed, ChangedUser)]
-
-    @property
-    def accounts(self) -> list[ChangedAccount]:
-        """The accounts of the group."""
-        return [changed for changed in self.changed if isinstance(changed, ChangedAccount)]
+    def is_of_users(self) -> bool:
+        """Whether it is of users, not of accounts."""
+        return isinstance(self.changed[0], ChangedUser)
 
 
 @dataclass(frozen=True, slots=True)

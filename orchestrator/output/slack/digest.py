@@ -7,21 +7,17 @@ blocks of it.
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any
 
 from orchestrator.domain.config import SlackConfig
-from orchestrator.output.brief import Kind, Line, Said, make_brief
+from orchestrator.output.slack.brief import make_brief
 from orchestrator.output.slack.layout import Blocks, context, header, sections
-from orchestrator.output.slack.mrkdwn import code, link_to, literal, mention, plain, prose, size
+from orchestrator.output.slack.mrkdwn import link_to, mention, plain, size
 from orchestrator.output.slack.thread import Reply, make_thread
 from orchestrator.output.story import tell_story
 from orchestrator.reports.report import RunReport
 
 TEXT_WIDTH = 80
-MAX_STRONG = 80
-MAX_USER = 48
-MAX_TEXT = 100
-MAX_NOTE = 240
 MAX_LINK = 500
 
 
@@ -51,17 +47,14 @@ def render_digest(
     """
     story, names = tell_story(report, blocks_access_keys=blocks_access_keys, notes=notes), settings.users == "names"
     brief = make_brief(story, names=names)
-    top, to_fix, bottom, asides = (
-        [_write(line) for line in lines] for lines in (brief.top, brief.to_fix, brief.bottom, brief.asides)
-    )
     if settings.mention is not None and story.is_incident:
-        top[0] = f"{mention(settings.mention)} {top[0]}"
+        brief.top[0] = f"{mention(settings.mention)} {brief.top[0]}"
     blocks = (
         header(brief.headline),
-        *sections(top),
-        *sections(["*To fix*", *to_fix] if to_fix else []),
-        *sections(bottom),
-        *sections(asides, context),
+        *sections(brief.top),
+        *sections(["*To fix*", *brief.to_fix] if brief.to_fix else []),
+        *sections(brief.bottom),
+        *sections(brief.asides, context),
         *sections([_last_line(link)]),
     )
     short = link if link and _fits(link) else None
@@ -73,22 +66,6 @@ def render_text(digest: Digest) -> str:
     """Return a digest with its thread as plain text, as Slack would show its blocks, for terminals."""
     blocks = [*digest.blocks, *(block for reply in digest.thread for block in reply.otherwise)]
     return "\n\n".join("\n".join(_show(block)) for block in blocks) + "\n"
-
-
-def _write(line: Line) -> str:
-    return "".join(_say(part) if isinstance(part, Said) else part for part in line)
-
-
-def _say(said: Said) -> str:
-    match said.kind:
-        case Kind.STRONG:
-            return f"*{literal(said.text, MAX_STRONG) or '(no name)'}*"
-        case Kind.USER:
-            return code(said.text, MAX_USER) or "(no name)"
-        case Kind.TEXT | Kind.NOTE:
-            return prose(said.text, MAX_TEXT if said.kind is Kind.TEXT else MAX_NOTE)
-        case unknown:
-            assert_never(unknown)
 
 
 def _last_line(link: str | None) -> str:

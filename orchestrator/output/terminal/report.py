@@ -182,7 +182,7 @@ def _changes(story: Story, shown: Shown, width: int) -> Iterator[Text]:
         return
     yield from make_lines(story.changes.sentence, width)
     for group in story.changes.groups:
-        if group.is_finding or group.accounts:
+        if group.is_finding or not group.is_of_users:
             names = some_of(list(_changed(group)), shown.most(MAX_CHANGED))
             yield from make_lines(f"{group.title}: {names}", width, by=2)
             yield from _indented(group.note, width)

@@ -1,20 +1,19 @@
-"""What a run came to in at most fifteen lines, the worst first, to be read in ten seconds. Pure.
+"""What a run came to in at most fifteen lines of mrkdwn, the worst first, to be read in ten seconds. Pure.
 
-A line holds our own words as text. What came from outside, and what stands out, is `Said`: a view makes it harmless.
+What came from outside goes through `_strong`, `_user` or `prose`, which make it harmless.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import NamedTuple
 
 from orchestrator.domain.model import Mode, Outcome, Trigger
 from orchestrator.output.causes import Cause, Member, Subject, without_arns
 from orchestrator.output.change_summary import ChangeGroup, account_of
+from orchestrator.output.slack.mrkdwn import code, literal, prose
 from orchestrator.output.story import Story
-from orchestrator.output.words import STAGES, count, in_brief, title_of
-from orchestrator.reports.report import ChangedUser, EnrolledUser
+from orchestrator.output.words import STAGES, count, in_brief, some_of, title_of
+from orchestrator.reports.report import ChangedAccount, ChangedUser, EnrolledUser
 
 MAX_LINES = 15
 """Of the whole message, with its headline, the title of what is to fix, and the link."""
@@ -25,26 +24,11 @@ MAX_SURE = 3
 """Up to so many lines of what else is to know stand, however much is to fix."""
 MAX_NAMED = 2
 MAX_ERRORS = 2
-
-
-class Kind(StrEnum):
-    """How a part of a line is shown."""
-
-    STRONG = "strong"
-    USER = "user"
-    TEXT = "text"
-    NOTE = "note"
-    """A sentence of its own, which may be longer."""
-
-
-class Said(NamedTuple):
-    """A part of a line that stands out, or is not ours."""
-
-    text: str
-    kind: Kind = Kind.TEXT
-
-
-Line = tuple[str | Said, ...]
+MAX_STRONG = 80
+MAX_USER = 48
+MAX_TEXT = 100
+MAX_NOTE = 240
+"""Characters of a sentence of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +36,10 @@ class Brief:
     """A run in a few lines: what comes before, after and beside what is to fix."""
 
     headline: str
-    top: Sequence[Line]
-    to_fix: Sequence[Line]
-    bottom: Sequence[Line]
-    asides: Sequence[Line]
+    top: list[str]
+    to_fix: list[str]
+    bottom: list[str]
+    asides: list[str]
 
 
 def make_brief(story: Story, *, names: bool) -> Brief:
@@ -88,10 +72,10 @@ def fair_shares(room: int, wants: Sequence[int]) -> list[int]:
     return shares
 
 
-def _cut(lines: list[Line], most: int, noun: str) -> list[Line]:
+def _cut(lines: list[str], most: int, noun: str) -> list[str]:
     """Return the first lines, the last of them a count of those that are left out."""
     hidden = len(lines) - most
-    return lines if hidden <= 0 else [*lines[: most - 1], (f"and {count(hidden + 1, noun)}",)]
+    return lines if hidden <= 0 else [*lines[: most - 1], f"and {count(hidden + 1, noun)}"]
 
 
 def _headline(story: Story) -> str:
@@ -109,126 +93,124 @@ def _headline(story: Story) -> str:
     return line
 
 
-def _problems(story: Story) -> Iterator[Line]:
+def _problems(story: Story) -> Iterator[str]:
     """Yield what is wrong with the run as a whole, each with what to do."""
     gate, errors = story.report.gate, story.report.errors
     if gate:
         why = f"{gate.message}. " if gate.limit is None else ""
-        yield Said("Decide:", Kind.STRONG), " ", Said(f"{why}{gate.remedy}", Kind.NOTE)
+        yield f"{_strong('Decide:')} {prose(f'{why}{gate.remedy}', MAX_NOTE)}"
     if story.incomplete:
-        yield (Said(story.incomplete, Kind.STRONG),)
-    told = [(Said(f"Error {STAGES[one.stage]}", Kind.STRONG), *_step(": ", one.remedy)) for one in errors]
-    yield from _cut([*told], MAX_ERRORS, "more error")
+        yield _strong(story.incomplete)
+    told = [f"{_strong(f'Error {STAGES[error.stage]}')}: {_step(error.remedy)}" for error in errors]
+    yield from _cut(told, MAX_ERRORS, "more error")
 
 
-def _coverage(story: Story) -> Iterator[Line]:
+def _coverage(story: Story) -> Iterator[str]:
     """Yield how many users are covered, and how many were before the run, or would be after it."""
     totals, mode, covered = story.report.totals, story.report.mode, story.covered
     if not totals.users:
-        yield (story.totals[0].rstrip("."),)
+        yield story.totals[0].rstrip(".")
         return
     share = f"{100 * covered // totals.users} %"
     if mode is Mode.APPLY and (enforced := totals.of(Outcome.ENFORCED)):
         share = f"was {covered - enforced:,}"
     elif mode is Mode.PLAN and not story.gate and (planned := totals.of(Outcome.PLANNED)):
         share = f"would be {covered + planned:,}"
-    yield (f"{covered:,} of {totals.users:,} users have MFA or are enforced ({share})",)
+    yield f"{covered:,} of {totals.users:,} users have MFA or are enforced ({share})"
 
 
-def _keys(story: Story, *, names: bool) -> Iterator[Line]:
+def _keys(story: Story, *, names: bool) -> Iterator[str]:
     """Yield how many access keys stop, whose they are where those are few, and what else would."""
     said, _, others = story.keys.rstrip(".").partition(". ")
     users = story.key_users if names and len(story.key_users) <= MAX_NAMED else ()
     if said:
-        named = _listed((Said(user, Kind.USER),) for user in users)
-        yield said, ": " if users else "", *named, f". {others}" if others else ""
+        yield said + (": " if users else "") + ", ".join(map(_user, users)) + (f". {others}" if others else "")
 
 
-def _since(story: Story) -> Iterator[Line]:
+def _since(story: Story) -> Iterator[str]:
     """Yield what changed since the last run, in counts."""
     changes, summary = story.report.changes, story.changes
     if changes and summary:
         since, now = changes.since.astimezone(UTC), story.report.finished_at.astimezone(UTC)
         when = {0: f"{since:%H:%M} UTC", 1: "yesterday"}.get((now.date() - since.date()).days, _day(since))
         where = "" if summary.is_whole else ", where accounts were read"
-        yield (f"Since {when}{where}: {summary.words}",)
+        yield f"Since {when}{where}: {summary.words}"
 
 
-def _lines_of(cause: Cause, story: Story, *, names: bool) -> list[Line]:
+def _lines_of(cause: Cause, story: Story, *, names: bool) -> list[str]:
     """Return a line for each account of a cause that has few, else one for all of them."""
     groups = [(member,) for member in cause.members] if len(cause.members) <= FEW else [cause.members]
     return [_line(cause, members, story, names=names) for members in groups]
 
 
-def _line(cause: Cause, members: Sequence[Member], story: Story, *, names: bool) -> Line:
+def _line(cause: Cause, members: Sequence[Member], story: Story, *, names: bool) -> str:
     """Return where something is to fix, what, since how many runs, and what to do in a dozen words."""
     users, accounts = [user for member in members for user in member.users], count(len(members), "account")
-    titles = [(Said(title_of(member.account), Kind.STRONG),) for member in members]
-    named = _listed((Said(user.name, Kind.USER),) for user in users) if names and len(users) <= MAX_NAMED else ()
+    titles = [_strong(title_of(member.account)) for member in members]
+    named = ", ".join(_user(user.name) for user in users) if names and len(users) <= MAX_NAMED else ""
     runs = {member.account.failing_runs for member in members}
     share = 100 * len(members) // max(1, story.report.totals.accounts)
     detail = f", {'up to ' * (len(runs) > 1)}{count(max(runs), 'run')}" if max(runs) > 1 and not users else ""
-    where: Line = titles[0]
+    where = titles[0]
     if len(members) > 1:
-        where = (Said(f"{count(len(users), 'user')} in {accounts}" if users else accounts, Kind.STRONG),)
-        where += (f" ({share} %)",) if share and cause.subject is Subject.ACCOUNT else ()
-        where += (" (", *_listed(titles), ")") if len(members) <= FEW else ()
+        where = _strong(f"{count(len(users), 'user')} in {accounts}" if users else accounts)
+        where += f" ({share} %)" if share and cause.subject is Subject.ACCOUNT else ""
+        where += f" ({', '.join(titles)})" if len(members) <= FEW else ""
     elif users and not named:
         detail += f", {count(len(users), 'user')}"
-    who = (*named, ": ") if named and len(members) == 1 else ()
-    sign = "✗ " if cause.subject is Subject.ACCOUNT else "! "
-    return sign, *where, " - ", *who, Said(cause.state), detail, *_step(", " if who else ": ", cause.remedy)
+    who = f"{named}: " if named and len(members) == 1 else ""
+    sign = "✗" if cause.subject is Subject.ACCOUNT else "!"
+    what = f"{prose(cause.state, MAX_TEXT)}{detail}"
+    return f"{sign} {where} - {who}{what}{', ' if who else ': '}{_step(cause.remedy)}"
 
 
-def _step(joiner: str, remedy: str) -> Line:
-    return joiner, Said(in_brief(without_arns(remedy or "See the report.")))
+def _step(remedy: str) -> str:
+    return prose(in_brief(without_arns(remedy or "See the report.")), MAX_TEXT)
 
 
-def _asides(story: Story, *, names: bool) -> Iterator[Line]:
+def _asides(story: Story, *, names: bool) -> Iterator[str]:
     """Yield what else somebody should know, a line each. The place for a new kind of such lines."""
     if story.report.trigger is Trigger.IAM_EVENT:
         yield from _enforced(story, names=names)
     for group in story.changes.groups if story.changes else ():
         if group.note:
-            yield f"{group.title}: ", *_changed(group, names=names), " - ", in_brief(group.note)
-    yield from ((Said(note, Kind.NOTE),) for note in (story.guards, story.unused, *story.notes) if note)
+            yield f"{group.title}: {_changed(group, names=names)} - {in_brief(group.note)}"
+    yield from (prose(note, MAX_NOTE) for note in (story.guards, story.unused, *story.notes) if note)
 
 
-def _enforced(story: Story, *, names: bool) -> Iterator[Line]:
+def _enforced(story: Story, *, names: bool) -> Iterator[str]:
     """Yield whom a run of events enforced, a line an account: it has no others to be counted among."""
     for account in story.accounts:
-        users = [user.name for user in account.users if user.outcome is Outcome.ENFORCED]
+        users = [_user(user.name) for user in account.users if user.outcome is Outcome.ENFORCED]
         if users:
-            hidden = f" and {len(users) - MAX_NAMED:,} more" if len(users) > MAX_NAMED else ""
-            named = (*_listed((Said(name, Kind.USER),) for name in users[:MAX_NAMED]), hidden)
-            yield (
-                Said(title_of(account), Kind.STRONG),
-                ": enforced ",
-                *(named if names else (count(len(users), "user"),)),
-            )
+            told = some_of(users, MAX_NAMED) if names else count(len(users), "user")
+            yield f"{_strong(title_of(account))}: enforced {told}"
 
 
-def _changed(group: ChangeGroup, *, names: bool) -> Line:
-    if group.users and not names:
-        return (count(len(group.users), "user"),)
-    users: list[Line] = [
-        (Said(user.name, Kind.USER), " (", Said(title_of(account_of(user)), Kind.STRONG), _enrolled_on(user), ")")
-        for user in group.users
-    ]
-    parts = users or [(Said(title_of(account), Kind.STRONG),) for account in group.accounts]
-    hidden = len(parts) - MAX_NAMED
-    return *_listed(parts[:MAX_NAMED]), f" and {hidden:,} more" if hidden > 0 else ""
+def _changed(group: ChangeGroup, *, names: bool) -> str:
+    """Return whom a change happened to: users with their account, or accounts."""
+    if group.is_of_users and not names:
+        return count(len(group.changed), "user")
+    named = []
+    for changed in group.changed[:MAX_NAMED]:
+        title = _strong(title_of(account_of(changed)))
+        of_user = isinstance(changed, ChangedUser)
+        named.append(f"{_user(changed.name)} ({title}{_enrolled_on(changed)})" if of_user else title)
+    return some_of(named, MAX_NAMED, total=len(group.changed))
 
 
-def _enrolled_on(user: ChangedUser) -> str:
-    moment = user.enrolled_at if isinstance(user, EnrolledUser) else None
+def _enrolled_on(changed: ChangedUser | ChangedAccount) -> str:
+    moment = changed.enrolled_at if isinstance(changed, EnrolledUser) else None
     return f", {_day(moment.astimezone(UTC))}" if moment else ""
-
-
-def _listed(parts: Iterable[Line]) -> Line:
-    """Return parts with commas between them."""
-    return tuple(part for index, line in enumerate(parts) for part in ((", ", *line) if index else line))
 
 
 def _day(moment: datetime) -> str:
     return f"{moment.day} {moment:%b}"
+
+
+def _strong(text: str) -> str:
+    return f"*{literal(text, MAX_STRONG) or '(no name)'}*"
+
+
+def _user(name: str) -> str:
+    return code(name, MAX_USER) or "(no name)"

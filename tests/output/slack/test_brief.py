@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -6,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.model import Gate, Mode, Outcome, Stage, Status
-from orchestrator.output.brief import FEW, Brief, Line, Said, fair_shares, make_brief
+from orchestrator.output.slack.brief import FEW, Brief, fair_shares, make_brief
+from orchestrator.output.slack.mrkdwn import plain
 from orchestrator.output.story import tell_story
 from orchestrator.output.words import in_brief
 from orchestrator.reports.report import (
@@ -39,13 +41,13 @@ def tell(report: RunReport, *, names: bool = True, notes: tuple[str, ...] = ()) 
     return make_brief(tell_story(report, blocks_access_keys=True, notes=notes), names=names)
 
 
-def read(lines: Any) -> list[str]:
-    return ["".join(part.text if isinstance(part, Said) else part for part in line) for line in lines]
+def read(lines: Iterable[str]) -> list[str]:
+    return list(map(plain, lines))
 
 
 def count_lines(brief: Brief) -> int:
     """Return the lines of the whole message, with the title of what is to fix, and the link."""
-    lines: list[Line] = [*brief.top, *brief.to_fix, *brief.bottom, *brief.asides]
+    lines = [*brief.top, *brief.to_fix, *brief.bottom, *brief.asides]
     return len(lines) + 2 + bool(brief.to_fix)
 
 
