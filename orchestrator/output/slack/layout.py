@@ -1,22 +1,12 @@
 """Block Kit within Slack's limits: blocks, and tables as blocks or, where Slack refuses those, as sections. Pure.
 
-Text comes in as mrkdwn, cells as plain text. Importing this module imports slack_sdk: only a digest is to cost that.
+Text comes in as mrkdwn, cells as plain text.
 """
 
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from slack_sdk.models.blocks import (
-    ContextBlock,
-    HeaderBlock,
-    MarkdownTextObject,
-    PlainTextObject,
-    RawTextObject,
-    SectionBlock,
-    TableBlock,
-)
 
 from orchestrator.output.slack.mrkdwn import literal, raw, size
 from orchestrator.output.words import count
@@ -52,17 +42,22 @@ class Table:
 
 def header(text: str) -> dict[str, Any]:
     """Return a header block; Slack takes no mrkdwn there, and nothing foreign belongs into it."""
-    return HeaderBlock(text=PlainTextObject(text=text, emoji=False)).to_dict()
+    return {"type": "header", "text": {"type": "plain_text", "text": text, "emoji": False}}
 
 
 def section(text: str) -> dict[str, Any]:
-    """Return a section; verbatim, so that Slack makes no links, channels or mentions of its own out of plain text."""
-    return SectionBlock(text=MarkdownTextObject(text=text, verbatim=True)).to_dict()
+    """Return a section."""
+    return {"type": "section", "text": _mrkdwn(text)}
 
 
 def context(text: str) -> dict[str, Any]:
     """Return a context block: small print."""
-    return ContextBlock(elements=[MarkdownTextObject(text=text, verbatim=True)]).to_dict()
+    return {"type": "context", "elements": [_mrkdwn(text)]}
+
+
+def _mrkdwn(text: str) -> dict[str, Any]:
+    """Return mrkdwn; verbatim, so that Slack makes no links, channels or mentions of its own out of plain text."""
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
 def sections(lines: Iterable[str], make: Callable[[str], dict[str, Any]] = section) -> Blocks:
@@ -92,9 +87,9 @@ def as_table(table: Table, first: int, room: int) -> tuple[Blocks, int]:
     """Return the rows from `first` on as a table of at most 100 rows, and the number of the row after the last."""
     rows = [tuple(raw(cell, MAX_CELL) or NOTHING for cell in row) for row in table.rows[first : first + MAX_ROWS]]
     last = first + fit(rows, lambda row: sum(map(size, row)), room - MAX_TITLE)
-    cells = [[RawTextObject(text=cell) for cell in row] for row in (table.head, *rows[: last - first])]
+    cells = [[{"type": "raw_text", "text": cell} for cell in row] for row in (table.head, *rows[: last - first])]
     settings = [{"is_wrapped": name != "ID"} for name in table.head]
-    block = TableBlock(rows=cells, column_settings=settings).to_dict()
+    block = {"type": "table", "rows": cells, "column_settings": settings}
     return (section(_title(table, first, last)), block), last
 
 
