@@ -15,7 +15,7 @@ from typing import assert_never
 from orchestrator.domain.model import Outcome, Stage, Status, Verdict
 from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup
 from orchestrator.domain.remedies import UPDATE_STACKSET
-from orchestrator.output.ordering import is_at_risk, is_outdated, is_root_open, is_to_fix
+from orchestrator.output.attention import is_at_risk, is_outdated, is_root_open, is_to_fix
 from orchestrator.output.words import STAGES, STATUSES, VERDICTS, capitalized, count
 from orchestrator.reports.report import AccountReport, UserReport
 

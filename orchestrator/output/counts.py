@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from orchestrator.domain.model import Mode, Outcome, PolicyState, Status, Verdict
 from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup, label_of, outcomes_of
 from orchestrator.domain.selection import MANAGEMENT_ACCOUNT
-from orchestrator.output.findings import has_finding, is_clean
-from orchestrator.output.ordering import is_covered
+from orchestrator.output.attention import has_finding, is_clean, is_covered
 from orchestrator.output.words import VERDICTS, count, days_between, list_counts
 from orchestrator.reports.report import AccountReport, RunReport, Totals
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from orchestrator.domain.model import Mode, Outcome, Stage, Trigger
 from orchestrator.domain.outcomes import OutcomeGroup, label_of, outcomes_of
+from orchestrator.output.attention import account_order
 from orchestrator.output.causes import Cause, group_causes
 from orchestrator.output.change_summary import ChangeSummary, summarize_changes
 from orchestrator.output.counts import (
@@ -19,7 +20,6 @@ from orchestrator.output.counts import (
     tell_not_deployed,
     tell_written,
 )
-from orchestrator.output.ordering import account_order
 from orchestrator.output.preflight import READ_AS
 from orchestrator.output.words import count
 from orchestrator.reports.compressed import CompressedList

@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.model import Outcome, Stage, Status, Verdict
+from orchestrator.output.attention import account_order, user_order
 from orchestrator.output.causes import Cause, Subject, group_causes, share_text
-from orchestrator.output.ordering import account_order, user_order
 from orchestrator.reports.report import AccountReport, ProblemReport, ReasonReport, RootUserReport, UserReport
 from tests.builders import make_seen, make_seen_account
 

@@ -29,8 +29,8 @@ from typing import Any
 
 from orchestrator.domain.model import Mode, Outcome, Verdict
 from orchestrator.domain.outcomes import OutcomeGroup, Tone, label_of, outcomes_of
+from orchestrator.output.attention import is_root_open, user_order
 from orchestrator.output.causes import format_cause
-from orchestrator.output.ordering import is_root_open, user_order
 from orchestrator.output.story import Story
 from orchestrator.output.words import (
     DEVICES,

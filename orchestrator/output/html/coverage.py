@@ -16,8 +16,8 @@ from markupsafe import Markup, escape
 
 from orchestrator.domain.model import Mode, Outcome, Status
 from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, label_of
+from orchestrator.output.attention import is_covered, is_to_fix
 from orchestrator.output.counts import count_devices
-from orchestrator.output.ordering import is_covered, is_to_fix
 from orchestrator.output.story import Story
 from orchestrator.output.words import format_date, list_counts
 from orchestrator.reports.report import AccountReport, RunReport, Totals

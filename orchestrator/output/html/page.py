@@ -17,11 +17,11 @@ from markupsafe import Markup
 
 from orchestrator.domain.model import Mode, Outcome, Trigger
 from orchestrator.domain.outcomes import Tone
+from orchestrator.output.attention import count_without_mfa, is_read, is_root_open
 from orchestrator.output.causes import Cause, Subject, format_cause
 from orchestrator.output.change_summary import account_of
 from orchestrator.output.html.accounts import MAX_ACCOUNTS, MAX_USERS, AccountRow, render_data
 from orchestrator.output.html.coverage import MEASURES, draw_trend, list_ous, list_owners, list_tiles
-from orchestrator.output.ordering import count_without_mfa, is_read, is_root_open
 from orchestrator.output.story import Story, tell_story
 from orchestrator.output.words import (
     DEVICES,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from orchestrator.domain.model import Mode, Outcome, Stage, Status, Verdict
 from orchestrator.domain.outcomes import CANNOT_ENROL, OUTCOMES, OutcomeGroup
+from orchestrator.output.attention import count_without_mfa, is_read, is_root_open, is_to_fix, user_order
 from orchestrator.output.causes import Cause, Subject, format_cause
 from orchestrator.output.counts import stopping_outcome
-from orchestrator.output.ordering import count_without_mfa, is_read, is_root_open, is_to_fix, user_order
 from orchestrator.output.slack.layout import (
     BUDGET,
     Blocks,

@@ -14,8 +14,7 @@ from rich.text import Text
 
 from orchestrator.domain.model import Mode, Outcome, Status, Verdict, Via
 from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup, Tone
-from orchestrator.output.findings import is_clean
-from orchestrator.output.ordering import count_without_mfa, is_read, is_root_open, user_order
+from orchestrator.output.attention import count_without_mfa, is_clean, is_read, is_root_open, user_order
 from orchestrator.output.story import Story
 from orchestrator.output.terminal.layout import style_of
 from orchestrator.output.words import (

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.model import Mode, Outcome, PolicyChange, Stage, Status, Verdict, Via
 from orchestrator.domain.outcomes import OutcomeGroup, outcomes_of
+from orchestrator.output.attention import account_order, user_order
 from orchestrator.output.html import render_page
-from orchestrator.output.ordering import account_order, user_order
 from orchestrator.output.words import reason_of, visible
 from orchestrator.reports.report import (
     AccountReport,

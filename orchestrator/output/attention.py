@@ -1,6 +1,6 @@
-"""The order in which every view shows accounts and users: who needs a person most stands first. Pure."""
+"""Which accounts and users need a person, and the order of every view: who needs one most stands first. Pure."""
 
-from orchestrator.domain.model import Outcome, PolicyState, Status, Verdict
+from orchestrator.domain.model import Mode, Outcome, PolicyState, Status, Verdict
 from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, OutcomeGroup
 from orchestrator.domain.planning import NOT_LOOKED_AT
 from orchestrator.output.words import STATUSES, VERDICTS, title_of
@@ -54,6 +54,22 @@ def count_without_mfa(account: AccountReport) -> int:
     return sum(user.verdict is Verdict.NON_COMPLIANT for user in account.users)
 
 
+def has_finding(account: AccountReport, mode: Mode) -> bool:
+    """Return whether something of an account was or would be changed, or users are still without MFA."""
+    return bool(account.policy_changes) or any(_is_finding(user, mode) for user in account.users)
+
+
+def is_clean(account: AccountReport, mode: Mode) -> bool:
+    """Return whether an account was inspected and asks for nothing: no change, no finding, nothing to fix."""
+    return (
+        account.status is Status.INSPECTED
+        and not has_finding(account, mode)
+        and not is_root_open(account)
+        and not is_outdated(account)
+        and not any(map(is_to_fix, account.users))
+    )
+
+
 def account_order(account: AccountReport) -> tuple[object, ...]:
     """Return the sort key of an account: the worst first."""
     without = count_without_mfa(account)
@@ -74,12 +90,18 @@ def account_order(account: AccountReport) -> tuple[object, ...]:
 
 def user_order(user: UserReport) -> tuple[object, ...]:
     """Return the sort key of a user of an account: the worst first."""
-    changed = has_changed_policy(user)
     return (
-        not changed,
+        not has_changed_policy(user),
         not is_at_risk(user),
         not is_to_fix(user),
         _VERDICT_RANK[user.verdict],
         _OUTCOME_RANK[user.outcome],
         user.name.casefold(),
     )
+
+
+def _is_finding(user: UserReport, mode: Mode) -> bool:
+    """Return whether a user is changed, or is still without MFA; of these a release touches none."""
+    group, is_open = OUTCOMES[user.outcome].group, user.verdict is Verdict.NON_COMPLIANT
+    is_waiting = group is OutcomeGroup.WAITING or (group is OutcomeGroup.NOTHING and is_open)
+    return group is OutcomeGroup.CHANGED or (is_waiting and mode is not Mode.RELEASE)

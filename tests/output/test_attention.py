@@ -1,7 +1,6 @@
 from orchestrator.domain.model import Status
+from orchestrator.output.attention import account_order, is_clean, user_order
 from orchestrator.output.causes import group_causes
-from orchestrator.output.findings import is_clean
-from orchestrator.output.ordering import account_order, user_order
 from orchestrator.reports.report import ReasonReport
 from tests.builders import make_run_report, make_seen, make_seen_account
 
