@@ -4,7 +4,8 @@ Roles and users come from GetAccountAuthorizationDetails, which inspecting an ac
 role needs no further permission.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.aws.clients import Clients
@@ -42,22 +43,17 @@ class MemberChecks:
     @reads_answers
     def list_user_names(self) -> list[str]:
         """Return the names of the users of the account."""
-        details = self._client.get_account_authorization_details
-        pages = self._retrier.pages(details, Filter=["User"], MaxItems=PAGE_SIZE)
-        return [user["UserName"] for page in pages for user in page["UserDetailList"]]
+        return [user["UserName"] for user in self._details("User", "UserDetailList")]
 
     @reads_answers
     def get_roles(self, names: Sequence[str]) -> dict[str, DeployedRole]:
         """Return the roles with these names that exist, by name."""
-        found: dict[str, DeployedRole] = {}
+        wanted = (role for role in self._details("Role", "RoleDetailList") if role["RoleName"] in names)
+        return {role["RoleName"]: _read_role(role) for role in islice(wanted, len(names))}
+
+    def _details(self, kind: str, key: str) -> Iterator[Any]:
         details = self._client.get_account_authorization_details
-        for page in self._retrier.pages(details, Filter=["Role"], MaxItems=PAGE_SIZE):
-            found |= {
-                role["RoleName"]: _read_role(role) for role in page["RoleDetailList"] if role["RoleName"] in names
-            }
-            if len(found) == len(names):
-                break
-        return found
+        return self._retrier.entries(details, key, Filter=[kind], MaxItems=PAGE_SIZE)
 
 
 class HubChecks:
@@ -72,19 +68,19 @@ class HubChecks:
     def list_control_policies(self) -> tuple[ControlPolicy, ...]:
         """Return the service control policies of the organization, without AWS managed ones, which deny nothing."""
         client, call = self._clients.organizations, self._retrier.call
-        pages = self._retrier.pages(client.list_policies, Filter="SERVICE_CONTROL_POLICY")
+        policies = self._retrier.entries(client.list_policies, "Policies", Filter="SERVICE_CONTROL_POLICY")
         return tuple(
             ControlPolicy(one["Id"], one["Name"], call(client.describe_policy, PolicyId=one["Id"])["Policy"]["Content"])
-            for page in pages
-            for one in page["Policies"]
+            for one in policies
             if not one["AwsManaged"]
         )
 
     @reads_answers
     def list_targets(self, policy_id: str) -> dict[str, str]:
         """Return the root, OUs and accounts that a control policy is attached to: the names by ID."""
-        pages = self._retrier.pages(self._clients.organizations.list_targets_for_policy, PolicyId=policy_id)
-        return {target["TargetId"]: target["Name"] for page in pages for target in page["Targets"]}
+        method = self._clients.organizations.list_targets_for_policy
+        targets = self._retrier.entries(method, "Targets", PolicyId=policy_id)
+        return {target["TargetId"]: target["Name"] for target in targets}
 
     @reads_answers
     def get_schedule(self, group: str, name: str) -> Schedule:

@@ -71,6 +71,7 @@ class MemberIam:
         self._client = client
         self._call = retrier.call
         self._pages = partial(retrier.pages, MaxItems=PAGE_SIZE)
+        self._entries = partial(retrier.entries, MaxItems=PAGE_SIZE)
         self._policies = policies
         self._report_wait_seconds = report_wait_seconds
         self._cancellation = retrier.cancellation
@@ -122,8 +123,6 @@ class MemberIam:
         """Return one user with policies, groups and tags; MFA, password and keys are not known. Raises NotFound."""
         user = self._call(self._client.get_user, UserName=user_name)["User"]
         name = user["UserName"]
-        attached = self._pages(self._client.list_attached_user_policies, UserName=name)
-        groups = self._pages(self._client.list_groups_for_user, UserName=name)
         return IamUser(
             id=user["UserId"],
             name=name,
@@ -133,8 +132,8 @@ class MemberIam:
             has_console_password=None,
             active_access_keys=None,
             keys_last_used=None,
-            attached_policy_arns=frozenset(one["PolicyArn"] for page in attached for one in page["AttachedPolicies"]),
-            group_names=frozenset(group["GroupName"] for page in groups for group in page["Groups"]),
+            attached_policy_arns=self._attached_policy_arns(name),
+            group_names=self._group_names(name),
             tags=tuple((tag["Key"], tag["Value"]) for tag in user.get("Tags", ())),
         )
 
@@ -144,8 +143,8 @@ class MemberIam:
 
         Raises NotFound where the user is gone, Malformed where all MFA devices are of kinds that are not known.
         """
-        pages = self._pages(self._client.list_mfa_devices, UserName=user_name)
-        devices = [read_device(entry) for page in pages for entry in page["MFADevices"]]
+        entries = self._entries(self._client.list_mfa_devices, "MFADevices", UserName=user_name)
+        devices = [read_device(entry) for entry in entries]
         device = pick_newest(filter(None, devices))
         if devices and device is None:
             message = f"{user_name} has an MFA device of a kind that this version of orgmfa does not know"
@@ -180,11 +179,9 @@ class MemberIam:
         """Return whether a change is in effect, for when the answer to the write itself was lost."""
         match change:
             case AttachPolicy(user_name, policy_arn):
-                pages = self._pages(self._client.list_attached_user_policies, UserName=user_name)
-                return any(found["PolicyArn"] == policy_arn for page in pages for found in page["AttachedPolicies"])
+                return policy_arn in self._attached_policy_arns(user_name)
             case AddToGroup(user_name, group_name):
-                pages = self._pages(self._client.list_groups_for_user, UserName=user_name)
-                return any(found["GroupName"] == group_name for page in pages for found in page["Groups"])
+                return group_name in self._group_names(user_name)
             case _:
                 assert_never(change)
 
@@ -215,11 +212,19 @@ class MemberIam:
     def _virtual_devices(self) -> dict[str, MfaDevice]:
         """Return the newest virtual MFA device of each user who has one, read live, by the user's ARN."""
         by_arn: dict[str, list[MfaDevice]] = {}
-        for page in self._pages(self._client.list_virtual_mfa_devices, AssignmentStatus="Assigned"):
-            for entry in page["VirtualMFADevices"]:
-                if (user := entry.get("User")) and (device := read_device(entry)):
-                    by_arn.setdefault(user["Arn"], []).append(device)
+        method = self._client.list_virtual_mfa_devices
+        for entry in self._entries(method, "VirtualMFADevices", AssignmentStatus="Assigned"):
+            if (user := entry.get("User")) and (device := read_device(entry)):
+                by_arn.setdefault(user["Arn"], []).append(device)
         return {arn: newest for arn, devices in by_arn.items() if (newest := pick_newest(devices)) is not None}
+
+    def _attached_policy_arns(self, user_name: str) -> frozenset[str]:
+        policies = self._entries(self._client.list_attached_user_policies, "AttachedPolicies", UserName=user_name)
+        return frozenset(policy["PolicyArn"] for policy in policies)
+
+    def _group_names(self, user_name: str) -> frozenset[str]:
+        groups = self._entries(self._client.list_groups_for_user, "Groups", UserName=user_name)
+        return frozenset(group["GroupName"] for group in groups)
 
     def _has_console_password(self, user_name: str) -> bool:
         try:
@@ -228,8 +233,7 @@ class MemberIam:
             return False
 
     def _active_keys(self, user_name: str) -> list[str]:
-        pages = self._pages(self._client.list_access_keys, UserName=user_name)
-        keys = (key for page in pages for key in page["AccessKeyMetadata"])
+        keys = self._entries(self._client.list_access_keys, "AccessKeyMetadata", UserName=user_name)
         return [key["AccessKeyId"] for key in keys if key["Status"] not in _DEAD_KEYS]
 
     def _key_last_used(self, key_id: str) -> datetime | None:

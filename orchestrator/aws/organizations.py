@@ -7,13 +7,12 @@ ListTagsForResource). A page may be empty and still have a NextToken; ListAccoun
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from orchestrator.aws.errors import reads_answers, require
-from orchestrator.aws.ou_tree import UnitTree, ids_in, list_pages
+from orchestrator.aws.ou_tree import UnitTree, ids_in
 from orchestrator.aws.retries import Retrier, retry_budget
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import Malformed, NotFound
@@ -36,7 +35,7 @@ class Directory:
         self._client = client
         self._retrier = retrier
         self._tree = UnitTree(client, retrier)
-        self._pages = partial(list_pages, retrier)
+        self._entries = retrier.entries
         self._account_ids_by_ou_id: dict[str, frozenset[str]] = {}
         self._owner_tag = owner_tag
         self._owners: dict[str, str] = {}
@@ -63,14 +62,13 @@ class Directory:
         no account.
         """
         odd: Malformed | None = None
-        for page in self._pages(self._client.list_accounts, "Accounts"):
-            for entry in page:
-                try:
-                    account = self._read(entry)
-                except Malformed as error:
-                    odd = error
-                    continue
-                yield self._place(account, watched_ou_ids)
+        for entry in self._entries(self._client.list_accounts, "Accounts"):
+            try:
+                account = self._read(entry)
+            except Malformed as error:
+                odd = error
+                continue
+            yield self._place(account, watched_ou_ids)
         if odd is not None:
             raise odd
 
@@ -108,10 +106,9 @@ class Directory:
                     self._read_owner(account_id)
 
     def _read_owner(self, account_id: str) -> None:
-        for page in self._pages(self._client.list_tags_for_resource, "Tags", ResourceId=account_id):
-            for tag in page:
-                if tag["Key"] == self._owner_tag and tag["Value"].strip():
-                    self._owners[account_id] = _encodable(tag["Value"])
+        for tag in self._entries(self._client.list_tags_for_resource, "Tags", ResourceId=account_id):
+            if tag["Key"] == self._owner_tag and tag["Value"].strip():
+                self._owners[account_id] = _encodable(tag["Value"])
 
     def placement(self, account_id: str) -> Placement:
         """Return the OUs above an account as a path of names, and its owner, as far as they are known."""
@@ -133,12 +130,11 @@ class Directory:
 
     def _walk(self, ou_id: str) -> Iterator[str]:
         """Yield the IDs of the accounts under an OU or root, at any depth."""
-        for page in self._pages(self._client.list_accounts_for_parent, "Accounts", ParentId=ou_id):
-            yield from (entry["Id"] for entry in page)
+        for account in self._entries(self._client.list_accounts_for_parent, "Accounts", ParentId=ou_id):
+            yield account["Id"]
         children = self._client.list_organizational_units_for_parent
-        for page in self._pages(children, "OrganizationalUnits", ParentId=ou_id):
-            for child in page:
-                yield from self._walk(child["Id"])
+        for child in self._entries(children, "OrganizationalUnits", ParentId=ou_id):
+            yield from self._walk(child["Id"])
 
 
 def read_account(entry: Mapping[str, Any]) -> Account:

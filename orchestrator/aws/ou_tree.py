@@ -4,10 +4,9 @@ Source: AWS Organizations API Reference (ListRoots, ListOrganizationalUnitsForPa
 ListParents, DescribeOrganizationalUnit). One call at a time: all callers in an organization share their rate limits.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.aws.errors import require
 from orchestrator.aws.retries import Retrier
 from orchestrator.concurrency.cancellation import Cancellation
 
@@ -87,18 +86,10 @@ class UnitTree:
     def _list(
         self, method: Callable[..., Any], key: str, cancellation: Cancellation, **parameters: str
     ) -> Iterator[Any]:
-        for page in list_pages(self._retrier, method, key, **parameters) if cancellation.reason is None else ():
-            yield from page
+        for entry in self._retrier.entries(method, key, **parameters) if cancellation.reason is None else ():
+            yield entry
             if cancellation.reason:
                 return
-
-
-def list_pages(
-    retrier: Retrier, method: Callable[..., Any], key: str, **parameters: str
-) -> Iterator[Sequence[Mapping[str, Any]]]:
-    """Yield the entries of a listing, page by page. Raises Malformed where a page lacks them."""
-    for answer in retrier.pages(method, **parameters):
-        yield require(answer.get(key), key, method.__name__)
 
 
 def ids_in(path: str) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_event, wait_random_exponential
 
-from orchestrator.aws.errors import translated
+from orchestrator.aws.errors import require, translated
 from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
 from orchestrator.concurrency.cancellation import Cancellation, may_repeat
 from orchestrator.domain.errors import AwsError, NoCredentials, Throttled, Unavailable, Unreachable
@@ -117,6 +117,11 @@ class Retrier:
                 more = {"Marker": answer["Marker"]}
             else:
                 return
+
+    def entries(self, method: Callable[..., Any], key: str, **parameters: object) -> Iterator[Any]:
+        """Yield what the pages of a list call have under a key. Raises Malformed where a page lacks it."""
+        for answer in self.pages(method, **parameters):
+            yield from require(answer.get(key), key, method.__name__)
 
     def _try(self, retries: RetryBudget, method: Callable[[], R]) -> R:
         self.calls += 1

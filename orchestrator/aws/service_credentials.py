@@ -28,7 +28,7 @@ class ServiceCredentials:
 
     def __init__(self, client: "IAMClient", retrier: Retrier) -> None:
         self._client = client
-        self._pages = retrier.pages
+        self._entries = retrier.entries
 
     @reads_answers
     def list_active(self, now: datetime) -> dict[str, tuple[str, ...]]:
@@ -52,13 +52,12 @@ class ServiceCredentials:
     @reads_answers
     def list_ssh_keys(self, user_name: str) -> tuple[str, ...]:
         """Return an entry for each active SSH key of a user. Raises NotFound where the user is gone."""
-        pages = self._pages(self._client.list_ssh_public_keys, UserName=user_name)
-        return tuple(SSH for page in pages for key in page["SSHPublicKeys"] if key.get("Status") not in _DEAD)
+        keys = self._entries(self._client.list_ssh_public_keys, "SSHPublicKeys", UserName=user_name)
+        return tuple(SSH for key in keys if key.get("Status") not in _DEAD)
 
     def _list(self, **service: str) -> Iterator[Any]:
         ask = self._client.list_service_specific_credentials
-        for page in self._pages(ask, AllUsers=True, MaxItems=_PAGE_SIZE, **service):
-            yield from page["ServiceSpecificCredentials"]
+        return self._entries(ask, "ServiceSpecificCredentials", AllUsers=True, MaxItems=_PAGE_SIZE, **service)
 
     def _list_by_service(self, refusal: AwsError) -> Iterator[Any]:
         """Yield the credentials of each service that the partition has. Raises the refusal where it has none."""

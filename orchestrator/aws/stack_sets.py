@@ -32,19 +32,19 @@ class StackSets:
         """Take the client of the caller's account, and `call_as`: its role in the organization."""
         self._client = client
         self._call = retrier.call
-        self._pages = partial(retrier.pages, CallAs=call_as)
+        self._entries = partial(retrier.entries, CallAs=call_as)
         self._call_as: CallAs = call_as
 
     @reads_answers
     def list_instances(self, stack_set: str) -> tuple[tuple[str, str], ...]:
         """Return account ID and Region of each stack of a StackSet, by its name or ID; none where it does not exist."""
         try:
-            pages = list(self._pages(self._client.list_stack_instances, StackSetName=stack_set))
+            found = list(self._entries(self._client.list_stack_instances, "Summaries", StackSetName=stack_set))
         except AwsError as error:
             if error.code == "StackSetNotFoundException":
                 return ()
             raise
-        return tuple((one["Account"], one["Region"]) for page in pages for one in page["Summaries"])
+        return tuple((one["Account"], one["Region"]) for one in found)
 
     def delete_instances(
         self, stack_set: str, *, target_ids: Sequence[str], regions: Sequence[str], operation_id: str
@@ -80,11 +80,8 @@ class StackSets:
     @reads_answers
     def list_failures(self, stack_set: str, operation_id: str) -> dict[str, str]:
         """Return the IDs of the accounts in which an operation failed, and why."""
-        results = self._client.list_stack_set_operation_results
-        pages = self._pages(results, StackSetName=stack_set, OperationId=operation_id)
+        method = self._client.list_stack_set_operation_results
+        results = self._entries(method, "Summaries", StackSetName=stack_set, OperationId=operation_id)
         return {
-            one["Account"]: one.get("StatusReason") or one["Status"]
-            for page in pages
-            for one in page["Summaries"]
-            if one["Status"] != "SUCCEEDED"
+            one["Account"]: one.get("StatusReason") or one["Status"] for one in results if one["Status"] != "SUCCEEDED"
         }

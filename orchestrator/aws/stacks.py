@@ -4,6 +4,7 @@ Source: AWS CloudFormation API Reference. Each write has its own token, so that 
 lost.
 """
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.aws.errors import reads_answers
@@ -29,7 +30,7 @@ class Stacks:
     def __init__(self, client: "CloudFormationClient", retrier: Retrier) -> None:
         self._client = client
         self._call = retrier.call
-        self._pages = retrier.pages
+        self._retrier = retrier
 
     @reads_answers
     def get_stack(self, name: str) -> Stack | None:
@@ -77,7 +78,7 @@ class Stacks:
     @reads_answers
     def get_change_set(self, change_set_id: str) -> ChangeSet:
         """Return a change set with all its changes."""
-        pages = list(self._pages(self._client.describe_change_set, ChangeSetName=change_set_id))
+        pages = list(self._retrier.pages(self._client.describe_change_set, ChangeSetName=change_set_id))
         changes = (change["ResourceChange"] for page in pages for change in page.get("Changes", ()))
         return ChangeSet(
             id=change_set_id,
@@ -110,25 +111,21 @@ class Stacks:
     @reads_answers
     def get_newest_event_id(self, stack_id: str) -> str | None:
         """Return the ID of the newest event of a stack, or None without events."""
-        answer = self._call(self._client.describe_stack_events, StackName=stack_id)
-        return next((event["EventId"] for event in answer["StackEvents"]), None)
+        events = self._retrier.entries(self._client.describe_stack_events, "StackEvents", StackName=stack_id)
+        return next((event["EventId"] for event in events), None)
 
     @reads_answers
     def list_events(self, stack_id: str, *, since: str | None) -> tuple[StackEvent, ...]:
         """Return the events of a stack after the one with the ID `since` (None: all), oldest first."""
-        found: list[StackEvent] = []
-        # AWS lists the newest first.
-        for page in self._pages(self._client.describe_stack_events, StackName=stack_id):
-            for event in page["StackEvents"]:
-                if event["EventId"] == since:
-                    return tuple(reversed(found))
-                found.append(
-                    StackEvent(
-                        id=event["EventId"],
-                        logical_id=event["LogicalResourceId"],
-                        type=event["ResourceType"],
-                        status=event["ResourceStatus"],
-                        reason=event.get("ResourceStatusReason", ""),
-                    )
-                )
+        newest_first = self._retrier.entries(self._client.describe_stack_events, "StackEvents", StackName=stack_id)
+        found = [
+            StackEvent(
+                id=event["EventId"],
+                logical_id=event["LogicalResourceId"],
+                type=event["ResourceType"],
+                status=event["ResourceStatus"],
+                reason=event.get("ResourceStatusReason", ""),
+            )
+            for event in takewhile(lambda event: event["EventId"] != since, newest_first)
+        ]
         return tuple(reversed(found))
