@@ -128,7 +128,7 @@ _KNOWN_KEYS = re.compile(
     r"aws:(multifactorauth.*|viaawsservice|principalisawsservice|username|securetransport|currenttime|requestedregion"
     r"|principal(arn|account|type|orgid|tag/.*)|resource(account|orgid))"
 )
-"""Condition keys that `aws.console_session` fills in by itself, for each user."""
+"""Condition keys that `aws.simulator` fills in by itself, for each user."""
 
 
 def _only_unknown(context: dict[str, object]) -> dict[str, object]:

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from orchestrator.aws.clients import make_clients
-from orchestrator.aws.console_session import ConsoleSession
-from orchestrator.aws.guards import GuardSimulator
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import MemberSessions
+from orchestrator.aws.simulator import ConsoleSession, GuardSimulator
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import MemberRoleConfig
 from orchestrator.domain.errors import AccessDenied, Malformed
