@@ -21,7 +21,7 @@ from orchestrator.aws.secrets import read_secret
 from orchestrator.aws.securityhub import FindingImporter
 from orchestrator.aws.service_credentials import ServiceCredentials
 from orchestrator.aws.sessions import MemberSessions, get_caller
-from orchestrator.aws.simulator import ConsoleSession, EnrolmentSimulator, GuardSimulator
+from orchestrator.aws.simulator import PolicySimulator
 from orchestrator.aws.stop_switch import StopSwitch
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.assessment import Rules
@@ -157,7 +157,13 @@ def build_context(
     notifiers = _notifiers(hub, retrier) if send_digest else ()
     caller, organization = _start(hub, retrier)
     policies = EnforcementPolicies(clients.iam, retrier, config.policy, partition=caller.partition)
-    session = ConsoleSession(organization.id, config.enforcement.context)
+    simulator = PolicySimulator(
+        clients.iam,
+        retrier,
+        organization_id=organization.id,
+        given=config.enforcement.context,
+        document=None if request.preflight else policies.document,
+    )
     with _or_no_start_without("The run cannot know whom `orgmfa release` freed, so it does not start."):
         released = archive.released_until(hub.now())
     with _or_no_start_without("With nudge.required the archive tells who was told: nothing was done."):
@@ -183,10 +189,8 @@ def build_context(
         ),
         iam=MemberIam(clients.iam, retrier, policies),
         policies=policies,
-        simulator=EnrolmentSimulator(
-            clients.iam, retrier, None if request.preflight else policies.document, session=session
-        ),
-        guards=GuardSimulator(clients.iam, retrier, session=session),
+        simulator=simulator,
+        guards=simulator,
         credentials=ServiceCredentials(clients.iam, retrier),
         archive=archive,
         securityhub=None if request.trigger is Trigger.IAM_EVENT else _securityhub(hub, retrier, caller),

@@ -12,7 +12,7 @@ import pytest
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import MemberSessions
-from orchestrator.aws.simulator import ConsoleSession, GuardSimulator
+from orchestrator.aws.simulator import PolicySimulator
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import MemberRoleConfig
 from orchestrator.domain.errors import AccessDenied, Malformed
@@ -41,13 +41,13 @@ WITHOUT, WITH, BY_KEY = ("*", "false"), ("*", "true"), ("*", None)
 WITH_MFA = {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
 
 
-def use(question: Callable[[GuardSimulator], Any]) -> Any:
+def use(question: Callable[[PolicySimulator], Any]) -> Any:
     retrier, clients = Retrier(Cancellation(), sleep=lambda _: None), make_clients(connections=1)
     sessions = MemberSessions(
         clients, retrier, partition="aws", roles=MemberRoleConfig(), session_name="orgmfa-run", now=utc_now
     )
     with sessions.enter(ACCOUNT_ID, Access.INSPECT):
-        return question(GuardSimulator(clients.iam, retrier, session=ConsoleSession("o-exampleorg1", {})))
+        return question(PolicySimulator(clients.iam, retrier, organization_id="o-exampleorg1", given={}, document=None))
 
 
 def find() -> Guard | None:

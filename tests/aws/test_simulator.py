@@ -12,7 +12,7 @@ import pytest
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import MemberSessions
-from orchestrator.aws.simulator import SIGN_IN_UNKNOWN, ConsoleSession, EnrolmentSimulator
+from orchestrator.aws.simulator import SIGN_IN_UNKNOWN, PolicySimulator
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import MemberRoleConfig
 from orchestrator.domain.errors import AccessDenied, AwsError, Malformed, Throttled
@@ -49,10 +49,11 @@ def ask(
         session_name="orgmfa-run",
         now=utc_now,
     )
-    session = ConsoleSession("o-exampleorg1", given or {})
     user = make_user("alice", arn=arn, tags=(("team", "payments"), ("costCentre", "7")))
     with sessions.enter(ACCOUNT_ID, Access.INSPECT):
-        simulator = EnrolmentSimulator(clients.iam, retrier, document, session=session)
+        simulator = PolicySimulator(
+            clients.iam, retrier, organization_id="o-exampleorg1", given=given or {}, document=document
+        )
         return simulator.simulate_enrolment(user, make_account(ACCOUNT_ID, org_path=org_path), NOW)
 
 
