@@ -2,11 +2,9 @@
 
 from dataclasses import replace
 
-from orchestrator.aws.artifact_bucket import ArtifactBucket
+from orchestrator.aws.deployment import ArtifactBucket, Stacks, StackSets
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import as_role
-from orchestrator.aws.stack_sets import StackSets
-from orchestrator.aws.stacks import Stacks
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.deploy.context import DeployContext, Place, View
 from orchestrator.domain.errors import AwsError, StartError

@@ -5,10 +5,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from orchestrator.aws.artifact_bucket import ArtifactBucket
+from orchestrator.aws.deployment import ArtifactBucket, CallAs, Stacks, StackSets
 from orchestrator.aws.partitions import describe_partition
-from orchestrator.aws.stack_sets import CallAs, StackSets
-from orchestrator.aws.stacks import Stacks
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.deploy.parameters import Known, configured_values, first_values
 from orchestrator.domain.cloudformation import StackEvent

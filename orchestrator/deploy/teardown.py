@@ -7,7 +7,7 @@ central -> the bucket, where it holds nothing but artifacts. The same command co
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.aws.artifact_bucket import ArtifactBucket
+from orchestrator.aws.deployment import ArtifactBucket
 from orchestrator.deploy.change_sets import remove_stack
 from orchestrator.deploy.context import DeployContext
 from orchestrator.deploy.function_code import ARTIFACTS

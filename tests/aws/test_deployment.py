@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 from moto.backends import get_backend
 
-from orchestrator.aws.artifact_bucket import ArtifactBucket
 from orchestrator.aws.clients import make_clients
+from orchestrator.aws.deployment import ArtifactBucket, Stacks, StackSets
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import as_role, get_caller
-from orchestrator.aws.stack_sets import StackSets
-from orchestrator.aws.stacks import Stacks
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.cloudformation import ChangeSet, StackEvent, Standing
 from orchestrator.domain.errors import AccessDenied, AwsError, Malformed
