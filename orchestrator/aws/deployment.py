@@ -26,8 +26,6 @@ CallAs = Literal["SELF", "DELEGATED_ADMIN"]
 
 _TAGS: "Sequence[TagTypeDef]" = [{"Key": "application", "Value": "orgmfa"}]
 """CloudFormation copies the tags of a stack to its resources."""
-_INVALID = "ValidationError"
-"""The code of CloudFormation's errors for a missing stack, and for much else."""
 # All accounts at once, whatever fails. The default, strict tolerance, runs as many at once as may fail, plus one.
 _PREFERENCES: "StackSetOperationPreferencesUnionTypeDef" = {
     "ConcurrencyMode": "SOFT_FAILURE_TOLERANCE",
@@ -51,7 +49,7 @@ class Stacks:
         try:
             [found] = self._call(self._client.describe_stacks, StackName=name)["Stacks"]
         except AwsError as error:
-            if error.code == _INVALID and "does not exist" in str(error):
+            if error.code == "ValidationError" and "does not exist" in str(error):  # the code says much else too
                 return None
             raise
         return Stack(
