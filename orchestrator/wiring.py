@@ -10,15 +10,12 @@ from typing import Literal
 
 from orchestrator.aws.caller_credentials import Asking
 from orchestrator.aws.clients import Clients, make_clients
-from orchestrator.aws.email import SesMessenger
 from orchestrator.aws.enforcement import EnforcementPolicies
-from orchestrator.aws.event_bus import EventBus
 from orchestrator.aws.file_store import Store, make_store
+from orchestrator.aws.hub_services import EventBus, FindingImporter, SesMessenger, read_secret
 from orchestrator.aws.iam import MemberIam
 from orchestrator.aws.organizations import Directory
 from orchestrator.aws.retries import Retrier
-from orchestrator.aws.secrets import read_secret
-from orchestrator.aws.securityhub import FindingImporter
 from orchestrator.aws.service_credentials import ServiceCredentials
 from orchestrator.aws.sessions import MemberSessions, get_caller
 from orchestrator.aws.simulator import PolicySimulator

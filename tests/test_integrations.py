@@ -15,7 +15,7 @@ from cfnlint.api import lint
 from cfnlint.decode import decode_str
 
 from orchestrator.aws.clients import make_clients
-from orchestrator.aws.event_bus import EventBus
+from orchestrator.aws.hub_services import EventBus
 from orchestrator.aws.retries import Retrier
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.model import Gate, Mode, Trigger

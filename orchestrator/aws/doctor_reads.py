@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.aws.clients import Clients
 from orchestrator.aws.errors import reads_answers, translated
+from orchestrator.aws.hub_services import read_secret
 from orchestrator.aws.retries import Retrier
-from orchestrator.aws.secrets import read_secret
 from orchestrator.aws.sessions import READ_ACTIONS
 from orchestrator.aws.stop_switch import look_at_switch
 from orchestrator.domain.deployed import ControlPolicy, Function, Schedule

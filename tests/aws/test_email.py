@@ -6,7 +6,7 @@ import pytest
 from moto.backends import get_backend
 
 from orchestrator.aws.clients import make_clients
-from orchestrator.aws.email import SesMessenger
+from orchestrator.aws.hub_services import SesMessenger
 from orchestrator.aws.retries import Retrier
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import DeliveryError

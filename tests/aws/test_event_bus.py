@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrator.aws.clients import make_clients
-from orchestrator.aws.event_bus import EventBus
+from orchestrator.aws.hub_services import EventBus
 from orchestrator.aws.retries import Retrier
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import AccessDenied, AwsError, NotFound

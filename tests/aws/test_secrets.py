@@ -1,8 +1,8 @@
 import pytest
 
 from orchestrator.aws.clients import make_clients
+from orchestrator.aws.hub_services import read_secret
 from orchestrator.aws.retries import Retrier
-from orchestrator.aws.secrets import read_secret
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import AccessDenied, AwsError, Malformed, NotFound, Throttled, Unavailable
 from tests.aws_server import AwsServer, error_for

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from orchestrator.aws.clients import make_clients
+from orchestrator.aws.hub_services import FindingImporter
 from orchestrator.aws.retries import Retrier
-from orchestrator.aws.securityhub import FindingImporter
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import AccessDenied, AwsError, Malformed, NotSubscribed, Throttled, Unavailable
 from orchestrator.domain.model import Imported, Product, Refused
