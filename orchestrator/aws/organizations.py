@@ -50,11 +50,7 @@ class Directory:
     def describe_organization(self, partition: str) -> Organization:
         """Return the organization of the caller. Raises NotFound where its account is in none."""
         answer = self._retrier.call(self._client.describe_organization)["Organization"]
-        return Organization(
-            id=answer["Id"],
-            management_account_id=answer["MasterAccountId"],
-            partition=partition,
-        )
+        return Organization(id=answer["Id"], management_account_id=answer["MasterAccountId"], partition=partition)
 
     def check_ou(self, ou_id: str) -> None:
         """Raise NotFound where the organization has no such OU or root; takes one call."""
@@ -161,7 +157,7 @@ class UnitTree:
         names: list[str] = []
         above = self._above.get(account_id)
         while above is not None and len(names) < MAX_DEPTH:
-            if is_root(above):
+            if _is_root(above):
                 return "/".join((ROOT_NAME, *reversed(names)))
             if above not in self._names:
                 return None
@@ -174,7 +170,7 @@ class UnitTree:
         for path in paths:
             self._has_paths = True
             below = account_id
-            for part in reversed(ids_in(path)):
+            for part in reversed(_ids_in(path)):
                 self._above[below] = below = part
 
     def walk(self, cancellation: Cancellation) -> None:
@@ -187,16 +183,14 @@ class UnitTree:
                     units.append(child["Id"])
                 self._names[child["Id"]], self._above[child["Id"]] = child["Name"], unit
             if not self._has_paths:
-                for account in self._list(
-                    self._client.list_accounts_for_parent, "Accounts", cancellation, ParentId=unit
-                ):
-                    self._above[account["Id"]] = unit
+                accounts = self._list(self._client.list_accounts_for_parent, "Accounts", cancellation, ParentId=unit)
+                self._above.update((account["Id"], unit) for account in accounts)
 
     def climb(self, account_ids: Iterable[str], cancellation: Cancellation) -> None:
         """Read the OUs above these accounts. Raises AwsError."""
         for account_id in account_ids:
             unit = self._parent_of(account_id, cancellation)
-            while unit is not None and not is_root(unit) and unit not in self._names:
+            while unit is not None and not _is_root(unit) and unit not in self._names:
                 answer = self._retrier.call(self._client.describe_organizational_unit, OrganizationalUnitId=unit)
                 self._names[unit] = answer["OrganizationalUnit"]["Name"]
                 unit = self._parent_of(unit, cancellation)
@@ -226,12 +220,14 @@ def read_account(entry: Mapping[str, Any]) -> Account:
     if state not in set(AccountState):
         log.error("account_state_unknown", account_id=account_id, state=state)
         state = None
+    paths: Sequence[str] = entry.get("Paths") or ()
+    org_path = next((path for path in paths if path.startswith("o-")), "")  # aws:PrincipalOrgPaths ends with the OU
     return Account(
         id=account_id,
         name=_encodable(entry.get("Name") or account_id),
         state=state and AccountState(state),
-        ou_ids=_read_paths(entry.get("Paths") or ()),
-        org_path=_org_path(entry.get("Paths") or (), account_id),
+        ou_ids=frozenset(part for path in paths for part in _ids_in(path)) or None,
+        org_path="".join(f"{part}/" for part in org_path.split("/") if part not in {"", account_id}) or None,
     )
 
 
@@ -240,22 +236,10 @@ def _encodable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _read_paths(paths: Sequence[str]) -> frozenset[str] | None:
-    """Return the IDs of the root and the OUs in `Account.Paths`, or None without paths."""
-    return frozenset(part for path in paths for part in ids_in(path)) or None
-
-
-def _org_path(paths: Sequence[str], account_id: str) -> str | None:
-    """Return the path from the organization down to the account's OU as aws:PrincipalOrgPaths has it, or None."""
-    path = next((path for path in paths if path.startswith("o-")), "")
-    return "".join(f"{part}/" for part in path.split("/") if part not in {"", account_id}) or None
-
-
-def ids_in(path: str) -> list[str]:
+def _ids_in(path: str) -> list[str]:
     """Return the IDs of the root and the OUs in a path, from the root down (`o-x/r-y/ou-z/123456789012/`)."""
-    return [part for part in path.split("/") if is_root(part) or part.startswith("ou-")]
+    return [part for part in path.split("/") if _is_root(part) or part.startswith("ou-")]
 
 
-def is_root(unit_id: str) -> bool:
-    """Return whether this is the ID of a root."""
+def _is_root(unit_id: str) -> bool:
     return unit_id.startswith("r-")

@@ -58,10 +58,7 @@ READ_ACTIONS = (
 """The IAM actions of inspecting an account, and of the second look at whom a release freed."""
 
 READ_ONLY_SESSION_POLICY = json.dumps(
-    {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": READ_ACTIONS, "Resource": "*"}],
-    },
+    {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": READ_ACTIONS, "Resource": "*"}]},
     separators=(",", ":"),
 )
 
