@@ -4,8 +4,8 @@ Bulk reads take the same few calls for 5 users as for 100: GetAccountAuthorizati
 ListVirtualMFADevices, GetAccountSummary, and the credential report, which is requested first and read last.
 """
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, assert_never
@@ -29,7 +29,6 @@ from orchestrator.aws.credential_report import (
 )
 from orchestrator.aws.enforcement import EnforcementPolicies
 from orchestrator.aws.errors import confirmed, reads_answers
-from orchestrator.aws.mfa_devices import pick_newest, read_device
 from orchestrator.aws.retries import Retrier
 from orchestrator.domain.errors import Malformed, NotFound, NotReady, QuotaExceeded
 from orchestrator.domain.model import (
@@ -37,6 +36,7 @@ from orchestrator.domain.model import (
     AddToGroup,
     AttachPolicy,
     DetachPolicy,
+    DeviceKind,
     IamUser,
     LiveUser,
     MfaDevice,
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 1000
 REPORT_WAIT_SECONDS = 20.0
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _DEAD_KEYS = frozenset({"Inactive", "Expired"})
 """States of access keys that cannot sign; a key in any other counts as active."""
 
@@ -282,3 +283,25 @@ def _read_root(summary: Mapping[Any, int], row: ReportRow | None) -> RootUser:
     if has_password is None:
         has_password = not (row is not None and row.has_console_password is False)
     return RootUser(has_credentials=bool(has_password) or has_keys, has_mfa=bool(summary["AccountMFAEnabled"]))
+
+
+def read_device(entry: Mapping[str, Any]) -> MfaDevice | None:
+    """Return the MFA device of an entry of ListMFADevices or ListVirtualMFADevices; None: of a kind not known.
+
+    The serial number tells the kind: `arn:...:mfa/name` is a virtual device, `arn:...:u2f/...` a passkey or security
+    key; a hardware token has the number printed on it (IAM User Guide, 'MFA in IAM').
+    """
+    serial = str(entry["SerialNumber"])
+    kind: DeviceKind = "hardware"
+    if ":mfa/" in serial:
+        kind = "virtual"
+    elif ":u2f/" in serial or "fido" in serial.casefold():
+        kind = "fido"
+    elif serial.startswith("arn:") and ":sms-mfa/" not in serial:
+        return None
+    return MfaDevice(kind, entry.get("EnableDate"))
+
+
+def pick_newest(devices: Iterable[MfaDevice]) -> MfaDevice | None:
+    """Return the MFA device that was enrolled last, or None where there is no device."""
+    return max(devices, key=lambda device: device.enrolled_at or _NEVER, default=None)

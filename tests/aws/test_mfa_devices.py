@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator.aws.mfa_devices import pick_newest, read_device
+from orchestrator.aws.iam import pick_newest, read_device
 from orchestrator.domain.model import (
     MfaDevice,
 )
