@@ -37,8 +37,7 @@ class MemberChecks:
     @reads_answers
     def get_alias(self) -> str | None:
         """Return the alias of the account; the cheapest of the calls that a run makes there."""
-        aliases = self._retrier.call(self._client.list_account_aliases)["AccountAliases"]
-        return aliases[0] if aliases else None
+        return next(self._retrier.entries(self._client.list_account_aliases, "AccountAliases"), None)
 
     @reads_answers
     def list_user_names(self) -> list[str]:

@@ -10,14 +10,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, assert_never
 
-from tenacity import (
-    Retrying,
-    retry_if_exception_type,
-    sleep_using_event,
-    stop_after_delay,
-    stop_when_event_set,
-    wait_exponential,
-)
+from tenacity import wait_exponential
 
 from orchestrator.aws.credential_report import (
     ROOT_ROW,
@@ -75,7 +68,7 @@ class MemberIam:
         self._entries = partial(retrier.entries, MaxItems=PAGE_SIZE)
         self._policies = policies
         self._report_wait_seconds = report_wait_seconds
-        self._cancellation = retrier.cancellation
+        self._repeat_while = retrier.repeat_while
 
     @reads_answers
     def inspect(self, account_id: str) -> AccountFacts:
@@ -151,11 +144,8 @@ class MemberIam:
             message = f"{user_name} has an MFA device of a kind that this version of orgmfa does not know"
             raise Malformed(message, code="UnknownDeviceKind", operation="ListMFADevices")
         has_password = self._has_console_password(user_name) if password else None
-        if not keys:
-            return LiveUser(device is not None, has_password, mfa_device=device)
-        active = self._active_keys(user_name)
-        last_used = max(filter(None, map(self._key_last_used, active)), default=None)
-        return LiveUser(device is not None, has_password, len(active), last_used, device)
+        active, last_used = self._look_at_keys(user_name) if keys else (None, None)
+        return LiveUser(device is not None, has_password, active, last_used, device)
 
     def apply_change(self, change: UserChange) -> None:
         """Make one change to one user; every change is safe to repeat.
@@ -197,13 +187,8 @@ class MemberIam:
 
     def _read_report(self) -> tuple[dict[str, ReportRow], datetime | None]:
         """Return the rows of the credential report and its time; no rows where it is not ready in time."""
-        attempts = Retrying(
-            retry=retry_if_exception_type((NotReady, NotFound)),
-            wait=wait_exponential(multiplier=0.25, max=4),
-            stop=stop_after_delay(self._report_wait_seconds) | stop_when_event_set(self._cancellation.event),
-            sleep=sleep_using_event(self._cancellation.event),
-            reraise=True,
-        )
+        wait = wait_exponential(multiplier=0.25, max=4)
+        attempts = self._repeat_while(NotReady, NotFound, seconds=self._report_wait_seconds, wait=wait)
         try:
             answer = attempts(self._call, self._client.get_credential_report)
         except (NotReady, NotFound):
@@ -233,13 +218,13 @@ class MemberIam:
         except NotFound:
             return False
 
-    def _active_keys(self, user_name: str) -> list[str]:
+    def _look_at_keys(self, user_name: str) -> tuple[int, datetime | None]:
+        """Return how many access keys of a user are active, and when one of them was last used."""
         keys = self._entries(self._client.list_access_keys, "AccessKeyMetadata", UserName=user_name)
-        return [key["AccessKeyId"] for key in keys if key["Status"] not in _DEAD_KEYS]
-
-    def _key_last_used(self, key_id: str) -> datetime | None:
-        answer = self._call(self._client.get_access_key_last_used, AccessKeyId=key_id)
-        return answer["AccessKeyLastUsed"].get("LastUsedDate")
+        active = [key["AccessKeyId"] for key in keys if key["Status"] not in _DEAD_KEYS]
+        answers = [self._call(self._client.get_access_key_last_used, AccessKeyId=key_id) for key_id in active]
+        used_at = (answer["AccessKeyLastUsed"].get("LastUsedDate") for answer in answers)
+        return len(active), max(filter(None, used_at), default=None)
 
 
 def _read_user(detail: "UserDetailTypeDef", row: ReportRow | None, devices: Mapping[str, MfaDevice]) -> IamUser:

@@ -11,7 +11,17 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_event, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_delay,
+    stop_when_event_set,
+    wait_random_exponential,
+)
+from tenacity.wait import wait_base
 
 from orchestrator.aws.errors import require, translated
 from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
@@ -122,6 +132,16 @@ class Retrier:
         """Yield what the pages of a list call have under a key. Raises Malformed where a page lacks it."""
         for answer in self.pages(method, **parameters):
             yield from require(answer.get(key), key, method.__name__)
+
+    def repeat_while(self, *kinds: type[AwsError], seconds: float, wait: wait_base) -> Retrying:
+        """Return what repeats a call that raises one of these errors, for so many seconds and until cancellation."""
+        return Retrying(
+            retry=retry_if_exception_type(kinds),
+            wait=wait,
+            stop=stop_after_delay(seconds) | stop_when_event_set(self.cancellation.event),
+            sleep=self._sleep,
+            reraise=True,
+        )
 
     def _try(self, retries: RetryBudget, method: Callable[[], R]) -> R:
         self.calls += 1

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.session
-import tenacity
 from botocore.credentials import ReadOnlyCredentials
+from tenacity import wait_fixed
 
 from orchestrator.aws.clients import Clients, signing_for
 from orchestrator.aws.errors import reads_answers
@@ -92,7 +92,7 @@ class MemberSessions:
     """Enters member accounts, for one run. Thread-safe: each entry has its own credentials.
 
     `session_name` appears in CloudTrail of every account. A role that cannot be assumed yet, since it was created
-    seconds ago, is retried for `timeout_seconds`; `sleep` is another way to wait (tests).
+    seconds ago, is retried for `timeout_seconds`.
     """
 
     clients: Clients
@@ -103,7 +103,6 @@ class MemberSessions:
     session_name: str
     now: Callable[[], datetime]
     timeout_seconds: float = 0.0
-    sleep: Callable[[float], None] | None = None
 
     @contextmanager
     def enter(self, account_id: str, access: Access) -> Iterator[AdaptiveLimit]:
@@ -113,21 +112,11 @@ class MemberSessions:
         """
         session = _AssumedRole(self, account_id, access)
         with retry_budget(renew=session.forget) as limit:
-            self._wait_for(session)
+            wait = wait_fixed(WAIT_SECONDS)
+            attempts = self.retrier.repeat_while(AssumeRoleDenied, seconds=self.timeout_seconds, wait=wait)
+            attempts(session.frozen)
             with signing_for(session.frozen):
                 yield limit
-
-    def _wait_for(self, session: "_AssumedRole") -> None:
-        """Assume the role, retrying for `timeout_seconds` while that is denied."""
-        attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(AssumeRoleDenied),
-            wait=tenacity.wait_fixed(WAIT_SECONDS),
-            stop=tenacity.stop_after_delay(self.timeout_seconds)
-            | tenacity.stop_when_event_set(self.retrier.cancellation.event),
-            sleep=self.sleep or tenacity.sleep_using_event(self.retrier.cancellation.event),
-            reraise=True,
-        )
-        attempts(session.frozen)
 
     @reads_answers
     def assume(self, account_id: str, access: Access) -> tuple[ReadOnlyCredentials, datetime]:

@@ -37,13 +37,12 @@ def make_sessions(
 ) -> MemberSessions:
     return MemberSessions(
         aws_clients,
-        Retrier(cancellation or Cancellation(), sleep=lambda _: None),
+        Retrier(cancellation or Cancellation(), sleep=sleep),
         partition=partition,
         roles=MemberRoleConfig(),
         session_name="orgmfa-run-1",
         now=now,
         timeout_seconds=timeout_seconds,
-        sleep=sleep,
     )
 
 
