@@ -13,10 +13,9 @@ from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.enforcement import EnforcementPolicies
 from orchestrator.aws.file_store import Store, make_store
 from orchestrator.aws.hub_services import EventBus, FindingImporter, SesMessenger, read_secret
-from orchestrator.aws.iam import MemberIam
+from orchestrator.aws.iam import MemberIam, ServiceCredentials
 from orchestrator.aws.organizations import Directory
 from orchestrator.aws.retries import Retrier
-from orchestrator.aws.service_credentials import ServiceCredentials
 from orchestrator.aws.sessions import MemberSessions, get_caller
 from orchestrator.aws.simulator import PolicySimulator
 from orchestrator.aws.stop_switch import StopSwitch

@@ -4,7 +4,8 @@ Bulk reads take the same few calls for 5 users as for 100: GetAccountAuthorizati
 ListVirtualMFADevices, GetAccountSummary, and the credential report, which is requested first and read last.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
@@ -23,7 +24,7 @@ from orchestrator.aws.credential_report import (
 from orchestrator.aws.enforcement import EnforcementPolicies
 from orchestrator.aws.errors import confirmed, reads_answers
 from orchestrator.aws.retries import Retrier
-from orchestrator.domain.errors import Malformed, NotFound, NotReady, QuotaExceeded
+from orchestrator.domain.errors import AwsError, Malformed, NotFound, NotReady, QuotaExceeded
 from orchestrator.domain.model import (
     AccountFacts,
     AddToGroup,
@@ -45,9 +46,12 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 1000
 REPORT_WAIT_SECONDS = 20.0
+SERVICES = ("bedrock.amazonaws.com", "cassandra.amazonaws.com", "codecommit.amazonaws.com", "logs.amazonaws.com")
+"""The services with such credentials (IAM User Guide), asked one by one where IAM takes no question about all."""
+SSH = "codecommit.amazonaws.com (SSH key)"
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _DEAD_KEYS = frozenset({"Inactive", "Expired"})
-"""States of access keys that cannot sign; a key in any other counts as active."""
+"""States of keys and credentials that cannot sign; one in any other counts as active."""
 
 
 class MemberIam:
@@ -225,6 +229,61 @@ class MemberIam:
         answers = [self._call(self._client.get_access_key_last_used, AccessKeyId=key_id) for key_id in active]
         used_at = (answer["AccessKeyLastUsed"].get("LastUsedDate") for answer in answers)
         return len(active), max(filter(None, used_at), default=None)
+
+
+class ServiceCredentials:
+    """Credentials in the entered account that are neither password nor access key, and stop once EnforceMFA denies.
+
+    Service-specific credentials (CodeCommit over HTTPS, Keyspaces, API keys of Bedrock and CloudWatch Logs) and SSH
+    keys of CodeCommit; no credential report has them. Source: IAM API Reference, ListServiceSpecificCredentials,
+    ListSSHPublicKeys. A missing end counts as none.
+    """
+
+    def __init__(self, client: "IAMClient", retrier: Retrier) -> None:
+        self._client = client
+        self._entries = retrier.entries
+
+    @reads_answers
+    def list_active(self, now: datetime) -> dict[str, tuple[str, ...]]:
+        """Return the services of the active, unexpired credentials of each user who has one, by user name.
+
+        The API's description leaves open whether the service must be named with AllUsers. Raises AwsError.
+        """
+        try:
+            found = list(self._list())
+        except AwsError as error:
+            if type(error) is not AwsError:
+                raise
+            found = list(self._list_by_service(error))
+        services: defaultdict[str, list[str]] = defaultdict(list)
+        for entry in found:
+            end = entry.get("ExpirationDate")
+            if entry.get("Status") not in _DEAD_KEYS and (end is None or end > now):
+                services[entry["UserName"]].append(entry["ServiceName"])
+        return {name: tuple(sorted(names)) for name, names in services.items()}
+
+    @reads_answers
+    def list_ssh_keys(self, user_name: str) -> tuple[str, ...]:
+        """Return an entry for each active SSH key of a user. Raises NotFound where the user is gone."""
+        keys = self._entries(self._client.list_ssh_public_keys, "SSHPublicKeys", UserName=user_name)
+        return tuple(SSH for key in keys if key.get("Status") not in _DEAD_KEYS)
+
+    def _list(self, **service: str) -> Iterator[Any]:
+        ask = self._client.list_service_specific_credentials
+        return self._entries(ask, "ServiceSpecificCredentials", AllUsers=True, MaxItems=PAGE_SIZE, **service)
+
+    def _list_by_service(self, refusal: AwsError) -> Iterator[Any]:
+        """Yield the credentials of each service that the partition has. Raises the refusal where it has none."""
+        unknown = 0
+        for service in SERVICES:
+            try:
+                yield from self._list(ServiceName=service)
+            except AwsError as error:
+                if error.code != "NotSupportedService":
+                    raise
+                unknown += 1
+        if unknown == len(SERVICES):
+            raise refusal
 
 
 def _read_user(detail: "UserDetailTypeDef", row: ReportRow | None, devices: Mapping[str, MfaDevice]) -> IamUser:

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from orchestrator.aws.clients import make_clients
+from orchestrator.aws.iam import SERVICES, SSH, ServiceCredentials
 from orchestrator.aws.retries import Retrier
-from orchestrator.aws.service_credentials import SERVICES, SSH, ServiceCredentials
 from orchestrator.aws.sessions import MemberSessions
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import MemberRoleConfig

@@ -253,9 +253,7 @@ def test_the_readme_lists_every_permission_with_its_code() -> None:
     )
     for _, action, _, call, code in rows:
         assert call.startswith("CreatePolicy" if action == "iam:TagPolicy" else action.removeprefix("iam:"))
-        assert code in {
-            f"`orchestrator/aws/{name}.py`" for name in ("iam", "enforcement", "simulator", "service_credentials")
-        }
+        assert code in {f"`orchestrator/aws/{name}.py`" for name in ("iam", "enforcement", "simulator")}
 
 
 def test_protecting_users_permits_nothing_more() -> None:
