@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from orchestrator.aws.retries import Retrier
-from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
 from orchestrator.concurrency.cancellation import Cancellation, CancelReason
+from orchestrator.concurrency.work_sharing import AdaptiveLimit
 from orchestrator.domain.assessment import Rules
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import AwsError, DeliveryError, DigestError, NotFound, QuotaExceeded

@@ -24,8 +24,8 @@ from tenacity import (
 from tenacity.wait import wait_base
 
 from orchestrator.aws.errors import require, translated
-from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
 from orchestrator.concurrency.cancellation import Cancellation, may_repeat
+from orchestrator.concurrency.work_sharing import AdaptiveLimit
 from orchestrator.domain.errors import AwsError, NoCredentials, Throttled, Unavailable, Unreachable
 
 P = ParamSpec("P")

@@ -18,7 +18,7 @@ from orchestrator.aws.clients import Clients, signing_for
 from orchestrator.aws.errors import reads_answers
 from orchestrator.aws.partitions import describe_partition
 from orchestrator.aws.retries import Retrier, retry_budget
-from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
+from orchestrator.concurrency.work_sharing import AdaptiveLimit
 from orchestrator.domain.config import MemberRoleConfig
 from orchestrator.domain.errors import AccessDenied, AssumeRoleDenied, DeniedByScp, RegionDisabled
 from orchestrator.domain.model import Access, Caller

@@ -1,1 +1,1 @@
-"""Concurrency of a run: thread pool, work sharing within an account, adaptive limit, cancellation, CPU affinity."""
+"""Concurrency of a run: thread pool on one core, work sharing within an account, cancellation."""

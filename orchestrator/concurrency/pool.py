@@ -1,21 +1,29 @@
 """Threads for a run: work that starts while its items are still being listed, results collected on the calling thread.
 
 Generic over items and results. Each piece of work runs in a copy of the caller's context. A piece with many items of
-its own is helped with by threads of the same pool (`work_sharing`). All threads run on one core (`cpu_affinity`).
+its own is helped with by threads of the same pool (`work_sharing`).
+
+All threads are bound to one core. Python runs one thread at a time: on several cores the interpreter lock moves from
+core to core, and its data from cache to cache, which takes more CPU (`python -m benchmarks.spread` measures it,
+DECISIONS 36). One core is enough: what threads do without the lock, mostly TLS, takes microseconds. Other programs
+disturb only briefly, since the system moves threads that are not bound away from a busy core. Only Linux tells the core
+of a thread and binds to it.
 """
 
+import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Generic, TypeVar
 
 from orchestrator.concurrency.cancellation import Cancellation, OutOfTime
-from orchestrator.concurrency.cpu_affinity import one_core
 from orchestrator.concurrency.work_sharing import budget, call_helper
 
 T = TypeVar("T")
@@ -24,6 +32,9 @@ R = TypeVar("R")
 CANCEL_TIMEOUT_SECONDS = 12.0
 """How long work under way is waited for after cancellation: with archive and digest, the run ends within 30 s."""
 POLL_SECONDS = 0.2
+_ABOUT_THIS_THREAD = Path("/proc/thread-self/stat")
+_PROCESSOR = 39
+"""Number of the field that holds the core, counted from 1. Source: proc_pid_stat(5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,3 +192,30 @@ def _worked(item: T, future: "Future[TaskResult[T, R]]") -> TaskResult[T, R]:
     if future.cancelled() or isinstance(error := future.exception(), OutOfTime):
         return TaskResult(item)
     return TaskResult(item, error=error) if error else future.result()
+
+
+def one_core() -> Callable[[], None]:
+    """Return a function that binds the thread that calls it to the core on which the present thread runs now.
+
+    It does nothing where the system cannot tell or bind cores, or where Python runs several threads at a time.
+    """
+    core = _find_core()
+
+    def bind() -> None:
+        if core is not None:
+            with suppress(OSError):  # the process may no longer use this core
+                os.sched_setaffinity(0, {core})
+
+    return bind
+
+
+def _find_core() -> int | None:
+    """Return the core that the calling thread runs on, or None where threads are not bound."""
+    has_one_at_a_time: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
+    if not has_one_at_a_time or not hasattr(os, "sched_setaffinity"):
+        return None
+    try:
+        after_name = _ABOUT_THIS_THREAD.read_text().rpartition(")")[2].split()  # the name, field 2, may hold anything
+        return int(after_name[_PROCESSOR - 3])
+    except (OSError, ValueError, IndexError):
+        return None

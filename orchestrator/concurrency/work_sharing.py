@@ -1,7 +1,8 @@
 """Work sharing within one account: a thread maps a function over many items, helped by free threads of its pool.
 
 The caller never waits for a helper that has not begun, so a deadlock is impossible. There are no further threads:
-helpers are threads of the pool that the caller runs in (`call_helper`), and return to it after a few items.
+helpers are threads of the pool that the caller runs in (`call_helper`), and return to it after a few items. How many
+work at once is limited (`AdaptiveLimit`), since AWS throttles by account.
 """
 
 from collections import deque
@@ -11,7 +12,6 @@ from functools import partial
 from threading import Condition
 from typing import Generic, TypeVar
 
-from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
 from orchestrator.concurrency.cancellation import Cancellation, OutOfTime
 
 T = TypeVar("T")
@@ -22,10 +22,40 @@ ITEMS_PER_HELPER = 8
 ITEMS_PER_TURN = 20
 """Items after which a helper goes back to the end of the queue, so that other accounts are helped too."""
 
+START = 4.0
+MOST = 24.0
+EARNED = 0.1
+COST = 1.0
+
 budget: ContextVar[Cancellation | None] = ContextVar("budget", default=None)
 """The time of the piece of work that the calling thread is at; None: no end."""
 call_helper: ContextVar[Callable[[Callable[[], object]], None] | None] = ContextVar("call_helper", default=None)
 """Submits a job to the pool that the calling thread runs in; None outside of a pool."""
+
+
+class AdaptiveLimit:
+    """Concurrency limit of one account, shared by its threads; an update that is lost between them changes little.
+
+    Additive increase and decrease: an answered call adds a little, a throttled one takes ten times as much. While fewer
+    than about one call in ten is throttled the limit rises to its maximum, else it falls down to one user at a time.
+    """
+
+    def __init__(self) -> None:
+        """Start low: the rate that the account allows is not known."""
+        self._allowed = START
+
+    @property
+    def allowed(self) -> int:
+        """How many threads may work at once, the caller included; at least 1."""
+        return int(self._allowed)
+
+    def on_success(self) -> None:
+        """Raise the limit a little after an answered call."""
+        self._allowed = min(MOST, self._allowed + EARNED)
+
+    def on_throttle(self) -> None:
+        """Lower the limit after a throttled call."""
+        self._allowed = max(1.0, self._allowed - COST)
 
 
 def map_shared(items: Sequence[T], work: Callable[[T], R], limit: AdaptiveLimit) -> list[R]:

@@ -10,8 +10,7 @@ from typing import TypeVar
 
 import structlog
 
-from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
-from orchestrator.concurrency.work_sharing import map_shared
+from orchestrator.concurrency.work_sharing import AdaptiveLimit, map_shared
 from orchestrator.domain.errors import AwsError, NotFound
 from orchestrator.domain.model import (
     Access,

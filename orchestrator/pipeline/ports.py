@@ -5,8 +5,8 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
-from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
 from orchestrator.concurrency.cancellation import Cancellation
+from orchestrator.concurrency.work_sharing import AdaptiveLimit
 from orchestrator.domain import model
 from orchestrator.domain.records import Release
 from orchestrator.reports.report import RunReport

@@ -5,8 +5,7 @@ No limit applies, and everybody whom the SCP would block is looked at and simula
 
 from dataclasses import replace
 
-from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
-from orchestrator.concurrency.work_sharing import map_shared
+from orchestrator.concurrency.work_sharing import AdaptiveLimit, map_shared
 from orchestrator.domain.errors import AwsError, NotFound
 from orchestrator.domain.model import Account, AccountFacts, AccountResult, Decision, Outcome, Reason, Status, Verdict
 from orchestrator.domain.outcomes import CANNOT_TELL, SIGN_IN

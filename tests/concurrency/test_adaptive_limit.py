@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
+from orchestrator.concurrency.work_sharing import AdaptiveLimit
 
 
 def paced(*, throttled_share: float, calls: int = 2000) -> AdaptiveLimit:

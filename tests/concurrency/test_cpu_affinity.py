@@ -6,8 +6,8 @@ from threading import Thread
 
 import pytest
 
-from orchestrator.concurrency import cpu_affinity as cores
-from orchestrator.concurrency.cpu_affinity import one_core
+from orchestrator.concurrency import pool as cores
+from orchestrator.concurrency.pool import one_core
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone binds threads to a core")
 

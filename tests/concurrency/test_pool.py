@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.concurrency.adaptive_limit import AdaptiveLimit
 from orchestrator.concurrency.cancellation import Cancellation, CancelReason
 from orchestrator.concurrency.pool import TaskResult, map_unordered
-from orchestrator.concurrency.work_sharing import budget, map_shared
+from orchestrator.concurrency.work_sharing import AdaptiveLimit, budget, map_shared
 
 LONG = 30.0
 
@@ -99,7 +98,7 @@ def test_listing_that_ends_after_the_last_result_is_not_waited_for_any_longer(mo
 def test_workers_and_listing_run_on_the_core_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     bound: dict[int, object] = {}
     monkeypatch.setattr("os.sched_setaffinity", lambda _, cores: bound.update({get_ident(): cores}), raising=False)
-    monkeypatch.setattr("orchestrator.concurrency.cpu_affinity._find_core", lambda: 7)
+    monkeypatch.setattr("orchestrator.concurrency.pool._find_core", lambda: 7)
     at_once = Barrier(3)
 
     def items() -> Iterator[int]:

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from orchestrator.concurrency.adaptive_limit import MOST, AdaptiveLimit
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.concurrency.pool import map_unordered
 from orchestrator.concurrency.work_sharing import (
     ITEMS_PER_HELPER,
     ITEMS_PER_TURN,
+    MOST,
+    AdaptiveLimit,
     _Share,
     budget,
     call_helper,
