@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from orchestrator.concurrency.cancellation import Cancellation, OutOfTime
 from orchestrator.concurrency.work_sharing import budget, call_helper
@@ -77,10 +77,6 @@ class _Piece(Generic[T, R]):
     future: "Future[TaskResult[T, R]]" = field(default_factory=Future)
 
 
-class _EndOfListing:
-    """Arrives after the last item: all that was drawn has arrived, and nothing more is waited for."""
-
-
 class _Pool(Generic[T, R]):
     """The threads of one `map_unordered`. `results` and `close` are for the calling thread, which alone starts work."""
 
@@ -89,7 +85,7 @@ class _Pool(Generic[T, R]):
         self._has_budgets = has_budgets
         self._begun: set[_Piece[T, R]] = set()
         self._cancellation = cancellation
-        self._inbox: SimpleQueue[T | Future[TaskResult[T, R]] | _EndOfListing] = SimpleQueue()
+        self._inbox: SimpleQueue[T | Future[Any]] = SimpleQueue()
         self._under_way: dict[Future[TaskResult[T, R]], _Piece[T, R]] = {}
         self._is_listing = True
         self._jobs: deque[Callable[[], object]] = deque()
@@ -100,7 +96,7 @@ class _Pool(Generic[T, R]):
     def results(self, items: Iterable[T], timeout_seconds: float) -> Iterator[TaskResult[T, R]]:
         """Yield what became of each item, those given up last, and raise the error of the listing, if any."""
         listing = self._lister.submit(copy_context().run, self._announce, items)
-        listing.add_done_callback(lambda _: self._inbox.put(_EndOfListing()))
+        listing.add_done_callback(self._inbox.put)  # after the last item
         give_up_at: float | None = None
         while self._under_way or self._is_listing:
             if give_up_at is None and self._cancellation.reason:
@@ -115,6 +111,8 @@ class _Pool(Generic[T, R]):
                 if is_late or (give_up_at is not None and not self._under_way):
                     break  # what the listing draws from here on is not told
                 continue
+            if arrival is listing:
+                self._is_listing = False
             yield from self._receive(arrival, is_cancelled=give_up_at is not None)
         yield from (TaskResult(piece.item) for piece in self._under_way.values())
         if listing.done() and (error := listing.exception()):
@@ -138,15 +136,11 @@ class _Pool(Generic[T, R]):
             if self._cancellation.reason:
                 return
 
-    def _receive(
-        self, arrival: T | Future[TaskResult[T, R]] | _EndOfListing, *, is_cancelled: bool
-    ) -> Iterator[TaskResult[T, R]]:
+    def _receive(self, arrival: T | Future[Any], *, is_cancelled: bool) -> Iterator[TaskResult[T, R]]:
         """Yield the result that has arrived; an item that has arrived starts its work, unless the run is cancelled."""
         if isinstance(arrival, Future):
             if (piece := self._under_way.pop(arrival, None)) is not None:
                 yield _worked(piece.item, arrival)
-        elif isinstance(arrival, _EndOfListing):
-            self._is_listing = False
         elif is_cancelled:
             yield TaskResult(arrival)
         else:
