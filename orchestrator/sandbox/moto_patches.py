@@ -10,8 +10,8 @@
 - GetAccountSummary tells of the root user and of a raised quota (moto: no password, no MFA, always 10).
 - The credential report is two hours old and has a row of the root user (moto: made just now, dated 2015, no root).
 
-Nothing is stored here: the handlers read the sample and moto's state, into which `organization_fixtures` and
-`iam_fixtures` have written account IDs and times. Not imitated: permissions of the roles, and what EnforceMFA denies.
+Nothing is stored here: the handlers read the sample and moto's state, into which `fixtures` has written account IDs and
+times. Not imitated: permissions of the roles, and what EnforceMFA denies.
 """
 
 import csv
@@ -28,7 +28,7 @@ from botocore.compat import HTTPHeaders
 from moto.iam.models import get_account_id_from, iam_backends
 from moto.sts.models import sts_backends
 
-from orchestrator.sandbox.iam_fixtures import PARTITION, naive_utc
+from orchestrator.sandbox.fixtures import PARTITION, naive_utc
 from orchestrator.sandbox.sample_organization import SampleAccount, SampleUser
 
 REPORT_AGE = timedelta(hours=2)

@@ -12,9 +12,8 @@ from moto.iam.models import iam_backends
 
 from orchestrator.domain.config import Config
 from orchestrator.domain.model import Via
-from orchestrator.sandbox.iam_fixtures import MAIL_DOMAIN, PARTITION
+from orchestrator.sandbox.fixtures import MAIL_DOMAIN, PARTITION, build_organization
 from orchestrator.sandbox.moto_patches import inject
-from orchestrator.sandbox.organization_fixtures import build_organization
 from orchestrator.sandbox.sample_organization import LARKSPUR
 
 _FOREIGN = ("AWS_", "BOTO_", "MOTO_")
