@@ -5,7 +5,7 @@
 `table` prints the report, for the command line only.
 """
 
-from orchestrator.doctor.ports import DoctorContext, DoctorRequest
+from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, CheckStatus, DoctorReport
 from orchestrator.doctor.run import DoctorRun, run_checks
 
@@ -15,7 +15,6 @@ __all__ = [
     "CheckStatus",
     "DoctorContext",
     "DoctorReport",
-    "DoctorRequest",
     "DoctorRun",
     "run_checks",
 ]

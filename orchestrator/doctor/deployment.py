@@ -6,6 +6,7 @@ What the caller may not read is unknown, never a problem.
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
+from orchestrator.aws.partitions import describe_partition
 from orchestrator.doctor.iam_events import BUS, EVENTS_ROLE
 from orchestrator.doctor.lock import check_locks
 from orchestrator.doctor.ports import DoctorContext
@@ -147,7 +148,7 @@ def _event_calls(tools: DoctorContext) -> list[RegionalCall]:
     if tools.event_bus is None:
         return []
     in_account = f"arn:{tools.caller.partition}:{{}}:{{}}:{tools.caller.account_id}:{{}}".format
-    region, path = tools.events_region, tools.config.member_role.path
+    region, path = describe_partition(tools.caller.partition).iam_region, tools.config.member_role.path
     deployer, sender = (in_account("iam", "", f"role{name}") for name in ("/stacksets-exec-0", f"{path}{EVENTS_ROLE}"))
     rule = in_account("events", region, "rule/orgmfa-iam-events")
     return [

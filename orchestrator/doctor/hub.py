@@ -53,7 +53,7 @@ def check_sign_in(organization_id: str, tools: DoctorContext) -> Check:
 def _check_archive(tools: DoctorContext) -> Check:
     """Return whether the archive can be written, read and listed; one file is written and deleted again."""
     store, location = tools.store, show_path(tools.config.archive.location)
-    name = f"{PROBE_FOLDER}/{tools.request.run_id}"
+    name = f"{PROBE_FOLDER}/{tools.run_id}"
     try:
         store.write(name, PROBE)
         try:
@@ -74,7 +74,7 @@ def _check_releases(tools: DoctorContext) -> Iterator[Check]:
     """Yield whom runs leave alone after `orgmfa release`, and until when."""
     name = CheckName.RELEASES
     try:
-        released = sorted(tools.released_until().items(), key=itemgetter(0))
+        released = sorted(tools.archive.released_until(tools.now()).items(), key=itemgetter(0))
     except ArchiveError as error:
         yield problem(name, str(error), "Mend it: no run starts that cannot know whom `orgmfa release` freed.")
         return
@@ -85,7 +85,7 @@ def _check_releases(tools: DoctorContext) -> Iterator[Check]:
 
 def _check_onboarding(tools: DoctorContext) -> Iterator[Check]:
     """Yield whether the newest run over all accounts met new ones of which no event had told."""
-    missed = tools.unannounced()
+    missed = tools.archive.unannounced_accounts()
     if not missed:
         yield fine(CheckName.ONBOARDING, "the newest run met no new account that an event should have told of")
     else:

@@ -63,8 +63,8 @@ def _judge_alarms(states: Mapping[str, str]) -> Check:
 
 def _check_silence(tools: DoctorContext) -> Check:
     """Return the accounts of which no event was seen, though daily runs saw what an event should have told of."""
-    since, seen = tools.now() - _SILENCE, tools.event_ledger().seen
-    recent = takewhile(lambda head: head.started_at > since, tools.newest_runs(_MOST_RUNS))
+    since, seen = tools.now() - _SILENCE, tools.archive.read_ledger().seen
+    recent = takewhile(lambda head: head.started_at > since, tools.archive.heads(_MOST_RUNS))
     changes = [head.changes for head in recent if is_whole(head) and head.changes]
     told = {
         user.account_id: f"{user.account_alias or user.account_name} ({user.account_id})"

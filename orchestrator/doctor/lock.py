@@ -88,7 +88,7 @@ def check_locks(policies: Sequence[ControlPolicy], tools: DoctorContext) -> Iter
 def _list_released(lock: Lock, tools: DoctorContext) -> list[str]:
     """Return the users of releases in force whom it does not spare, in accounts that it may reach."""
     try:
-        released = tools.released_until()
+        released = tools.archive.released_until(tools.now())
     except ArchiveError:
         return []  # the check of the releases reports it
     return sorted(

@@ -49,7 +49,7 @@ def run_checks(tools: DoctorContext) -> DoctorRun:
     config, caller = tools.config, tools.caller
     who = f"{caller.arn}, account {caller.account_id}, partition {caller.partition}"
     checks = [
-        check_configuration(config, tools.request.config_source),
+        check_configuration(config, tools.config_source),
         check_limits(config),
         check_exemptions(config, tools.now()),
         fine(CheckName.CALLER, who),
@@ -71,7 +71,7 @@ def run_checks(tools: DoctorContext) -> DoctorRun:
     for account, examined in found:
         checks += examined.checks
         titles[account.id] = examined.alias or account.name
-    if accounts and not tools.request.targets and not tools.request.ou_ids:
+    if accounts and not tools.targets and not tools.ou_ids:
         names = ((account.id, examined.user_names) for account, examined in found)
         checks += check_effects(config, names, tools.now())
     return DoctorRun(build_doctor_report(checks), titles)
@@ -108,21 +108,20 @@ def _find_accounts(tools: DoctorContext) -> tuple[list[Account], Check]:
 
 def _list_accounts(tools: DoctorContext) -> Iterator[Account]:
     """Return the accounts asked for; where IDs name them, one page proves that the organization can be listed."""
-    request = tools.request
-    if request.targets and all(target.isdecimal() for target in request.targets):
+    if tools.targets and all(target.isdecimal() for target in tools.targets):
         next(tools.directory.list_accounts(), None)
     return requested_accounts(
         tools.directory,
         tools.config.organization,
-        targets=request.targets,
-        ou_ids=request.ou_ids,
+        targets=tools.targets,
+        ou_ids=tools.ou_ids,
         alias_by_account_id=lambda: _aliases(tools),
     )
 
 
 def _aliases(tools: DoctorContext) -> Mapping[str, str]:
     try:
-        return tools.alias_by_account_id()
+        return tools.archive.alias_by_account_id()
     except ArchiveError:
         return {}  # the check of the archive reports it
 

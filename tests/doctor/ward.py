@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.doctor import DoctorContext, DoctorReport, DoctorRequest, DoctorRun, run_checks
+from orchestrator.doctor import DoctorContext, DoctorReport, DoctorRun, run_checks
 from orchestrator.domain.config import Config
 from orchestrator.domain.deployed import ControlPolicy, Function, Schedule
 from orchestrator.domain.environment import SlackCredentials
@@ -85,7 +85,9 @@ class Ward:
     def examination(self, *targets: str) -> DoctorRun:
         return run_checks(
             DoctorContext(
-                request=DoctorRequest(run_id="run-1", config_source="config.yaml", targets=targets),
+                run_id="run-1",
+                config_source="config.yaml",
+                targets=targets,
                 config=self.config,
                 caller=Caller("999999999999", f"arn:aws:sts::999999999999:assumed-role/{self.role}/ana", "aws"),
                 region="eu-central-1",
@@ -95,12 +97,7 @@ class Ward:
                 member=self,
                 hub=self,
                 store=self.store,
-                released_until=lambda: RunArchive(self.store, None).released_until(NOW),
-                unannounced=lambda: self.unannounced,
-                event_ledger=RunArchive(self.store, None).read_ledger,
-                newest_runs=lambda most: iter(self.runs[:most]),
-                events_region="us-east-1",
-                alias_by_account_id=self.alias_by_account_id,
+                archive=WardArchive(self),
                 environment_slack=self.environment_slack,
                 probe_slack=self.probe_slack,
                 run_actions=("iam:ListMFADevices", "iam:AttachUserPolicy", "iam:AddUserToGroup", "sts:AssumeRole"),
@@ -190,8 +187,22 @@ class Ward:
             raise self.slack
         return self.slack
 
+
+class WardArchive(RunArchive):
+    """The archive in the store of a ward, with what the ward says of its runs."""
+
+    def __init__(self, ward: Ward) -> None:
+        super().__init__(ward.store, None)
+        self._ward = ward
+
+    def heads(self, most: int) -> Iterator[RunReport]:
+        return iter(self._ward.runs[:most])
+
+    def unannounced_accounts(self) -> tuple[ChangedAccount, ...]:
+        return self._ward.unannounced
+
     def alias_by_account_id(self) -> dict[str, str]:
-        if self.aliases_fail:
+        if self._ward.aliases_fail:
             raise ArchiveError("the archive: cannot list")
         return {}
 

@@ -15,7 +15,6 @@ from moto.sts.models import sts_backends
 
 from orchestrator.cli.doctor_command import run_doctor
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.doctor import DoctorRequest
 from orchestrator.domain.config import Config
 from orchestrator.domain.model import IamEvent, Mode, RunRequest, Trigger
 from orchestrator.wiring import Hub, make_hub, make_run_id, run_once
@@ -74,10 +73,6 @@ def lose(aws: AwsServer, action: str) -> None:
     aws.after.append(lambda call: xml_error("InternalFailure", status=500) if call.action == action else None)
 
 
-def make_question(run_id: str) -> DoctorRequest:
-    return DoctorRequest(run_id=run_id, config_source="the defaults")
-
-
 def furnish(aws: AwsServer, organization: SampleOrganization) -> tuple[str, str, str]:
     """Add accounts in which every call has its reason, and return their IDs."""
     payments = organization.add_account("payments")
@@ -105,7 +100,7 @@ def work(aws: AwsServer, organization: SampleOrganization, folder: Path) -> None
     aws.after.clear()
     react(hub, payments, "alice")
     run(hub, Mode.RELEASE, payments)
-    run_doctor(hub, make_question("check-1"), cancellation=Cancellation(), observer=FakeObserver())
+    run_doctor(hub, config_source="the defaults", cancellation=Cancellation(), observer=FakeObserver())
 
     hub = open_hub(folder, "orchestrator")
     run(hub, Mode.APPLY, owned, unfinished)
@@ -114,7 +109,7 @@ def work(aws: AwsServer, organization: SampleOrganization, folder: Path) -> None
         text = earlier_text("deny")
         aws.client("iam", owned).create_policy_version(PolicyArn=arn, PolicyDocument=text, SetAsDefault=True)
     run(hub, Mode.APPLY, owned)
-    run_doctor(hub, make_question("check-2"), cancellation=Cancellation(), observer=FakeObserver())
+    run_doctor(hub, config_source="the defaults", cancellation=Cancellation(), observer=FakeObserver())
     organization.add_user(owned, "carol", keys=1)
     run(hub, Mode.PLAN, owned, later=timedelta(hours=1))
 

@@ -19,7 +19,6 @@ from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.file_store import make_store
 from orchestrator.cli.doctor_command import run_doctor
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.doctor import DoctorRequest
 from orchestrator.domain.config_file import load_config
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.lambdas import runtime as invocation
@@ -384,7 +383,7 @@ def test_the_operator_may_call_what_the_command_line_calls_and_nothing_else(
     answer = Answer(200, json.dumps(function), "application/json")
     deployment.organization.aws.faults.append(lambda call: answer if call.service == "lambda" else None)
     deployment.organization.aws.client("events").create_event_bus(Name="orgmfa-iam")
-    run_doctor(hub, DoctorRequest(run_id="1", config_source="a test"), cancellation=Cancellation(), observer=Quiet())
+    run_doctor(hub, config_source="a test", cancellation=Cancellation(), observer=Quiet())
     hub.archive.load()
     deployment.age_archive()
     run(hub, Mode.PLAN)
