@@ -9,7 +9,7 @@ from orchestrator.aws.doctor_reads import HubChecks
 from orchestrator.aws.organizations import Directory
 from orchestrator.aws.retries import Retrier
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.doctor.lock import WAY_OUT, Lock, find_locks
+from orchestrator.doctor.control_policies import WAY_OUT, Lock, find_locks
 from orchestrator.domain.errors import AwsError, StartError
 from orchestrator.domain.model import Outcome
 from orchestrator.output.words import plain, some_of, title_of

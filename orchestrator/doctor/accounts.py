@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.doctor.iam_events import EVENTS_ROLE
+from orchestrator.doctor.deployment import EVENTS_ROLE
 from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, fine, problem, unknown
 from orchestrator.domain import errors

@@ -1,4 +1,4 @@
-"""Checks of the configuration: its source, limits of 0, exemptions that have ended or match nothing. Pure."""
+"""Checks of the configuration: limits of 0, exemptions that have ended or match nothing. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -6,11 +6,6 @@ from datetime import UTC, datetime
 from orchestrator.doctor.report import Check, CheckName, fine, problem
 from orchestrator.domain.config import Config
 from orchestrator.domain.protections import check_protections
-
-
-def check_configuration(config: Config, source: str) -> Check:
-    """Return the check that says where the configuration was read from."""
-    return fine(CheckName.CONFIGURATION, f"read from {source}; enforcement.mode is {config.enforcement.mode}")
 
 
 def check_limits(config: Config) -> Check:

@@ -1,30 +1,33 @@
-"""Checks of the deployment in the caller's account: schedule, function, service control policies.
+"""Checks of the deployment in the caller's account: schedule, function, and what brings IAM events to the functions.
 
-What the caller may not read is unknown, never a problem.
+What the caller may not read is unknown, never a problem; nor is silence: an account may have had nothing to tell.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from itertools import takewhile
 
-from orchestrator.aws.partitions import describe_partition
-from orchestrator.doctor.iam_events import BUS, EVENTS_ROLE
-from orchestrator.doctor.lock import check_locks
 from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, fine, in_words, problem, unknown
-from orchestrator.doctor.scp import RegionalCall, is_guard, list_denied, list_denied_calls
+from orchestrator.doctor.scp import statements
 from orchestrator.domain.config_file import show_path
-from orchestrator.domain.deployed import ControlPolicy, Function, Schedule
+from orchestrator.domain.deployed import Function
 from orchestrator.domain.environment import IAM_EVENTS_VARIABLE
-from orchestrator.domain.errors import AccessDenied, AwsError, NotFound
-from orchestrator.domain.remedies import select_remedy
+from orchestrator.domain.errors import ArchiveError, AwsError, NotFound
+from orchestrator.domain.policy_document import read_document
+from orchestrator.output.words import some_of
+from orchestrator.reports.history import is_whole
 
-SCHEDULE_GROUP, SCHEDULE = "orgmfa", "orgmfa-daily"
-FUNCTION = "orgmfa-schedule"
-"""Names in stackset/central.yaml."""
+SCHEDULE_GROUP, SCHEDULE, FUNCTION = "orgmfa", "orgmfa-daily", "orgmfa-schedule"
+BUS, EVENTS_ROLE = "orgmfa-iam", "orgmfa-events"
+ALARMS = ("orgmfa-iam-events-waiting", "orgmfa-iam-events-dead-letters", "orgmfa-iam-events-failed")
+"""Names in stackset/central.yaml and member_role/events.yaml."""
 MODE_VARIABLE, ARCHIVE_VARIABLE = "ORGMFA_ENFORCEMENT_MODE", "ORGMFA_ARCHIVE_LOCATION"
 
-_NAMED = 3
+_SILENCE = timedelta(days=7)
+_MOST_RUNS = 100
 _NO_STACK = "Deploy stackset/central.yaml, or look in its account and Region (AWS_REGION): else nothing runs by itself."
+_NO_EVENTS = "Deploy stackset/central.yaml with IamEvents=on (docs/deploy.md)."
 _MODES = {"plan": "it plans, and writes nothing", "apply": "it enforces"}
 
 
@@ -39,13 +42,17 @@ def check_function(tools: DoctorContext) -> tuple[Check, str | None]:
     return _judge_function(function, tools), f"{place}:event-bus/{BUS}" if is_on else None
 
 
-def check_deployment(tools: DoctorContext) -> Iterator[Check]:
-    """Yield the checks of control policies and schedule."""
-    yield from _check_control_policies(tools)
+def check_schedule(tools: DoctorContext) -> Check:
+    """Return whether the schedule fires."""
     try:
-        yield _judge_schedule(tools.hub.get_schedule(SCHEDULE_GROUP, SCHEDULE))
+        schedule = tools.hub.get_schedule(SCHEDULE_GROUP, SCHEDULE)
     except AwsError as error:
-        yield _unread(CheckName.SCHEDULE, SCHEDULE, error, action="scheduler:GetSchedule")
+        return _unread(CheckName.SCHEDULE, SCHEDULE, error, action="scheduler:GetSchedule")
+    when = f"{schedule.expression} {schedule.time_zone}"
+    if schedule.is_enabled:
+        return fine(CheckName.SCHEDULE, f"{SCHEDULE} is enabled: {when}")
+    remedy = "Enable it in EventBridge Scheduler: until then nothing runs by itself."
+    return problem(CheckName.SCHEDULE, f"{SCHEDULE} is disabled ({when})", remedy)
 
 
 def _unread(name: CheckName, resource: str, error: AwsError, *, action: str) -> Check:
@@ -53,15 +60,6 @@ def _unread(name: CheckName, resource: str, error: AwsError, *, action: str) -> 
     if isinstance(error, NotFound):
         return unknown(name, f"there is no {name} {resource} in this account and Region", _NO_STACK)
     return unknown(name, in_words(error), f"Allow {action} to this caller, or look at the {name} in the console.")
-
-
-def _judge_schedule(schedule: Schedule) -> Check:
-    """Return whether the schedule fires."""
-    when = f"{schedule.expression} {schedule.time_zone}"
-    if schedule.is_enabled:
-        return fine(CheckName.SCHEDULE, f"{SCHEDULE} is enabled: {when}")
-    remedy = "Enable it in EventBridge Scheduler: until then nothing runs by itself."
-    return problem(CheckName.SCHEDULE, f"{SCHEDULE} is disabled ({when})", remedy)
 
 
 def _judge_function(function: Function, tools: DoctorContext) -> Check:
@@ -82,93 +80,67 @@ def _judge_function(function: Function, tools: DoctorContext) -> Check:
     return fine(name, f"{FUNCTION} is deployed: {does}")
 
 
-def _check_control_policies(tools: DoctorContext) -> Iterator[Check]:
-    """Yield which SCPs may deny calls of a run, where one guards EnforceMFA, and where one of ours blocks users.
-
-    The first cannot be certain, and no run fails by the second, so they are never a problem.
-    """
-    name = CheckName.SCP
+def check_iam_events(organization_id: str, tools: DoctorContext) -> Iterator[Check]:
+    """Yield the checks of a deployment with IamEvents=on: the bus, the alarms, silent accounts."""
     try:
-        policies = tools.hub.list_control_policies()
-        suspects = [words for policy in policies if (words := _suspect(policy, tools))]
-        rest = [_judge_guards(policies, tools), *check_locks(policies, tools)]
-    except AccessDenied as error:
-        remedy = (
-            "Allow organizations:ListPolicies, DescribePolicy and ListTargetsForPolicy to this caller, or look through "
-            "the SCPs for denies of iam: actions."
+        yield _judge_bus(tools.hub.get_bus_policy(BUS), organization_id)
+        yield _judge_alarms(tools.hub.get_alarm_states(ALARMS))
+    except NotFound:
+        yield problem(
+            CheckName.IAM_EVENTS,
+            f"there is no event bus {BUS} in this account and Region, though IamEvents is on",
+            _NO_EVENTS,
         )
-        yield unknown(name, in_words(error), remedy)
-        return
     except AwsError as error:
-        yield unknown(name, in_words(error), select_remedy(error))
-        return
-    if suspects:
-        roles = tools.config.member_role
-        remedy = f"Where runs are to work there, exempt the roles {roles.name} and {roles.release_name}."
-        if tools.event_bus is not None:
-            remedy += f" Where IAM events are to come from there, {EVENTS_ROLE} and stacksets-exec-* too."
-        yield unknown(name, "; ".join(suspects), remedy)
-    else:
-        count = f"none of {len(policies)} SCPs denies" if policies else "no SCP denies"
-        yield fine(name, f"{count} a call of a run unconditionally; denies with conditions are not judged")
-    yield from rest
-
-
-def _judge_guards(policies: Sequence[ControlPolicy], tools: DoctorContext) -> Check:
-    """Return whether an SCP keeps all member accounts from turning EnforceMFA into a grant for those who have it."""
-    guarded: dict[str, str] = {}
-    for policy in policies:
-        with suppress(ValueError):  # told by the check of the SCPs
-            if is_guard(policy.document, _run_resources(tools)[1]):
-                guarded |= tools.hub.list_targets(policy.id)
-    what = f"{tools.config.policy.name} from being rewritten by whoever may edit policies there"
-    if any(target.startswith("r-") for target in guarded):
-        return fine(CheckName.GUARD, f"an SCP on the root keeps {what}, but for the roles that it spares")
-    where = f"outside of {_some(list(guarded.values()))} no SCP" if guarded else "no SCP"
-    remedy = "Attach member_role/protect.scp.json to the root (docs/deploy.md): else they could have it grant anything."
-    return unknown(CheckName.GUARD, f"{where} keeps {what}", remedy)
-
-
-def _suspect(policy: ControlPolicy, tools: DoctorContext) -> str:
-    """Return which calls a control policy may deny and where, or an empty text."""
+        remedy = "Allow events:DescribeEventBus and cloudwatch:DescribeAlarms to this caller, or look in the console."
+        yield unknown(CheckName.IAM_EVENTS, in_words(error), remedy)
     try:
-        denied = [
-            *list_denied(policy.document, tools.run_actions, _run_resources(tools)),
-            *list_denied_calls(policy.document, _event_calls(tools)),
-        ]
+        yield _check_silence(tools)
+    except ArchiveError as error:
+        yield problem(CheckName.IAM_EVENTS, str(error), "Mend it: no event is worked on until it can be read.")
+
+
+def _judge_bus(policy: str, organization_id: str) -> Check:
+    """Return whether the bus lets in the accounts of the organization and nobody else."""
+    try:
+        conditions = [one.get("Condition", {}).get("StringEquals", {}) for one in statements(read_document(policy))]
     except ValueError:
-        return f"the SCP {policy.name} cannot be read"
-    if not denied or not (targets := tools.hub.list_targets(policy.id)):
-        return ""
-    return f"the SCP {policy.name} may deny {_some(denied)} in {_some(list(targets.values()))}"
-
-
-def _event_calls(tools: DoctorContext) -> list[RegionalCall]:
-    """Return what has to be allowed in an account for its IAM events to come: making the rule, sending to the bus."""
-    if tools.event_bus is None:
-        return []
-    in_account = f"arn:{tools.caller.partition}:{{}}:{{}}:{tools.caller.account_id}:{{}}".format
-    region, path = describe_partition(tools.caller.partition).iam_region, tools.config.member_role.path
-    deployer, sender = (in_account("iam", "", f"role{name}") for name in ("/stacksets-exec-0", f"{path}{EVENTS_ROLE}"))
-    rule = in_account("events", region, "rule/orgmfa-iam-events")
-    return [
-        RegionalCall("events:PutRule", region, deployer, rule),
-        RegionalCall("events:PutEvents", tools.region, sender, tools.event_bus),
-    ]
-
-
-def _run_resources(tools: DoctorContext) -> list[str]:
-    """Return the ARNs of one resource of each kind that a run reads or writes."""
-    roles, policy = tools.config.member_role, tools.config.policy
-    names = (
-        "user/somebody",
-        f"policy{policy.path}{policy.name}",
-        f"group{policy.path}{policy.group}",
-        f"role{roles.path}{roles.name}",
+        conditions = []
+    if conditions and all(one.get("aws:PrincipalOrgID") == organization_id for one in conditions):
+        return fine(CheckName.IAM_EVENTS, f"the bus {BUS} lets in accounts of {organization_id} alone")
+    return problem(
+        CheckName.IAM_EVENTS, f"the bus {BUS} does not let in accounts of {organization_id}, or others too", _NO_EVENTS
     )
-    return [f"arn:{tools.caller.partition}:iam::{tools.caller.account_id}:{name}" for name in names]
 
 
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+def _judge_alarms(states: Mapping[str, str]) -> Check:
+    """Return whether an alarm rings or is missing; CloudWatch alone knows how long a message waits in the queue."""
+    told = {name: states.get(name, "missing") for name in ALARMS}
+    if bad := [f"{name} is {state}" for name, state in told.items() if state not in {"OK", "INSUFFICIENT_DATA"}]:
+        return problem(
+            CheckName.IAM_EVENTS, f"alarms: {', '.join(bad)}", "What each tells, and what to do: stackset/README.md."
+        )
+    return fine(CheckName.IAM_EVENTS, "no event has waited for more than 90 minutes or was given up, as the alarms say")
+
+
+def _check_silence(tools: DoctorContext) -> Check:
+    """Return the accounts of which no event was seen, though daily runs saw what an event should have told of."""
+    since, seen = tools.now() - _SILENCE, tools.archive.read_ledger().seen
+    recent = takewhile(lambda head: head.started_at > since, tools.archive.heads(_MOST_RUNS))
+    changes = [head.changes for head in recent if is_whole(head) and head.changes]
+    told = {
+        user.account_id: f"{user.account_alias or user.account_name} ({user.account_id})"
+        for one in changes
+        for user in (*one.enrolled, *one.enforcement_undone)
+    }
+    silent = [title for account_id, title in told.items() if account_id not in seen or seen[account_id] < since]
+    if not silent:
+        return fine(
+            CheckName.IAM_EVENTS, "events were seen of each account where runs of the last 7 days saw users change"
+        )
+    message = f"no event was seen in 7 days of accounts where runs saw users change: {some_of(silent, 5)}"
+    remedy = (
+        "Check there that a trail records management events, and that the rule orgmfa-iam-events is enabled "
+        "(docs/deploy.md). Where IamEvents was switched on later than the change, wait."
+    )
+    return unknown(CheckName.IAM_EVENTS, message, remedy)

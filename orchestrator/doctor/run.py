@@ -10,10 +10,10 @@ import structlog
 
 from orchestrator.concurrency.pool import TaskResult, map_unordered
 from orchestrator.doctor.accounts import CheckedAccount, check_account
-from orchestrator.doctor.config_checks import check_configuration, check_effects, check_exemptions, check_limits
-from orchestrator.doctor.deployment import check_deployment, check_function
+from orchestrator.doctor.config_checks import check_effects, check_exemptions, check_limits
+from orchestrator.doctor.control_policies import check_control_policies
+from orchestrator.doctor.deployment import check_function, check_iam_events, check_schedule
 from orchestrator.doctor.hub import check_hub, check_sign_in
-from orchestrator.doctor.iam_events import check_iam_events
 from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import (
     Check,
@@ -49,7 +49,9 @@ def run_checks(tools: DoctorContext) -> DoctorRun:
     config, caller = tools.config, tools.caller
     who = f"{caller.arn}, account {caller.account_id}, partition {caller.partition}"
     checks = [
-        check_configuration(config, tools.config_source),
+        fine(
+            CheckName.CONFIGURATION, f"read from {tools.config_source}; enforcement.mode is {config.enforcement.mode}"
+        ),
         check_limits(config),
         check_exemptions(config, tools.now()),
         fine(CheckName.CALLER, who),
@@ -58,7 +60,8 @@ def run_checks(tools: DoctorContext) -> DoctorRun:
     accounts, in_accounts = _find_accounts(tools)
     in_function, event_bus = check_function(tools)
     tools = replace(tools, event_bus=event_bus)
-    checks += [in_organization, in_accounts, *check_hub(tools), *check_deployment(tools), in_function]
+    checks += [in_organization, in_accounts, *check_hub(tools), *check_control_policies(tools)]
+    checks += [check_schedule(tools), in_function]
     titles = {account.id: account.name for account in accounts}
     if organization is None or in_organization.status is CheckStatus.PROBLEM:
         message = "no account was entered: first the organization must be readable, and the right one"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.doctor import Check, CheckName, CheckStatus
-from orchestrator.doctor.iam_events import ALARMS
+from orchestrator.doctor.deployment import ALARMS
 from orchestrator.domain.errors import AccessDenied, NotFound, Throttled
 from orchestrator.domain.member_roles import DeployedRole, render_role
 from orchestrator.reports.archive import LEDGER
