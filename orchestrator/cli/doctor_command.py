@@ -1,10 +1,18 @@
-"""The `orgmfa doctor` command: checks what a run needs with real clients, prints the result, returns the exit code."""
+"""The `orgmfa doctor` command: checks what a run needs with real clients, prints the result, returns the exit code.
+
+The table has a row for each finding.
+"""
 
 import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import click
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from rich.theme import Theme
 
 from orchestrator.aws.doctor_reads import RUN_ACTIONS, HubChecks, MemberChecks
 from orchestrator.aws.enforcement import EnforcementPolicies
@@ -15,13 +23,19 @@ from orchestrator.cli.mfa_prompt import MfaPrompt
 from orchestrator.cli.run_command import RunOptions, configure_command_logs, open_hub
 from orchestrator.cli.signals import Interrupts
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.doctor import DoctorContext, DoctorRun, run_checks
-from orchestrator.doctor.table import print_examination
+from orchestrator.doctor import CheckStatus, DoctorContext, DoctorRun, run_checks
+from orchestrator.doctor.report import Finding, group_checks
 from orchestrator.domain.config_file import find_config
 from orchestrator.domain.environment import slack_credentials
-from orchestrator.output.terminal import ProgressView
+from orchestrator.output.terminal import ProgressView, tidy
+from orchestrator.output.words import count, plain, some_of
 from orchestrator.pipeline.ports import Observer
 from orchestrator.wiring import Hub, make_run_id, make_sessions, make_slack_client, read_caller
+
+MAX_ACCOUNTS = 10
+"""How many accounts of one finding are named; the others are counted."""
+
+_COLOURS = {CheckStatus.PROBLEM: "bold red", CheckStatus.UNKNOWN: "yellow", CheckStatus.OK: "green"}
 
 
 def doctor_command(options: RunOptions) -> int:
@@ -91,4 +105,53 @@ def run_doctor(
             cancellation=cancellation,
             observer=observer,
         )
+    )
+
+
+def print_examination(examination: DoctorRun, console: Console) -> None:
+    """Print the findings in the order of the checks, each worst first, and a sentence that counts the problems."""
+    findings = group_checks(examination.report.checks)
+    # With NO_COLOR rich alone would still write bold.
+    styles = {f"doctor.{status}": "none" if console.no_color else colour for status, colour in _COLOURS.items()}
+    with console.use_theme(Theme(styles)), tidy(console):
+        console.print(_grid(findings, examination.title_by_account_id))
+        console.print(Text(f"\n{_summary(findings)}"))
+
+
+def _grid(findings: Sequence[Finding], titles: Mapping[str, str]) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    grid.add_column(width=max(map(len, CheckStatus)))
+    labels = [finding.name.replace("_", " ") for finding in findings]
+    grid.add_column(width=max(map(len, labels), default=0))
+    grid.add_column(overflow="fold")
+    for label, finding in zip(labels, findings, strict=True):
+        status = Text(finding.status, f"doctor.{finding.status}")
+        grid.add_row(status, label, Text("\n".join(_lines(finding, titles))))
+    return grid
+
+
+def _lines(finding: Finding, titles: Mapping[str, str]) -> Iterator[str]:
+    accounts = finding.account_ids
+    if finding.status is CheckStatus.OK and len(accounts) > 1:
+        yield f"{len(accounts):,} accounts: {plain(finding.message)}"
+    else:
+        if accounts:
+            yield _names(accounts, titles)
+        yield plain(finding.message)
+    if finding.remedy:
+        yield f"Remedy: {plain(finding.remedy)}"
+
+
+def _names(account_ids: Sequence[str], titles: Mapping[str, str]) -> str:
+    number = f"{count(len(account_ids), 'account')}: " if len(account_ids) > 1 else ""
+    named = some_of([f"{plain(titles.get(one, one))} ({one})" for one in account_ids], MAX_ACCOUNTS)
+    return f"{number}{named}{' (--output json names all)' if len(account_ids) > MAX_ACCOUNTS else ''}"
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    number = Counter(finding.status for finding in findings)
+    problems, unknown = number[CheckStatus.PROBLEM], number[CheckStatus.UNKNOWN]
+    known = f"; {unknown:,} could not be known" if unknown else ""
+    return (
+        f"{count(problems, 'problem') if problems else 'No problem found'}{known}. Nothing was changed in any account."
     )

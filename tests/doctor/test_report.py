@@ -6,9 +6,9 @@ from typing import Any
 
 from rich.console import Console
 
+from orchestrator.cli.doctor_command import MAX_ACCOUNTS, print_examination
 from orchestrator.doctor import Check, CheckName, DoctorRun
 from orchestrator.doctor.report import build_doctor_report, fine, group_checks, problem, unknown
-from orchestrator.doctor.table import MAX_ACCOUNTS, print_examination
 from tests.doctor.command import OK, PROBLEM, UNKNOWN
 
 
