@@ -10,17 +10,18 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from orchestrator.aws.deployment import ArtifactBucket, Stacks, StackSets
+from orchestrator.aws.retries import Retrier
 from orchestrator.cli.config_command import CONFIG_FILE, read_config
-from orchestrator.cli.defects import note_writing
-from orchestrator.cli.deploy_adapters import as_operator, make_deploy_context
+from orchestrator.cli.confirmation import Interrupts
 from orchestrator.cli.deploy_view import DeploymentView
-from orchestrator.cli.enforced_users import explain_enforced_users
+from orchestrator.cli.enforced_users import as_operator, explain_enforced_users
 from orchestrator.cli.mfa_prompt import MfaPrompt
+from orchestrator.cli.process import note_writing
 from orchestrator.cli.run_command import configure_command_logs
-from orchestrator.cli.signals import Interrupts
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.deploy.change_sets import PreparedChange
-from orchestrator.deploy.context import DeployContext
+from orchestrator.deploy.context import DeployContext, Place
 from orchestrator.deploy.function_code import Artifact, build_code, read_code, read_packed_config
 from orchestrator.deploy.messages import DeploymentFailed, Interrupted, explain_refusal
 from orchestrator.deploy.next_steps import format_leftovers, format_next_steps
@@ -31,11 +32,11 @@ from orchestrator.deploy.templates import CENTRAL, STACKS, read_template
 from orchestrator.domain.cloudformation import Stack
 from orchestrator.domain.config import Config
 from orchestrator.domain.config_file import find_config, load_file
-from orchestrator.domain.errors import AwsError
+from orchestrator.domain.errors import AwsError, StartError
 from orchestrator.domain.model import Mode
 from orchestrator.output.terminal import ProgressView
 from orchestrator.output.words import count
-from orchestrator.wiring import Hub, load_credentials, make_hub
+from orchestrator.wiring import Hub, describe_organization, load_credentials, make_hub, make_run_id, read_caller
 
 FAILED = 1
 
@@ -127,15 +128,26 @@ class DeployCommand:
         return 0
 
     def _open(self, verb: str) -> tuple[Hub, DeployContext]:
-        """Connect to AWS, and print in which account, Region and organization."""
+        """Connect to AWS, and print in which account, Region and organization. Raises StartError where that fails."""
         options = self._options
         hub = make_hub(self._config, os.environ, profile=options.profile, region=options.region, asking=self._asking)
         load_credentials(hub)
-        context = make_deploy_context(hub, view=self._view, cancellation=self._cancellation)
-        place = context.place
-        who = f"account {place.caller.account_id}, Region {place.region}, organization {place.organization.id}"
-        click.echo(f"{verb}: {who}", err=True)
-        return hub, context
+        region = hub.clients.hub.region_name
+        if not region:
+            raise StartError("in which Region? Set --region, AWS_REGION, or the region of the profile (AWS_PROFILE)")
+        retrier = Retrier(self._cancellation)
+        organization, caller = describe_organization(hub), read_caller(hub, retrier)
+        place, client = Place(caller, organization, region), hub.clients.cloudformation()
+        click.echo(f"{verb}: account {caller.account_id}, Region {region}, organization {organization.id}", err=True)
+        return hub, DeployContext(
+            stacks=Stacks(client, retrier),
+            stack_sets=StackSets(client, retrier, call_as=place.call_as),
+            open_bucket=lambda name: ArtifactBucket(hub.clients.s3, name),
+            view=self._view,
+            cancellation=self._cancellation,
+            place=place,
+            token=f"orgmfa-{make_run_id(hub.now())}",
+        )
 
     def _make_code(self, source: Path | None, architecture: str, python: str) -> Artifact:
         if self._options.package_path is not None:

@@ -19,9 +19,9 @@ from orchestrator.aws.enforcement import EnforcementPolicies
 from orchestrator.aws.organizations import Directory
 from orchestrator.aws.retries import Retrier
 from orchestrator.cli.config_command import CONFIG_FILE
+from orchestrator.cli.confirmation import Interrupts
 from orchestrator.cli.mfa_prompt import MfaPrompt
 from orchestrator.cli.run_command import RunOptions, configure_command_logs, open_hub
-from orchestrator.cli.signals import Interrupts
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.doctor import CheckStatus, DoctorContext, DoctorRun, run_checks
 from orchestrator.doctor.report import Finding, group_checks

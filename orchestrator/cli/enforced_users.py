@@ -1,15 +1,18 @@
 """Lists the users under EnforceMFA, from the plan of a release of everybody that is made but not carried out.
 
-The plan is not archived, so it never appears in the list of runs.
+The plan is not archived, so it never appears in the list of runs. The operator's role makes it.
 """
 
 from collections.abc import Collection
 from dataclasses import replace
 from tempfile import TemporaryDirectory
 
+from orchestrator.aws.retries import Retrier
+from orchestrator.aws.sessions import as_role
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.deploy.messages import Interrupted
 from orchestrator.domain.config import EventsConfig
+from orchestrator.domain.errors import AwsError, StartError
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Trigger
 from orchestrator.output.words import count, some_of, title_and_id
 from orchestrator.pipeline.ports import Observer
@@ -18,6 +21,22 @@ from orchestrator.wiring import Hub, make_run_id, run_once
 
 MAX_NAMES = 10
 _UNENTERABLE = frozenset({"suspended", "pending_closure", "closed", "pending_activation"})
+
+
+def as_operator(hub: Hub, role_arn: str, cancellation: Cancellation) -> Hub:
+    """Return a hub with the credentials of the operator's role, which the member roles trust.
+
+    Raises StartError where the caller may not assume that role.
+    """
+    try:
+        clients = as_role(hub.clients, Retrier(cancellation), role_arn=role_arn, session_name=make_run_id(hub.now()))
+    except AwsError as error:
+        message = (
+            f"cannot become {role_arn}, which the member roles trust, to see who is under EnforceMFA: {error} "
+            f"({error.code}). Name yourself: orgmfa deploy --parameter OperatorPrincipalArns=ARN"
+        )
+        raise StartError(message) from error
+    return replace(hub, clients=clients)
 
 
 def explain_enforced_users(

@@ -18,8 +18,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from orchestrator import __version__
-from orchestrator.cli.defects import explain_exception
-from orchestrator.cli.streams import guard_streams, output_error
+from orchestrator.cli.process import explain_exception, guard_streams, output_error
 from orchestrator.domain.errors import AwsError, OrgmfaError
 from orchestrator.domain.model import Mode
 from orchestrator.domain.policy_document import PARTITIONS, render_enforcement_policy

@@ -16,13 +16,10 @@ import structlog
 from rich.console import Console
 
 from orchestrator.cli.config_command import read_config
-from orchestrator.cli.defects import note_writing
+from orchestrator.cli.confirmation import Interrupts, make_question
 from orchestrator.cli.mfa_prompt import MfaPrompt
-from orchestrator.cli.question import make_question
-from orchestrator.cli.release_end import end_releases
-from orchestrator.cli.release_locks import tell_locks
-from orchestrator.cli.signals import Interrupts
-from orchestrator.cli.streams import output_error
+from orchestrator.cli.process import note_writing, output_error
+from orchestrator.cli.releases import end_releases, tell_locks
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import ConfigError
@@ -89,10 +86,9 @@ def run_command(mode: Mode, options: RunOptions) -> int:
         request = _make_request(mode, options, hub)
         structlog.contextvars.bind_contextvars(run_id=request.run_id)
         cancellation = Cancellation()
-        if mode is Mode.RELEASE and not options.release_for:
-            with Interrupts(cancellation) as interrupts:
-                return _end_releases(hub, request, options, confirm=interrupts.ask if ask else lambda *_: True)
         with Interrupts(cancellation) as interrupts:  # also while the report is printed, so that it is not cut off
+            if mode is Mode.RELEASE and not options.release_for:
+                return _end_releases(hub, request, options, confirm=interrupts.ask if ask else lambda *_: True)
             progress = _Progress(Console(stderr=True), mode)
             with progress, asking.during(progress.paused, cancellation):
 

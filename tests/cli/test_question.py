@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.cli.question import make_question
-from orchestrator.cli.signals import Interrupts
+from orchestrator.cli.confirmation import Interrupts, make_question
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.model import Mode, PolicyChange
 from orchestrator.reports.report import AccountReport

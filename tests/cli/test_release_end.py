@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.cli.release_end import end_releases
+from orchestrator.cli.releases import end_releases
 from orchestrator.domain.config_file import load_config
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.wiring import make_hub

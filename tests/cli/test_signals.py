@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.cli.signals import Interrupts
+from orchestrator.cli.confirmation import Interrupts
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.reports.report import RunReport
 from tests.aws_server import Answer, AwsServer, Call
