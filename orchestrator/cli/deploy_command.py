@@ -20,7 +20,7 @@ from orchestrator.cli.mfa_prompt import MfaPrompt
 from orchestrator.cli.process import note_writing
 from orchestrator.cli.run_command import configure_command_logs
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.deploy.change_sets import PreparedChange
+from orchestrator.deploy.changes import PreparedChange
 from orchestrator.deploy.context import DeployContext, Place
 from orchestrator.deploy.function_code import Artifact, build_code, read_code, read_packed_config
 from orchestrator.deploy.messages import DeploymentFailed, Interrupted, explain_refusal

@@ -11,7 +11,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.deploy.change_sets import PreparedChange
+from orchestrator.deploy.changes import PreparedChange
 from orchestrator.deploy.teardown import Inventory
 from orchestrator.deploy.templates import STACK_SET
 from orchestrator.domain.cloudformation import STACK_TYPE, ChangeSet, StackEvent

@@ -8,7 +8,7 @@ from typing import Protocol
 from orchestrator.aws.deployment import ArtifactBucket, CallAs, Stacks, StackSets
 from orchestrator.aws.partitions import describe_partition
 from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.deploy.parameters import Known, configured_values, first_values
+from orchestrator.deploy.parameters import Known, configured_values
 from orchestrator.domain.cloudformation import StackEvent
 from orchestrator.domain.config import Config
 from orchestrator.domain.model import Caller, Organization
@@ -19,15 +19,12 @@ class View(Protocol):
 
     def say(self, text: str) -> None:
         """Print a result."""
-        ...
 
     def begin(self, text: str) -> None:
         """Print the name of a step that starts now and may take a while."""
-        ...
 
     def follow(self, stack_name: str, resources: int | None) -> AbstractContextManager[Callable[[StackEvent], None]]:
         """Show the progress of a stack event by event; `resources` is their number, where it is known."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +46,13 @@ class Place:
         region, account_id = describe_partition(self.caller.partition).iam_region, self.caller.account_id
         # IAM's events appear in the Region of IAM itself; member_role/events.yaml has the sources.
         at_first = {"CallAs": str(self.call_as), "StackSetRegion": region, "EventsRegion": region}
+        # It begins as the configuration has it, so that a deployment widens nothing.
+        limit = config.limits.max_changes_per_run
+        at_first |= {} if limit is None else {"MaxChanges": str(limit)}
         # Named here: the output of the stack that makes the bus is not known while changes are worked out.
         bus = f"arn:{self.caller.partition}:events:{self.region}:{account_id}:event-bus/orgmfa-iam"
         ours = {"OrganizationId": self.organization.id, "SecurityAccountId": account_id, "IamEventBusArn": bus}
-        return Known(ours | configured_values(config), at_first | first_values(config))
+        return Known(ours | configured_values(config), at_first)
 
     def address(self, bucket: str, key: str) -> str:
         """Return the https address of an object in S3."""

@@ -51,9 +51,9 @@ def build_code(*, architecture: str, python: str, config: Path | None, progress:
 
 def read_code(path: Path, *, architecture: str, python: str) -> Artifact:
     """Return a zip that was built before. Raises ConfigError for another file, processor or Python."""
-    content, files = _read_zip(path, BILL)
-    bill = json.loads(files.get(BILL, b"{}"))
-    built = {one["name"]: one["value"] for one in bill.get("metadata", {}).get("properties", ())}
+    content, bill = _read_zip(path, BILL)
+    properties = json.loads(bill or "{}").get("metadata", {}).get("properties", ())
+    built = {one["name"]: one["value"] for one in properties}
     for name, wanted in (("orgmfa:architecture", architecture), ("orgmfa:python", python)):
         if built.get(name, wanted) != wanted:
             message = f"--package: {path} was built for {built[name]}, but the functions run on {wanted}"
@@ -63,21 +63,21 @@ def read_code(path: Path, *, architecture: str, python: str) -> Artifact:
 
 def read_packed_config(path: Path) -> Config:
     """Return the configuration in a zip that was built before. Raises ConfigError where it is none of ours."""
-    _, files = _read_zip(path, _CONFIG)
-    return parse_config(files[_CONFIG].decode(), source=f"{path}: {_CONFIG}") if _CONFIG in files else Config()
+    _, config = _read_zip(path, _CONFIG)
+    return Config() if config is None else parse_config(config.decode(), source=f"{path}: {_CONFIG}")
 
 
-def _read_zip(path: Path, *names: str) -> tuple[bytes, dict[str, bytes]]:
-    """Return the content of a zip, and those of the named files that are in it."""
+def _read_zip(path: Path, name: str) -> tuple[bytes, bytes | None]:
+    """Return the content of a zip, and that of the named file in it; None where it has no such file."""
     try:
         content = path.read_bytes()
         with ZipFile(BytesIO(content)) as archive:
             entries = archive.namelist()
-            files = {name: archive.read(name) for name in names if name in entries}
+            file = archive.read(name) if name in entries else None
     except OSError as error:
         raise ConfigError(f"--package: cannot read {path}: {error.strerror}") from error
     except BadZipFile as error:
         raise ConfigError(f"--package: {path} is no package of orgmfa: {error}") from error
     if _HANDLER not in entries:
         raise ConfigError(f"--package: {path} is no package of orgmfa: it has no {_HANDLER}")
-    return content, files
+    return content, file

@@ -1,7 +1,7 @@
 """Chooses the value of each stack parameter: the given one, else what deploy knows, else the present one. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -83,12 +83,6 @@ def configured_values(config: Config) -> dict[str, str]:
     return values | {"AllowPolicyManagement": str(config.policy.managed_by == "orchestrator").lower()}
 
 
-def first_values(config: Config) -> dict[str, str]:
-    """Return the parameter values that begin as the configuration has them, so that a deployment widens nothing."""
-    limit = config.limits.max_changes_per_run
-    return {} if limit is None else {"MaxChanges": str(limit)}
-
-
 def choose_values(
     template: Template, *, given: Mapping[str, str], known: Known, current: Mapping[str, str] | None
 ) -> dict[str, str | None]:
@@ -112,12 +106,9 @@ def _check_value(name: str, value: str, template: Template) -> None:
         raise ConfigError(f"--parameter {name}: {parameter.constraint_description}, not {value!r}")
 
 
-def find_missing(
-    template: Template, *, given: Mapping[str, str], known: Known, current: Mapping[str, str] | None
-) -> tuple[Parameter, ...]:
-    """Return the parameters of a stack that have neither a default nor a value."""
-    chosen = choose_values(template, given=given, known=known, current=current)
-    have = chosen.keys() | _FROM_DEPLOY
+def find_missing(template: Template, chosen: Collection[str]) -> tuple[Parameter, ...]:
+    """Return the parameters of a stack that have no default, and neither a chosen value nor one that deploy finds."""
+    have = _FROM_DEPLOY.union(chosen)
     return tuple(one for name, one in template.parameters.items() if one.default is None and name not in have)
 
 

@@ -9,7 +9,7 @@ deployment that failed.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from orchestrator.deploy import change_sets
+from orchestrator.deploy.changes import PreparedChange, discard_change, execute_change, make_updatable, prepare_change
 from orchestrator.deploy.context import DeployContext
 from orchestrator.deploy.function_code import Artifact
 from orchestrator.deploy.messages import DeploymentFailed
@@ -39,7 +39,7 @@ class Rollout:
     given: GivenValues
     known: Known
     make_code: Callable[[str, str], Artifact]
-    confirm: Callable[[Sequence[change_sets.PreparedChange]], bool]
+    confirm: Callable[[Sequence[PreparedChange]], bool]
     check: Callable[[Mapping[str, Stack]], None]
     stacks: dict[str, Stack | None] = field(default_factory=dict, init=False)
     has_changed: bool = field(default=False, init=False)
@@ -60,7 +60,7 @@ class Rollout:
             self.check(self.deployed)
         code = self._make_code()
         for name in STACKS:
-            self.stacks[name] = change_sets.make_updatable(self.stacks[name], self.context)
+            self.stacks[name] = make_updatable(self.stacks[name], self.context)
         sources = {BOOTSTRAP: read_template(BOOTSTRAP).text}
         if self.stacks[BOOTSTRAP] is None:
             if not self._change(sources):
@@ -86,9 +86,7 @@ class Rollout:
         missing = [
             f"--parameter {one.name}=...: {one.description}"
             for name in STACKS
-            for one in find_missing(
-                read_template(name), given=self.given[name], known=self.known, current=self._current(name)
-            )
+            for one in find_missing(read_template(name), self._choose(name))
         ]
         if missing:
             raise ConfigError("\n".join(["these parameters have no default and were never given:", *missing]))
@@ -99,6 +97,10 @@ class Rollout:
         if stack is None or stack.standing in {Standing.ABSENT, Standing.UNRECOVERABLE}:
             return None
         return stack.parameters
+
+    def _choose(self, name: str) -> dict[str, str | None]:
+        """Return the values of a stack's parameters. Raises ConfigError where the template refuses one that is kept."""
+        return choose_values(read_template(name), given=self.given[name], known=self.known, current=self._current(name))
 
     def _make_code(self) -> Artifact:
         template, name = read_template(CENTRAL), "Architecture"
@@ -126,13 +128,11 @@ class Rollout:
 
     def _change(self, sources: Mapping[str, str]) -> bool:
         """Prepare the changes of these stacks, ask, and make them; return whether the user agreed."""
-        prepared: list[change_sets.PreparedChange] = []
+        prepared: list[PreparedChange] = []
         try:
             for name, source in sources.items():
-                template, before = read_template(name), self.stacks[name]
-                values = choose_values(template, given=self.given[name], known=self.known, current=self._current(name))
-                change = change_sets.prepare_change(template, source, values, before=before, context=self.context)
-                prepared.append(change)
+                template, before, values = read_template(name), self.stacks[name], self._choose(name)
+                prepared.append(prepare_change(template, source, values, before=before, context=self.context))
             if not any(change.change_set for change in prepared):
                 return True
             if not self.confirm(prepared):
@@ -140,10 +140,10 @@ class Rollout:
             while prepared:
                 change = prepared.pop(0)
                 if change.change_set is not None:
-                    after = change_sets.execute_change(change.template.stack_name, change.change_set, self.context)
+                    after = execute_change(change.template.stack_name, change.change_set, self.context)
                     self.stacks[change.template.name], self.has_changed = after, True
             return True
         finally:
             for change in prepared:
                 if change.change_set is not None:
-                    change_sets.discard_change(change.change_set, self.context)
+                    discard_change(change.change_set, self.context)

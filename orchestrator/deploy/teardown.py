@@ -8,13 +8,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.aws.deployment import ArtifactBucket
-from orchestrator.deploy.change_sets import remove_stack
+from orchestrator.deploy.changes import remove_stack, wait_if_busy, wait_until
 from orchestrator.deploy.context import DeployContext
 from orchestrator.deploy.function_code import ARTIFACTS
 from orchestrator.deploy.messages import DeploymentFailed, first_reasons
 from orchestrator.deploy.rollout import BUCKET_OUTPUT
 from orchestrator.deploy.templates import BOOTSTRAP, CENTRAL, STACK_SET, STACKS, read_template
-from orchestrator.deploy.waiters import wait_if_busy, wait_until
 from orchestrator.domain.cloudformation import Stack, Standing
 from orchestrator.domain.errors import AwsError, StartError
 

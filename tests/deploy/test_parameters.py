@@ -30,7 +30,7 @@ def test_every_template_takes_what_deploy_finds_or_names_it_with_a_default() -> 
     missing = {
         (template.name, one.name)
         for template in TEMPLATES
-        for one in find_missing(template, given={}, known=known, current=None)
+        for one in find_missing(template, choose_values(template, given={}, known=known, current=None))
     }
 
     assert missing == {("stackset", "TargetIds")}
@@ -62,7 +62,7 @@ def test_parameter_that_is_new_in_a_template_has_to_be_given_or_has_a_default() 
     values = choose_values(SAMPLE, given={}, known=KNOWN, current=current)
 
     assert values["CallAs"] == "SELF"
-    assert [one.name for one in find_missing(SAMPLE, given={}, known=KNOWN, current=current)] == ["Name"]
+    assert [one.name for one in find_missing(SAMPLE, values)] == ["Name"]
 
 
 def test_name_of_a_stack_wins_over_a_plain_one_and_values_may_hold_anything() -> None:

@@ -1,26 +1,41 @@
-"""Builds the package step by step: fetch, select, list, compile, zip. A failure leaves nothing behind."""
+"""Builds the package step by step: fetch, select, list, compile, zip. A failure leaves nothing behind.
 
+The Lambda's folder is read-only, so without bytecode Python compiles every module at each cold start. Only the minor
+version of Python that the Lambda runs can compile for it. Bytecode is checked against the hash of its source, since
+times of files change on the way into the Lambda; so a source that is edited in the zip takes effect.
+"""
+
+import errno
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from orchestrator import __version__
-from orchestrator.deploy.lambda_zip.bytecode import compile_folder
 from orchestrator.deploy.lambda_zip.dependencies import Runtime, fetch_wheels, unpack
 from orchestrator.deploy.lambda_zip.file_selection import PACKAGE, select_modules
-from orchestrator.deploy.lambda_zip.reproducible_zip import replacing, write_zip
 from orchestrator.deploy.lambda_zip.sbom import render_sbom
 from orchestrator.domain.bundled_files import read_shipped
 from orchestrator.domain.config_file import load_file
-from orchestrator.domain.errors import ConfigError
+from orchestrator.domain.errors import ConfigError, StartError
 from orchestrator.domain.nudges import read_text
 
 LOCK = "requirements/lambda.txt"
 TEMPLATE = "member_role/template.yaml"
 BILL = "orgmfa.cdx.json"
 """The bill of materials inside the zip; a copy is written beside the zip."""
+LAMBDA_FOLDER = "/var/task"
+"""The folder of the unpacked zip in the Lambda, which tracebacks show."""
+_PRINT_TAG = "import sys; print(sys.implementation.cache_tag)"
+_TIMEOUT_SECONDS = 10
+_UNIX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +103,76 @@ def _lay_out(folder: Path, wheels: Iterable[Path], settings: Mapping[str, bytes]
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+def find_interpreter(python: str) -> str | None:
+    """Return a CPython of this minor version, or None: the running one, else one on the PATH.
+
+    A file on the PATH may not run, such as a version manager's stub.
+    """
+    tag = f"cpython-{python.replace('.', '')}"
+    for path in filter(None, (sys.executable, shutil.which(f"python{python}"))):
+        with suppress(OSError, subprocess.TimeoutExpired):
+            if _run(path, "-c", _PRINT_TAG, timeout=_TIMEOUT_SECONDS).stdout.strip() == tag:
+                return path
+    return None
+
+
+def compile_folder(folder: Path, python: str, progress: Callable[[str], None]) -> str | None:
+    """Compile every module below a folder, and return the interpreter, or None where this machine lacks the version.
+
+    A separate process with a fixed order and no hooks: the bytes depend on sources and Python alone. Raises StartError
+    where a module cannot be compiled.
+    """
+    interpreter = find_interpreter(python)
+    if interpreter is None:
+        progress(f"no python{python} here to compile with: the Lambda will do it itself, at each cold start")
+        return None
+    progress(f"compiling with {interpreter}")
+    paths = ("-s", str(folder), "-p", LAMBDA_FOLDER, str(folder))
+    done = _run(interpreter, "-B", "-m", "compileall", "-q", "-j1", "--invalidation-mode=checked-hash", *paths)
+    if done.returncode:
+        raise StartError(f"{interpreter} cannot compile the packages of the Lambda: {done.stdout.strip()}")
+    return interpreter
+
+
+def _run(interpreter: str, *arguments: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - ourselves, or what the PATH calls python3.x; and no shell
+        [interpreter, "-I", "-S", *arguments],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=timeout,
+        check=False,
+    )
+
+
+def write_zip(folder: Path, path: Path) -> None:
+    """Write the files below a folder into a zip: sorted by name, all dated 1980, with one of two modes."""
+    names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+    with ZipFile(path, "w") as archive:
+        for name in names:
+            entry = ZipInfo(name)
+            entry.create_system = _UNIX
+            entry.external_attr = (stat.S_IFREG | (0o755 if name.endswith(".so") else 0o644)) << 16
+            archive.writestr(entry, folder.joinpath(name).read_bytes(), ZIP_DEFLATED, 9)
+
+
+@contextmanager
+def replacing(*paths: Path) -> Iterator[Path]:
+    """Context manager: yields a folder for new files of these names, which are moved to their paths at the end.
+
+    After a failure nothing is moved. The folder is created beside the paths first, so a path that cannot be written to
+    is found before any work is done. Raises ConfigError where a file inside cannot be written.
+    """
+    try:
+        for path in paths:
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, f"{path} is a folder; name a file")
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".orgmfa-", dir=paths[0].parent) as folder:
+            yield Path(folder)
+            for path in paths:
+                Path(folder, path.name).replace(path)
+    except OSError as error:
+        raise ConfigError(f"--output: cannot write {paths[0]}: {error.strerror or error}") from error

@@ -20,10 +20,8 @@ import pytest
 
 from orchestrator.aws.clients import Clients
 from orchestrator.deploy.lambda_zip import Package
-from orchestrator.deploy.lambda_zip.build import TEMPLATE
-from orchestrator.deploy.lambda_zip.bytecode import compile_folder
+from orchestrator.deploy.lambda_zip.build import TEMPLATE, compile_folder, write_zip
 from orchestrator.deploy.lambda_zip.file_selection import ENTRY_POINTS, SERVICES
-from orchestrator.deploy.lambda_zip.reproducible_zip import write_zip
 from orchestrator.domain.bundled_files import read_shipped
 from tests.deploy.lambda_zip.packages import (
     COMMAND_LINE,

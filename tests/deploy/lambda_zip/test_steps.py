@@ -10,11 +10,16 @@ import pytest
 
 from orchestrator.deploy.lambda_zip import build_package
 from orchestrator.deploy.lambda_zip.build import LOCK as LOCK_FILE
-from orchestrator.deploy.lambda_zip.build import TEMPLATE, _lay_out, _read_settings
-from orchestrator.deploy.lambda_zip.bytecode import compile_folder, find_interpreter
+from orchestrator.deploy.lambda_zip.build import (
+    TEMPLATE,
+    _lay_out,
+    _read_settings,
+    compile_folder,
+    find_interpreter,
+    replacing,
+)
 from orchestrator.deploy.lambda_zip.dependencies import Runtime, fetch_wheels, unpack
 from orchestrator.deploy.lambda_zip.file_selection import is_needed, select_modules
-from orchestrator.deploy.lambda_zip.reproducible_zip import replacing
 from orchestrator.deploy.lambda_zip.sbom import render_sbom
 from orchestrator.domain.bundled_files import read_shipped
 from orchestrator.domain.errors import ConfigError, OrgmfaError, StartError

@@ -1,16 +1,24 @@
-"""Creates, executes and discards the change set of one stack; deletes a stack."""
+"""Changes one stack by a change set, or deletes it, and waits: polls, shows events, ends at once when interrupted."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
+from tenacity import Retrying, retry_if_result, sleep_using_event, wait_exponential
+
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.deploy.context import DeployContext
-from orchestrator.deploy.messages import DeploymentFailed, remedy
+from orchestrator.deploy.messages import DeploymentFailed, Interrupted, explain_failure, remedy
 from orchestrator.deploy.parameters import list_differences
 from orchestrator.deploy.templates import Template
-from orchestrator.deploy.waiters import wait_if_busy, wait_until, watch_stack
-from orchestrator.domain.cloudformation import IN_REVIEW, ChangeSet, Stack, Standing
+from orchestrator.domain.cloudformation import IN_REVIEW, STACK_TYPE, ChangeSet, Stack, StackEvent, Standing
 from orchestrator.domain.errors import AwsError
+
+FIRST_WAIT_SECONDS = 0.25
+MAX_WAIT_SECONDS = 5.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,3 +110,64 @@ def remove_stack(stack: Stack, context: DeployContext) -> None:
 
 def _delete(stack: Stack, context: DeployContext) -> None:
     context.stacks.delete_stack(stack.id, f"{context.token}-{stack.name}-delete")
+
+
+def wait_until(
+    is_over: Callable[[T], bool], poll: Callable[[], T], cancellation: Cancellation, *, goes_on: str = "interrupted"
+) -> T:
+    """Return the first polled value that satisfies `is_over`. Raises Interrupted, with `goes_on` as its message."""
+    attempts = Retrying(
+        retry=retry_if_result(lambda seen: not is_over(seen) and not cancellation.event.is_set()),
+        wait=wait_exponential(multiplier=FIRST_WAIT_SECONDS, max=MAX_WAIT_SECONDS),
+        sleep=sleep_using_event(cancellation.event),
+    )
+    seen = attempts(poll)
+    if not is_over(seen):
+        raise Interrupted(goes_on)
+    return seen
+
+
+def watch_stack(stack: Stack, context: DeployContext, *, since: str | None, resources: int | None = None) -> Stack:
+    """Return a stack once the work on it has succeeded, and show its events after the one with ID `since`.
+
+    Raises DeploymentFailed with the reasons where the work failed, and Interrupted with how to follow it.
+    """
+    seen: list[StackEvent] = []
+    region = context.place.region
+    with context.view.follow(stack.name, resources) as show:
+
+        def poll() -> Stack:
+            now = context.stacks.get_stack(stack.id) or stack
+            for event in context.stacks.list_events(stack.id, since=seen[-1].id if seen else since):
+                seen.append(event)
+                show(event)
+            return now
+
+        def is_over(now: Stack) -> bool:
+            # Right after a call the status can still be the one before it, so the end is an event of the stack's own.
+            return not now.is_under_way and any(
+                event.type == STACK_TYPE and event.logical_id == stack.name and not event.is_under_way for event in seen
+            )
+
+        goes_on = (
+            f"Interrupted. The work on {stack.name} goes on in AWS. Run the same command again to go on, or:\n"
+            f"  aws cloudformation describe-stack-events --stack-name {stack.name} --region {region}"
+        )
+        after = wait_until(is_over, poll, context.cancellation, goes_on=goes_on)
+    if not after.has_succeeded:
+        raise DeploymentFailed(explain_failure(after, seen, region=region))
+    context.view.say(f"{stack.name}: {after.status}")
+    return after
+
+
+def wait_if_busy(stack: Stack | None, context: DeployContext) -> Stack | None:
+    """Return a stack, read again once work that was begun before has ended. Raises Interrupted."""
+    if stack is None or not stack.is_under_way:
+        return stack
+    context.view.begin(f"{stack.name} is {stack.status}: waiting for what was begun before")
+    stack_id = stack.id
+    return wait_until(
+        lambda now: now is None or not now.is_under_way,
+        lambda: context.stacks.get_stack(stack_id),
+        context.cancellation,
+    )
