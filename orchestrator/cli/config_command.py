@@ -19,10 +19,7 @@ CONFIG_FILE = Path("config.yaml")
 
 
 def read_config(path: Path | None, *, needs_switch: bool = True) -> Config:
-    """Return the configuration of a command. Raises ConfigError.
-
-    With `needs_switch` false, a stop switch that cannot be used is no error: the command does not read it.
-    """
+    """Return the configuration. Raises ConfigError; for a stop switch that is no use, only with `needs_switch`."""
     return load_config(path, os.environ, fallback=CONFIG_FILE, tolerates_switch=not needs_switch)
 
 

@@ -56,10 +56,7 @@ class DeployOptions:
 
 
 def deploy_command(options: DeployOptions) -> int:
-    """Deploy, or take down, and return the exit code.
-
-    Raises ConfigError or StartError where nothing could start.
-    """
+    """Deploy, or take down, and return the exit code. Raises ConfigError or StartError where nothing could start."""
     if not options.yes and not sys.stdin.isatty():
         raise click.UsageError("deploy asks before it changes anything, and there is no terminal to ask on: add --yes")
     if options.delete and (options.parameters or options.package_path):
@@ -116,11 +113,7 @@ class DeployCommand:
     def delete(self) -> int:
         """Take the stacks down, and return the exit code."""
         hub, context = self._open("Taking down")
-        found = take_down(
-            context,
-            check=partial(self._refuse_enforced, hub),
-            confirm=self._confirm_removal,
-        )
+        found = take_down(context, check=partial(self._refuse_enforced, hub), confirm=self._confirm_removal)
         if found is None:
             return self._declined()
         self._view.say("\nTaken down." if found.doomed else "\nNothing to take down.")

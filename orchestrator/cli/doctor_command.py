@@ -39,10 +39,7 @@ _COLOURS = {CheckStatus.PROBLEM: "bold red", CheckStatus.UNKNOWN: "yellow", Chec
 
 
 def doctor_command(options: RunOptions) -> int:
-    """Check what a run needs, print the result on standard output, and return the exit code.
-
-    Raises ConfigError or StartError where nothing could be checked.
-    """
+    """Make the checks, print them, return the exit code. Raises ConfigError or StartError where none could be made."""
     configure_command_logs(verbose=options.verbose)
     asking, source = MfaPrompt(), "the sandbox"
     if not options.sandbox or options.config_path is not None:

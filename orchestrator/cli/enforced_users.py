@@ -24,10 +24,7 @@ _UNENTERABLE = frozenset({"suspended", "pending_closure", "closed", "pending_act
 
 
 def as_operator(hub: Hub, role_arn: str, cancellation: Cancellation) -> Hub:
-    """Return a hub with the credentials of the operator's role, which the member roles trust.
-
-    Raises StartError where the caller may not assume that role.
-    """
+    """Return a hub with the credentials of the operator's role. Raises StartError where it may not be assumed."""
     try:
         clients = as_role(hub.clients, Retrier(cancellation), role_arn=role_arn, session_name=make_run_id(hub.now()))
     except AwsError as error:

@@ -344,8 +344,7 @@ def deploy(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
 
 
 @cli.command(
-    short_help="Build the zip of the Lambda functions.",
-    epilog="Example: orgmfa package --output dist/orgmfa.zip",
+    short_help="Build the zip of the Lambda functions.", epilog="Example: orgmfa package --output dist/orgmfa.zip"
 )
 @click.option(
     "--output",

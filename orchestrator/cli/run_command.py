@@ -71,10 +71,7 @@ class RunOptions:
 
 
 def run_command(mode: Mode, options: RunOptions) -> int:
-    """Run once as the options ask, print the report on standard output, and return the exit code.
-
-    Raises ConfigError or StartError where it could not start.
-    """
+    """Run, print the report, and return the exit code. Raises ConfigError or StartError where it could not start."""
     ask = mode is not Mode.PLAN and not options.yes
     if ask and not sys.stdin.isatty():
         raise click.UsageError(f"{mode.value} asks before it writes, and there is no terminal to ask on: add --yes")
@@ -208,10 +205,7 @@ def load_report(archive: RunArchive, named: str) -> RunReport:
 def export_report(
     archive: RunArchive, run_id: str, config: Config, *, html_path: Path | None, csv_path: Path | None
 ) -> None:
-    """Write an archived run as an HTML page, as CSV, or both; a file is never left half written.
-
-    Raises ConfigError where a file cannot be written.
-    """
+    """Write an archived run as HTML page, as CSV, or both, whole or not at all. Raises ConfigError where that fails."""
     from orchestrator.output.html import MAX_RUNS, render_page  # noqa: PLC0415 - for this option alone
 
     report = load_report(archive, run_id)
@@ -312,10 +306,7 @@ def _keep_digest(report: RunReport, config: Config) -> None:
     from orchestrator.output.slack.digest import render_digest, render_text  # noqa: PLC0415 - slack_sdk: here alone
 
     digest = render_digest(
-        report,
-        config.slack,
-        notes=run_notes(config, report),
-        blocks_access_keys=config.policy.blocks_access_keys,
+        report, config.slack, notes=run_notes(config, report), blocks_access_keys=config.policy.blocks_access_keys
     )
     path = Path(config.archive.location, "digest.txt")
     path.write_text(f"{render_text(digest)}\n", encoding="utf-8")

@@ -61,11 +61,7 @@ def prepare_change(
     """
     context.view.begin(f"working out what changes in {template.stack_name}")
     change_set_id = context.stacks.create_change_set(
-        name=context.token,
-        stack_name=template.stack_name,
-        is_creation=before is None,
-        source=source,
-        parameters=values,
+        name=context.token, stack_name=template.stack_name, is_creation=before is None, source=source, parameters=values
     )
     found = wait_until(
         lambda seen: not seen.is_under_way, lambda: context.stacks.get_change_set(change_set_id), context.cancellation

@@ -42,10 +42,7 @@ GivenValues = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Parameter values that deploy finds by itself.
-
-    `always` are set at each deployment, `at_first` only where a stack has no value yet.
-    """
+    """Values that deploy finds: `always` set at each deployment, `at_first` only where a stack has no value yet."""
 
     always: Mapping[str, str]
     at_first: Mapping[str, str]

@@ -9,12 +9,4 @@ from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, CheckStatus, DoctorReport
 from orchestrator.doctor.run import DoctorRun, run_checks
 
-__all__ = [
-    "Check",
-    "CheckName",
-    "CheckStatus",
-    "DoctorContext",
-    "DoctorReport",
-    "DoctorRun",
-    "run_checks",
-]
+__all__ = ["Check", "CheckName", "CheckStatus", "DoctorContext", "DoctorReport", "DoctorRun", "run_checks"]

@@ -2,22 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from orchestrator.doctor.deployment import EVENTS_ROLE
 from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, fine, problem, unknown
-from orchestrator.domain import errors
-from orchestrator.domain.member_roles import (
-    MEMBER_ROLE,
-    RELEASE_ROLE,
-    DeployedRole,
-    RoleSettings,
-    Trusted,
-    default_trusted,
-    list_differences,
-    read_trusted,
-    render_role,
-)
+from orchestrator.domain import errors, member_roles
+from orchestrator.domain.member_roles import DeployedRole, RoleSettings, Trusted, default_trusted, list_differences
 from orchestrator.domain.model import Access, Account, Mode, Organization, PolicyState, Stage
 from orchestrator.domain.planning import policy_not_ours, without_deployment
 from orchestrator.domain.remedies import UPDATE_STACKSET, explain_account_error
@@ -36,7 +27,7 @@ _HOPELESS = (errors.DeniedByScp, errors.LocalFault, errors.NoCredentials, errors
 class CheckedAccount:
     """The checks of one account, its alias, and the names of its users: None where they were not read."""
 
-    checks: tuple[Check, ...]
+    checks: Sequence[Check]
     alias: str | None = None
     user_names: Sequence[str] | None = None
 
@@ -55,7 +46,7 @@ def check_account(account: Account, organization: Organization, tools: DoctorCon
         checks = [entered, *checks]
         if not tools.config.member_role.is_borrowed:
             checks.append(visit.check_release_role())
-    return CheckedAccount(tuple(check.of(account.id) for check in checks), visit.alias, visit.user_names)
+    return CheckedAccount(checks, visit.alias, visit.user_names)
 
 
 def _judge_sender(role: DeployedRole | None, bus: str) -> Check:
@@ -159,15 +150,16 @@ class _Visit:
             yield problem(CheckName.ROLE_POLICIES, message, f"{_DEPLOY}.")
             return
         member, release = deployed[names.name], deployed[names.release_name]
-        self.trusted = read_trusted(member, release, settings)
+        self.trusted = member_roles.read_trusted(member, release, settings)
         yield self._compare(member, release, settings)
 
     def _compare(self, member: DeployedRole, release: DeployedRole, settings: RoleSettings) -> Check:
         """Return whether both roles are as the template makes them."""
-        name, trusted = CheckName.ROLE_POLICIES, self.trusted
-        of_release = list_differences(release, render_role(RELEASE_ROLE, settings, trusted))
-        differences = (*list_differences(member, render_role(MEMBER_ROLE, settings, trusted)), *of_release)
-        is_off = not list_differences(member, render_role(MEMBER_ROLE, settings, trusted, enforcement="off"))
+        name = CheckName.ROLE_POLICIES
+        render = partial(member_roles.render_role, settings=settings, trusted=self.trusted)
+        of_release = list_differences(release, render(member_roles.RELEASE_ROLE))
+        differences = (*list_differences(member, render(member_roles.MEMBER_ROLE)), *of_release)
+        is_off = not list_differences(member, render(member_roles.MEMBER_ROLE, enforcement="off"))
         if is_off and not of_release:
             message = f"{member.name} can only read (Enforcement=off of the StackSet)"
             is_to_enforce = self.tools.config.enforcement.mode is Mode.APPLY
@@ -175,7 +167,9 @@ class _Visit:
         if differences:
             remedy = f"{_DEPLOY}. What the template does not give a role was added by somebody: find out by whom."
             return problem(name, "; ".join(differences), remedy)
-        if strange := self._strangers():
+        usual = default_trusted()
+        known = {usual.orchestrator, usual.operator, self._my_role()}
+        if strange := sorted({self.trusted.orchestrator, self.trusted.operator} - known):
             message = f"as the template makes them, trusting {' and '.join(strange)} of this account"
             remedy = "Check that these are OrchestratorRoleName and OperatorRoleName of the StackSet."
             return unknown(name, message, remedy)
@@ -199,12 +193,6 @@ class _Visit:
             message = f"{me} may assume {role}: whoever takes over the Lambda could undo enforcement"
             return problem(name, message, f"{_DEPLOY}: it lets the operator's role alone release.")
         return fine(name, f"{role} can be assumed: this caller may release")
-
-    def _strangers(self) -> list[str]:
-        """Return the names of trusted roles that are neither a default nor the caller's own."""
-        usual, trusted = default_trusted(), self.trusted
-        known = {usual.orchestrator, usual.operator, self._my_role()}
-        return sorted({trusted.orchestrator, trusted.operator} - known)
 
     def _my_role(self) -> str:
         """Return the name of the caller's role, or an empty text where the caller is no role."""

@@ -1,7 +1,7 @@
 """The report of `orgmfa doctor`: its checks, and the grouping of equal checks of several accounts. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Literal, Self
 
@@ -101,17 +101,16 @@ class DoctorReport(BaseModel):
     checks: tuple[Check, ...]
     ok: bool
 
+    @classmethod
+    def of(cls, checks: Sequence[Check]) -> Self:
+        """Return the report of these checks."""
+        return cls(checks=tuple(checks), ok=all(check.status is not CheckStatus.PROBLEM for check in checks))
+
 
 class Finding(Check):
     """A result that one or several accounts share, or one about the run as a whole (no account IDs)."""
 
     account_ids: tuple[str, ...]
-
-
-def build_doctor_report(checks: Iterable[Check]) -> DoctorReport:
-    """Return the report of these checks."""
-    checks = tuple(checks)
-    return DoctorReport(checks=checks, ok=all(check.status is not CheckStatus.PROBLEM for check in checks))
 
 
 def group_checks(checks: Iterable[Check]) -> tuple[Finding, ...]:

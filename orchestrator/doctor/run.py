@@ -15,17 +15,7 @@ from orchestrator.doctor.control_policies import check_control_policies
 from orchestrator.doctor.deployment import check_function, check_iam_events, check_schedule
 from orchestrator.doctor.hub import check_hub, check_sign_in
 from orchestrator.doctor.ports import DoctorContext
-from orchestrator.doctor.report import (
-    Check,
-    CheckName,
-    CheckStatus,
-    DoctorReport,
-    build_doctor_report,
-    fine,
-    in_words,
-    problem,
-    unknown,
-)
+from orchestrator.doctor.report import Check, CheckName, CheckStatus, DoctorReport, fine, in_words, problem, unknown
 from orchestrator.domain.errors import ArchiveError, AwsError
 from orchestrator.domain.model import Account, Organization, Stage
 from orchestrator.domain.remedies import explain_defect, select_remedy
@@ -66,18 +56,18 @@ def run_checks(tools: DoctorContext) -> DoctorRun:
     if organization is None or in_organization.status is CheckStatus.PROBLEM:
         message = "no account was entered: first the organization must be readable, and the right one"
         checks.append(unknown(CheckName.MEMBER_ROLE, message, in_organization.remedy))
-        return DoctorRun(build_doctor_report(checks), titles)
+        return DoctorRun(DoctorReport.of(checks), titles)
     checks.append(check_sign_in(organization.id, tools))
     if event_bus is not None:
         checks += check_iam_events(organization.id, tools)
     found = _examine_accounts(accounts, organization, tools)
     for account, examined in found:
-        checks += examined.checks
+        checks += (check.of(account.id) for check in examined.checks)
         titles[account.id] = examined.alias or account.name
     if accounts and not tools.targets and not tools.ou_ids:
         names = ((account.id, examined.user_names) for account, examined in found)
         checks += check_effects(config, names, tools.now())
-    return DoctorRun(build_doctor_report(checks), titles)
+    return DoctorRun(DoctorReport.of(checks), titles)
 
 
 def _find_organization(tools: DoctorContext) -> tuple[Organization | None, Check]:
@@ -139,9 +129,9 @@ def _examine_accounts(
         if skipped is None:
             return check_account(account, organization, tools)
         if skipped.remedy:
-            return CheckedAccount((unknown(CheckName.MEMBER_ROLE, skipped.message, skipped.remedy).of(account.id),))
-        check = fine(CheckName.MEMBER_ROLE, f"not to be entered: {skipped.message}").of(account.id)
-        return CheckedAccount((check,), user_names=())
+            return CheckedAccount([unknown(CheckName.MEMBER_ROLE, skipped.message, skipped.remedy)])
+        check = fine(CheckName.MEMBER_ROLE, f"not to be entered: {skipped.message}")
+        return CheckedAccount([check], user_names=())
 
     found: dict[str, CheckedAccount] = {}
     tools.observer.phase("looking", len(accounts))
@@ -165,4 +155,4 @@ def _unexamined(done: TaskResult[Account, CheckedAccount], tools: DoctorContext)
         log.error("unexpected_error", account_id=account.id, exc_info=done.error)
         defect = explain_defect(done.error, Stage.INSPECT, account)
         check = problem(CheckName.MEMBER_ROLE, defect.message, defect.remedy)
-    return CheckedAccount((check.of(account.id),))
+    return CheckedAccount([check])

@@ -31,10 +31,7 @@ _SPARES = frozenset({"ArnNotEquals", "ArnNotLike", "StringNotEquals", "StringNot
 
 
 def is_guard(document: str, policy_arn: str) -> bool:
-    """Return whether a policy denies rewriting EnforceMFA to all but principals that it names; which, is not judged.
-
-    Raises ValueError as `list_denied` does.
-    """
+    """Return whether a policy denies rewriting EnforceMFA to all but named principals, whichever. Raises ValueError."""
     denies = [one for one in _denies(read_document(document)) if _spares_principals_alone(one.get("Condition") or {})]
     return all(any(_covers(deny, action, [policy_arn]) for deny in denies) for action in _REWRITES)
 
@@ -54,10 +51,7 @@ def list_denied(document: str, actions: Iterable[str], resources: Sequence[str])
 
 
 def list_denied_calls(document: str, calls: Iterable[RegionalCall]) -> tuple[str, ...]:
-    """Return the calls that a policy may deny, with their Region; it has no condition, or one on Region or caller.
-
-    Raises ValueError as `list_denied` does.
-    """
+    """Return the calls that a policy may deny, with a condition on Region or caller, or none. Raises ValueError."""
     denies = list(_denies(read_document(document)))
     return tuple(
         f"{call.action} in {call.region}"

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from orchestrator.cli.doctor_command import MAX_ACCOUNTS, print_examination
 from orchestrator.doctor import Check, CheckName, DoctorRun
-from orchestrator.doctor.report import build_doctor_report, fine, group_checks, problem, unknown
+from orchestrator.doctor.report import DoctorReport, fine, group_checks, problem, unknown
 from tests.doctor.command import OK, PROBLEM, UNKNOWN
 
 
@@ -37,7 +37,7 @@ def test_accounts_with_the_same_finding_stand_together() -> None:
 
 def printed(*checks: Check, titles: Mapping[str, str], **console: Any) -> str:
     out = StringIO()
-    examination = DoctorRun(build_doctor_report(checks), titles)
+    examination = DoctorRun(DoctorReport.of(checks), titles)
     print_examination(examination, Console(file=out, width=80, **console))
     return out.getvalue()
 

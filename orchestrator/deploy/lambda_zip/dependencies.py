@@ -24,10 +24,7 @@ _NO_ANSWER = "after connection broken by"
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Linux on a processor, with CPython of a minor version such as 3.13.
-
-    Raises ConfigError for a processor or Python that no Lambda runtime has.
-    """
+    """Linux on a processor, with a Python such as 3.13. Raises ConfigError for one that no Lambda runtime has."""
 
     architecture: str
     python: str
