@@ -37,7 +37,7 @@ class OutcomeGroup(StrEnum):
     """Nothing to do; or the verdict is unknown."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class OutcomeRow:
     """An outcome as the views show it; `label_by_mode` wins over the label.
 
@@ -47,36 +47,30 @@ class OutcomeRow:
     label: str
     tone: Tone
     group: OutcomeGroup
-    is_enforced: bool = False
     label_by_mode: Mapping[Mode, str] = field(default_factory=dict)
     total: str = ""
 
 
 _PLANNED = {Mode.PLAN: "would be enforced", Mode.APPLY: "not yet enforced", Mode.RELEASE: "not yet released"}
+_ALREADY = {Mode.RELEASE: "still enforced"}
 
 OUTCOMES: Mapping[Outcome, OutcomeRow] = {
-    Outcome.FAILED: OutcomeRow(label="failed", tone=Tone.BAD, group=OutcomeGroup.TO_FIX, total="failed_users"),
-    Outcome.QUOTA_EXCEEDED: OutcomeRow(label="over quota", tone=Tone.WARN, group=OutcomeGroup.TO_FIX),
-    Outcome.HELD: OutcomeRow(label="held", tone=Tone.WARN, group=OutcomeGroup.TO_FIX),
-    Outcome.ENFORCED: OutcomeRow(label="enforced", tone=Tone.GOOD, group=OutcomeGroup.CHANGED, is_enforced=True),
-    Outcome.RELEASED: OutcomeRow(label="released", tone=Tone.WARN, group=OutcomeGroup.CHANGED),
-    Outcome.PLANNED: OutcomeRow(label="planned", tone=Tone.WARN, group=OutcomeGroup.CHANGED, label_by_mode=_PLANNED),
-    Outcome.IN_GRACE: OutcomeRow(label="in grace", tone=Tone.QUIET, group=OutcomeGroup.WAITING),
-    Outcome.ALREADY_ENFORCED: OutcomeRow(
-        label="already enforced",
-        tone=Tone.GOOD,
-        group=OutcomeGroup.WAITING,
-        is_enforced=True,
-        label_by_mode={Mode.RELEASE: "still enforced"},
-    ),
-    Outcome.EXEMPT: OutcomeRow(label="exempt", tone=Tone.QUIET, group=OutcomeGroup.LEFT_ALONE),
-    Outcome.GUARDED: OutcomeRow(label="guarded by others", tone=Tone.QUIET, group=OutcomeGroup.LEFT_ALONE),
-    Outcome.OUT_OF_SCOPE: OutcomeRow(label="out of scope", tone=Tone.QUIET, group=OutcomeGroup.LEFT_ALONE),
-    Outcome.NONE: OutcomeRow(label="nothing to do", tone=Tone.QUIET, group=OutcomeGroup.NOTHING),
+    Outcome.FAILED: OutcomeRow("failed", Tone.BAD, OutcomeGroup.TO_FIX, total="failed_users"),
+    Outcome.QUOTA_EXCEEDED: OutcomeRow("over quota", Tone.WARN, OutcomeGroup.TO_FIX),
+    Outcome.HELD: OutcomeRow("held", Tone.WARN, OutcomeGroup.TO_FIX),
+    Outcome.ENFORCED: OutcomeRow("enforced", Tone.GOOD, OutcomeGroup.CHANGED),
+    Outcome.RELEASED: OutcomeRow("released", Tone.WARN, OutcomeGroup.CHANGED),
+    Outcome.PLANNED: OutcomeRow("planned", Tone.WARN, OutcomeGroup.CHANGED, label_by_mode=_PLANNED),
+    Outcome.IN_GRACE: OutcomeRow("in grace", Tone.QUIET, OutcomeGroup.WAITING),
+    Outcome.ALREADY_ENFORCED: OutcomeRow("already enforced", Tone.GOOD, OutcomeGroup.WAITING, label_by_mode=_ALREADY),
+    Outcome.EXEMPT: OutcomeRow("exempt", Tone.QUIET, OutcomeGroup.LEFT_ALONE),
+    Outcome.GUARDED: OutcomeRow("guarded by others", Tone.QUIET, OutcomeGroup.LEFT_ALONE),
+    Outcome.OUT_OF_SCOPE: OutcomeRow("out of scope", Tone.QUIET, OutcomeGroup.LEFT_ALONE),
+    Outcome.NONE: OutcomeRow("nothing to do", Tone.QUIET, OutcomeGroup.NOTHING),
 }
 """In the order of every view, the worst first."""
 
-ENFORCED = frozenset(outcome for outcome, row in OUTCOMES.items() if row.is_enforced)
+ENFORCED = frozenset({Outcome.ENFORCED, Outcome.ALREADY_ENFORCED})
 """Outcomes of users whom EnforceMFA denies everything but to enrol."""
 
 

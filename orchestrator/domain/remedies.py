@@ -6,6 +6,7 @@ from configparser import ConfigParser
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib import resources
+from itertools import chain
 
 from orchestrator.domain.errors import AwsError, LocalFault, NotSubscribed
 from orchestrator.domain.model import Account, Imported, Organization, Problem, Product, Stage
@@ -32,12 +33,12 @@ def explain_account_error(
     if account.id == management:
         kinds.append("management account")
     is_entering = error.operation == ASSUME_ROLE  # by the caller's own credentials
-    text = _find(error, "iam", rows=("caller", "member account") if is_entering else ("member account",), kinds=kinds)
+    rows = ("caller", "member account") if is_entering else ("member account",)
     return Problem(
         stage=Stage.ASSUME_ROLE if is_entering else stage,
         code=error.code,
         message=_one_line(str(error)),
-        remedy=_fill(text, error, "iam", role=role_name, account=account.id, management=management),
+        remedy=_remedy(error, "iam", rows=rows, kinds=kinds, role=role_name, account=account.id, management=management),
     )
 
 
@@ -58,15 +59,15 @@ def explain_select_error(error: AwsError) -> Problem:
 
 def explain_findings_error(error: AwsError, product: Product) -> Problem:
     """Return the problem of a run whose findings could not be imported into Security Hub."""
-    text = _find(error, "securityhub", rows=("caller",), kinds=("findings",))
-    remedy = _fill(text, error, "securityhub", account=product.account_id, region=product.region, product=product.arn)
+    names = {"account": product.account_id, "region": product.region, "product": product.arn}
+    remedy = _remedy(error, "securityhub", rows=("caller",), kinds=("findings",), **names)
     return Problem(Stage.FINDINGS, error.code, _one_line(f"Security Hub CSPM: {error}"), remedy)
 
 
 def explain_event_error(error: AwsError, bus: str) -> Problem:
     """Return the problem of a run whose event could not be put on this bus."""
-    text = _find(error, "events", rows=("caller",), kinds=("event",))
-    return Problem(Stage.EVENT, error.code, _one_line(f"EventBridge: {error}"), _fill(text, error, "events", bus=bus))
+    remedy = _remedy(error, "events", rows=("caller",), kinds=("event",), bus=bus)
+    return Problem(Stage.EVENT, error.code, _one_line(f"EventBridge: {error}"), remedy)
 
 
 def explain_findings(imported: Imported, wanted: int, product: Product) -> Problem | None:
@@ -86,8 +87,7 @@ def explain_findings(imported: Imported, wanted: int, product: Product) -> Probl
 
 def select_remedy(error: AwsError) -> str:
     """Return what to do where the caller or its organization could not be read."""
-    text = _find(error, "organizations", rows=("caller", "own account"), kinds=("own account",))
-    return _fill(text, error, "organizations")
+    return _remedy(error, "organizations", rows=("caller", "own account"), kinds=("own account",))
 
 
 @cache
@@ -112,22 +112,18 @@ def find_row(section: str, error: AwsError, service: str) -> str | None:
     return None
 
 
-def _find(error: AwsError, service: str, *, rows: Sequence[str], kinds: Sequence[str]) -> str:
+def _remedy(error: AwsError, service: str, *, rows: Sequence[str], kinds: Sequence[str], **names: str) -> str:
     """Return the text for an error: by the sections of rows, else by kind, where a later section goes before."""
+    profile = ""
     if isinstance(error, LocalFault):
-        rows = ("caller", "this machine")
-    for section in ("clock", *rows):
-        if (text := find_row(section, error, service)) is not None:
-            return text
+        rows, profile = ("caller", "this machine"), error.profile
     by_kind = {kind: text for name in kinds for kind, text in read_remedies().items(f"{name}, by kind")}
-    return next(by_kind[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in by_kind)
-
-
-def _fill(text: str, error: AwsError, service: str, **values: str) -> str:
+    found = (find_row(section, error, service) for section in ("clock", *rows))
+    known = (by_kind.get(kind.__name__) for kind in type(error).__mro__)
+    text = next(text for text in chain(found, known) if text is not None)
     named = _DENIED.search(str(error))
     denied = named[1] if named else _action_of(error, service)
-    profile = error.profile if isinstance(error, LocalFault) else ""
-    return _one_line(text).format(denied=denied, operation=error.operation, profile=profile, **values)
+    return _one_line(text).format(denied=denied, operation=error.operation, profile=profile, **names)
 
 
 def _action_of(error: AwsError, service: str) -> str:
