@@ -20,11 +20,14 @@ from orchestrator.output.counts import (
     tell_not_deployed,
     tell_written,
 )
-from orchestrator.output.preflight import READ_AS
 from orchestrator.output.words import count
 from orchestrator.reports.compressed import CompressedList
 from orchestrator.reports.report import AccountReport, RunReport, Totals, failures
 
+READ_AS = (
+    "This is what a service control policy would do (plan --scp), not a plan of orgmfa: read 'would be enforced' as "
+    "'would be blocked by it', and 'held' as 'look at it before it is attached'."
+)
 _CUT = {"interrupted": "The run was interrupted", "deadline": "The run came near its deadline"}
 _NOTHING = {Mode.PLAN: "nothing to enforce", Mode.APPLY: "nothing to enforce", Mode.RELEASE: "nobody to release"}
 _Counted = tuple[int, str, str]
