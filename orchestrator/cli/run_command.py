@@ -27,8 +27,7 @@ from orchestrator.domain.model import Mode, Outcome, RunRequest, Trigger, Via
 from orchestrator.domain.nudges import NOW_ENFORCED
 from orchestrator.logs import configure_logs
 from orchestrator.output.csv_export import write_csv
-from orchestrator.output.exemption_notices import run_notes
-from orchestrator.output.sample_message import show_sample
+from orchestrator.output.run_notes import run_notes, show_sample
 from orchestrator.output.terminal import ProgressView, Shown, print_report
 from orchestrator.output.terminal.preflight import print_preflight
 from orchestrator.pipeline.context import Finished

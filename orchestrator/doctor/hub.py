@@ -13,7 +13,7 @@ from orchestrator.domain.model import Product
 from orchestrator.domain.nudges import read_text
 from orchestrator.domain.remedies import explain_findings_error
 from orchestrator.domain.stop_switch import SwitchState
-from orchestrator.output.exemption_notices import describe_releases
+from orchestrator.output.run_notes import describe_releases
 from orchestrator.output.words import some_of, title_and_id
 from orchestrator.reports.archive import RELEASES
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from orchestrator.domain.config import Config
 from orchestrator.domain.errors import ArchiveError, AttachmentError, DigestError
 from orchestrator.domain.model import Trigger
-from orchestrator.output.exemption_notices import run_notes
+from orchestrator.output.run_notes import run_notes
 from orchestrator.output.words import archive_link
 from orchestrator.reports.report import RunReport
 

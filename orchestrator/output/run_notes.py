@@ -1,4 +1,7 @@
-"""Remarks on a run for people: exemptions near their end, protections without effect, what IAM events did. Pure."""
+"""Remarks on a run for people: exemptions near their end, protections without effect, what IAM events did. Pure.
+
+Also whom the run told in person, and the message that the first user of a plan would get.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
 from orchestrator.domain.assessment import find_exemption
-from orchestrator.domain.config import Config, Exemption
+from orchestrator.domain.config import Config, Exemption, NudgeConfig
 from orchestrator.domain.model import Mode, Outcome, Status
+from orchestrator.domain.nudges import Nudge, read_text, write_text
 from orchestrator.domain.protections import check_protections
 from orchestrator.output.words import count, format_minute, some_of, title_of
 from orchestrator.reports.history import is_whole, was_read
-from orchestrator.reports.report import AccountReport, RunReport
+from orchestrator.reports.report import AccountReport, RunReport, UserReport
 
 ANNOUNCED_AROUND_END = timedelta(days=14)
 """How long before its end an exemption is announced, and how long after it is still said to have ended."""
@@ -120,17 +124,44 @@ def _note(exemption: Exemption, known: tuple[Exemption, ...], report: RunReport,
     called = exemption.user if names else f"{known.index(exemption) + 1} of the configuration"
     if exemption.until is not None and exemption.until < now.astimezone(UTC).date():
         return f"exemption {called} ended on {exemption.until:%Y-%m-%d} and no longer counts: remove it"
-    matched = list(_matched(exemption, known, report, now=now))
+    matched = [
+        f"{user.name} ({account.alias or account.name})"
+        for account in report.accounts
+        for user in account.users
+        if user.outcome is Outcome.EXEMPT and find_exemption(user.name, account.id, known, now=now) is exemption
+    ]
     shown = some_of(matched, _NAMES_SHOWN) or "nobody" if names else count(len(matched), "user")
     ends = f"exemption {called} ends on {exemption.until:%Y-%m-%d} ({exemption.reason})"
     return f"{ends}; in this run it matched {shown}"
 
 
-def _matched(
-    exemption: Exemption, exemptions: tuple[Exemption, ...], report: RunReport, *, now: datetime
-) -> Iterator[str]:
-    for account in report.accounts:
-        for user in account.users:
-            is_exempt = user.outcome is Outcome.EXEMPT
-            if is_exempt and find_exemption(user.name, account.id, exemptions, now=now) is exemption:
-                yield f"{user.name} ({account.alias or account.name})"
+def show_sample(report: RunReport, settings: NudgeConfig) -> str:
+    """Return the message of the first user who would be told; nothing where nobody would be. Raises ConfigError."""
+    told = (
+        _as_nudge(account, user)
+        for account in report.accounts
+        for user in account.users
+        if any(message.problem is None for message in user.messages)
+    )
+    found = next(told, None)
+    if found is None:
+        return ""
+    nudge, partition = found
+    text = write_text(read_text(settings), [nudge], partition=partition, contact=settings.contact)
+    return f"The message to {nudge.user_name} ({nudge.alias or nudge.account_id}) would say:\n\n{text}"
+
+
+def _as_nudge(account: AccountReport, user: UserReport) -> tuple[Nudge, str]:
+    nudge = Nudge(
+        account_id=account.id,
+        alias=account.alias,
+        user_id=user.id or "",
+        user_name=user.name,
+        kind=user.messages[0].kind,
+        day="",
+        covers=(),
+        until=user.grace_ends,
+        address=None,
+        has_password=user.console_password is not False,
+    )
+    return nudge, user.arn.split(":")[1]

@@ -5,7 +5,7 @@ import pytest
 
 from orchestrator.domain.config import Exemption
 from orchestrator.domain.model import AccountResult, Decision, Mode, Outcome, Reason, Status, Verdict
-from orchestrator.output.exemption_notices import exemption_notes, run_notes
+from orchestrator.output.run_notes import exemption_notes, run_notes
 from orchestrator.reports.build import build_report, report_account
 from orchestrator.reports.report import RunReport, pack_accounts
 from tests.builders import NOW, make_account, make_config, make_request, make_user
