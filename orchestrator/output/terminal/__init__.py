@@ -5,8 +5,6 @@ Text from outside passes through `plain`: never markup, no control characters. W
 
 from orchestrator.output.terminal.layout import tidy
 from orchestrator.output.terminal.progress import ProgressView, paused
-from orchestrator.output.terminal.report import MAX_LINES, Shown, print_report
-from orchestrator.output.terminal.run_list import print_runs
-from orchestrator.output.words import plain
+from orchestrator.output.terminal.report import MAX_LINES, Shown, print_report, print_runs
 
-__all__ = ["MAX_LINES", "ProgressView", "Shown", "paused", "plain", "print_report", "print_runs", "tidy"]
+__all__ = ["MAX_LINES", "ProgressView", "Shown", "paused", "print_report", "print_runs", "tidy"]
