@@ -18,8 +18,7 @@ from orchestrator.domain.deployed import ControlPolicy
 from orchestrator.domain.errors import AccessDenied, ArchiveError, AwsError, ConfigError
 from orchestrator.domain.model import Account
 from orchestrator.domain.remedies import select_remedy
-from orchestrator.domain.scp import render_scp
-from orchestrator.domain.scp_reading import is_ours, list_differences, read_scp
+from orchestrator.domain.scp import is_ours, list_differences, read_scp, render_scp
 from orchestrator.domain.selection import is_in_ous
 from orchestrator.output.words import some_of
 

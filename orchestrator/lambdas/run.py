@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from orchestrator.aws.queues import postpone_messages
+from orchestrator.aws.hub_services import postpone_messages
 from orchestrator.aws.retries import Retrier
 from orchestrator.domain.environment import stack_set_name
 from orchestrator.domain.errors import AwsError, NothingToDo, RunUnderWay

@@ -27,8 +27,8 @@ from orchestrator.concurrency.cancellation import Cancellation, repeated_while
 from orchestrator.domain.errors import ArchiveError, RunUnderWay
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.pipeline.ports import Releases
-from orchestrator.reports.archive import Store
 from orchestrator.reports.report import UtcTime
+from orchestrator.reports.run_files import Store
 
 LEASE_FILE = "locks/run"
 ACKNOWLEDGED = "locks/acknowledged"

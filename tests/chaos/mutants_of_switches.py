@@ -174,8 +174,8 @@ OF_SWITCHES: tuple[Mutation, ...] = (
     Mutation(
         name="a decision that AWS does not have today counts as a guard",
         guards="guards of others",
-        path="orchestrator/aws/guards.py",
-        before="    if missing or not decisions <= NO | YES:",
+        path="orchestrator/aws/simulator.py",
+        before="    if missing or not decisions <= _NO | _YES:",
         after="    if missing:",
         scenario="guards of others, accepted",
         invariant=5,
