@@ -5,7 +5,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AwareDatetime,
@@ -17,6 +17,7 @@ from pydantic import (
     PlainSerializer,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    create_model,
 )
 
 from orchestrator.domain.model import (
@@ -300,7 +301,7 @@ class ReleaseReport(ReleasedUser):
     until: UtcTime
 
 
-class Totals(Frozen):
+class _Counts(Frozen):
     """Counts over the whole run. `failed` counts accounts; `failed_users` the users whose outcome is failed."""
 
     accounts: int
@@ -317,22 +318,26 @@ class Totals(Frozen):
         default=0,
         description="users with MFA by security keys, passkeys or hardware tokens: those without a known virtual one",
     )
-    none: int
-    planned: int
-    enforced: int
-    already_enforced: int
-    released: int
-    exempt: int
-    in_grace: int
-    guarded: int = 0
-    out_of_scope: int
-    held: int
-    quota_exceeded: int
-    failed_users: int
 
     def of(self, *outcomes: Outcome) -> int:
         """Return how many users have one of these outcomes."""
         return sum(getattr(self, total_name(outcome)) for outcome in outcomes)
+
+
+if TYPE_CHECKING:
+
+    class Totals(_Counts):
+        """The counts, and one for each outcome."""
+
+        def __getattr__(self, name: str) -> int: ...
+
+else:
+    Totals = create_model(
+        "Totals",
+        __base__=_Counts,
+        __doc__=_Counts.__doc__,
+        **{total_name(outcome): (int, 0 if outcome is Outcome.GUARDED else ...) for outcome in Outcome},
+    )
 
 
 class RunReport(Frozen):
