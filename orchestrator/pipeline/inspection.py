@@ -26,7 +26,6 @@ from orchestrator.domain.model import (
     Stage,
     Status,
     Trigger,
-    Verdict,
 )
 from orchestrator.domain.planning import (
     count_planned,
@@ -41,7 +40,7 @@ from orchestrator.domain.planning import (
 )
 from orchestrator.domain.remedies import explain_account_error
 from orchestrator.pipeline.context import RunContext
-from orchestrator.pipeline.precautions import KnownCredentials, hold_unless_safe, read_credentials
+from orchestrator.pipeline.precautions import KnownCredentials, hold_unless_safe, look_at, read_credentials
 from orchestrator.pipeline.preflight import plan_by_scp
 
 T = TypeVar("T")
@@ -149,7 +148,7 @@ def _check_each(
     for start in range(0, len(decisions), size):
         if is_over_limit(plan_account(account, facts, checked, config=context.config)):
             return [*checked, *decisions[start:]]
-        checked += _share_where(_is_planned, decisions[start : start + size], check, limit=limit)
+        checked += _share_where(_is_planned, decisions[start : start + size], partial(look_at, look=check), limit=limit)
     return checked
 
 
@@ -232,20 +231,14 @@ def _check(
     context: RunContext,
     credentials: KnownCredentials,
     looked_at: Collection[str],
-) -> Decision | None:
-    """Return a planned decision after a live look at its user and all that could hold it; None: the user is gone.
+) -> Decision:
+    """Return a planned decision after a live look at its user and all that could hold it. Raises NotFound, AwsError.
 
     A credential report that this run had made replaces the look; another look comes right before the write.
     """
-    try:
-        if not facts.is_report_ours and decision.user.name not in looked_at:
-            decision = recheck_user(decision, account, context, keys=True)
-        return hold_unless_safe(decision, account, context, known=credentials)
-    except NotFound:
-        return None
-    except AwsError as error:
-        unreadable = Reason(error.code, str(error))
-        return Decision(replace(decision.user, has_mfa=None), Verdict.UNKNOWN, Outcome.NONE, reason=unreadable)
+    if not facts.is_report_ours and decision.user.name not in looked_at:
+        decision = recheck_user(decision, account, context, keys=True)
+    return hold_unless_safe(decision, account, context, known=credentials)
 
 
 def recheck_user(decision: Decision, account: Account, context: RunContext, *, keys: bool) -> Decision:

@@ -3,13 +3,13 @@
 Each answer that is not a clear one holds the user; one about a guard of others that is not clear is no guard.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import structlog
 
 from orchestrator.domain.errors import AwsError, NotFound
-from orchestrator.domain.model import Account, Decision, IamUser, Outcome, Reason
+from orchestrator.domain.model import Account, Decision, IamUser, Outcome, Reason, Verdict
 from orchestrator.domain.outcomes import CANNOT_TELL, SIGN_IN
 from orchestrator.domain.planning import hold_decision
 from orchestrator.pipeline.context import RunContext
@@ -30,22 +30,37 @@ def read_credentials(context: RunContext) -> KnownCredentials:
         return _unread(error)
 
 
+def look_at(decision: Decision, look: Callable[[Decision], Decision]) -> Decision | None:
+    """Return a decision after a look at its user: unknown where the look failed; None: the user is gone."""
+    try:
+        return look(decision)
+    except NotFound:
+        return None
+    except AwsError as error:
+        user, unreadable = replace(decision.user, has_mfa=None), Reason(error.code, str(error))
+        return Decision(user, Verdict.UNKNOWN, Outcome.NONE, reason=unreadable)
+
+
+def simulate_enrolment(user: IamUser, account: Account, context: RunContext) -> Reason | None:
+    """Return what keeps a user from enrolling, or that it is not known. Raises NotFound where the user is gone."""
+    try:
+        return context.simulator.simulate_enrolment(user, account, context.now())
+    except NotFound:
+        raise
+    except AwsError as error:
+        return Reason(CANNOT_TELL, f"the policy simulator could not be asked ({error.code}: {error})")
+
+
 def hold_unless_safe(decision: Decision, account: Account, context: RunContext, *, known: KnownCredentials) -> Decision:
     """Return a planned decision, held where a credential would stop, or where the user could not enrol.
 
     Guards of others are looked up of those left; with `enforcement.guarded: accept` a proven one leaves its user alone.
-
     Raises NotFound where the user is gone.
     """
     decision = _hold_for_credentials(decision, context, known)
     if decision.outcome is not Outcome.PLANNED or not context.config.enforcement.check_enrolment:
         return decision
-    try:
-        reason = context.simulator.simulate_enrolment(decision.user, account, context.now())
-    except NotFound:
-        raise
-    except AwsError as error:
-        reason = Reason(CANNOT_TELL, f"the policy simulator could not be asked ({error.code}: {error})")
+    reason = simulate_enrolment(decision.user, account, context)
     if reason is not None and reason.code != SIGN_IN:
         return hold_decision(decision, reason)
     decision = _leave_to_guard(decision, account, context)

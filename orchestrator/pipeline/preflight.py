@@ -4,16 +4,22 @@ No limit applies, and everybody whom the SCP would block is looked at and simula
 """
 
 from dataclasses import replace
+from functools import partial
 
 from orchestrator.concurrency.work_sharing import AdaptiveLimit, map_shared
-from orchestrator.domain.errors import AwsError, NotFound
 from orchestrator.domain.model import Account, AccountFacts, AccountResult, Decision, Outcome, Reason, Status, Verdict
-from orchestrator.domain.outcomes import CANNOT_TELL, SIGN_IN
+from orchestrator.domain.outcomes import SIGN_IN
 from orchestrator.domain.planning import update_user
 from orchestrator.domain.scp import list_entries
 from orchestrator.domain.scp_preflight import decide_by_scp, keep_or_stop, rules_of_an_scp, without_enforcemfa
 from orchestrator.pipeline.context import RunContext
-from orchestrator.pipeline.precautions import KnownCredentials, hold_unless_safe, read_credentials
+from orchestrator.pipeline.precautions import (
+    KnownCredentials,
+    hold_unless_safe,
+    look_at,
+    read_credentials,
+    simulate_enrolment,
+)
 
 
 def plan_by_scp(account: Account, facts: AccountFacts, context: RunContext, *, limit: AdaptiveLimit) -> AccountResult:
@@ -27,18 +33,8 @@ def plan_by_scp(account: Account, facts: AccountFacts, context: RunContext, *, l
     is_hit = any(one.outcome is Outcome.PLANNED for one in decisions)
     known = read_credentials(context) if is_hit and context.config.policy.blocks_access_keys else {}
 
-    def look(decision: Decision) -> Decision | None:
-        if decision.outcome is not Outcome.PLANNED:
-            return decision
-        try:
-            return _look(decision, account, context, known=known, has_report=facts.is_report_ours)
-        except NotFound:
-            return None
-        except AwsError as error:
-            user = replace(decision.user, has_mfa=None)
-            return Decision(user, Verdict.UNKNOWN, Outcome.NONE, reason=Reason(error.code, str(error)))
-
-    looked_at = map_shared(decisions, look, limit)
+    look = partial(_look, account=account, context=context, known=known, has_report=facts.is_report_ours)
+    looked_at = map_shared(decisions, partial(look_at, look=look), limit)
     return AccountResult(
         account=account,
         status=Status.INSPECTED,
@@ -50,26 +46,19 @@ def plan_by_scp(account: Account, facts: AccountFacts, context: RunContext, *, l
 
 
 def _look(
-    decision: Decision, account: Account, context: RunContext, *, known: KnownCredentials, has_report: bool
+    decision: Decision, *, account: Account, context: RunContext, known: KnownCredentials, has_report: bool
 ) -> Decision:
     """Return the decision about a user whom the SCP would hit. Raises NotFound where the user is gone, AwsError."""
+    if decision.outcome is not Outcome.PLANNED:
+        return decision
     note, found = None, list[Reason]()
     if decision.verdict is Verdict.NON_COMPLIANT and not has_report:
         user = update_user(decision.user, context.iam.read_user_live(decision.user.name, password=False, keys=False))
         decision = replace(decision, user=user, verdict=Verdict.COMPLIANT if user.has_mfa else decision.verdict)
-    if decision.verdict is Verdict.NON_COMPLIANT and (reason := _simulate(decision, account, context)):
+    if decision.verdict is Verdict.NON_COMPLIANT and (reason := simulate_enrolment(decision.user, account, context)):
         note = reason.message if reason.code == SIGN_IN else None
         found += [] if note else [without_enforcemfa(reason)]
     checked = hold_unless_safe(decision, account, context, known=known)
     found += [checked.reason] if checked.reason else []
     decision = replace(decision, user=checked.user, note=note)
     return keep_or_stop(decision, found, account_id=account.id, rules=context.rules, now=context.now())
-
-
-def _simulate(decision: Decision, account: Account, context: RunContext) -> Reason | None:
-    try:
-        return context.simulator.simulate_enrolment(decision.user, account, context.now())
-    except NotFound:
-        raise
-    except AwsError as error:
-        return Reason(CANNOT_TELL, f"the policy simulator could not be asked ({error.code}: {error})")
