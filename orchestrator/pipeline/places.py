@@ -12,9 +12,9 @@ import structlog
 
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import AwsError
-from orchestrator.domain.model import RunRequest
 from orchestrator.domain.remedies import select_remedy
-from orchestrator.pipeline.ports import Directory, Places
+from orchestrator.pipeline.context import RunContext
+from orchestrator.pipeline.ports import Places
 
 OU_TIMEOUT_SECONDS = 10.0
 """How long a report waits for the OU paths once all else is done: a large tree takes hundreds of calls in a row."""
@@ -31,22 +31,16 @@ class PlaceLookup:
     """Looks up OU paths and owners in the directory, on a thread of its own."""
 
     def __init__(
-        self,
-        directory: Directory,
-        request: RunRequest,
-        cancellation: Cancellation,
-        *,
-        account_ids: Collection[str] = (),
-        timeout_seconds: float = OU_TIMEOUT_SECONDS,
+        self, context: RunContext, account_ids: Collection[str] = (), *, timeout_seconds: float | None = None
     ) -> None:
         """Start the lookup; `account_ids` may grow until `finish`, which waits for `timeout_seconds`."""
-        self._directory = directory
+        by_default = OWNER_TIMEOUT_SECONDS if context.config.organization.owner_tag else OU_TIMEOUT_SECONDS
+        self._timeout_seconds = by_default if timeout_seconds is None else timeout_seconds
+        self._directory, self._cancellation = context.directory, context.cancellation
         self._account_ids = account_ids
         self._is_listed = Event()
-        self._cancellation = cancellation
         self._no_longer_wanted = Cancellation()
-        self._timeout_seconds = timeout_seconds
-        targets = request.targets
+        targets = context.request.targets
         is_few = len(targets) <= FEW_ACCOUNTS and all(target.isdecimal() for target in targets)
         # A daemon: the process can end while Organizations does not answer.
         self._thread = Thread(

@@ -20,7 +20,7 @@ from orchestrator.pipeline.event_run import close_event_run, limit_events, reser
 from orchestrator.pipeline.executor import apply_all, explain_unreached, plan_all
 from orchestrator.pipeline.gate import approve, find_gate, writing
 from orchestrator.pipeline.listing import list_accounts
-from orchestrator.pipeline.places import OU_TIMEOUT_SECONDS, OWNER_TIMEOUT_SECONDS, PlaceLookup
+from orchestrator.pipeline.places import PlaceLookup
 from orchestrator.pipeline.publishing import close_run, report_run
 from orchestrator.pipeline.results import Results
 
@@ -35,9 +35,7 @@ def run(context: RunContext) -> Finished:
     request, cancellation = context.request, context.cancellation
     log.info("run_started", mode=request.mode.value, trigger=request.trigger.value)
     listing = list_accounts(context)
-    timeout = OWNER_TIMEOUT_SECONDS if context.config.organization.owner_tag else OU_TIMEOUT_SECONDS
-    places = PlaceLookup(context.directory, request, cancellation, account_ids=listing.order, timeout_seconds=timeout)
-    context = replace(context, find_places=places.finish)
+    context = replace(context, find_places=PlaceLookup(context, listing.order).finish)
     context = read_earlier_runs(context)
     results = Results(listing.order)
     plan_all(listing, results, context)

@@ -14,7 +14,7 @@ from orchestrator.domain.errors import AccessDenied
 from orchestrator.domain.model import Placement
 from orchestrator.pipeline.places import FEW_ACCOUNTS, PlaceLookup
 from tests.builders import make_request
-from tests.fakes import FakeAws, fail
+from tests.fakes import FakeAws, fail, make_context
 
 
 @dataclass
@@ -53,7 +53,7 @@ def test_few_accounts_named_by_id_are_looked_up_and_else_the_whole_tree(
 ) -> None:
     aws = FakeAws(ous={"111122223333": "Root/Workloads"})
 
-    survey = PlaceLookup(aws, make_request(targets=targets), Cancellation())
+    survey = PlaceLookup(make_context(aws, request=make_request(targets=targets)))
     place_of = survey.finish()
 
     assert aws.surveyed == [surveyed]
@@ -65,7 +65,7 @@ def test_survey_that_fails_is_one_warning_and_no_ou(logs: list[MutableMapping[st
     def deny(action: str, account_id: str, subject: str) -> None:
         raise fail(AccessDenied, "AccessDeniedException", "ListRoots")
 
-    survey = PlaceLookup(FakeAws(before=deny), make_request(), Cancellation())
+    survey = PlaceLookup(make_context(FakeAws(before=deny)))
     survey.finish()
     place_of = survey.finish()
 
@@ -79,7 +79,7 @@ def test_survey_that_fails_is_one_warning_and_no_ou(logs: list[MutableMapping[st
 def test_report_waits_for_no_slow_tree_and_says_so_once(logs: list[MutableMapping[str, Any]]) -> None:
     directory = SlowDirectory(ous={"111122223333": "Root"})
 
-    survey = PlaceLookup(directory, make_request(), Cancellation(), timeout_seconds=0)
+    survey = PlaceLookup(make_context(directory), timeout_seconds=0)
     survey.finish()
     survey.finish()
 
@@ -91,7 +91,7 @@ def test_run_that_is_to_end_does_not_wait_for_the_tree() -> None:
     directory, cancellation = SlowDirectory(), Cancellation()
     cancellation.event.set()
 
-    survey = PlaceLookup(directory, make_request(), cancellation, timeout_seconds=1e9)
+    survey = PlaceLookup(make_context(directory, cancellation=cancellation), timeout_seconds=1e9)
     survey.finish()
 
     assert directory.ended.wait(10)
@@ -105,7 +105,7 @@ def test_owners_are_looked_up_of_the_accounts_as_they_are_listed_even_where_the_
     aws = FakeAws(before=deny, owners={"1": "team-a", "3": "team-c"})
     listed = {"1": 0, "2": 1}
 
-    survey = PlaceLookup(aws, make_request(), Cancellation(), account_ids=listed)
+    survey = PlaceLookup(make_context(aws), listed)
     listed["3"] = 2
     place_of = survey.finish()
 
@@ -121,9 +121,7 @@ def test_owners_that_may_not_be_read_are_one_warning(logs: list[MutableMapping[s
         if action == "owner":
             raise fail(AccessDenied, "AccessDeniedException", "ListTagsForResource")
 
-    survey = PlaceLookup(
-        FakeAws(before=deny, owners={"1": "a", "2": "b"}), make_request(), Cancellation(), account_ids=["1", "2"]
-    )
+    survey = PlaceLookup(make_context(FakeAws(before=deny, owners={"1": "a", "2": "b"})), ["1", "2"])
     place_of = survey.finish()
 
     assert [line["event"] for line in logs] == ["owners_not_known"]
@@ -133,7 +131,7 @@ def test_owners_that_may_not_be_read_are_one_warning(logs: list[MutableMapping[s
 
 def test_lookup_of_a_run_that_never_finishes_ends_with_the_run() -> None:
     cancellation, directory = Cancellation(), FakeAws()
-    survey = PlaceLookup(directory, make_request(), cancellation, account_ids=["1"])
+    survey = PlaceLookup(make_context(directory, cancellation=cancellation), ["1"])
 
     cancellation.event.set()
 

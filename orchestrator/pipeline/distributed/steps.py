@@ -126,13 +126,7 @@ def apply_batch(number: int, context: RunContext, state: RunState) -> None:
 def merge(manifest: RunManifest, context: RunContext, state: RunState) -> Finished:
     """Return the finished run. Raises ArchiveError where the output of the steps cannot be read."""
     order: dict[str, int] = {}
-    places = PlaceLookup(
-        context.directory,
-        manifest.request,
-        context.cancellation,
-        account_ids=order,
-        timeout_seconds=PLACES_TIMEOUT_SECONDS,
-    )
+    places = PlaceLookup(context, order, timeout_seconds=PLACES_TIMEOUT_SECONDS)
     context = replace(with_history(context, state.read(HISTORY)), find_places=places.finish)
     if manifest.request.mode is Mode.APPLY:
         context.permit.close()  # the steps that wrote are over
