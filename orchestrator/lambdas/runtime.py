@@ -17,7 +17,6 @@ from orchestrator.lambdas.events import ScheduledEvent
 from orchestrator.lambdas.metrics import emit_metrics
 from orchestrator.logs import configure_logs
 from orchestrator.pipeline.context import Finished
-from orchestrator.reports.report import RunReport
 from orchestrator.wiring import Hub, make_hub
 
 PACKAGED_CONFIG = Path(__file__).parents[2] / "config.yaml"
@@ -89,10 +88,12 @@ def finish_invocation(finished: Finished, *, is_scheduled: bool = False) -> dict
     Raises RunFailed where the listing, the archive, the import of findings, the digest or the event failed.
     """
     report = finished.report
-    failure = _failure(report)
-    emit_metrics(finished, is_failed=failure is not None, is_scheduled=is_scheduled)
-    if failure is not None:
-        raise RunFailed(failure)
+    failures = [f"{error.stage}: {error.message}" for error in report.errors if error.stage in RUN_FAILING_STAGES]
+    if not (failures or report.complete):
+        failures = ["the accounts could not be listed to the end"]
+    emit_metrics(finished, is_failed=bool(failures), is_scheduled=is_scheduled)
+    if failures:
+        raise RunFailed(f"run {report.run_id} failed: {'; '.join(failures)}")
     return {
         "run_id": report.run_id,
         "mode": report.mode.value,
@@ -100,12 +101,3 @@ def finish_invocation(finished: Finished, *, is_scheduled: bool = False) -> dict
         "totals": report.totals.model_dump(),
         "report": finished.address,
     }
-
-
-def _failure(report: RunReport) -> str | None:
-    """Return why the run as a whole failed, or None where it did not."""
-    failures = [f"{error.stage}: {error.message}" for error in report.errors if error.stage in RUN_FAILING_STAGES]
-    if not failures and report.complete:
-        return None
-    told = "; ".join(failures) or "the accounts could not be listed to the end"
-    return f"run {report.run_id} failed: {told}"

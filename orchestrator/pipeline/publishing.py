@@ -20,7 +20,7 @@ from orchestrator.pipeline.results import Results
 from orchestrator.reports.build import amend_report, build_report, report_account
 from orchestrator.reports.history import compare, with_history
 from orchestrator.reports.report import EventSummary, ReleaseReport, RunReport
-from orchestrator.reports.run_finished import RUN_FINISHED, RunFinished, describe_run
+from orchestrator.reports.run_finished import RUN_FINISHED, describe_run
 
 log = structlog.get_logger(__name__)
 
@@ -45,11 +45,17 @@ def close_run(
 def finish_run(
     report: RunReport, context: RunContext, addresses: tuple[str | None, str | None], *, errors: list[Problem]
 ) -> Finished:
-    """Return the finished run, once its event is put; `addresses` are those of report and page."""
+    """Return the finished run, once its event is put on the bus, if any; `addresses` are those of report and page."""
     address, page = addresses
     report = amend_report(report, errors, context.now())
-    link = archive_link(context.config.archive.link, report)
-    put_event(describe_run(report, address=address, page=page, link=link), context, errors=errors)
+    if (bus := context.event_bus) is not None:
+        link = archive_link(context.config.archive.link, report)
+        event = describe_run(report, address=address, page=page, link=link)
+        try:
+            bus.put(RUN_FINISHED, event.model_dump_json())
+        except AwsError as error:
+            log.error("event_failed", code=error.code, message=str(error))  # noqa: TRY400 - a known failure, no traceback
+            errors.append(explain_event_error(error, bus.name))
     report = amend_report(report, errors, context.now())
     log.info("run_finished", complete=report.complete, **report.totals.model_dump())
     counter = context.counter
@@ -140,10 +146,7 @@ def _summarize_events(context: RunContext) -> EventSummary | None:
 
 
 def archive_report(report: RunReport, context: RunContext, *, errors: list[Problem]) -> tuple[str | None, str | None]:
-    """Archive the report, and its page where nobody sees the run; return the addresses of what was written.
-
-    A failure is added to `errors`.
-    """
+    """Archive the report, and its page where nobody sees the run; return their addresses. Adds failures to `errors`."""
     address, page = None, None
     try:
         address = context.archive.save(report)
@@ -173,16 +176,14 @@ def import_findings(report: RunReport, context: RunContext, *, errors: list[Prob
     if hub is None or report.mode is Mode.RELEASE:
         return
     findings = render_findings(report, context.history, hub.product)
-    problem: Problem | None
     try:
         imported = hub.import_findings(findings, context.cancellation)
-    except AwsError as error:
-        problem = explain_findings_error(error, hub.product)
-    else:
         for refused in imported.refused:
             log.error("finding_refused", finding_id=refused.id, code=refused.code, message=refused.message)
         log.info("findings_imported", sent=imported.sent, refused=len(imported.refused))
         problem = explain_findings(imported, len(findings), hub.product)
+    except AwsError as error:
+        problem = explain_findings_error(error, hub.product)
     if problem is not None:
         log.error("findings_failed", code=problem.code, message=problem.message)
         errors.append(problem)
@@ -196,15 +197,3 @@ def notify_channels(report: RunReport, context: RunContext, *, errors: list[Prob
         except DigestError as error:
             log.error(error.code, message=str(error))  # noqa: TRY400 - a known failure, no traceback
             errors.append(Problem(Stage.DIGEST, error.code, str(error), error.remedy))
-
-
-def put_event(event: RunFinished, context: RunContext, *, errors: list[Problem]) -> None:
-    """Put the event of a finished run on the event bus, if there is one; a failure is added to `errors`."""
-    bus = context.event_bus
-    if bus is None:
-        return
-    try:
-        bus.put(RUN_FINISHED, event.model_dump_json())
-    except AwsError as error:
-        log.error("event_failed", code=error.code, message=str(error))  # noqa: TRY400 - a known failure, no traceback
-        errors.append(explain_event_error(error, bus.name))
