@@ -47,10 +47,7 @@ class EventMark:
         return name_event(self.event.key)
 
     def claim(self, cancellation: Cancellation) -> bool:
-        """Return whether the event is this run's, after waiting for one that is under way.
-
-        Raises StartError where that takes longer than this run has time, ArchiveError where the archive fails.
-        """
+        """Return whether the event is this run's, once no other is at it. Raises StartError, ArchiveError."""
         while not self.store.create(self.name, self.run_id.encode()):
             found, seconds = self.store.read_aged(self.name)
             age = timedelta(seconds=seconds)

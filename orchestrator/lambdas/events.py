@@ -108,11 +108,7 @@ _KIND_BY_KEY: dict[str, type[Event]] = {
 
 
 def parse_event(event: object, *, own_account_id: str) -> Event:
-    """Return an event as the model of its kind.
-
-    Raises ConfigError for an event of no known kind, with unknown keys, or from another account: such an event must
-    never start a run of all accounts.
-    """
+    """Return an event as its model. Raises ConfigError where it is unknown or foreign: none may start a whole run."""
     if not isinstance(event, dict):
         raise ConfigError(f"the event is a {type(event).__name__}; an object is expected")
     kind = next((kind for key, kind in _KIND_BY_KEY.items() if key in event), None)

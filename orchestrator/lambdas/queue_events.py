@@ -121,10 +121,7 @@ def _part(value: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
 def read_new_accounts(
     bodies: Iterable[str], *, trusted_account_ids: frozenset[str], stack_set_name: str
 ) -> EventBatch[tuple[str, str]]:
-    """Return the new accounts in the bodies of a batch of messages, each as the ID of its event and its own.
-
-    `trusted_account_ids` are the accounts whose events count: the function's own and the management account.
-    """
+    """Return the new accounts in messages, each as the ID of its event and its own; only trusted accounts may tell."""
 
     def read(body: str) -> tuple[str, str] | None:
         envelope = _read_envelope(body, id=str, source=str, account=str)

@@ -92,10 +92,7 @@ def _log_refused(refused: Iterable[str]) -> None:
 
 
 def _onboard(asked: Onboarding, invocation: Invocation) -> dict[str, Any]:
-    """Carry out one run over the new accounts that a batch of messages names.
-
-    An event is noted as handled after its run: when a run fails, the queue delivers its events again.
-    """
+    """Carry out one run over new accounts. Events are noted after it: when it fails, the queue delivers them again."""
     hub = invocation.hub
     batch = read_new_accounts(
         (message.body for message in asked.records),

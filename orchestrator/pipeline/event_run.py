@@ -50,10 +50,7 @@ log = structlog.get_logger(__name__)
 
 
 def limit_events(results: Results, context: RunContext) -> Gate | None:
-    """Hold what events may not write, and return why they may write nothing at all, if so.
-
-    Raises StartError where the ledger is not known: limits could not be kept.
-    """
+    """Hold what events may not write; return why they may write nothing, if so. Raises StartError without ledger."""
     ledger, limits = _ledger(context), context.config.limits
     used = ledger.enforced_since(context.now() - DAY)
     share = _share(limits)

@@ -37,10 +37,7 @@ def find_gate(planned: int, context: RunContext, *, has_changes: bool, is_whole:
 
 
 def approve(plan: RunReport, context: RunContext) -> Gate | None:
-    """Return why a plan may not be carried out: asks the person, if any, and records a release in the archive.
-
-    Raises StartError where the release cannot be recorded: the next run would undo it unknowingly.
-    """
+    """Return why a plan may not be carried out: asks a person, if any, and records a release, or raises StartError."""
     if context.confirm is not None and not context.confirm(plan):
         message, remedy = "nobody agreed to the plan", "Run again, and agree."
         return Gate(code="declined", planned=plan.totals.planned, limit=None, message=message, remedy=remedy)

@@ -139,10 +139,7 @@ class Lease:
 
     @contextmanager
     def hold(self) -> Iterator[Releases | None]:
-        """Context manager for one write; it waits while a release has the lease.
-
-        Yields the releases in force, or None where nothing may be written any more.
-        """
+        """Yield the releases in force for one write, once no release has the lease; None: nothing may be written."""
         with self._lock:
             self._confirm_or_wait()
             may_write = self._cancellation.reason is None

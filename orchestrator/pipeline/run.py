@@ -28,10 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 def run(context: RunContext) -> Finished:
-    """Carry out one run and return its report.
-
-    Raises StartError or ConfigError where nothing could start; later failures are in the report.
-    """
+    """Carry out one run. Raises StartError or ConfigError where nothing can start; later failures are in the report."""
     request, cancellation = context.request, context.cancellation
     log.info("run_started", mode=request.mode.value, trigger=request.trigger.value)
     listing = list_accounts(context)
@@ -59,10 +56,7 @@ def run(context: RunContext) -> Finished:
 
 
 def _apply(results: Results, context: RunContext) -> Gate | None:
-    """Carry out the plans with the lease on writing, and return why nothing of them may be written, if so.
-
-    After cancellation nothing is applied, and each account says so.
-    """
+    """Carry out the plans under the lease, and return why none may be, if so; a cancelled run says so by account."""
     if context.cancellation.reason:
         apply_all(results, context)
         return None

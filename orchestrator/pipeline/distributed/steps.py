@@ -85,9 +85,8 @@ def plan_batch(number: int, context: RunContext, state: RunState) -> None:
 def gate_plans(manifest: RunManifest, context: RunContext, state: RunState) -> list[int]:
     """Return the batches to apply, once all plans are counted; none where the run must write nothing.
 
-    The lease on writing is the run's from here on: the batches join it.
-
-    Plans of batches that were lost are not applied, so they are not counted.
+    The lease on writing is the run's from here on: the batches join it. Plans of batches that were lost are not
+    applied, so they are not counted.
     """
     planned, changed, seen, is_whole = 0, list[int](), 0, manifest.is_complete
     for number, _, plans in state.read_outputs("plans"):
@@ -153,10 +152,7 @@ def merge(manifest: RunManifest, context: RunContext, state: RunState) -> Finish
 
 
 def _with_history_of(entries: Sequence[Entry], context: RunContext, state: RunState) -> RunContext:
-    """Return the context with what earlier runs knew of the accounts of a batch, as far as planning and applying ask.
-
-    Both need it: without it the look before a write would take each user for first seen now, and in grace.
-    """
+    """Return the context with the history of a batch: without it a look would take each user for first seen now."""
     before = {entry.before.id: entry.before for entry in entries if entry.before}
     sights = {entry.account.id: entry.sights for entry in entries}
     base = StoredRun("", context.request.started_at, before)
@@ -204,10 +200,7 @@ def _gather_applied(state: RunState, context: RunContext, results: Results, *, w
 
 
 def _inspect_lost(account_ids: list[str], context: RunContext, *, results: Results, was_let_go: bool) -> None:
-    """Put the results of accounts into the results whose batch was lost while it was applied.
-
-    Nothing was applied if the gate never decided; else the accounts are inspected again, as planning does.
-    """
+    """Put the results of lost accounts: inspected again, unless the gate never decided, and so nothing was applied."""
     seen = Results({account_id: index for index, account_id in enumerate(account_ids)})
     if was_let_go:
         plan_all((results[account_id].account for account_id in account_ids), seen, context)
