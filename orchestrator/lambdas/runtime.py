@@ -1,4 +1,9 @@
-"""What all Lambda entry points share: warm clients, the deadline, handling an event once, the result or failure."""
+"""What all Lambda entry points share: warm clients, the deadline, handling an event once, result or failure, metrics.
+
+Metrics go to standard output in the embedded metric format, a line that CloudWatch Logs reads. Namespace `orgmfa`, one
+dimension `service` = `orgmfa`: a dimension by account or user would make each value a metric to pay for.
+docs/metrics.md lists the names; stackset/central.yaml draws them and sets alarms on them.
+"""
 
 import os
 from collections.abc import Callable
@@ -11,10 +16,9 @@ import structlog
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config_file import load_config
 from orchestrator.domain.errors import OrgmfaError
-from orchestrator.domain.model import Stage
+from orchestrator.domain.model import Mode, Stage
 from orchestrator.lambdas.event_mark import EventMark
 from orchestrator.lambdas.events import ScheduledEvent
-from orchestrator.lambdas.metrics import emit_metrics
 from orchestrator.logs import configure_logs
 from orchestrator.pipeline.context import Finished
 from orchestrator.wiring import Hub, make_hub
@@ -22,6 +26,8 @@ from orchestrator.wiring import Hub, make_hub
 PACKAGED_CONFIG = Path(__file__).parents[2] / "config.yaml"
 RESERVE_SECONDS = 60.0
 """How long before the function times out nothing more is started: time to finish what is under way, and to report."""
+NAMESPACE = "orgmfa"
+SERVICE = "orgmfa"
 RUN_FAILING_STAGES = frozenset({Stage.SELECT, Stage.ARCHIVE, Stage.FINDINGS, Stage.DIGEST, Stage.EVENT})
 
 log = structlog.get_logger(__name__)
@@ -100,4 +106,47 @@ def finish_invocation(finished: Finished, *, is_scheduled: bool = False) -> dict
         "complete": report.complete,
         "totals": report.totals.model_dump(),
         "report": finished.address,
+    }
+
+
+def emit_metrics(finished: Finished, *, is_failed: bool, is_scheduled: bool) -> None:
+    """Write the metrics of one run to standard output."""
+    from aws_lambda_powertools import Metrics  # noqa: PLC0415 - only a Lambda run writes metrics
+    from aws_lambda_powertools.metrics import MetricUnit  # noqa: PLC0415 - the same
+
+    metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
+    for name, value in count_metrics(finished, is_failed=is_failed, is_scheduled=is_scheduled).items():
+        metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+    report = finished.report
+    duration = (report.finished_at - report.started_at).total_seconds()
+    metrics.add_metric(name="DurationSeconds", unit=MetricUnit.Seconds, value=duration)
+    metrics.flush_metrics()
+
+
+def count_metrics(finished: Finished, *, is_failed: bool, is_scheduled: bool) -> dict[str, float]:
+    """Return the counts that are written, by the names of the metrics; one is written by the schedule's runs alone."""
+    totals = finished.report.totals
+    return {
+        "RunsFinished": 1,
+        **({"ScheduledRunsFinished": 1} if is_scheduled else {}),
+        "RunsFailed": int(is_failed),
+        "RunsHeld": int(finished.report.gate is not None and finished.report.mode is not Mode.PLAN),
+        "AccountsInspected": totals.inspected,
+        "AccountsFailed": totals.failed,
+        "AccountsNotReached": totals.not_reached,
+        "AccountsSkipped": totals.skipped,
+        "Users": totals.users,
+        "UsersWithoutMfa": totals.non_compliant,
+        "UsersUnknown": totals.unknown,
+        "UsersPlanned": totals.planned,
+        "UsersEnforced": totals.enforced,
+        "UsersAlreadyEnforced": totals.already_enforced,
+        "UsersHeld": totals.held,
+        "UsersFailed": totals.failed_users,
+        "UsersOverQuota": totals.quota_exceeded,
+        "UsersExempt": totals.exempt,
+        "UsersInGrace": totals.in_grace,
+        "UsersOutOfScope": totals.out_of_scope,
+        "ApiCalls": finished.api_calls,
+        "ApiThrottles": finished.api_throttles,
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.model import AccountResult, Decision, Gate, Mode, Outcome, Status, Verdict
-from orchestrator.lambdas.metrics import count_metrics, emit_metrics
+from orchestrator.lambdas.runtime import count_metrics, emit_metrics
 from orchestrator.pipeline.context import Finished
 from orchestrator.reports.build import build_report, report_account
 from tests.builders import NOW, make_account, make_request, make_user

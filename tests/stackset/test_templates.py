@@ -14,7 +14,7 @@ from orchestrator.domain.config_file import load_config
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.domain.policy_document import PARTITIONS
 from orchestrator.lambdas.events import MAX_AGE
-from orchestrator.lambdas.metrics import NAMESPACE, SERVICE, count_metrics
+from orchestrator.lambdas.runtime import NAMESPACE, SERVICE, count_metrics
 from orchestrator.pipeline.context import Finished
 from orchestrator.reports.archive import MAX_RELEASE
 from orchestrator.reports.build import build_report
