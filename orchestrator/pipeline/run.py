@@ -19,8 +19,7 @@ from orchestrator.pipeline.earlier_runs import history_problems, read_earlier_ru
 from orchestrator.pipeline.event_run import close_event_run, limit_events, reserve
 from orchestrator.pipeline.executor import apply_all, explain_unreached, plan_all
 from orchestrator.pipeline.gate import approve, find_gate, writing
-from orchestrator.pipeline.listing import list_accounts
-from orchestrator.pipeline.places import PlaceLookup
+from orchestrator.pipeline.listing import PlaceLookup, list_accounts
 from orchestrator.pipeline.publishing import close_run, report_run
 from orchestrator.pipeline.results import Results
 

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import AccessDenied
 from orchestrator.domain.model import Placement
-from orchestrator.pipeline.places import FEW_ACCOUNTS, PlaceLookup
+from orchestrator.pipeline.listing import FEW_ACCOUNTS, PlaceLookup
 from tests.builders import make_request
 from tests.fakes import FakeAws, fail, make_context
 

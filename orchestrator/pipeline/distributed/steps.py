@@ -31,8 +31,7 @@ from orchestrator.pipeline.distributed.state import (
 from orchestrator.pipeline.earlier_runs import history_problems, read_earlier_runs, with_history
 from orchestrator.pipeline.executor import apply_all, explain_unreached, leave_out, plan_all, skip
 from orchestrator.pipeline.gate import find_gate, writing
-from orchestrator.pipeline.listing import list_accounts
-from orchestrator.pipeline.places import PlaceLookup
+from orchestrator.pipeline.listing import PlaceLookup, list_accounts
 from orchestrator.pipeline.publishing import close_run
 from orchestrator.pipeline.results import Results
 from orchestrator.reports.history import History, StoredRun
