@@ -1,6 +1,9 @@
 """Inspects one account and plans its changes, with a session that cannot write.
 
 An error of AWS becomes an outcome here; an unexpected exception becomes a failed account in `executor`.
+
+The preflight of an SCP (`plan --scp`) tells whom the SCP would block, and what would stop or be locked out. No limit
+applies, and everybody whom the SCP would block is looked at and simulated. Nothing is ever written.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -26,7 +29,9 @@ from orchestrator.domain.model import (
     Stage,
     Status,
     Trigger,
+    Verdict,
 )
+from orchestrator.domain.outcomes import SIGN_IN
 from orchestrator.domain.planning import (
     count_planned,
     decide_user,
@@ -39,9 +44,16 @@ from orchestrator.domain.planning import (
     without_deployment,
 )
 from orchestrator.domain.remedies import explain_account_error
+from orchestrator.domain.scp import list_entries
+from orchestrator.domain.scp_preflight import decide_by_scp, keep_or_stop, rules_of_an_scp, without_enforcemfa
 from orchestrator.pipeline.context import RunContext
-from orchestrator.pipeline.precautions import KnownCredentials, hold_unless_safe, look_at, read_credentials
-from orchestrator.pipeline.preflight import plan_by_scp
+from orchestrator.pipeline.precautions import (
+    KnownCredentials,
+    hold_unless_safe,
+    look_at,
+    read_credentials,
+    simulate_enrolment,
+)
 
 T = TypeVar("T")
 
@@ -99,7 +111,7 @@ def _plan(account: Account, context: RunContext, limit: AdaptiveLimit) -> Accoun
     users = _share_where(is_unclear, users, lambda user: _fill_in(user, context), limit=limit)
     facts = replace(facts, users=tuple(users))
     if preflight:
-        return plan_by_scp(account, facts, context, limit=limit)
+        return _plan_by_scp(account, facts, context, limit=limit)
     decisions = _decide(facts, account.id, context)
     plan = plan_account(account, facts, decisions, config=context.config)
     if is_over_limit(plan) and not context.config.enforcement.accepts_guards:
@@ -249,3 +261,46 @@ def recheck_user(decision: Decision, account: Account, context: RunContext, *, k
         keys=keys and context.rules.needs_key_use,
     )
     return update_decision(decision, seen, account.id, rules=context.rules, now=context.now())
+
+
+def _plan_by_scp(account: Account, facts: AccountFacts, context: RunContext, *, limit: AdaptiveLimit) -> AccountResult:
+    """Return what an SCP would do to the users of the entered account."""
+    enforcement = context.config.enforcement.model_copy(
+        update={"check_enrolment": False}
+    )  # everybody is, in `_look_by_scp`
+    config = context.config.model_copy(update={"enforcement": enforcement})
+    context = replace(context, config=config, rules=rules_of_an_scp(config))
+    entries = list_entries(context.config, context.now())
+    reaches = account.id != context.organization.management_account_id
+    decisions = [decide_by_scp(user, account.id, facts, entries=entries, reaches=reaches) for user in facts.users]
+    is_hit = any(one.outcome is Outcome.PLANNED for one in decisions)
+    known = read_credentials(context) if is_hit and context.config.policy.blocks_access_keys else {}
+    look = partial(_look_by_scp, account=account, context=context, known=known, has_report=facts.is_report_ours)
+    looked_at = map_shared(decisions, partial(look_at, look=look), limit)
+    return AccountResult(
+        account=account,
+        status=Status.INSPECTED,
+        alias=facts.alias,
+        root_user=facts.root_user,
+        decisions=tuple(decision for decision in looked_at if decision is not None),
+        enforcement=facts.enforcement,
+    )
+
+
+def _look_by_scp(
+    decision: Decision, *, account: Account, context: RunContext, known: KnownCredentials, has_report: bool
+) -> Decision:
+    """Return the decision about a user whom the SCP would hit. Raises NotFound where the user is gone, AwsError."""
+    if decision.outcome is not Outcome.PLANNED:
+        return decision
+    note, found = None, list[Reason]()
+    if decision.verdict is Verdict.NON_COMPLIANT and not has_report:
+        user = update_user(decision.user, context.iam.read_user_live(decision.user.name, password=False, keys=False))
+        decision = replace(decision, user=user, verdict=Verdict.COMPLIANT if user.has_mfa else decision.verdict)
+    if decision.verdict is Verdict.NON_COMPLIANT and (reason := simulate_enrolment(decision.user, account, context)):
+        note = reason.message if reason.code == SIGN_IN else None
+        found += [] if note else [without_enforcemfa(reason)]
+    checked = hold_unless_safe(decision, account, context, known=known)
+    found += [checked.reason] if checked.reason else []
+    decision = replace(decision, user=checked.user, note=note)
+    return keep_or_stop(decision, found, account_id=account.id, rules=context.rules, now=context.now())
