@@ -16,6 +16,7 @@ counted is what is applied.
 import gzip
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
@@ -103,7 +104,8 @@ class RunState:
 
     def read(self, file: StateFile[T]) -> T:
         """Return the value of a file."""
-        return self._load(file.name, self._content(file.name), file.codec)
+        with self._intact(file.name):
+            return file.codec.load(self._content(file.name))
 
     def write(self, file: StateFile[T], value: T) -> None:
         """Write the value of a file."""
@@ -120,7 +122,8 @@ class RunState:
     def read_batch(self, number: int) -> list[Entry]:
         """Return the accounts of a batch."""
         name = _numbered("batches", number)
-        return [self._load(name, line, _ENTRY) for line in self._content(name).splitlines()]
+        with self._intact(name):
+            return [_ENTRY.load(line) for line in self._content(name).splitlines()]
 
     def write_batch(self, number: int, entries: Iterable[Entry]) -> None:
         """Write the accounts of a batch."""
@@ -151,8 +154,9 @@ class RunState:
     def read_output(self, stage: BatchStage, number: int) -> tuple[Usage, list[AccountResult]]:
         """Return the output of a stage for a batch: what it used, and its results."""
         name = _numbered(stage, number)
-        usage, *results = self._content(name).splitlines()
-        return self._load(name, usage, _USAGE), [self._load(name, line, RESULTS) for line in results]
+        with self._intact(name):
+            usage, *results = self._content(name).splitlines()
+            return _USAGE.load(usage), [RESULTS.load(line) for line in results]
 
     def clear(self) -> None:
         """Delete all files."""
@@ -164,21 +168,15 @@ class RunState:
 
     def _content(self, name: str) -> bytes:
         content = self._store.read(self._folder + name)
-        try:
-            return unpack(content) if name.endswith(".gz") else content
-        except ValueError as error:
-            raise self._broken(name) from error
+        return unpack(content) if name.endswith(".gz") else content
 
-    def _load(self, name: str, text: bytes, codec: JsonCodec[T]) -> T:
+    @contextmanager
+    def _intact(self, name: str) -> Iterator[None]:
         try:
-            return codec.load(text)
+            yield
         except ValueError as error:
-            raise self._broken(name) from error
-
-    def _broken(self, name: str) -> ArchiveError:
-        return ArchiveError(
-            f"the archive: {self._store.address(self._folder + name)} is broken, or not of this version"
-        )
+            address = self._store.address(self._folder + name)
+            raise ArchiveError(f"the archive: {address} is broken, or not of this version") from error
 
 
 def _numbered(folder: str, number: int) -> str:
