@@ -84,10 +84,6 @@ def _only_iso_date(value: object) -> object:
     raise ValueError(f"{value!r} is not a date: write YYYY-MM-DD")
 
 
-def _is_glob(pattern: str) -> bool:
-    return any(sign in pattern for sign in "*?[")
-
-
 def matches(pattern: str, user_name: str) -> bool:
     """Return whether a glob matches a user name, ignoring case: user names in IAM differ in more than case."""
     return fnmatchcase(user_name.casefold(), pattern.casefold())
@@ -275,12 +271,12 @@ class Exemption(UserEntry):
 
     @model_validator(mode="after")
     def _wide_needs_end(self) -> Self:
-        if self.until is None and (_is_glob(self.user) or "*" in self.accounts):
-            message = (
+        is_wide = "*" in self.accounts or not {*"*?["}.isdisjoint(self.user)
+        if is_wide and self.until is None:
+            raise ValueError(
                 "an exemption for a pattern or for every account needs an end: "
                 "add until: YYYY-MM-DD, or name one user and the account IDs"
             )
-            raise ValueError(message)
         return self
 
 
@@ -299,13 +295,8 @@ class LimitsConfig(_Section):
 
     def lowered(self, most: int) -> Self:
         """Return these limits with both counts no larger than `most`, as an event asks for one run."""
-        counts = {
-            "max_changes_per_account": self.max_changes_per_account,
-            "max_changes_per_run": self.max_changes_per_run,
-        }
-        return self.model_copy(
-            update={name: most if count is None else min(count, most) for name, count in counts.items()}
-        )
+        counts = ((name, getattr(self, name)) for name in ("max_changes_per_account", "max_changes_per_run"))
+        return self.model_copy(update={name: most if count is None else min(count, most) for name, count in counts})
 
 
 class ConcurrencyConfig(_Section):
@@ -423,9 +414,8 @@ class Config(_Section):
     def _keeps_first_sights(self) -> Self:
         keep, least = self.archive.keep, max(timedelta(days=1), self.enforcement.notice)
         if keep is not None and keep < least:
-            message = (
+            raise ValueError(
                 "archive.keep must be at least a day (1d) and not less than enforcement.notice, during which the "
                 "archive tells when users were first seen; null keeps for ever"
             )
-            raise ValueError(message)
         return self

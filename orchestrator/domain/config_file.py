@@ -15,7 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from orchestrator.domain.config import Config, check_location, check_stop
-from orchestrator.domain.environment import CONFIG_VARIABLE, STOP_VARIABLE, check_variables, variable_of
+from orchestrator.domain.environment import CONFIG_VARIABLE, KEYS, STOP_VARIABLE, check_variables, variable_of
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.stop_switch import UNUSABLE
 
@@ -60,9 +60,9 @@ def find_sources(path: Path | None, environment: Mapping[str, str], *, fallback:
     """
     found, document = _find_document(path, environment, fallback)
     sources: dict[str, str] = {}
-    for section, field_info in Config.model_fields.items():
+    for section, keys in KEYS.items():
         written = document.get(section)
-        for key in getattr(field_info.annotation, "model_fields", {}) or ("",):
+        for key in keys or ("",):
             variable = variable_of(section, key)
             is_written = written is not None and (not key or key in written)
             is_given = key and environment.get(variable, "").strip()
@@ -227,7 +227,7 @@ def _parse(text: str, *, source: str) -> dict[str, Any]:
 
 
 def _validated(document: dict[str, Any], *, source: str, variables: Mapping[str, str] | None = None) -> Config:
-    empty = {section for section in Config.model_fields if document.get(section, ...) is None}
+    empty = {section for section in KEYS if document.get(section, ...) is None}
     try:
         return Config.model_validate({key: value for key, value in document.items() if key not in empty})
     except ValidationError as error:
@@ -236,8 +236,7 @@ def _validated(document: dict[str, Any], *, source: str, variables: Mapping[str,
 
 def _overridden(document: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
     """Return a document in which the variables of the environment replace its keys."""
-    for section, field_info in Config.model_fields.items():
-        keys = getattr(field_info.annotation, "model_fields", {})
+    for section, keys in KEYS.items():
         given = {key: environment.get(variable_of(section, key)) for key in keys}
         values = {key: _scalar(text) for key, text in given.items() if text and text.strip()}
         written = document.get(section) or {}

@@ -26,6 +26,12 @@ def variable_of(section: str, key: str) -> str:
     return f"{_PREFIX}{section}_{key}".upper()
 
 
+KEYS: Mapping[str, tuple[str, ...]] = {
+    section: tuple(getattr(field_info.annotation, "model_fields", ()))
+    for section, field_info in Config.model_fields.items()
+}
+"""The keys of each section of the configuration; none of a list such as `exemptions`."""
+
 KNOWN_VARIABLES = frozenset(
     {
         CONFIG_VARIABLE,
@@ -36,12 +42,8 @@ KNOWN_VARIABLES = frozenset(
         ONBOARDING_VARIABLE,
         IAM_EVENTS_VARIABLE,
     }
-).union(
-    variable_of(section, key)
-    for section, field_info in Config.model_fields.items()
-    for key in getattr(field_info.annotation, "model_fields", ())
-)
-"""All variables that the program reads. Lists such as `exemptions` have none."""
+).union(variable_of(section, key) for section, keys in KEYS.items() for key in keys)
+"""All variables that the program reads."""
 
 
 def check_variables(environment: Mapping[str, str]) -> None:

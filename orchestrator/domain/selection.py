@@ -77,11 +77,10 @@ def _resolve_target(target: str, known: Mapping[str, Account], alias_by_account_
     folded = {name: name.casefold() for name in sorted(names)}
     nearest = get_close_matches(target.casefold(), set(folded.values()))
     near = ", ".join(repr(name) for one in nearest for name in folded if folded[name] == one)
-    message = (
+    raise ConfigError(
         f"--account {target!r} matches no account{f'; near it: {near}' if near else ''}: give an account ID, "
         "the account's name in AWS Organizations, or an alias that an earlier run has seen; upper and lower case count"
     )
-    raise ConfigError(message)
 
 
 def _spare_management_account(settings: Config) -> tuple[str, str] | None:
