@@ -60,11 +60,7 @@ def find_exemption(
 ) -> Exemption | None:
     """Return the first exemption in force that matches a user of an account; `until` is inclusive, in UTC."""
     today = now.astimezone(UTC).date()
-    for exemption in exemptions:
-        in_force = exemption.until is None or today <= exemption.until
-        if in_force and exemption.covers(user_name, account_id):
-            return exemption
-    return None
+    return next((one for one in exemptions if one.is_in_force(today) and one.covers(user_name, account_id)), None)
 
 
 RuleResult = tuple[Outcome, Reason]

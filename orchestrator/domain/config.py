@@ -269,6 +269,10 @@ class Exemption(UserEntry):
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
     until: Annotated[date, BeforeValidator(_only_iso_date)] | None = None
 
+    def is_in_force(self, day: date) -> bool:
+        """Return whether it counts on a day."""
+        return self.until is None or day <= self.until
+
     @model_validator(mode="after")
     def _wide_needs_end(self) -> Self:
         is_wide = "*" in self.accounts or not {*"*?["}.isdisjoint(self.user)

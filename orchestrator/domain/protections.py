@@ -52,5 +52,5 @@ def _entries(config: Config, now: datetime, *, names: bool) -> Iterator[tuple[st
     today = now.astimezone(UTC).date()
     for section, entries in (("protected_users", config.protected_users), ("exemptions", config.exemptions)):
         for number, entry in enumerate(entries, 1):
-            if not isinstance(entry, Exemption) or entry.until is None or entry.until >= today:
+            if not isinstance(entry, Exemption) or entry.is_in_force(today):
                 yield f"entry {number} of {section}{f' ({entry.user})' if names else ''}", entry

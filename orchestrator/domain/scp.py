@@ -58,10 +58,6 @@ class Entry:
     accounts: frozenset[str] | None
     until: date | None
 
-    def is_in_force(self, day: date) -> bool:
-        """Return whether it still counts on a day."""
-        return self.until is None or self.until >= day
-
     def covers(self, user_name: str, account_id: str) -> bool:
         """Return whether IAM matches a user with it: upper and lower case count."""
         return (self.accounts is None or account_id in self.accounts) and fnmatchcase(user_name, self.user)
@@ -127,9 +123,9 @@ def list_entries(config: Config, now: datetime) -> tuple[Entry, ...]:
             None if "*" in entry.accounts else frozenset(entry.accounts),
             entry.until if isinstance(entry, Exemption) and entry.until != date.max else None,
         )
-        for entry in (*config.protected_users, *config.exemptions)
+        for entry in (*config.protected_users, *(one for one in config.exemptions if one.is_in_force(today)))
     )
-    return tuple(dict.fromkeys(one for one in entries if "[" not in one.user and one.is_in_force(today)))
+    return tuple(dict.fromkeys(one for one in entries if "[" not in one.user))
 
 
 def render_scp(config: Config, partition: str, now: datetime) -> ScpText:
@@ -292,7 +288,7 @@ def _list_remarks(config: Config, now: datetime) -> list[str]:
     """Return what the configuration says and an SCP cannot, each once."""
     enforcement, organization = config.enforcement, config.organization
     entries = (*config.protected_users, *config.exemptions)
-    ended = sum(one.until is not None and one.until < now.astimezone(UTC).date() for one in config.exemptions)
+    ended = sum(not one.is_in_force(now.astimezone(UTC).date()) for one in config.exemptions)
     said = {
         "enforcement.users: console cannot be said: an SCP does not know who has a console password, and blocks users "
         "who have access keys alone too.": enforcement.users == "console",
