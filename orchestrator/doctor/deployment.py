@@ -9,12 +9,11 @@ from itertools import takewhile
 
 from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, fine, in_words, problem, unknown
-from orchestrator.doctor.scp import statements
 from orchestrator.domain.config_file import show_path
 from orchestrator.domain.deployed import Function
 from orchestrator.domain.environment import IAM_EVENTS_VARIABLE
 from orchestrator.domain.errors import ArchiveError, AwsError, NotFound
-from orchestrator.domain.policy_document import read_document
+from orchestrator.domain.policy_document import read_statements
 from orchestrator.output.words import some_of
 from orchestrator.reports.history import is_whole
 
@@ -103,7 +102,7 @@ def check_iam_events(organization_id: str, tools: DoctorContext) -> Iterator[Che
 def _judge_bus(policy: str, organization_id: str) -> Check:
     """Return whether the bus lets in the accounts of the organization and nobody else."""
     try:
-        conditions = [one.get("Condition", {}).get("StringEquals", {}) for one in statements(read_document(policy))]
+        conditions = [one.get("Condition", {}).get("StringEquals", {}) for one in read_statements(policy)]
     except ValueError:
         conditions = []
     if conditions and all(one.get("aws:PrincipalOrgID") == organization_id for one in conditions):

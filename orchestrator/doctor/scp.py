@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from orchestrator.domain.policy_document import read_document
+from orchestrator.domain.policy_document import read_statements
 
 _REWRITES = ("iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", "iam:DeletePolicy")
 """Each is enough to have EnforceMFA grant anything to those who have it."""
@@ -32,7 +32,7 @@ _SPARES = frozenset({"ArnNotEquals", "ArnNotLike", "StringNotEquals", "StringNot
 
 def is_guard(document: str, policy_arn: str) -> bool:
     """Return whether a policy denies rewriting EnforceMFA to all but named principals, whichever. Raises ValueError."""
-    denies = [one for one in _denies(read_document(document)) if _spares_principals_alone(one.get("Condition") or {})]
+    denies = [one for one in _denies(document) if _spares_principals_alone(one.get("Condition") or {})]
     return all(any(_covers(deny, action, [policy_arn]) for deny in denies) for action in _REWRITES)
 
 
@@ -46,13 +46,13 @@ def list_denied(document: str, actions: Iterable[str], resources: Sequence[str])
 
     Raises ValueError for what is not a policy document, or can be read in two ways.
     """
-    denies = [one for one in _denies(read_document(document)) if not one.get("Condition")]
+    denies = [one for one in _denies(document) if not one.get("Condition")]
     return tuple(action for action in actions if any(_covers(deny, action, resources) for deny in denies))
 
 
 def list_denied_calls(document: str, calls: Iterable[RegionalCall]) -> tuple[str, ...]:
     """Return the calls that a policy may deny, with a condition on Region or caller, or none. Raises ValueError."""
-    denies = list(_denies(read_document(document)))
+    denies = list(_denies(document))
     return tuple(
         f"{call.action} in {call.region}"
         for call in calls
@@ -77,14 +77,8 @@ def _may_hold(deny: Mapping[str, Any], call: RegionalCall) -> bool:
     )
 
 
-def statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the statements of a policy."""
-    written = document.get("Statement", [])
-    return written if isinstance(written, list) else [written]
-
-
-def _denies(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    return (statement for statement in statements(document) if statement.get("Effect") == "Deny")
+def _denies(document: str) -> Iterator[Mapping[str, Any]]:
+    return (statement for statement in read_statements(document) if statement.get("Effect") == "Deny")
 
 
 def _covers(deny: Mapping[str, Any], action: str, resources: Sequence[str]) -> bool:

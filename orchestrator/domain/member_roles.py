@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.domain.config import Config
-from orchestrator.domain.policy_document import TemplateResolver, is_same_policy, read_document, read_template
+from orchestrator.domain.policy_document import (
+    TemplateResolver,
+    is_same_policy,
+    read_document,
+    read_statements,
+    read_template,
+)
 
 MEMBER_ROLE, RELEASE_ROLE = "MemberRole", "ReleaseRole"
 PROTECTED_USERS = "protected-users"
@@ -155,11 +161,10 @@ def _role_names(trust: Document, settings: RoleSettings) -> frozenset[str]:
 def _only_protects(document: Document) -> bool:
     """Return whether a policy does nothing but keep EnforceMFA off some users: a deny of that one action."""
     try:
-        statements = read_document(document).get("Statement", [])
+        statements = read_statements(document)
     except ValueError:
         return False
-    listed = statements if isinstance(statements, list) else [statements]
-    return all(one.get("Effect") == "Deny" and one.get("Action") == "iam:AttachUserPolicy" for one in listed)
+    return all(one.get("Effect") == "Deny" and one.get("Action") == "iam:AttachUserPolicy" for one in statements)
 
 
 def _defaults() -> dict[str, str]:

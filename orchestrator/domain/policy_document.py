@@ -127,9 +127,7 @@ def normalised(document: Mapping[str, Any] | str) -> str:
     parsed = read_document(document)
     if "Statement" not in parsed:
         raise ValueError("a policy document has a Statement")
-    written = parsed["Statement"]
-    statements = [_statement(one) for one in (written if isinstance(written, list) else [written])]
-    by_text = {_text(statement): statement for statement in statements}
+    by_text = {_text(statement): statement for statement in map(_statement, read_statements(parsed))}
     # Without a Version a document is of 2008-10-17, which knows no variables (IAM user guide, Version).
     canonical = {"Version": "2008-10-17", **parsed, "Statement": [by_text[text] for text in sorted(by_text)]}
     return _text({key: value for key, value in canonical.items() if key != "Id"})
@@ -151,6 +149,12 @@ def read_document(document: Mapping[str, Any] | str) -> Mapping[str, Any]:
     if not isinstance(parsed, dict):
         raise ValueError("a policy document is a JSON object")  # noqa: TRY004, callers catch one error for all
     return parsed
+
+
+def read_statements(document: Mapping[str, Any] | str) -> list[Any]:
+    """Return the statements of a policy document. Raises ValueError as `read_document` does."""
+    written = read_document(document).get("Statement", [])
+    return written if isinstance(written, list) else [written]
 
 
 def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

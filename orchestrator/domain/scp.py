@@ -26,7 +26,7 @@ from typing import Any
 
 from orchestrator.domain.config import Config, Exemption
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.policy_document import normalised, read_document, render_enforcement_policy
+from orchestrator.domain.policy_document import normalised, read_statements, render_enforcement_policy
 
 SID = "OrgmfaEnforceMFA"
 """Sid of the first statement, by which an attached SCP is known as one of these."""
@@ -160,9 +160,7 @@ def render_scp(config: Config, partition: str, now: datetime) -> ScpText:
 
 def is_ours(document: str) -> bool:
     """Return whether a policy is one that `orgmfa policy --scp` printed. Raises ValueError where it cannot be read."""
-    written = read_document(document).get("Statement", [])
-    statements = written if isinstance(written, list) else [written]
-    return any(isinstance(one, dict) and one.get("Sid") == SID for one in statements)
+    return any(isinstance(one, dict) and one.get("Sid") == SID for one in read_statements(document))
 
 
 def read_scp(document: str) -> ReadScp:
