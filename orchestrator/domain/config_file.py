@@ -246,10 +246,7 @@ def _overridden(document: dict[str, Any], environment: Mapping[str, str]) -> dic
 
 
 def _scalar(text: str) -> object:
-    """Return the YAML value of a variable. A text is kept whole, with a `#` and what follows.
-
-    Twelve digits are an account ID and stay a text.
-    """
+    """Return the YAML value of a variable. A text is kept whole, with a `#` and what follows; so is an account ID."""
     if re.fullmatch(r"\d{12}", text):
         return text
     try:

@@ -49,7 +49,6 @@ class DeliveryError(OrgmfaError):
     """A message to a user could not be sent; `is_general`: nor could any other now, and this one was surely not."""
 
     def __init__(self, message: str, *, is_general: bool = False) -> None:
-        """Take what happened."""
         super().__init__(message)
         self.is_general = is_general
 
@@ -73,7 +72,6 @@ class AwsError(OrgmfaError):
     """
 
     def __init__(self, message: str, *, code: str, operation: str = "") -> None:
-        """Keep the message with its AWS error code and operation."""
         super().__init__(message)
         self.code = code
         self.operation = operation

@@ -79,16 +79,12 @@ def is_unclear(user: IamUser) -> bool:
 
 def update_user(user: IamUser, seen: LiveUser) -> IamUser:
     """Return a user updated with the result of a live look."""
-    return replace(
-        user,
-        has_mfa=seen.has_mfa,
-        has_console_password=(
-            user.has_console_password if seen.has_console_password is None else seen.has_console_password
-        ),
-        active_access_keys=user.active_access_keys if seen.active_access_keys is None else seen.active_access_keys,
-        keys_last_used=user.keys_last_used if seen.active_access_keys is None else seen.keys_last_used,
-        mfa_device=seen.mfa_device,
-    )
+    user = replace(user, has_mfa=seen.has_mfa, mfa_device=seen.mfa_device)
+    if seen.has_console_password is not None:
+        user = replace(user, has_console_password=seen.has_console_password)
+    if seen.active_access_keys is not None:
+        user = replace(user, active_access_keys=seen.active_access_keys, keys_last_used=seen.keys_last_used)
+    return user
 
 
 def enforced_via(user: IamUser, enforcement: Enforcement) -> Via | None:

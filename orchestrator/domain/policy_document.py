@@ -81,10 +81,7 @@ def render_enforcement_policy(*, partition: str, access_keys: str) -> dict[str, 
 
 
 def is_same_policy(a: Mapping[str, Any] | str, b: Mapping[str, Any] | str) -> bool:
-    """Return whether two policy documents are equal once normalised.
-
-    A document that cannot be read, or can be read in two ways, equals none, not even itself.
-    """
+    """Return whether two policy documents are equal once normalised; what cannot be read, or in two ways, is not."""
     try:
         return normalised(a) == normalised(b)
     except ValueError:
@@ -225,7 +222,6 @@ class TemplateResolver:
 
 
 def _statement(statement: object) -> dict[str, object]:
-    """Return a statement in canonical form."""
     if not isinstance(statement, Mapping):
         raise ValueError("a statement is a JSON object")  # noqa: TRY004, callers catch one error for all
     canonical: dict[str, object] = {}

@@ -100,10 +100,7 @@ def read_remedies() -> ConfigParser:
 
 
 def find_row(section: str, error: AwsError, service: str) -> str | None:
-    """Return the text of the first row of a section that fits an error, or None where none does.
-
-    `service` is that of operations that are in no list.
-    """
+    """Return the text of a section's first row that fits an error, or None. Unlisted operations are of `service`."""
     for row, text in read_remedies().items(section):
         action, codes, words = (*row.split(maxsplit=2), "")[:3]
         is_code = any(fnmatchcase(error.code, code) for code in codes.split("|"))

@@ -72,17 +72,14 @@ class CompressedList(Sequence[T]):
     @overload
     def __getitem__(self, index: slice) -> list[T]: ...
     def __getitem__(self, index: int | slice) -> T | list[T]:
-        """Return the value at an index, or those of a slice."""
         if isinstance(index, slice):
             return [self._packer.unpack(packed) for packed in self._packed[index]]
         return self._packer.unpack(self._packed[index])
 
     def __len__(self) -> int:
-        """Return how many values there are."""
         return len(self._packed)
 
     def __iter__(self) -> Iterator[T]:
-        """Yield the values, one at a time."""
         return map(self._packer.unpack, self._packed)
 
     def __eq__(self, other: object) -> bool:
@@ -90,5 +87,4 @@ class CompressedList(Sequence[T]):
         return isinstance(other, Sequence) and list(self) == list(other)
 
     def __hash__(self) -> int:
-        """Return a number that equal sequences share."""
         return hash(len(self))

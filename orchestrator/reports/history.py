@@ -145,10 +145,7 @@ def _reader() -> TypeAdapter[PastAccount]:
 
 
 def read_past(lines: Iterable[bytes]) -> StoredRun:
-    """Return a stored run from the JSON of its report, of which one account at a time is in memory.
-
-    Raises ValueError for what is no report.
-    """
+    """Return a stored run from the JSON of its report, one account at a time. Raises ValueError for what is none."""
     head, texts = split_report(lines)
     accounts = (_without_clean_users(_reader().validate_python(load_json(text))) for text in texts)
     return StoredRun(head.run_id, head.started_at, {account.id: account for account in accounts})

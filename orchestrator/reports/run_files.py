@@ -74,7 +74,6 @@ class Runs:
     """The runs in the archive at one location."""
 
     def __init__(self, store: Store) -> None:
-        """Take the store."""
         self._store = store
 
     def list_runs(self) -> list[ArchivedRun]:
