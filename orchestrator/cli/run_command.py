@@ -302,7 +302,7 @@ def _show_plan(plan: RunReport, options: RunOptions, config: Config) -> tuple[st
 
 def _keep_digest(report: RunReport, config: Config) -> None:
     """Write the digest as Slack would show it to a file beside the runs: the sandbox sends none."""
-    from orchestrator.output.slack.digest import render_digest, render_text  # noqa: PLC0415 - slack_sdk: here alone
+    from orchestrator.output.slack.digest import render_digest, render_text  # noqa: PLC0415 - for the sandbox alone
 
     digest = render_digest(
         report, config.slack, notes=run_notes(config, report), blocks_access_keys=config.policy.blocks_access_keys

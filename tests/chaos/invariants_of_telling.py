@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from orchestrator.domain.model import Outcome, Status
-from orchestrator.output.slack.brief import FEW
+from orchestrator.output.slack.digest import FEW
 from orchestrator.output.words import title_of
 from orchestrator.reports.report import RunReport
 from tests.chaos.evidence import Evidence

@@ -13,38 +13,27 @@ from orchestrator.reports.report import RunReport
 PAGE_COMMENT = "The page of this run, with every account and user: save it, then open it in a browser."
 
 
-class Client(Protocol):
-    """Posts to Slack."""
+class _Client(Protocol):
+    """Posts to Slack, as `SlackClient` does, which says what each of these is."""
 
     @property
-    def has_thread(self) -> bool:
-        """Whether anything can be posted below a message: by a bot token, not by a webhook."""
-        ...
-
-    def send(self, text: str, blocks: Sequence[dict[str, Any]]) -> None:
-        """Send one message, or raise DigestError."""
-        ...
-
-    def reply(self, text: str, blocks: Sequence[dict[str, Any]], otherwise: Sequence[dict[str, Any]]) -> None:
-        """Post into the thread of the message, `otherwise` where Slack refuses the table, or raise DigestError."""
-        ...
-
-    def attach(self, filename: str, content: bytes, comment: str) -> None:
-        """Attach a file to the message that was sent, or raise DigestError; called where `slack.attach` asks for it."""
-        ...
+    def has_thread(self) -> bool: ...
+    def send(self, text: str, blocks: Sequence[dict[str, Any]]) -> None: ...
+    def reply(self, text: str, blocks: Sequence[dict[str, Any]], otherwise: Sequence[dict[str, Any]]) -> None: ...
+    def attach(self, filename: str, content: bytes, comment: str) -> None: ...
 
 
 class SlackChannel:
     """Tells of a run in Slack: one message in the channel, the rest in its thread."""
 
-    def __init__(self, client: Client, config: Config) -> None:
+    def __init__(self, client: _Client, config: Config) -> None:
         """Take what posts, and the settings of digests."""
         self._client = client
         self._config = config
 
     def notify(self, report: RunReport, *, render_page: Callable[[], Iterable[str]]) -> None:
         """Send the digest of a run where one is wanted, with its thread and its page. Raises DigestError."""
-        from orchestrator.output.slack.digest import render_digest  # noqa: PLC0415 - slack_sdk: not at cold start
+        from orchestrator.output.slack.digest import render_digest  # noqa: PLC0415 - not at cold start
 
         config = self._config
         names = config.slack.users == "names"

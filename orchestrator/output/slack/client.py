@@ -166,25 +166,22 @@ class SlackClient:
 
     def attempt(self, call: Callable[[], _Answer], what: _What) -> None:
         """Make a call to Slack. Raises DigestError where it fails or is refused."""
-        if fault := self._find_fault(call, what):
-            # Raised here, outside of any `except`: the errors of the SDK hold the URL, and none is to hang on ours.
-            raise DigestError(fault)
-
-    def _find_fault(self, call: Callable[[], _Answer], what: _What) -> str:
-        """Return what went wrong, or nothing."""
         try:
             answer = _answer_of(call)
         except URLError as error:
-            return _describe_unreachable(error)
+            fault = _describe_unreachable(error)
         except (OSError, HTTPException):
-            silence = f"Slack did not answer within {self._timeout_seconds} s, or broke off"
-            return (
-                silence if what == "credentials" else f"{silence}; the {what} may have arrived, so it is not sent again"
-            )
+            fault = f"Slack did not answer within {self._timeout_seconds} s, or broke off"
+            if what != "credentials":
+                fault += f"; the {what} may have arrived, so it is not sent again"
         except (ValueError, LookupError, AttributeError, TypeError) as error:
             # slack_sdk on an answer that is not what Slack sends, or on a proxy that is no URL.
-            return f"Slack's answer could not be read ({type(error).__name__}): check the proxy (HTTPS_PROXY)"
-        return _explain(answer, what)
+            fault = f"Slack's answer could not be read ({type(error).__name__}): check the proxy (HTTPS_PROXY)"
+        else:
+            fault = _explain(answer, what)
+        if fault:
+            # Raised here, outside of any `except`: the errors of the SDK hold the URL, and none is to hang on ours.
+            raise DigestError(fault)
 
     def _post(self, text: str, blocks: Sequence[Mapping[str, Any]]) -> _Answer:
         message = _message(text, blocks)
@@ -209,7 +206,7 @@ class SlackClient:
         return TAKEN
 
     def _upload(self, filename: str, content: bytes, comment: str) -> _Answer:
-        from slack_sdk.errors import SlackRequestError  # noqa: PLC0415 - as in _web_client
+        from slack_sdk.errors import SlackRequestError  # noqa: PLC0415 - as in web_client
 
         if self._thread is None:
             return _Answer(HTTPStatus.OK, "")
@@ -244,7 +241,7 @@ class SlackClient:
         return TAKEN if may_post or not scopes else _Answer(HTTPStatus.OK, "missing_scope")
 
     def _send_to_webhook(self, message: dict[str, Any]) -> _Answer:
-        from slack_sdk import WebhookClient  # noqa: PLC0415 - as in _web_client
+        from slack_sdk import WebhookClient  # noqa: PLC0415 - as in web_client
 
         sent = WebhookClient(self._webhook_url, **self._settings()).send_dict(message)
         return _Answer(sent.status_code, sent.body.strip())
@@ -292,7 +289,7 @@ def seconds_to_wait(tries: int, response: "HttpResponse | None", error: Exceptio
 
 def _make_retry_handler(sleep: Callable[[float], None]) -> "RetryHandler":
     """Return the only retry handler. slack_sdk's own post again after a broken connection, and wait however long."""
-    from slack_sdk.http_retry import RetryHandler  # noqa: PLC0415 - as in SlackClient
+    from slack_sdk.http_retry import RetryHandler  # noqa: PLC0415 - as in web_client
 
     class Patience(RetryHandler):
         def _can_retry(
@@ -326,7 +323,7 @@ def _message(text: str, blocks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _answer_of(call: Callable[[], _Answer]) -> _Answer:
     """Return Slack's answer to a call, a refusal of the Web API too."""
-    from slack_sdk.errors import SlackApiError  # noqa: PLC0415 - as in SlackClient
+    from slack_sdk.errors import SlackApiError  # noqa: PLC0415 - as in web_client
 
     try:
         return call()

@@ -1,22 +1,40 @@
 """The digest of a run: one message to be read in ten seconds on a phone, and what goes into its thread. Pure.
 
-`brief` says what is in the message and `thread` what is below it; `mrkdwn` makes foreign text harmless, `layout` makes
-blocks of it.
+The message has at most fifteen lines of mrkdwn, the worst first; `thread` says what is below it. What came from outside
+goes through `_strong`, `_user` or `prose`, which make it harmless; `layout` makes blocks of the lines.
 """
 
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.domain.config import SlackConfig
-from orchestrator.output.slack.brief import make_brief
+from orchestrator.domain.model import Mode, Outcome, Trigger
+from orchestrator.output.causes import Cause, Member, Subject, without_arns
+from orchestrator.output.change_summary import ChangeGroup, account_of
 from orchestrator.output.slack.layout import Blocks, context, header, sections
-from orchestrator.output.slack.mrkdwn import link_to, mention, plain, size
+from orchestrator.output.slack.mrkdwn import code, link_to, literal, mention, plain, prose, size
 from orchestrator.output.slack.thread import Reply, make_thread
-from orchestrator.output.story import tell_story
-from orchestrator.reports.report import RunReport
+from orchestrator.output.story import Story, tell_story
+from orchestrator.output.words import STAGES, count, in_brief, some_of, title_of
+from orchestrator.reports.report import ChangedAccount, ChangedUser, EnrolledUser, RunReport
 
+MAX_LINES = 15
+"""Of the whole message, with its headline, the title of what is to fix, and the link."""
+MAX_HEADLINE = 150
+FEW = 3
+"""Up to so many accounts of a cause have a line each."""
+MAX_SURE = 3
+"""Up to so many lines of what else is to know stand, however much is to fix."""
+MAX_NAMED = 2
+MAX_ERRORS = 2
+MAX_STRONG = 80
+MAX_USER = 48
+MAX_TEXT = 100
+MAX_NOTE = 240
+"""Characters of a sentence of its own."""
 TEXT_WIDTH = 80
 MAX_LINK = 500
 
@@ -29,6 +47,17 @@ class Digest:
     blocks: Blocks
     has_findings: bool
     thread: tuple[Reply, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brief:
+    """A run in a few lines: what comes before, after and beside what is to fix."""
+
+    headline: str
+    top: list[str]
+    to_fix: list[str]
+    bottom: list[str]
+    asides: list[str]
 
 
 def render_digest(
@@ -66,6 +95,180 @@ def render_text(digest: Digest) -> str:
     """Return a digest with its thread as plain text, as Slack would show its blocks, for terminals."""
     blocks = [*digest.blocks, *(block for reply in digest.thread for block in reply.otherwise)]
     return "\n\n".join("\n".join(_show(block)) for block in blocks) + "\n"
+
+
+def make_brief(story: Story, *, names: bool) -> Brief:
+    """Return a run in at most 15 lines; without `names` users are counted."""
+    keys, asides = list(_keys(story, names=names)), list(_asides(story, names=names))
+    bottom = [*_coverage(story), *_since(story)] if story.gate else []
+    top = [*_problems(story), *(keys if story.gate else [*_coverage(story), *keys, *_since(story)])]
+    causes = [_lines_of(cause, story, names=names) for cause in story.causes]
+    room = MAX_LINES - 2 - bool(causes) - len(top) - len(bottom)
+    for_causes, _ = fair_shares(room, [sum(map(len, causes)), min(MAX_SURE, len(asides))])
+    least_first = list(zip(story.causes, causes, strict=True))[::-1]
+    for cause, lines in sorted(least_first, key=lambda pair: -len(pair[1])):
+        if sum(map(len, causes)) > for_causes:
+            lines[:] = [_line(cause, cause.members, story, names=names)]
+    return Brief(
+        headline=_headline(story),
+        top=top,
+        to_fix=_cut([line for lines in causes for line in lines], for_causes, "more cause"),
+        bottom=bottom,
+        asides=_cut(asides, room - for_causes, "more remark"),
+    )
+
+
+def fair_shares(room: int, wants: Sequence[int]) -> list[int]:
+    """Return what each gets: all it wants where that is little, else an equal part of what the modest leave."""
+    shares = [0] * len(wants)
+    for position, index in enumerate(sorted(range(len(wants)), key=wants.__getitem__)):
+        shares[index] = min(wants[index], room // (len(wants) - position))
+        room -= shares[index]
+    return shares
+
+
+def _cut(lines: list[str], most: int, noun: str) -> list[str]:
+    """Return the first lines, the last of them a count of those that are left out."""
+    hidden = len(lines) - most
+    return lines if hidden <= 0 else [*lines[: most - 1], f"and {count(hidden + 1, noun)}"]
+
+
+def _headline(story: Story) -> str:
+    """Return mode and outcome of a run, worst first; nothing foreign is in it."""
+    report, gate, news = story.report, story.report.gate, list(story.news)
+    if gate:
+        limit = "" if gate.limit is None else f": {gate.planned:,} changes planned, the limit is {gate.limit:,}"
+        return f"{news[0].upper()}{limit}"
+    if not story.has_findings:
+        news = ["nobody to release" if report.mode is Mode.RELEASE else "all clean"]
+    elif not report.totals.inspected and not story.is_incident:
+        news = ["no account was inspected"]
+    while len(line := f"{report.mode.capitalize()}: {' · '.join(news)}") > MAX_HEADLINE:
+        news.pop()
+    return line
+
+
+def _problems(story: Story) -> Iterator[str]:
+    """Yield what is wrong with the run as a whole, each with what to do."""
+    gate, errors = story.report.gate, story.report.errors
+    if gate:
+        why = f"{gate.message}. " if gate.limit is None else ""
+        yield f"{_strong('Decide:')} {prose(f'{why}{gate.remedy}', MAX_NOTE)}"
+    if story.incomplete:
+        yield _strong(story.incomplete)
+    told = [f"{_strong(f'Error {STAGES[error.stage]}')}: {_step(error.remedy)}" for error in errors]
+    yield from _cut(told, MAX_ERRORS, "more error")
+
+
+def _coverage(story: Story) -> Iterator[str]:
+    """Yield how many users are covered, and how many were before the run, or would be after it."""
+    totals, mode, covered = story.report.totals, story.report.mode, story.covered
+    if not totals.users:
+        yield story.totals[0].rstrip(".")
+        return
+    share = f"{100 * covered // totals.users} %"
+    if mode is Mode.APPLY and (enforced := totals.of(Outcome.ENFORCED)):
+        share = f"was {covered - enforced:,}"
+    elif mode is Mode.PLAN and not story.gate and (planned := totals.of(Outcome.PLANNED)):
+        share = f"would be {covered + planned:,}"
+    yield f"{covered:,} of {totals.users:,} users have MFA or are enforced ({share})"
+
+
+def _keys(story: Story, *, names: bool) -> Iterator[str]:
+    """Yield how many access keys stop, whose they are where those are few, and what else would."""
+    said, _, others = story.keys.rstrip(".").partition(". ")
+    users = story.key_users if names and len(story.key_users) <= MAX_NAMED else ()
+    if said:
+        yield said + (": " if users else "") + ", ".join(map(_user, users)) + (f". {others}" if others else "")
+
+
+def _since(story: Story) -> Iterator[str]:
+    """Yield what changed since the last run, in counts."""
+    changes, summary = story.report.changes, story.changes
+    if changes and summary:
+        since, now = changes.since.astimezone(UTC), story.report.finished_at.astimezone(UTC)
+        when = {0: f"{since:%H:%M} UTC", 1: "yesterday"}.get((now.date() - since.date()).days, _day(since))
+        where = "" if summary.is_whole else ", where accounts were read"
+        yield f"Since {when}{where}: {summary.words}"
+
+
+def _lines_of(cause: Cause, story: Story, *, names: bool) -> list[str]:
+    """Return a line for each account of a cause that has few, else one for all of them."""
+    groups = [(member,) for member in cause.members] if len(cause.members) <= FEW else [cause.members]
+    return [_line(cause, members, story, names=names) for members in groups]
+
+
+def _line(cause: Cause, members: Sequence[Member], story: Story, *, names: bool) -> str:
+    """Return where something is to fix, what, since how many runs, and what to do in a dozen words."""
+    users, accounts = [user for member in members for user in member.users], count(len(members), "account")
+    titles = [_strong(title_of(member.account)) for member in members]
+    named = ", ".join(_user(user.name) for user in users) if names and len(users) <= MAX_NAMED else ""
+    runs = {member.account.failing_runs for member in members}
+    share = 100 * len(members) // max(1, story.report.totals.accounts)
+    detail = f", {'up to ' * (len(runs) > 1)}{count(max(runs), 'run')}" if max(runs) > 1 and not users else ""
+    where = titles[0]
+    if len(members) > 1:
+        where = _strong(f"{count(len(users), 'user')} in {accounts}" if users else accounts)
+        where += f" ({share} %)" if share and cause.subject is Subject.ACCOUNT else ""
+        where += f" ({', '.join(titles)})" if len(members) <= FEW else ""
+    elif users and not named:
+        detail += f", {count(len(users), 'user')}"
+    who = f"{named}: " if named and len(members) == 1 else ""
+    sign = "✗" if cause.subject is Subject.ACCOUNT else "!"
+    what = f"{prose(cause.state, MAX_TEXT)}{detail}"
+    return f"{sign} {where} - {who}{what}{', ' if who else ': '}{_step(cause.remedy)}"
+
+
+def _step(remedy: str) -> str:
+    return prose(in_brief(without_arns(remedy or "See the report.")), MAX_TEXT)
+
+
+def _asides(story: Story, *, names: bool) -> Iterator[str]:
+    """Yield what else somebody should know, a line each. The place for a new kind of such lines."""
+    if story.report.trigger is Trigger.IAM_EVENT:
+        yield from _enforced(story, names=names)
+    for group in story.changes.groups if story.changes else ():
+        if group.note:
+            yield f"{group.title}: {_changed(group, names=names)} - {in_brief(group.note)}"
+    yield from (prose(note, MAX_NOTE) for note in (story.guards, story.unused, *story.notes) if note)
+
+
+def _enforced(story: Story, *, names: bool) -> Iterator[str]:
+    """Yield whom a run of events enforced, a line an account: it has no others to be counted among."""
+    for account in story.accounts:
+        users = [_user(user.name) for user in account.users if user.outcome is Outcome.ENFORCED]
+        if users:
+            told = some_of(users, MAX_NAMED) if names else count(len(users), "user")
+            yield f"{_strong(title_of(account))}: enforced {told}"
+
+
+def _changed(group: ChangeGroup, *, names: bool) -> str:
+    """Return whom a change happened to: users with their account, or accounts."""
+    if group.is_of_users and not names:
+        return count(len(group.changed), "user")
+    named = []
+    for changed in group.changed[:MAX_NAMED]:
+        title = _strong(title_of(account_of(changed)))
+        of_user = isinstance(changed, ChangedUser)
+        named.append(f"{_user(changed.name)} ({title}{_enrolled_on(changed)})" if of_user else title)
+    return some_of(named, MAX_NAMED, total=len(group.changed))
+
+
+def _enrolled_on(changed: ChangedUser | ChangedAccount) -> str:
+    moment = changed.enrolled_at if isinstance(changed, EnrolledUser) else None
+    return f", {_day(moment.astimezone(UTC))}" if moment else ""
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.day} {moment:%b}"
+
+
+def _strong(text: str) -> str:
+    return f"*{literal(text, MAX_STRONG) or '(no name)'}*"
+
+
+def _user(name: str) -> str:
+    return code(name, MAX_USER) or "(no name)"
 
 
 def _last_line(link: str | None) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.model import Gate, Mode, Outcome, Stage, Status
-from orchestrator.output.slack.brief import FEW, Brief, fair_shares, make_brief
+from orchestrator.output.slack.digest import FEW, Brief, fair_shares, make_brief
 from orchestrator.output.slack.mrkdwn import plain
 from orchestrator.output.story import tell_story
 from orchestrator.output.words import in_brief
