@@ -1,28 +1,18 @@
 """The story of a report: what is said of a run, in which order and in which words. The views only lay it out. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestrator.domain.model import Mode, Outcome, Stage, Trigger
-from orchestrator.domain.outcomes import OutcomeGroup, label_of, outcomes_of
-from orchestrator.output.attention import account_order
+from orchestrator.domain.model import Mode, Outcome, PolicyState, Stage, Status, Trigger
+from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup, label_of, outcomes_of
+from orchestrator.domain.selection import MANAGEMENT_ACCOUNT
+from orchestrator.output.attention import account_order, has_finding, is_clean, is_covered
 from orchestrator.output.causes import Cause, group_causes
 from orchestrator.output.change_summary import ChangeSummary, summarize_changes
-from orchestrator.output.counts import (
-    count_clean,
-    count_covered,
-    count_guarded,
-    count_keys,
-    count_open,
-    count_skipped,
-    count_totals,
-    count_unused,
-    tell_not_deployed,
-    tell_written,
-)
-from orchestrator.output.words import count
+from orchestrator.output.words import count, days_between, list_counts
 from orchestrator.reports.compressed import CompressedList
-from orchestrator.reports.report import AccountReport, RunReport, Totals, failures
+from orchestrator.reports.report import AccountReport, RunReport, Totals, UserReport, failures
 
 READ_AS = (
     "This is what a service control policy would do (plan --scp), not a plan of orgmfa: read 'would be enforced' as "
@@ -30,8 +20,7 @@ READ_AS = (
 )
 _CUT = {"interrupted": "The run was interrupted", "deadline": "The run came near its deadline"}
 _NOTHING = {Mode.PLAN: "nothing to enforce", Mode.APPLY: "nothing to enforce", Mode.RELEASE: "nobody to release"}
-_Counted = tuple[int, str, str]
-"""A number, its noun, and what is said of it."""
+_ASKED = frozenset({Outcome.PLANNED, Outcome.ENFORCED, Outcome.GUARDED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +75,9 @@ def tell_story(report: RunReport, *, blocks_access_keys: bool, notes: Iterable[s
     """Return the story of a report; `blocks_access_keys` is that of `policy`, `notes` are remarks on the run."""
     accounts = report.accounts.sorted(account_order)
     causes = group_causes(accounts)
-    clean, findings = count_clean(accounts, report.mode)
+    clean, findings = _count_clean(accounts, report.mode)
     totals, changes = report.totals, report.changes
-    keys, key_users = count_keys(report) if blocks_access_keys else ("", ())
+    keys, key_users = _count_keys(report) if blocks_access_keys else ("", ())
     return Story(
         report=report,
         accounts=accounts,
@@ -98,24 +87,32 @@ def tell_story(report: RunReport, *, blocks_access_keys: bool, notes: Iterable[s
         incomplete=_tell_incomplete(report),
         causes=causes,
         changes=summarize_changes(changes, totals, complete=report.complete) if changes else None,
-        totals=tuple(count_totals(totals, report.mode)),
-        written=tell_written(report),
+        totals=tuple(_count_totals(totals, report.mode)),
+        written=_tell_written(report),
         keys=keys,
         key_users=key_users,
-        covered=count_covered(accounts),
-        open_for=count_open(report),
-        guards=count_guarded(report),
-        unused=count_unused(report),
+        covered=sum(map(is_covered, _users(accounts))),
+        open_for=_count_open(report),
+        guards=_count_guarded(report),
+        unused=_count_unused(report),
         clean=clean,
-        skipped=count_skipped(accounts),
+        skipped=_count_skipped(accounts),
         notes=(
             *([READ_AS] if report.preflight else []),
             *notes,
-            *(() if report.preflight else tell_not_deployed(accounts)),
+            *(() if report.preflight else _tell_not_deployed(accounts)),
             *dict.fromkeys(note for account in report.accounts for note in account.notes),
         ),
         findings=findings,
     )
+
+
+def stopping_keys(report: RunReport) -> tuple[Outcome | None, str]:
+    """Return the outcome of users whose access keys stop by this run, or would, and the words; None in a release."""
+    if report.mode is Mode.RELEASE:
+        return None, ""
+    is_plan = report.mode is Mode.PLAN or report.gate
+    return (Outcome.PLANNED, "would stop") if is_plan else (Outcome.ENFORCED, "stopped")
 
 
 def _sentence(report: RunReport, causes: Sequence[Cause]) -> Iterator[str]:
@@ -131,7 +128,9 @@ def _sentence(report: RunReport, causes: Sequence[Cause]) -> Iterator[str]:
         if number := totals.of(outcome):
             today = "" if outcome is Outcome.PLANNED else " today"
             yield f"{number:,} {label_of(outcome, report.mode)}{today}"
-    yield from _counted((_users_to_fix(causes), "user", "to fix"), *_unfinished(totals))
+    yield from _counted(sum(cause.users for cause in causes), "user", "to fix")
+    yield from _counted(totals.failed, "account", "failed")
+    yield from _counted(totals.not_reached, "account", "not reached")
 
 
 def _news(report: RunReport, causes: Sequence[Cause]) -> Iterator[str]:
@@ -141,18 +140,14 @@ def _news(report: RunReport, causes: Sequence[Cause]) -> Iterator[str]:
     yield from _held(report)
     if not report.complete:
         yield "incomplete"
-    yield from _counted((len(report.errors), "error", ""))
+    yield from _counted(len(report.errors), "error")
     if to_fix:
         yield f"{to_fix:,} to fix"
-    yield from _counted((len(changes.enforcement_undone) if changes else 0, "enforcement", "undone by others"))
+    yield from _counted(len(changes.enforcement_undone) if changes else 0, "enforcement", "undone by others")
     for outcome in outcomes_of(OutcomeGroup.CHANGED):
         newly = "newly " if outcome is Outcome.ENFORCED else ""
-        yield from _counted((totals.of(outcome), "user", f"{newly}{label_of(outcome, report.mode)}"))
-    yield from _counted((len(changes.enrolled) if changes else 0, "new device", ""))
-
-
-def _users_to_fix(causes: Iterable[Cause]) -> int:
-    return sum(cause.users for cause in causes)
+        yield from _counted(totals.of(outcome), "user", f"{newly}{label_of(outcome, report.mode)}")
+    yield from _counted(len(changes.enrolled) if changes else 0, "new device")
 
 
 def _tell_gate(report: RunReport) -> str:
@@ -180,9 +175,133 @@ def _tell_incomplete(report: RunReport) -> str:
     return "The organization could not be listed to its end: accounts are missing here."
 
 
-def _unfinished(totals: Totals) -> tuple[_Counted, ...]:
-    return (totals.failed, "account", "failed"), (totals.not_reached, "account", "not reached")
+def _counted(number: int, noun: str, words: str = "") -> Iterator[str]:
+    """Yield a number with its noun and what is said of it, unless it is zero."""
+    if number:
+        yield f"{count(number, noun)} {words}".rstrip()
 
 
-def _counted(*numbers: _Counted) -> Iterator[str]:
-    return (f"{count(number, noun)} {words}".rstrip() for number, noun, words in numbers if number)
+def _users(accounts: Iterable[AccountReport]) -> Iterator[UserReport]:
+    return (user for account in accounts for user in account.users)
+
+
+def _count_totals(totals: Totals, mode: Mode) -> Iterator[str]:
+    """Yield the totals in words: accounts, users, and what became of the users."""
+    by_status = [(getattr(totals, status), status.value.replace("_", " ")) for status in Status]
+    words = [word for number, word in by_status if number] or ["listed"]
+    yield count(totals.accounts, "account") + (f": {list_counts(by_status)}." if len(words) > 1 else f" {words[0]}.")
+    if totals.users and mode is Mode.RELEASE:
+        yield f"{count(totals.users, 'user')}, whose MFA a release does not look at."
+    elif totals.users:
+        by_verdict = (totals.compliant, "with MFA"), (totals.non_compliant, "without MFA"), (totals.unknown, "unknown")
+        yield f"{count(totals.users, 'user')}: {list_counts(by_verdict)}."
+    outcomes = (outcome for outcome in OUTCOMES if outcome is not Outcome.NONE)
+    if counted := list_counts((totals.of(outcome), label_of(outcome, mode)) for outcome in outcomes):
+        yield f"{counted}."
+
+
+def _tell_written(report: RunReport) -> str:
+    """Return how many users were written to, in a sentence."""
+    if report.mode is Mode.PLAN:
+        return "Nothing was written."
+    outcome = Outcome.RELEASED if report.mode is Mode.RELEASE else Outcome.ENFORCED
+    users = report.totals.of(outcome)
+    return f"{count(users, 'user') if users else 'No user'} {'were' if users > 1 else 'was'} {outcome}."
+
+
+def _count_keys(report: RunReport) -> tuple[str, tuple[str, ...]]:
+    """Return in sentences how many access keys stop by this run, or would, and what else; and whose the keys are."""
+    (outcome, stop), known, unread, others, names = stopping_keys(report), 0, 0, 0, []
+    if outcome is None:
+        return "", ()
+    for user in _users(report.accounts):
+        others += len(user.service_credentials)
+        if user.outcome is outcome and user.active_access_keys != 0:
+            known += user.active_access_keys or 0
+            unread += user.active_access_keys is None
+            names.append(user.name)
+    more = f", and those of {count(unread, 'user')} that could not be read" if unread else ""
+    said = [f"{count(known, 'access key')} {stop} working without MFA{more}."] if names else []
+    if others:
+        said.append(f"Service credentials and SSH keys that would stop, of users held for it: {others:,}.")
+    return " ".join(said), tuple(names)
+
+
+def _count_guarded(report: RunReport) -> str:
+    """Return in a sentence how many of the users to be enforced others deny without MFA already, or nothing."""
+    asked = whole = part = 0
+    for user in _users(report.accounts):
+        asked += user.guarded is not None or user.outcome in _ASKED
+        whole += user.guarded is not None and not user.guarded.partial
+        part += user.guarded is not None and user.guarded.partial
+    if not whole + part:
+        return ""
+    more = f", {part:,} more in part" if part else ""
+    return f"Denied without MFA by others already: {whole:,} of {count(asked, 'user')} to be enforced{more}."
+
+
+def _count_unused(report: RunReport) -> str:
+    """Return in a sentence how many users without MFA have not signed in for long and what is cheaper, or nothing."""
+    unused = sum(user.unused for user in _users(report.accounts))
+    if not unused:
+        return ""
+    who = "1 user without MFA has" if unused == 1 else f"{unused:,} users without MFA have"
+    return (
+        f"{who} not signed in for enforcement.unused_after, or never: remove the password first "
+        "(aws iam delete-login-profile --user-name NAME), or the user."
+    )
+
+
+def _count_open(report: RunReport) -> str:
+    """Return in a sentence how many users have been without MFA for a day or more, the longest one told; or nothing.
+
+    Who is left alone on purpose, for good, is not counted.
+    """
+    alone = outcomes_of(OutcomeGroup.LEFT_ALONE)
+    users = (user for user in _users(report.accounts) if user.outcome not in alone)
+    days = [number for user in users if (number := days_between(user.open_since, report.finished_at))]
+    if not days:
+        return ""
+    who = "1 user has" if len(days) == 1 else f"{len(days):,} users have"
+    longest = "" if len(days) == 1 else "the longest "
+    return f"{who} been without MFA for a day or more, {longest}for {count(max(days), 'day')}."
+
+
+def _count_clean(accounts: Iterable[AccountReport], mode: Mode) -> tuple[str, int]:
+    """Return a sentence for all accounts that ask for nothing, where there are any, and how many have findings."""
+    clean, findings, outcomes = 0, 0, Counter[Outcome]()
+    for account in accounts:
+        findings += has_finding(account, mode)
+        if is_clean(account, mode):
+            clean += 1
+            outcomes.update(user.outcome for user in account.users)
+    if not clean:
+        return "", findings
+    if mode is Mode.RELEASE:
+        return f"{count(clean, 'account')} with nothing to release.", findings
+    alone = list_counts(
+        (outcomes[outcome], label_of(outcome, mode)) for outcome in outcomes_of(OutcomeGroup.LEFT_ALONE)
+    )
+    left_alone = f" or is left alone ({alone})" if alone else ""
+    return f"{count(clean, 'account')} clean: every user has MFA{left_alone}.", findings
+
+
+def _tell_not_deployed(accounts: Iterable[AccountReport]) -> Iterator[str]:
+    """Yield what a plan says before anything is deployed: where EnforceMFA is not, and which account was not read."""
+    missing = 0
+    for account in accounts:
+        missing += account.policy is PolicyState.NOT_DEPLOYED
+        if account.error and account.error.code == MANAGEMENT_ACCOUNT:
+            yield f"The management account {account.id} was not read. {account.error.message}."
+    if missing:
+        yield f"EnforceMFA is not deployed in {count(missing, 'account')}: the plan tells what it would do once it is."
+
+
+def _count_skipped(accounts: Iterable[AccountReport]) -> tuple[tuple[int, str], ...]:
+    """Return how many accounts were skipped for which reason, the most frequent first."""
+    reasons = Counter(
+        account.error.code.replace("_", " ") if account.error else "no reason given"
+        for account in accounts
+        if account.status is Status.SKIPPED
+    )
+    return tuple((number, reason) for reason, number in sorted(reasons.items(), key=lambda item: (-item[1], item[0])))

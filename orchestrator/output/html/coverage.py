@@ -17,7 +17,6 @@ from markupsafe import Markup, escape
 from orchestrator.domain.model import Mode, Outcome, Status
 from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, label_of
 from orchestrator.output.attention import is_covered, is_to_fix
-from orchestrator.output.counts import count_devices
 from orchestrator.output.story import Story
 from orchestrator.output.words import format_date, list_counts
 from orchestrator.reports.report import AccountReport, RunReport, Totals
@@ -105,9 +104,14 @@ def list_tiles(story: Story) -> Iterator[Tile]:
     counted = {outcome: (totals.of(outcome), label_of(outcome, mode)) for outcome in OUTCOMES}
     enforced = [counted[outcome] for outcome in OUTCOMES if outcome in ENFORCED]
     others = [counted[outcome] for outcome in OUTCOMES if outcome not in ENFORCED | {Outcome.NONE}]
-    by_kind = list_counts([(totals.compliant, "with MFA"), *enforced]) or "none"
-    notes = "; ".join(filter(None, (by_kind, count_devices(totals))))
-    yield Tile("Users with MFA, or enforced", story.covered, users, notes)
+    covered = list_counts([(totals.compliant, "with MFA"), *enforced]) or "none"
+    devices = list_counts(
+        [
+            (totals.mfa_virtual, "by an app (not phishing-resistant)"),
+            (totals.mfa_other, "by a passkey or security key (phishing-resistant) or a hardware token"),
+        ]
+    )
+    yield Tile("Users with MFA, or enforced", story.covered, users, "; ".join(filter(None, (covered, devices))))
     unread = (totals.unknown, "unknown")
     yield Tile("Users without both", users - story.covered, users, list_counts([*others, unread]) or "none")
 

@@ -8,7 +8,6 @@ from orchestrator.domain.model import Mode, Outcome, Stage, Status, Verdict
 from orchestrator.domain.outcomes import CANNOT_ENROL, OUTCOMES, OutcomeGroup
 from orchestrator.output.attention import count_without_mfa, is_read, is_root_open, is_to_fix, user_order
 from orchestrator.output.causes import Cause, Subject, format_cause
-from orchestrator.output.counts import stopping_outcome
 from orchestrator.output.slack.layout import (
     BUDGET,
     Blocks,
@@ -20,7 +19,7 @@ from orchestrator.output.slack.layout import (
     size_of_blocks,
 )
 from orchestrator.output.slack.mrkdwn import code, link_to, literal, prose
-from orchestrator.output.story import Story
+from orchestrator.output.story import Story, stopping_keys
 from orchestrator.output.words import (
     STAGES,
     age,
@@ -122,8 +121,8 @@ def _quote(message: str, remedy: str, *, names: bool) -> Iterator[str]:
 
 def _tables(story: Story, *, names: bool) -> list[tuple[Table, int]]:
     """Return the tables, each with how many messages there may be in all once it is sent."""
-    mode, outcome = story.report.mode, stopping_outcome(story.report)
-    changes = story.report.changes
+    mode, changes = story.report.mode, story.report.changes
+    outcome, _ = stopping_keys(story.report)
     new: defaultdict[str, list[str]] = defaultdict(list)
     for user in changes.newly_without_mfa if changes else ():
         new[user.account_id].append(user.name)
