@@ -16,7 +16,7 @@ from orchestrator.domain.model import Outcome, Stage, Status, Verdict
 from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup
 from orchestrator.domain.remedies import UPDATE_STACKSET
 from orchestrator.output.attention import is_at_risk, is_outdated, is_root_open, is_to_fix
-from orchestrator.output.words import STAGES, STATUSES, VERDICTS, capitalized, count
+from orchestrator.output.words import STAGES, STATUSES, VERDICTS, count
 from orchestrator.reports.report import AccountReport, UserReport
 
 
@@ -172,7 +172,7 @@ def format_cause(cause: Cause, code: str) -> str:
         case Subject.ACCOUNT:
             return f"{accounts} {cause.label}, {STAGES[cause.stage] if cause.stage else 'no reason given'}{reason}"
         case Subject.USER:
-            return f"{capitalized(cause.label)}{reason}: {count(cause.users, 'user')} in {accounts}"
+            return f"{cause.label[0].upper()}{cause.label[1:]}{reason}: {count(cause.users, 'user')} in {accounts}"
         case Subject.ROOT_USER:
             return f"Root user {cause.label}: {accounts}"
         case unknown:

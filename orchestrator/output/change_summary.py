@@ -20,7 +20,7 @@ class ChangeGroup:
     title: str
     changed: Sequence[ChangedUser | ChangedAccount]
     note: str = ""
-    is_finding: bool = False
+    is_finding: bool = True
 
     @property
     def is_of_users(self) -> bool:
@@ -43,13 +43,12 @@ class ChangeSummary:
 
 def summarize_changes(changes: Changes, totals: Totals, *, complete: bool) -> ChangeSummary:
     """Return what changed since the run that a report is compared with, and where only, if not all could be read."""
-    groups = (group for group in _groups(changes) if group.changed)
+    groups = tuple(group for group in _groups(changes) if group.changed)
     words = list_counts(_counted(changes)) or "nothing changed"
     is_whole = complete and not totals.failed + totals.not_reached
     where = "" if is_whole else f", in the {count(totals.inspected, 'account')} that could be read"
-    return ChangeSummary(
-        f"Since the run of {format_minute(changes.since)}{where}: {words}.", words, is_whole, tuple(groups)
-    )
+    sentence = f"Since the run of {format_minute(changes.since)}{where}: {words}."
+    return ChangeSummary(sentence, words, is_whole, groups)
 
 
 def describe_changed_user(user: ChangedUser) -> str:
@@ -72,28 +71,20 @@ def _groups(changes: Changes) -> Iterator[ChangeGroup]:
         "Enforcement undone by others",
         changes.enforcement_undone,
         "EnforceMFA was taken off, not by orgmfa release; what did it (Terraform, a person) will do it again.",
-        is_finding=True,
     )
-    yield ChangeGroup(
-        "New device", changes.enrolled, "A new device can be a thief's: ask if it was them.", is_finding=True
-    )
-    yield ChangeGroup(
-        "Newly exempt or protected",
-        changes.newly_exempt,
-        "They are not enforced: a user can be renamed to a protected name.",
-        is_finding=True,
-    )
-    yield ChangeGroup("Released", changes.newly_released, is_finding=True)
-    yield ChangeGroup("Newly without MFA", changes.newly_without_mfa, is_finding=True)
-    yield ChangeGroup("Newly enforced", changes.newly_enforced)
+    yield ChangeGroup("New device", changes.enrolled, "A new device can be a thief's: ask if it was them.")
+    renamed = "They are not enforced: a user can be renamed to a protected name."
+    yield ChangeGroup("Newly exempt or protected", changes.newly_exempt, renamed)
+    yield ChangeGroup("Released", changes.newly_released)
+    yield ChangeGroup("Newly without MFA", changes.newly_without_mfa)
+    yield ChangeGroup("Newly enforced", changes.newly_enforced, is_finding=False)
     yield ChangeGroup(
         "New accounts of which no event told",
         changes.unannounced_accounts,
         "Onboarding is on and heard nothing: check its rule, and the forwarder in the management account.",
-        is_finding=True,
     )
-    yield ChangeGroup("New accounts", changes.new_accounts)
-    yield ChangeGroup("Accounts gone", changes.gone_accounts)
+    yield ChangeGroup("New accounts", changes.new_accounts, is_finding=False)
+    yield ChangeGroup("Accounts gone", changes.gone_accounts, is_finding=False)
 
 
 def _counted(changes: Changes) -> Iterator[tuple[int, str]]:

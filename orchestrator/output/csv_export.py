@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TextIO
 
 from orchestrator.output.words import format_iso, guard_of, visible
-from orchestrator.reports.report import AccountReport, ProblemReport, RunReport, UserReport
+from orchestrator.reports.report import AccountReport, RunReport, UserReport
 
 _Value = str | int | datetime | None
 
@@ -22,7 +22,9 @@ _ACCOUNT_COLUMNS: Mapping[str, Callable[[AccountReport], _Value]] = {
     "account_ou": lambda account: account.ou,
     "account_owner": lambda account: account.owner,
     "account_status": lambda account: account.status,
-    "account_error": lambda account: _describe_problem(account.error),
+    "account_error": lambda account: (
+        f"{account.error.code} ({account.error.stage}): {account.error.message}" if account.error else None
+    ),
 }
 _USER_COLUMNS: Mapping[str, Callable[[UserReport], _Value]] = {
     "user": lambda user: user.name,
@@ -69,10 +71,6 @@ def _rows(account: AccountReport) -> Iterator[list[str]]:
         yield [*cells, *(_cell(read(user)) for read in _USER_COLUMNS.values())]
     if not account.users:
         yield cells + [""] * len(_USER_COLUMNS)
-
-
-def _describe_problem(problem: ProblemReport | None) -> str | None:
-    return None if problem is None else f"{problem.code} ({problem.stage}): {problem.message}"
 
 
 def _cell(value: _Value) -> str:

@@ -31,14 +31,13 @@ def render_findings(report: RunReport, history: History, product: Product) -> tu
     if report.mode is Mode.RELEASE:
         return ()
     writer = _Writer(report, product)
-    return (*_active(report, writer), *_archived(report, history, writer))
-
-
-def _active(report: RunReport, writer: "_Writer") -> Iterator[Finding]:
-    for account in report.accounts:
-        for user in account.users:
-            if user.verdict is Verdict.NON_COMPLIANT:
-                yield writer.failed(account, user)
+    active = (
+        writer.failed(account, user)
+        for account in report.accounts
+        for user in account.users
+        if user.verdict is Verdict.NON_COMPLIANT
+    )
+    return (*active, *_archived(report, history, writer))
 
 
 def _archived(report: RunReport, history: History, writer: "_Writer") -> Iterator[Finding]:
@@ -50,13 +49,10 @@ def _archived(report: RunReport, history: History, writer: "_Writer") -> Iterato
             if user is None or user.verdict is Verdict.COMPLIANT:
                 yield writer.passed(account.id, name, arn=user.arn if user else None, since=since)
     if report.complete and not report.narrowed:
-        for account_id in sorted(_known_accounts(history) - {account.id for account in report.accounts}):
+        known = {*history.sights, *(history.base.accounts if history.base else ())}
+        for account_id in sorted(known - {account.id for account in report.accounts}):
             for name, since in _open_before(account_id, history).items():
                 yield writer.passed(account_id, name, arn=None, since=since)
-
-
-def _known_accounts(history: History) -> set[str]:
-    return {*history.sights, *(history.base.accounts if history.base else ())}
 
 
 def _open_before(account_id: str, history: History) -> dict[str, datetime | None]:
@@ -133,7 +129,6 @@ def _severity(user: UserReport) -> str:
 
 
 def _remedy(user: UserReport) -> str:
-    """Return what to do about a user without MFA."""
     if user.outcome in ENFORCED:
         return f"{_ENROL} EnforceMFA is in force."
     return f"{_ENROL} orgmfa apply attaches EnforceMFA." if user.outcome is Outcome.PLANNED else _ENROL

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from orchestrator.domain.model import DeviceKind, Mode, Outcome, Stage, Status, Verdict, Via
+from orchestrator.domain.model import DeviceKind, Mode, Outcome, Stage, Status, Verdict
 from orchestrator.domain.outcomes import OUTCOMES, Tone, label_of
 from orchestrator.reports.report import AccountReport, ChangedAccount, RunReport, UserReport
 
@@ -48,7 +48,6 @@ STAGES: Mapping[Stage, str] = {
     Stage.DIGEST: "sending the digest",
     Stage.EVENT: "putting the event on the bus",
 }
-VIAS: Mapping[Via | None, str] = {None: "", Via.USER: "user", Via.GROUP: "group"}
 DEVICES: Mapping[DeviceKind | None, str] = {
     None: "",
     "virtual": "authenticator app",
@@ -100,11 +99,6 @@ def in_brief(remedy: str) -> str:
 def without_users(text: str) -> str:
     """Return a message of AWS without the names of users that AWS puts into it."""
     return _NAMES_A_USER.sub(r"\1…", text)
-
-
-def capitalized(words: str) -> str:
-    """Return words with a capital at the beginning, the rest as it is."""
-    return words[:1].upper() + words[1:]
 
 
 def visible(text: str) -> str:

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from orchestrator.domain.model import Mode, Outcome, Verdict
+from orchestrator.domain.model import Mode, Outcome, Verdict, Via
 from orchestrator.domain.outcomes import OutcomeGroup, Tone, label_of, outcomes_of
 from orchestrator.output.attention import is_root_open, user_order
 from orchestrator.output.causes import format_cause
@@ -37,7 +37,6 @@ from orchestrator.output.words import (
     STAGES,
     STATUSES,
     VERDICTS,
-    VIAS,
     Word,
     count,
     days_between,
@@ -140,7 +139,7 @@ class _Writer:
         self._status = {status: index for index, status in enumerate(STATUSES)}
         self._verdict = {verdict: index for index, verdict in enumerate(VERDICTS)}
         self._outcome = {outcome: index for index, outcome in enumerate(self._words)}
-        self._via = {via: index for index, via in enumerate(VIAS)}
+        self._via = {via: index for index, via in enumerate([None, *Via])}
         self._device = {device: index for index, device in enumerate(DEVICES)}
 
     def opening(self) -> str:
@@ -153,7 +152,7 @@ class _Writer:
                 for verdict in VERDICTS
             ],
             "outcomes": [(*word, int(outcome in to_fix), outcome) for outcome, word in self._words.items()],
-            "vias": list(VIAS.values()),
+            "vias": ["", *Via],
             "devices": list(DEVICES.values()),
             "causes": [visible(format_cause(cause, cause.code)) for cause in self._causes],
         }

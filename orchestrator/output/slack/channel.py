@@ -1,6 +1,7 @@
 """Slack as a channel that runs are told in: when a digest goes out, what is in it, and what is attached to it."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from orchestrator.domain.config import Config
@@ -23,19 +24,18 @@ class _Client(Protocol):
     def attach(self, filename: str, content: bytes, comment: str) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
 class SlackChannel:
     """Tells of a run in Slack: one message in the channel, the rest in its thread."""
 
-    def __init__(self, client: _Client, config: Config) -> None:
-        """Take what posts, and the settings of digests."""
-        self._client = client
-        self._config = config
+    client: _Client
+    config: Config
 
     def notify(self, report: RunReport, *, render_page: Callable[[], Iterable[str]]) -> None:
         """Send the digest of a run where one is wanted, with its thread and its page. Raises DigestError."""
         from orchestrator.output.slack.digest import render_digest  # noqa: PLC0415 - not at cold start
 
-        config = self._config
+        client, config = self.client, self.config
         names = config.slack.users == "names"
         digest = render_digest(
             report,
@@ -43,17 +43,17 @@ class SlackChannel:
             link=archive_link(config.archive.link, report),
             notes=run_notes(config, report, names=names),
             blocks_access_keys=config.policy.blocks_access_keys,
-            has_thread=self._client.has_thread,
+            has_thread=client.has_thread,
         )
         wants_findings = config.slack.when == "findings" or report.trigger in {Trigger.ONBOARDING, Trigger.IAM_EVENT}
         if wants_findings and not digest.has_findings:
             return
-        self._client.send(digest.text, digest.blocks)
+        client.send(digest.text, digest.blocks)
         try:
             for reply in digest.thread:
-                self._client.reply(reply.text, reply.blocks, reply.otherwise)
+                client.reply(reply.text, reply.blocks, reply.otherwise)
             if config.slack.attach:
                 page = "".join(render_page()).encode()
-                self._client.attach(f"orgmfa-{report.run_id}.html", page, PAGE_COMMENT)
+                client.attach(f"orgmfa-{report.run_id}.html", page, PAGE_COMMENT)
         except (ArchiveError, DigestError) as error:
             raise AttachmentError(str(error)) from error

@@ -18,7 +18,7 @@ from orchestrator.output.causes import Cause, Member, Subject, format_cause
 from orchestrator.output.change_summary import ChangeGroup, account_of, describe_changed_user
 from orchestrator.output.story import Story, tell_story
 from orchestrator.output.terminal.layout import make_lines, make_theme, print_lines, tidy
-from orchestrator.output.terminal.table import View, make_table
+from orchestrator.output.terminal.table import make_table
 from orchestrator.output.words import (
     STAGES,
     count,
@@ -30,7 +30,7 @@ from orchestrator.output.words import (
     title_and_id,
     title_of,
 )
-from orchestrator.reports.report import ChangedAccount, ChangedUser, RunReport
+from orchestrator.reports.report import ChangedAccount, RunReport
 
 MAX_LINES = 100
 """About how many lines a report takes at any size, unless all is wanted."""
@@ -80,12 +80,14 @@ def print_report(
     width = console.width
     top = [*_head(story, width), *_to_fix(story, shown, width)]
     bottom = [*_changes(story, shown, width), *_summary(story, width)]
-    view = View(story, console, blocks_access_keys, shown.every_row)
     with console.use_theme(make_theme(console)), tidy(console):
         if shown.brief:
             print_lines(chain(_head(story, width), _in_brief(story, shown, width), _last_lines(story, shown)), console)
             return
-        table, listed, total = make_table(view, max(MIN_TABLE_LINES, MAX_LINES - len(top) - len(bottom) - 6))
+        most_lines = max(MIN_TABLE_LINES, MAX_LINES - len(top) - len(bottom) - 6)
+        table, listed, total = make_table(
+            story, console, most_lines, blocks_access_keys=blocks_access_keys, show_all=shown.every_row
+        )
         print_lines(top, console)
         if listed:
             console.print(table)
@@ -195,12 +197,11 @@ def _changes(story: Story, shown: Shown, width: int) -> Iterator[Text]:
 
 def _changed(group: ChangeGroup) -> Iterator[str]:
     for changed in group.changed:
-        match changed:
-            case ChangedUser():
-                note = describe_changed_user(changed)
-                yield f"{plain(changed.name)} ({title_of(account_of(changed))}{'; ' if note else ''}{note})"
-            case ChangedAccount():
-                yield title_and_id(changed)
+        if isinstance(changed, ChangedAccount):
+            yield title_and_id(changed)
+        else:
+            note = describe_changed_user(changed)
+            yield f"{plain(changed.name)} ({title_of(account_of(changed))}{note and f'; {note}'})"
 
 
 def _summary(story: Story, width: int) -> Iterator[Text]:

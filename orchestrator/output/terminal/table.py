@@ -41,9 +41,7 @@ WIDE = 120
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """How the table is to be shown; `blocks_access_keys` is whether EnforceMFA stops access keys."""
-
+class _View:
     story: Story
     console: Console
     blocks_access_keys: bool
@@ -51,46 +49,43 @@ class View:
 
     @property
     def is_wide(self) -> bool:
-        """Whether there is room for more columns."""
         return self.console.width >= WIDE
 
     @property
     def mode(self) -> Mode:
-        """The mode of the run."""
         return self.story.report.mode
 
     @property
     def judges(self) -> bool:
-        """Whether the run looked at who has MFA."""
         return self.mode is not Mode.RELEASE
 
-    def is_listed(self, account: AccountReport) -> bool:
-        """Return whether an account has a row: where all are wanted each, else each with users to tell of.
 
-        Accounts that failed before anybody was read are told by their cause.
-        """
-        return self.show_all or (is_read(account) and not is_clean(account, self.mode))
+def make_table(
+    story: Story, console: Console, most_lines: int, *, blocks_access_keys: bool, show_all: bool
+) -> tuple[Table, int, int]:
+    """Return the table of as many accounts as fit into these lines, how many it lists, and how many there are.
 
-
-def make_table(view: View, most_lines: int) -> tuple[Table, int, int]:
-    """Return the table of as many accounts as fit into these lines, how many it lists, and how many there are."""
-    most = sys.maxsize if view.show_all else most_lines
+    Where all are wanted, each account has a row, however many lines that takes; else each with users to tell of:
+    accounts that failed before anybody was read are told by their cause. `blocks_access_keys` is whether EnforceMFA
+    stops access keys.
+    """
+    view = _View(story, console, blocks_access_keys, show_all)
+    if show_all:
+        return _table(list(story.accounts), view), len(story.accounts), len(story.accounts)
     listed, total = [], 0
-    for account in filter(view.is_listed, view.story.accounts):
-        total += 1
-        if total <= most:
-            listed.append(account)
-    if view.show_all:
-        return _table(listed, view), total, total
+    for account in story.accounts:
+        if is_read(account) and not is_clean(account, view.mode):
+            total += 1
+            listed += [account] if total <= most_lines else []
 
     def height(number: int) -> int:
-        return len(view.console.render_lines(_table(listed[:number], view)))
+        return len(console.render_lines(_table(listed[:number], view)))
 
     fitting = bisect_right(range(1, len(listed) + 1), most_lines, key=height)
     return _table(listed[:fitting], view), fitting, total
 
 
-def _table(accounts: Sequence[AccountReport], view: View) -> Table:
+def _table(accounts: Sequence[AccountReport], view: _View) -> Table:
     longest = max((cell_len(line) for account in accounts for line in _names(account, view)), default=0)
     width = max(len("111122223333"), min(longest, view.console.width // 3))
     table = Table(box=SIMPLE_HEAD, header_style="", pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
@@ -108,7 +103,7 @@ def _table(accounts: Sequence[AccountReport], view: View) -> Table:
     return table
 
 
-def _cells(account: AccountReport, view: View) -> Iterator[Text]:
+def _cells(account: AccountReport, view: _View) -> Iterator[Text]:
     longest = longest_open(account.users, view.story.report.finished_at)
     yield Text("\n".join(_names(account, view)))
     if view.is_wide:
@@ -121,12 +116,12 @@ def _cells(account: AccountReport, view: View) -> Iterator[Text]:
     yield Text(f"{longest:,} d" if longest else "")
 
 
-def _names(account: AccountReport, view: View) -> list[str]:
+def _names(account: AccountReport, view: _View) -> list[str]:
     title, account_id = title_of(account), plain(account.id)
     return [title] if view.is_wide or title == account_id else [title, account_id]
 
 
-def _done(account: AccountReport, view: View) -> Iterator[Text]:
+def _done(account: AccountReport, view: _View) -> Iterator[Text]:
     """Yield what there is to say of an account, a line each: its own failure, its users by outcome, its root user."""
     word, error = STATUSES[account.status], account.error
     if account.status is not Status.INSPECTED:
@@ -157,7 +152,7 @@ def _label(user: UserReport, mode: Mode) -> tuple[Tone, str]:
     return tone, label + (f" ({plain(code)})" if code != user.outcome.value else "")
 
 
-def _name(user: UserReport, view: View) -> str:
+def _name(user: UserReport, view: _View) -> str:
     """Return the name of a user, with the keys that stop and the days; with all else only where all is wanted."""
     row, now, remarks = OUTCOMES[user.outcome], view.story.report.finished_at, []
     keys = user.active_access_keys
