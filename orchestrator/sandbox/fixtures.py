@@ -6,8 +6,6 @@ past (when users were made, devices enrolled, access keys last used). These are 
 
 import json
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -42,24 +40,17 @@ def build_organization(sample: SampleOrganization, now: datetime) -> dict[str, A
     sts = session.client("sts")
     operator = _assume(sts, sample.management_account.id, OPERATOR_ROLE)
     organizations = session.client("organizations", **operator)
-    with _same_draws():
+    draws = mock_random.getstate()
+    mock_random.seed(20)  # so that organization and units have the same IDs in each run ('Deterministic identifiers')
+    try:
         _make_tree(organizations, sample)
+    finally:
+        mock_random.setstate(draws)
     organization_id = organizations.describe_organization()["Organization"]["Id"]
     for account in sample.all_accounts():
         iam = session.client("iam", **_assume(sts, account.id, _ACCESS_ROLE))
         _furnish_account(iam, account, trusts=sample.management_account.id, organization_id=organization_id, now=now)
     return operator
-
-
-@contextmanager
-def _same_draws() -> Iterator[None]:
-    """Context manager: moto gives organization and units the same IDs on each run ('Deterministic identifiers')."""
-    state = mock_random.getstate()
-    mock_random.seed(20)
-    try:
-        yield
-    finally:
-        mock_random.setstate(state)
 
 
 def _assume(sts: "STSClient", account_id: str, role: str) -> dict[str, Any]:
@@ -110,8 +101,9 @@ def _furnish_account(
     if account.has_member_roles:
         _deploy_stack(iam, account, trusts=trusts, organization_id=organization_id)
     most_policies = max((user.policies for user in account.users), default=0)
+    most_groups = max((user.groups for user in account.users), default=0)
     arns = [_create_policy(iam, f"team-policy-{number}", _READS) for number in range(1, most_policies + 1)]
-    groups = [f"team-{number}" for number in range(1, max((user.groups for user in account.users), default=0) + 1)]
+    groups = [f"team-{number}" for number in range(1, most_groups + 1)]
     for group in groups:
         iam.create_group(GroupName=group)
     for user in account.users:

@@ -41,6 +41,7 @@ Refusal = tuple[AWSResponse, dict[str, Any]]
 def inject(clients: Any, accounts: Mapping[str, SampleAccount], now: datetime) -> None:  # noqa: ANN401 - see Sandbox.prepare
     """Register all handlers on the sessions of the hub and of the member accounts."""
     member = _Member(clients.member, accounts, now - REPORT_AGE)
+    no_credentials = {"ServiceSpecificCredentials": [], "IsTruncated": False}
     handlers: tuple[tuple[boto3.Session, str, Callable[..., Any]], ...] = (
         (clients.hub, "before-call.sts.AssumeRole", partial(_refuse_missing_role, clients.hub)),
         (clients.hub, "before-call.signin", lambda **_: _answer(200, {"consoleAuthorizationEnabled": False})),
@@ -49,7 +50,7 @@ def inject(clients: Any, accounts: Mapping[str, SampleAccount], now: datetime) -
         (clients.member, "before-call.iam.AttachUserPolicy", member.refuse_over_quota),
         (clients.member, "before-call.iam.AddUserToGroup", member.refuse_over_quota),
         (clients.member, "before-call.iam.SimulatePrincipalPolicy", member.simulate),
-        (clients.member, "before-call.iam.ListServiceSpecificCredentials", member.list_service_credentials),
+        (clients.member, "before-call.iam.ListServiceSpecificCredentials", lambda **_: _answer(200, no_credentials)),
         (clients.member, "after-call.iam.GetAccountSummary", member.complete_summary),
         (clients.member, "after-call.iam.GetCredentialReport", member.complete_report),
     )
@@ -108,10 +109,6 @@ class _Member:
             if name.startswith("ActionNames.member.")
         ]
         return _answer(200, {"EvaluationResults": results, "IsTruncated": False})
-
-    def list_service_credentials(self, **_: object) -> Refusal:
-        """Return that nobody of the sample has a service-specific credential."""
-        return _answer(200, {"ServiceSpecificCredentials": [], "IsTruncated": False})
 
     def complete_summary(self, parsed: dict[str, Any], **_: object) -> None:
         """Add the root user and the quotas to an account summary."""
