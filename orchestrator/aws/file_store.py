@@ -15,8 +15,6 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from orchestrator.aws.errors import translated
 from orchestrator.domain.errors import AlreadyExists, ArchiveError, AwsError, FileTooLarge, LocalFault, NotFound
 from orchestrator.domain.model import StoredFile
@@ -58,12 +56,13 @@ class _Store(ABC):
     @contextmanager
     def _explained(self, verb: str, name: str) -> Iterator[None]:
         try:
-            yield
+            with translated():
+                yield
         except AwsError as error:
             remedy = f". {select_remedy(error)}" if isinstance(error, LocalFault) else ""
             message = f"the archive: cannot {verb} {self.address(name)}: {error} ({error.code}){remedy}"
             raise ArchiveError(message) from error
-        except (OSError, ValueError, ClientError, BotoCoreError) as error:
+        except (OSError, ValueError) as error:
             cause = error.__cause__ or error.__context__ or error
             message = f"the archive: cannot {verb} {self.address(name)}: {cause}"
             raise ArchiveError(message) from error
@@ -183,24 +182,15 @@ class BucketStore(_Store):
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file by one PutObject; an older one of this name is overwritten."""
-        with self._explained("write", name), translated():
+        with self._explained("write", name):
             # With `text/html` a browser shows a page instead of saving it.
             kind = "text/html; charset=utf-8" if name.endswith(".html") else "application/octet-stream"
             self._client.put_object(**self._at(name), Body=content, ContentType=kind)
 
     def create(self, name: str, content: bytes) -> bool:
-        """Write a file unless it exists, and return whether this call wrote it (S3 User Guide, 'conditional writes').
-
-        A file with this very content counts as written by a first try of this call whose answer was lost: the content
-        of each call must be unique.
-        """
+        """Write a file unless it exists, and return whether this call wrote it; the content of each must be unique."""
         with self._explained("write", name):
-            try:
-                with translated():
-                    self._client.put_object(**self._at(name), Body=content, IfNoneMatch="*")
-            except AlreadyExists:
-                return self.read(name) == content
-            return True
+            return self._put_if(name, content, IfNoneMatch="*")
 
     def replace(self, name: str, expected: bytes, content: bytes) -> bool:
         """Overwrite a file if it has the expected content, and return whether it had."""
@@ -210,18 +200,15 @@ class BucketStore(_Store):
                     found = self._client.get_object(**self._at(name))
                     if found["Body"].read(len(expected) + 1) != expected:
                         return False
-                    self._client.put_object(**self._at(name), Body=content, IfMatch=found["ETag"])
+                return self._put_if(name, content, IfMatch=found["ETag"])
             except NotFound as error:
                 if error.code != "NoSuchKey":
                     raise
                 return False
-            except AlreadyExists:
-                return self.read(name) == content
-            return True
 
     def read_aged(self, name: str) -> tuple[bytes, float]:
         """Return content and age in seconds: `Date` less `Last-Modified` of one answer of S3, both in whole seconds."""
-        with self._explained("read", name), translated():
+        with self._explained("read", name):
             found = self._client.get_object(**self._at(name))
             content = found["Body"].read(MAX_FILE_BYTES)
             now = parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
@@ -229,7 +216,7 @@ class BucketStore(_Store):
 
     def list_files(self, prefix: str) -> Iterator[StoredFile]:
         """Yield the files under a prefix, a name that ends in `/`."""
-        with self._explained("list", prefix), translated():
+        with self._explained("list", prefix):
             listing = self._client.get_paginator("list_objects_v2")
             for page in listing.paginate(Bucket=self._bucket, Prefix=self._key(prefix)):
                 for entry in page.get("Contents", ()):
@@ -237,8 +224,20 @@ class BucketStore(_Store):
 
     def delete(self, name: str) -> None:
         """Delete a file; a missing one is no error."""
-        with self._explained("delete", name), translated():
+        with self._explained("delete", name):
             self._client.delete_object(**self._at(name))
+
+    def _put_if(self, name: str, content: bytes, **condition: str) -> bool:
+        """Write a file on a condition, and return whether this call wrote it (S3 User Guide, 'conditional writes').
+
+        A file with this very content counts as written by a first try of this call whose answer was lost.
+        """
+        try:
+            with translated():
+                self._client.put_object(**self._at(name) | condition, Body=content)
+        except AlreadyExists:
+            return self.read(name) == content
+        return True
 
     def _at(self, name: str) -> Any:  # noqa: ANN401 - parameters of the API
         return {"Bucket": self._bucket, "Key": self._key(name)}
