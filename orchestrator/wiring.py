@@ -114,7 +114,7 @@ def make_hub(
 def load_credentials(hub: Hub) -> None:
     """Have the caller's credentials loaded, and an MFA code asked for, before anything is drawn. Raises StartError."""
     with _or_no_start("cannot start"):
-        hub.clients.load_credentials()
+        hub.clients.hub.get_credentials()
 
 
 def run_once(

@@ -159,10 +159,6 @@ class Clients:
         """Return STS at a partition's global endpoint, for accounts where the regional one is not active."""
         return self._connect(lambda: self.hub.client("sts", **self.options | {"region_name": region}))
 
-    def load_credentials(self) -> None:
-        """Load the caller's credentials, so that what asks for an MFA code does so now. Raises AwsError."""
-        self.hub.get_credentials()
-
     def tls_context(self) -> SSLContext | None:
         """Return the TLS context with the CA bundle that the settings name, or None where they name none.
 

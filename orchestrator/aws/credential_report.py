@@ -17,7 +17,6 @@ from typing import Any, Literal
 from orchestrator.domain.errors import Malformed
 
 ROOT_ROW = "<root_account>"
-_KEYS = ("1", "2")
 _REQUIRED = ("user", "mfa_active", "password_enabled", "access_key_1_active", "access_key_2_active")
 
 
@@ -106,13 +105,14 @@ def _is_clear(row: Mapping[str, str], seen: Mapping[str, int]) -> bool:
 
 
 def _read_row(row: Mapping[str, str]) -> ReportRow:
-    flags = {number: _read_flag(row[f"access_key_{number}_active"]) for number in _KEYS}
+    flags = {number: _read_flag(row[f"access_key_{number}_active"]) for number in ("1", "2")}
     active = [number for number, is_active in flags.items() if is_active]
+    used_at = (_read_time(row.get(f"access_key_{number}_last_used_date")) for number in active)
     return ReportRow(
         has_mfa=_read_flag(row["mfa_active"]),
         has_console_password=_read_flag(row["password_enabled"]),
         active_access_keys=None if None in flags.values() else len(active),
-        keys_last_used=max(_last_uses(row, active), default=None),
+        keys_last_used=max(filter(None, used_at), default=None),
         password_last_used=_read_sign_in(row.get("password_last_used")),
         arn=row.get("arn") or "",
         created_at=_read_time(row.get("user_creation_time")),
@@ -121,12 +121,6 @@ def _read_row(row: Mapping[str, str]) -> ReportRow:
 
 def _read_flag(text: str | None) -> bool | None:
     return {"true": True, "false": False}.get(text or "")
-
-
-def _last_uses(row: Mapping[str, str], keys: list[str]) -> Iterator[datetime]:
-    for number in keys:
-        if used_at := _read_time(row.get(f"access_key_{number}_last_used_date")):
-            yield used_at
 
 
 def _read_sign_in(text: str | None) -> datetime | Literal["never"] | None:

@@ -119,21 +119,10 @@ class MemberIam:
     @reads_answers
     def read_user(self, user_name: str) -> IamUser:
         """Return one user with policies, groups and tags; MFA, password and keys are not known. Raises NotFound."""
-        user = self._call(self._client.get_user, UserName=user_name)["User"]
-        name = user["UserName"]
-        return IamUser(
-            id=user["UserId"],
-            name=name,
-            arn=user["Arn"],
-            created_at=user["CreateDate"],
-            has_mfa=None,
-            has_console_password=None,
-            active_access_keys=None,
-            keys_last_used=None,
-            attached_policy_arns=self._attached_policy_arns(name),
-            group_names=self._group_names(name),
-            tags=tuple((tag["Key"], tag["Value"]) for tag in user.get("Tags", ())),
-        )
+        user: Any = self._call(self._client.get_user, UserName=user_name)["User"]
+        policies = [{"PolicyArn": arn} for arn in self._attached_policy_arns(user["UserName"])]
+        groups = self._group_names(user["UserName"])
+        return _read_user(user | {"AttachedManagedPolicies": policies, "GroupList": groups}, None, {})
 
     @reads_answers
     def read_user_live(self, user_name: str, *, password: bool, keys: bool) -> LiveUser:
