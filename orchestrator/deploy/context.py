@@ -1,30 +1,16 @@
 """Dependencies and settings shared by all steps of one deployment."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 from orchestrator.aws.deployment import ArtifactBucket, CallAs, Stacks, StackSets
 from orchestrator.aws.partitions import describe_partition
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.deploy.parameters import Known, configured_values
-from orchestrator.domain.cloudformation import StackEvent
+from orchestrator.deploy.view import DeploymentView
 from orchestrator.domain.config import Config
 from orchestrator.domain.model import Caller, Organization
-
-
-class View(Protocol):
-    """Shows the user the progress and the results of a deployment."""
-
-    def say(self, text: str) -> None:
-        """Print a result."""
-
-    def begin(self, text: str) -> None:
-        """Print the name of a step that starts now and may take a while."""
-
-    def follow(self, stack_name: str, resources: int | None) -> AbstractContextManager[Callable[[StackEvent], None]]:
-        """Show the progress of a stack event by event; `resources` is their number, where it is known."""
+from orchestrator.wiring import Hub
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +47,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployContext:
-    """Dependencies of one deployment. `token` is unique to it and makes its write calls safe to repeat."""
+    """Dependencies of one deployment. `ask` puts a question to the user, and returns whether the answer is yes.
 
+    `token` is unique to it and makes its write calls safe to repeat.
+    """
+
+    hub: Hub
     stacks: Stacks
     stack_sets: StackSets
     open_bucket: Callable[[str], ArtifactBucket]
-    view: View
+    view: DeploymentView
+    ask: Callable[[str], bool]
     cancellation: Cancellation
     place: Place
     token: str

@@ -6,20 +6,22 @@ alone, since the others need its bucket. Every step starts from what exists, so 
 deployment that failed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestrator.deploy.changes import PreparedChange, discard_change, execute_change, make_updatable, prepare_change
 from orchestrator.deploy.context import DeployContext
+from orchestrator.deploy.enforced_users import refuse_enforced
 from orchestrator.deploy.function_code import Artifact
 from orchestrator.deploy.messages import DeploymentFailed
 from orchestrator.deploy.parameters import GivenValues, Known, choose_values, find_missing
-from orchestrator.deploy.templates import BOOTSTRAP, CENTRAL, STACK_SET, STACKS, read_template
+from orchestrator.deploy.teardown import list_reached
+from orchestrator.deploy.templates import BOOTSTRAP, BUCKET_OUTPUT, CENTRAL, STACK_SET, STACKS, read_template
 from orchestrator.domain.bundled_files import read_shipped
 from orchestrator.domain.cloudformation import Stack, Standing
 from orchestrator.domain.errors import AwsError, ConfigError, StartError
+from orchestrator.output.words import count
 
-BUCKET_OUTPUT = "BucketName"
 _IN_ACCOUNTS = {
     "TemplateUrl": ("member", "member_role/template.yaml"),
     "EventsTemplateUrl": ("events", "member_role/events.yaml"),
@@ -31,16 +33,13 @@ _IN_ACCOUNTS = {
 class Rollout:
     """One deployment, with the stacks as they are so far, by the names of their templates.
 
-    `make_code` returns the zip for a processor and a Python; `confirm` shows changes and returns whether to make them.
-    `check` raises DeploymentFailed where somebody is under EnforceMFA, before the member roles can no longer enforce.
+    `make_code` returns the zip for an `architecture` and a `python`.
     """
 
     context: DeployContext
     given: GivenValues
     known: Known
-    make_code: Callable[[str, str], Artifact]
-    confirm: Callable[[Sequence[PreparedChange]], bool]
-    check: Callable[[Mapping[str, Stack]], None]
+    make_code: Callable[..., Artifact]
     stacks: dict[str, Stack | None] = field(default_factory=dict, init=False)
     has_changed: bool = field(default=False, init=False)
 
@@ -57,7 +56,8 @@ class Rollout:
         self._read_stacks()
         self._check_missing()
         if STACK_SET in self.deployed and self.given[STACK_SET].get("Enforcement") == "off":
-            self.check(self.deployed)
+            # The member roles can only read after this.
+            refuse_enforced(self.context, self.deployed, list_reached(self.deployed, self.context))
         code = self._make_code()
         for name in STACKS:
             self.stacks[name] = make_updatable(self.stacks[name], self.context)
@@ -105,7 +105,7 @@ class Rollout:
     def _make_code(self) -> Artifact:
         template, name = read_template(CENTRAL), "Architecture"
         present = (self._current(CENTRAL) or {}).get(name) or template.parameters[name].default
-        return self.make_code(self.given[CENTRAL].get(name) or present or "", template.python)
+        return self.make_code(architecture=self.given[CENTRAL].get(name) or present or "", python=template.python)
 
     def _upload(self, code: Artifact) -> dict[str, str]:
         """Upload the artifacts, and return the addresses of the templates that are read from the bucket."""
@@ -135,7 +135,8 @@ class Rollout:
                 prepared.append(prepare_change(template, source, values, before=before, context=self.context))
             if not any(change.change_set for change in prepared):
                 return True
-            if not self.confirm(prepared):
+            self.context.view.show_changes(prepared)
+            if not self.context.ask(f"Change {count(sum(bool(change.change_set) for change in prepared), 'stack')}?"):
                 return False
             while prepared:
                 change = prepared.pop(0)

@@ -4,16 +4,16 @@ read what exists -> who is still under EnforceMFA? -> ask -> the StackSets' stac
 central -> the bucket, where it holds nothing but artifacts. The same command continues a removal that failed.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.aws.deployment import ArtifactBucket
 from orchestrator.deploy.changes import remove_stack, wait_if_busy, wait_until
 from orchestrator.deploy.context import DeployContext
+from orchestrator.deploy.enforced_users import refuse_enforced
 from orchestrator.deploy.function_code import ARTIFACTS
 from orchestrator.deploy.messages import DeploymentFailed, first_reasons
-from orchestrator.deploy.rollout import BUCKET_OUTPUT
-from orchestrator.deploy.templates import BOOTSTRAP, CENTRAL, STACK_SET, STACKS, read_template
+from orchestrator.deploy.templates import BOOTSTRAP, BUCKET_OUTPUT, CENTRAL, STACK_SET, STACKS, read_template
 from orchestrator.domain.cloudformation import Stack, Standing
 from orchestrator.domain.errors import AwsError, StartError
 
@@ -38,16 +38,10 @@ class Inventory:
         return tuple(self.stacks[name] for name in names if name in self.stacks)
 
 
-def take_down(
-    context: DeployContext,
-    *,
-    check: Callable[[Mapping[str, Stack], Collection[str]], None],
-    confirm: Callable[[Inventory], bool],
-) -> Inventory | None:
+def take_down(context: DeployContext) -> Inventory | None:
     """Delete what exists and return what that was, or None where the user declined.
 
-    `check` is given the stacks and the accounts that the StackSet has reached, and raises DeploymentFailed where
-    somebody is under EnforceMFA there. Raises StartError where nothing could start; DeploymentFailed, AwsError,
+    Raises StartError where nothing could start; DeploymentFailed, also where somebody is under EnforceMFA; AwsError,
     Interrupted.
     """
     found = _read_inventory(context)
@@ -55,8 +49,9 @@ def take_down(
         return found
     if STACK_SET in found.stacks:
         of_members = found.instances.get(_stack_set_of(found.stacks[STACK_SET]), ())
-        check(found.stacks, {account_id for account_id, _ in of_members})
-    if not confirm(found):
+        refuse_enforced(context, found.stacks, {account_id for account_id, _ in of_members})
+    context.view.show_inventory(found)
+    if not context.ask("\nDelete all this?"):
         return None
     for number, stack_set in enumerate(found.instances):
         _delete_instances(found, stack_set, context, operation_id=f"{context.token}-{number}")

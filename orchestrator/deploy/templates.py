@@ -16,6 +16,8 @@ from orchestrator.domain.policy_document import load_template
 BOOTSTRAP, CENTRAL, STACK_SET, MANAGEMENT = "bootstrap", "central", "stackset", "management"
 STACKS = (BOOTSTRAP, CENTRAL, STACK_SET)
 """The stacks of the security account, in the order of their creation."""
+BUCKET_OUTPUT = "BucketName"
+"""The output of the bootstrap stack that names the bucket."""
 _FUNCTION = "AWS::Lambda::Function"
 
 

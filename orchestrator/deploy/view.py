@@ -5,18 +5,21 @@ Changes and results go to standard output, progress to standard error. Nothing i
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.deploy.changes import PreparedChange
-from orchestrator.deploy.teardown import Inventory
 from orchestrator.deploy.templates import STACK_SET
 from orchestrator.domain.cloudformation import STACK_TYPE, ChangeSet, StackEvent
 from orchestrator.output.terminal import paused, tidy
 from orchestrator.output.words import count, plain, visible
+
+if TYPE_CHECKING:
+    from orchestrator.deploy.changes import PreparedChange
+    from orchestrator.deploy.teardown import Inventory
 
 _REPLACED = {"True": "yes", "False": "no", "Conditional": "maybe", "": ""}
 
@@ -26,7 +29,7 @@ class DeploymentView:
 
     def __init__(self, output: Console, progress: Console) -> None:
         self._output = output
-        self._progress = progress
+        self.progress = progress
         self._bar: Progress | None = None
 
     def paused(self) -> AbstractContextManager[None]:
@@ -40,7 +43,7 @@ class DeploymentView:
 
     def begin(self, text: str) -> None:
         """Print the name of a step that starts now and may take a while."""
-        self._progress.print(Text(f"{plain(text)} ..."), soft_wrap=True)
+        self.progress.print(Text(f"{plain(text)} ..."), soft_wrap=True)
 
     @contextmanager
     def follow(self, stack_name: str, resources: int | None) -> Iterator[Callable[[StackEvent], None]]:
@@ -54,9 +57,9 @@ class DeploymentView:
             TimeElapsedColumn(),
             TextColumn("{task.fields[last]}"),
         )
-        is_shown = self._progress.is_interactive
+        is_shown = self.progress.is_interactive
         with Progress(
-            *columns, console=self._progress, transient=True, redirect_stdout=False, disable=not is_shown
+            *columns, console=self.progress, transient=True, redirect_stdout=False, disable=not is_shown
         ) as bar:
             self._bar = bar
             task = bar.add_task(stack_name, count=f"0{of}", last="")
@@ -67,12 +70,12 @@ class DeploymentView:
                 if not event.is_under_way and not event.is_given_up:
                     done.add(event.logical_id)
                     if not is_shown:
-                        self._progress.print(Text(f"{stack_name}: {event.status} {event.logical_id}"), soft_wrap=True)
+                        self.progress.print(Text(f"{stack_name}: {event.status} {event.logical_id}"), soft_wrap=True)
                 bar.update(task, count=f"{len(done)}{of}", last=f"{event.status} {event.logical_id}")
 
             yield show
 
-    def show_changes(self, prepared: Sequence[PreparedChange]) -> None:
+    def show_changes(self, prepared: "Sequence[PreparedChange]") -> None:
         """Print the changes of each stack."""
         with tidy(self._output):
             for change in prepared:
@@ -85,7 +88,7 @@ class DeploymentView:
                     self._output.print(_changes_table(change.change_set))
             self._output.print()
 
-    def show_inventory(self, found: Inventory) -> None:
+    def show_inventory(self, found: "Inventory") -> None:
         """Print what would be deleted, in this order, and whether the bucket stays."""
         self.say("\nTo be deleted, in this order:")
         for stack_set, instances in found.instances.items():
@@ -100,7 +103,7 @@ class DeploymentView:
             self.say(f"The bucket {found.bucket.name} is {word}.")
 
 
-def _heading(change: PreparedChange) -> str:
+def _heading(change: "PreparedChange") -> str:
     name = change.template.stack_name
     if change.change_set is None:
         return f"{name}: nothing to change"

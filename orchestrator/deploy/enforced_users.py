@@ -3,19 +3,21 @@
 The plan is not archived, so it never appears in the list of runs. The operator's role makes it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from tempfile import TemporaryDirectory
 
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import as_role
-from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.deploy.messages import Interrupted
+from orchestrator.deploy.context import DeployContext
+from orchestrator.deploy.messages import DeploymentFailed, Interrupted
+from orchestrator.deploy.templates import CENTRAL
+from orchestrator.domain.cloudformation import Stack
 from orchestrator.domain.config import EventsConfig
 from orchestrator.domain.errors import AwsError, StartError
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Trigger
+from orchestrator.output.terminal import ProgressView
 from orchestrator.output.words import count, some_of, title_and_id
-from orchestrator.pipeline.ports import Observer
 from orchestrator.reports.report import AccountReport, RunReport
 from orchestrator.wiring import Hub, make_run_id, run_once
 
@@ -23,46 +25,49 @@ MAX_NAMES = 10
 _UNENTERABLE = frozenset({"suspended", "pending_closure", "closed", "pending_activation"})
 
 
-def as_operator(hub: Hub, role_arn: str, cancellation: Cancellation) -> Hub:
-    """Return a hub with the credentials of the operator's role. Raises StartError where it may not be assumed."""
-    try:
-        clients = as_role(hub.clients, Retrier(cancellation), role_arn=role_arn, session_name=make_run_id(hub.now()))
-    except AwsError as error:
-        message = (
-            f"cannot become {role_arn}, which the member roles trust, to see who is under EnforceMFA: {error} "
-            f"({error.code}). Name yourself: orgmfa deploy --parameter OperatorPrincipalArns=ARN"
-        )
-        raise StartError(message) from error
-    return replace(hub, clients=clients)
-
-
-def explain_enforced_users(
-    hub: Hub, reached: Collection[str], *, cancellation: Cancellation, observer: Observer
-) -> str:
-    """Return why nothing can be taken down yet, and what to do; empty where nobody is under EnforceMFA.
+def refuse_enforced(context: DeployContext, stacks: Mapping[str, Stack], reached: Collection[str]) -> None:
+    """Raise DeploymentFailed while somebody is under EnforceMFA: IAM deletes no policy that is attached.
 
     An account that cannot be read counts only if it is in `reached`: the accounts that have the StackSet's stack.
     Raises StartError or ConfigError where nothing could be read, Interrupted.
     """
+    hub = _as_operator(context, stacks)
     now = hub.now()
     request = RunRequest(run_id=make_run_id(now), mode=Mode.RELEASE, trigger=Trigger.CLI, started_at=now)
-    with TemporaryDirectory(prefix="orgmfa-") as folder:
+    with ProgressView(context.view.progress, Mode.RELEASE) as progress, TemporaryDirectory(prefix="orgmfa-") as folder:
         update = {"archive": hub.config.archive.model_copy(update={"location": folder}), "events": EventsConfig()}
         report = run_once(
             replace(hub, config=hub.config.model_copy(update=update)),
             request,
-            cancellation=cancellation,
-            observer=observer,
+            cancellation=context.cancellation,
+            observer=progress,
             confirm=lambda _: False,
             send_digest=False,
         ).report
-    if cancellation.reason:
+    if context.cancellation.reason:
         raise Interrupted("Interrupted while counting who is under EnforceMFA. Nothing was changed.")
-    return format_enforced_users(report, reached)
+    if told := format_enforced_users(report, reached):
+        raise DeploymentFailed(told)
+
+
+def _as_operator(context: DeployContext, stacks: Mapping[str, Stack]) -> Hub:
+    """Return a hub with the credentials of the operator's role, where the stacks have one."""
+    hub, role = context.hub, stacks[CENTRAL].outputs.get("OperatorRoleArn") if CENTRAL in stacks else None
+    if role is None:
+        return hub
+    try:
+        retrier = Retrier(context.cancellation)
+        return replace(hub, clients=as_role(hub.clients, retrier, role_arn=role, session_name=make_run_id(hub.now())))
+    except AwsError as error:
+        message = (
+            f"cannot become {role}, which the member roles trust, to see who is under EnforceMFA: {error} "
+            f"({error.code}). Name yourself: orgmfa deploy --parameter OperatorPrincipalArns=ARN"
+        )
+        raise StartError(message) from error
 
 
 def format_enforced_users(report: RunReport, reached: Collection[str]) -> str:
-    """Return the same from the plan of a release of everybody."""
+    """Return why nothing can be taken down, from the plan of a release of everybody; empty where it can be."""
     enforced = [account for account in report.accounts if _enforced_names(account)]
     unseen = [account for account in report.accounts if account.id in reached and _is_unseen(account)]
     lines: list[str] = []
