@@ -12,7 +12,6 @@ import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from rich.theme import Theme
 
 from orchestrator.aws.doctor_reads import RUN_ACTIONS, HubChecks, MemberChecks
 from orchestrator.aws.enforcement import EnforcementPolicies
@@ -108,23 +107,18 @@ def run_doctor(
 def print_examination(examination: DoctorRun, console: Console) -> None:
     """Print the findings in the order of the checks, each worst first, and a sentence that counts the problems."""
     findings = group_checks(examination.report.checks)
-    # With NO_COLOR rich alone would still write bold.
-    styles = {f"doctor.{status}": "none" if console.no_color else colour for status, colour in _COLOURS.items()}
-    with console.use_theme(Theme(styles)), tidy(console):
-        console.print(_grid(findings, examination.title_by_account_id))
-        console.print(Text(f"\n{_summary(findings)}"))
-
-
-def _grid(findings: Sequence[Finding], titles: Mapping[str, str]) -> Table:
+    labels = [finding.name.replace("_", " ") for finding in findings]
     grid = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     grid.add_column(width=max(map(len, CheckStatus)))
-    labels = [finding.name.replace("_", " ") for finding in findings]
     grid.add_column(width=max(map(len, labels), default=0))
     grid.add_column(overflow="fold")
     for label, finding in zip(labels, findings, strict=True):
-        status = Text(finding.status, f"doctor.{finding.status}")
-        grid.add_row(status, label, Text("\n".join(_lines(finding, titles))))
-    return grid
+        # With NO_COLOR rich alone would still write bold.
+        status = Text(finding.status, "" if console.no_color else _COLOURS[finding.status])
+        grid.add_row(status, label, Text("\n".join(_lines(finding, examination.title_by_account_id))))
+    with tidy(console):
+        console.print(grid)
+        console.print(Text(f"\n{_summary(findings)}"))
 
 
 def _lines(finding: Finding, titles: Mapping[str, str]) -> Iterator[str]:
