@@ -1,5 +1,5 @@
 """Deploys the stacks of orgmfa into the caller's account, and takes them down again.
 
 `rollout` and `teardown` are the two sequences. `changes` changes one stack and waits for it, `function_code` makes the
-zip, `enforced_users` looks who is under EnforceMFA, `view` prints. `parameters`, `messages`, `next_steps` are pure.
+zip, `view` prints. `parameters`, `messages` and `next_steps` are pure.
 """

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from orchestrator.deploy.changes import PreparedChange, discard_change, execute_change, make_updatable, prepare_change
 from orchestrator.deploy.context import DeployContext
-from orchestrator.deploy.enforced_users import refuse_enforced
 from orchestrator.deploy.function_code import Artifact
 from orchestrator.deploy.messages import DeploymentFailed
 from orchestrator.deploy.parameters import GivenValues, Known, choose_values, find_missing
-from orchestrator.deploy.teardown import list_reached
+from orchestrator.deploy.teardown import list_reached, refuse_enforced
 from orchestrator.deploy.templates import BOOTSTRAP, BUCKET_OUTPUT, CENTRAL, STACK_SET, STACKS, read_template
 from orchestrator.domain.bundled_files import read_shipped
 from orchestrator.domain.cloudformation import Stack, Standing

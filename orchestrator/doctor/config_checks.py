@@ -1,11 +1,30 @@
-"""Checks of the configuration: limits of 0, exemptions that have ended or match nothing. Pure."""
+"""Checks of the configuration, and of what it names outside of the accounts.
+
+Limits of 0; exemptions that have ended or match nothing; archive, stop switch, Slack, messages to users, Security Hub.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
+from operator import itemgetter
 
-from orchestrator.doctor.report import Check, CheckName, fine, problem
+from orchestrator.doctor.ports import DoctorContext
+from orchestrator.doctor.report import Check, CheckName, CheckStatus, fine, in_words, problem, unknown
 from orchestrator.domain.config import Config
+from orchestrator.domain.environment import SlackCredentials, parse_slack_secret
+from orchestrator.domain.errors import AccessDenied, ArchiveError, AwsError, ConfigError, DigestError
+from orchestrator.domain.model import Product
+from orchestrator.domain.nudges import read_text
+from orchestrator.domain.paths import show_path
 from orchestrator.domain.protections import check_protections
+from orchestrator.domain.remedies import explain_findings_error
+from orchestrator.domain.stop_switch import SwitchState
+from orchestrator.output.exemption_notices import describe_releases
+from orchestrator.output.words import some_of, title_and_id
+from orchestrator.reports.archive import RELEASES
+
+PROBE_FOLDER = "probe"
+PROBE = b"orgmfa doctor was here: this file can be deleted\n"
 
 
 def check_limits(config: Config) -> Check:
@@ -56,3 +75,169 @@ def check_effects(
 
 def _most(count: int | None) -> str:
     return "any number of" if count is None else f"{count:,}"
+
+
+def check_hub(tools: DoctorContext) -> Iterator[Check]:
+    """Yield the checks of archive, releases, stop switch, Slack, messages to users and Security Hub."""
+    archive = _check_archive(tools)
+    yield archive
+    if archive.status is CheckStatus.OK:
+        yield from _check_releases(tools)
+        yield from _check_onboarding(tools)
+    yield _check_stop(tools)
+    secret, from_secret = _check_secret(tools)
+    yield secret
+    credentials = tools.environment_slack or from_secret
+    yield _check_slack(tools, secret, credentials)
+    yield _check_nudge(tools, credentials)
+    yield _check_security_hub(tools)
+
+
+def check_sign_in(organization_id: str, tools: DoctorContext) -> Check:
+    """Return whether policies authorize signing in to the console; EnforceMFA leaves it alone either way."""
+    name = CheckName.CONSOLE_SIGN_IN
+    try:
+        is_on = tools.hub.is_sign_in_authorized(organization_id)
+    except AwsError as error:
+        command = "aws signin get-console-authorization-configuration --target-id"
+        remedy = f"Ask in the management account: {command} {organization_id}"
+        return unknown(name, f"whether console authorization is on is not known: {in_words(error)}", remedy)
+    words = "on: an earlier text of EnforceMFA keeps users from signing in" if is_on else "off"
+    return fine(name, f"console authorization of {organization_id} is {words}")
+
+
+def _check_archive(tools: DoctorContext) -> Check:
+    """Return whether the archive can be written, read and listed; one file is written and deleted again."""
+    store, location = tools.store, show_path(tools.config.archive.location)
+    name = f"{PROBE_FOLDER}/{tools.run_id}"
+    try:
+        store.write(name, PROBE)
+        try:
+            is_same = store.read(name) == PROBE
+            list(islice(store.list_files(RELEASES), 1))
+        finally:
+            store.delete(name)
+    except ArchiveError as error:
+        remedy = "Check archive.location, and that this caller may read, write, list and delete there."
+        return problem(CheckName.ARCHIVE, str(error), remedy)
+    if not is_same:
+        message = f"{location} gave back another content than was written"
+        return problem(CheckName.ARCHIVE, message, "Check archive.location.")
+    return fine(CheckName.ARCHIVE, f"{location} can be written, read and listed; a probe was put there and deleted")
+
+
+def _check_releases(tools: DoctorContext) -> Iterator[Check]:
+    """Yield whom runs leave alone after `orgmfa release`, and until when."""
+    name = CheckName.RELEASES
+    try:
+        released = sorted(tools.archive.released_until(tools.now()).items(), key=itemgetter(0))
+    except ArchiveError as error:
+        yield problem(name, str(error), "Mend it: no run starts that cannot know whom `orgmfa release` freed.")
+        return
+    lines = describe_releases((release.user_name, account_id, release.until) for (account_id, _), release in released)
+    for line in tuple(lines) or ("no release is in force",):
+        yield fine(name, line, "To end one early: orgmfa release --for 0d --user NAME" if released else "")
+
+
+def _check_onboarding(tools: DoctorContext) -> Iterator[Check]:
+    """Yield whether the newest run over all accounts met new ones of which no event had told."""
+    missed = tools.archive.unannounced_accounts()
+    if not missed:
+        yield fine(CheckName.ONBOARDING, "the newest run met no new account that an event should have told of")
+    else:
+        message = f"no event told of new accounts: {some_of([title_and_id(one) for one in missed], 5)}"
+        remedy = "Check the rules of onboarding, and the forwarder in the management account (docs/deploy.md)."
+        yield unknown(CheckName.ONBOARDING, message, remedy)
+
+
+def _check_stop(tools: DoctorContext) -> Check:
+    name, switch = CheckName.STOP_SWITCH, tools.config.enforcement.stop
+    reading = tools.hub.look_at_switch(switch)
+    match reading.state:
+        case SwitchState.OPEN:
+            return fine(name, reading.words)
+        case SwitchState.STOP:
+            return problem(name, reading.words, f"Write go into {switch} when runs may write again.")
+        case SwitchState.UNREADABLE:
+            return problem(name, reading.words, f"Let the caller read {switch}, or correct enforcement.stop.")
+
+
+def _check_slack(tools: DoctorContext, secret: Check, credentials: SlackCredentials | None) -> Check:
+    """Return the check of the credentials that a run would use here."""
+    name = CheckName.SLACK
+    try:
+        if credentials is not None:
+            return fine(name, tools.probe_slack(credentials))
+    except (ConfigError, DigestError) as error:
+        return problem(name, str(error), "Mend the Slack settings; a run whose digest cannot be sent counts as failed.")
+    if secret.status is CheckStatus.PROBLEM:
+        return unknown(name, "not asked: the secret could not be read", secret.remedy)
+    return fine(name, "Slack is not configured: no digest is sent")
+
+
+def _check_secret(tools: DoctorContext) -> tuple[Check, SlackCredentials | None]:
+    name, secret = CheckName.SLACK_SECRET, tools.config.slack.secret
+    if secret is None:
+        return fine(name, "slack.secret names none"), None
+    try:
+        credentials = parse_slack_secret(tools.hub.read_secret(secret), name=secret)
+    except ConfigError as error:
+        remedy = f'Put the webhook URL, or {{"bot_token": "..."}}, into the secret {secret}.'
+        return problem(name, str(error), remedy), None
+    except AwsError as error:
+        message = f"the secret {secret} cannot be read: {in_words(error)}"
+        remedy = (
+            f"Check slack.secret and the Region (AWS_REGION), and allow secretsmanager:GetSecretValue on {secret} "
+            "to this caller, kms:Decrypt too where it has a key of its own."
+        )
+        return problem(name, message, remedy), None
+    wins = "; here the environment's credentials win over it" if tools.environment_slack else ""
+    return fine(name, f"the secret {secret} can be read{wins}"), credentials
+
+
+def _check_nudge(tools: DoctorContext, slack: SlackCredentials | None) -> Check:
+    """Return whether users can be told before they are enforced; nobody is written to."""
+    name, settings = CheckName.NUDGE, tools.config.nudge
+    if settings.via is None:
+        return fine(name, "nudge.via is null: nobody is told in person")
+    try:
+        read_text(settings)
+    except ConfigError as error:
+        return problem(name, str(error), "Correct the file, or set nudge.text: null.")
+    if not settings.domains:
+        remedy = "Name the domains of your own addresses in nudge.domains."
+        return problem(name, "nudge.domains is empty: nobody is told", remedy)
+    said = f"by {settings.via}, to addresses of {', '.join(settings.domains)}"
+    if settings.via == "slack" or settings.region is None:
+        if slack is None or slack.bot_token is None:
+            remedy = 'Set ORGMFA_SLACK_BOT_TOKEN, or put {"bot_token": "..."} into the secret of slack.secret.'
+            return problem(name, "nudge.via is slack, and no bot token is known: apply runs do not start", remedy)
+        return fine(name, f"{said}; the app needs the scopes users:read, users:read.email and chat:write")
+    return _check_ses(settings.region, f"{said}, from {settings.sender} in {settings.region}", tools)
+
+
+def _check_ses(region: str, said: str, tools: DoctorContext) -> Check:
+    try:
+        if not tools.hub.is_ses_in_sandbox(region):
+            return fine(CheckName.NUDGE, said)
+    except AwsError as error:
+        return unknown(CheckName.NUDGE, in_words(error), f"Allow ses:GetAccount in {region} to this caller.")
+    remedy = "Ask for production access (Amazon SES, Account dashboard), or verify each address."
+    return problem(CheckName.NUDGE, f"Amazon SES in {region} is in the sandbox: it writes to few addresses", remedy)
+
+
+def _check_security_hub(tools: DoctorContext) -> Check:
+    """Return whether Security Hub is switched on where findings go; none is imported, since that would be a write."""
+    name, caller = CheckName.SECURITY_HUB, tools.caller
+    if not tools.config.securityhub.enabled:
+        return fine(name, "securityhub.enabled is false: no findings are imported")
+    place = f"account {caller.account_id}, Region {tools.region}"
+    try:
+        tools.hub.look_at_security_hub()
+    except AccessDenied as error:
+        remedy = f"Allow securityhub:DescribeHub to this caller, or see in the console that it is on in {place}."
+        return unknown(name, in_words(error), remedy)
+    except AwsError as error:
+        told = explain_findings_error(error, Product(caller.account_id, tools.region, caller.partition))
+        return problem(name, f"{told.message} ({told.code})", told.remedy)
+    return fine(name, f"it is switched on in {place}; that findings may be imported shows in a run alone")

@@ -10,10 +10,9 @@ import structlog
 
 from orchestrator.concurrency.pool import TaskResult, map_unordered
 from orchestrator.doctor.accounts import CheckedAccount, check_account
-from orchestrator.doctor.config_checks import check_effects, check_exemptions, check_limits
+from orchestrator.doctor.config_checks import check_effects, check_exemptions, check_hub, check_limits, check_sign_in
 from orchestrator.doctor.control_policies import check_control_policies
 from orchestrator.doctor.deployment import check_function, check_iam_events, check_schedule
-from orchestrator.doctor.hub import check_hub, check_sign_in
 from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, CheckStatus, DoctorReport, fine, in_words, problem, unknown
 from orchestrator.domain.errors import ArchiveError, AwsError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.deploy.enforced_users import _is_unseen, format_enforced_users
+from orchestrator.deploy.teardown import _is_unseen, format_enforced_users
 from orchestrator.domain.model import Stage, Status
 from orchestrator.reports.report import ProblemReport
 from tests.builders import make_run_report, make_seen, make_seen_account

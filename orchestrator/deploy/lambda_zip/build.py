@@ -19,9 +19,8 @@ from tempfile import TemporaryDirectory
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from orchestrator import __version__
-from orchestrator.deploy.lambda_zip.dependencies import Runtime, fetch_wheels, unpack
+from orchestrator.deploy.lambda_zip.dependencies import Runtime, fetch_wheels, render_sbom, unpack
 from orchestrator.deploy.lambda_zip.file_selection import PACKAGE, select_modules
-from orchestrator.deploy.lambda_zip.sbom import render_sbom
 from orchestrator.domain.bundled_files import read_shipped
 from orchestrator.domain.config_file import load_file
 from orchestrator.domain.errors import ConfigError, StartError

@@ -9,7 +9,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packaging.utils import canonicalize_name
 
 from orchestrator.deploy.lambda_zip import Package
-from orchestrator.deploy.lambda_zip.sbom import render_sbom
+from orchestrator.deploy.lambda_zip.dependencies import render_sbom
 from tests.deploy.lambda_zip.packages import ARM, read_lock, write_wheel
 
 pytestmark = pytest.mark.thorough

@@ -18,9 +18,8 @@ from orchestrator.deploy.lambda_zip.build import (
     find_interpreter,
     replacing,
 )
-from orchestrator.deploy.lambda_zip.dependencies import Runtime, fetch_wheels, unpack
+from orchestrator.deploy.lambda_zip.dependencies import Runtime, fetch_wheels, render_sbom, unpack
 from orchestrator.deploy.lambda_zip.file_selection import is_needed, select_modules
-from orchestrator.deploy.lambda_zip.sbom import render_sbom
 from orchestrator.domain.bundled_files import read_shipped
 from orchestrator.domain.errors import ConfigError, OrgmfaError, StartError
 from tests.deploy.lambda_zip.packages import ARM, PYTHON, read_lock
