@@ -2,7 +2,7 @@
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -34,9 +34,9 @@ from orchestrator.wiring import describe_organization, load_credentials, make_hu
 FAILED = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeployOptions:
-    """The options of `orgmfa deploy` as given on the command line."""
+@dataclass(slots=True, kw_only=True)
+class DeployCommand:
+    """`orgmfa deploy`, with its options as given on the command line."""
 
     config_path: Path | None
     parameters: tuple[str, ...]
@@ -46,73 +46,62 @@ class DeployOptions:
     verbose: bool
     profile: str | None = None
     region: str | None = None
+    _cancellation: Cancellation = field(default_factory=Cancellation, init=False)
+    _interrupts: Interrupts = field(init=False)
 
+    def run(self) -> int:
+        """Deploy, or take down; return the exit code. Raises ConfigError or StartError where nothing could start."""
+        if not self.yes and not sys.stdin.isatty():
+            raise click.UsageError(
+                "deploy asks before it changes anything, and there is no terminal to ask on: add --yes"
+            )
+        if self.delete and (self.parameters or self.package_path):
+            raise click.UsageError("--delete takes neither --parameter nor --package")
+        configure_command_logs(verbose=self.verbose)
+        with Interrupts(self._cancellation) as self._interrupts:
+            config = read_config(self.config_path)
+            try:
+                if self._take_down(config) if self.delete else self._deploy(config):
+                    return 0
+                click.echo("Nothing more was changed.", err=True)
+            except (DeploymentFailed, Interrupted) as error:
+                click.echo(str(error), err=True)
+            except AwsError as error:
+                click.echo(explain_refusal(error), err=True)
+            return FAILED
 
-def deploy_command(options: DeployOptions) -> int:
-    """Deploy, or take down, and return the exit code. Raises ConfigError or StartError where nothing could start."""
-    if not options.yes and not sys.stdin.isatty():
-        raise click.UsageError("deploy asks before it changes anything, and there is no terminal to ask on: add --yes")
-    if options.delete and (options.parameters or options.package_path):
-        raise click.UsageError("--delete takes neither --parameter nor --package")
-    configure_command_logs(verbose=options.verbose)
-    cancellation = Cancellation()
-    with Interrupts(cancellation) as interrupts:
-        command = DeployCommand(options, cancellation, interrupts)
-        try:
-            if command.delete() if options.delete else command.deploy():
-                return 0
-            click.echo("Nothing more was changed.", err=True)
-        except (DeploymentFailed, Interrupted) as error:
-            click.echo(str(error), err=True)
-        except AwsError as error:
-            click.echo(explain_refusal(error), err=True)
-        return FAILED
-
-
-class DeployCommand:
-    """One call of `orgmfa deploy`."""
-
-    def __init__(self, options: DeployOptions, cancellation: Cancellation, interrupts: Interrupts) -> None:
-        """Read the configuration. Raises ConfigError."""
-        self._options = options
-        self._cancellation = cancellation
-        self._interrupts = interrupts
-        self._view = DeploymentView(Console(), Console(stderr=True))
-        self._config = read_config(options.config_path)
-        self._asking = MfaPrompt(self._view.paused, cancellation)
-
-    def deploy(self) -> bool:
+    def _deploy(self, config: Config) -> bool:
         """Deploy the stacks, and return whether the user agreed."""
-        source = find_config(self._options.config_path, os.environ, fallback=CONFIG_FILE)
-        package = self._options.package_path
+        source, package = find_config(self.config_path, os.environ, fallback=CONFIG_FILE), self.package_path
         # What the functions will have: without the environment variables of this machine.
         packed = read_packed_config(package) if package else load_file(source) if source else Config()
         packed.require_own_roles()
-        given = parse_given(self._options.parameters, [read_template(name) for name in STACKS], packed)
-        context = self._open("Deploying")
-        building = partial(build_code, config=source, progress=self._view.begin)
+        given = parse_given(self.parameters, [read_template(name) for name in STACKS], packed)
+        context = self._open(config, "Deploying")
+        building = partial(build_code, config=source, progress=context.view.begin)
         make_code = partial(read_code, package) if package else building
         rollout = Rollout(context=context, given=given, known=context.place.known(packed), make_code=make_code)
         if not rollout.run():
             return False
-        self._view.say("\nDeployed." if rollout.has_changed else "\nNothing to change.")
-        self._view.say(f"\n{format_next_steps(rollout.deployed, context.place, self._config)}")
+        context.view.say("\nDeployed." if rollout.has_changed else "\nNothing to change.")
+        context.view.say(f"\n{format_next_steps(rollout.deployed, context.place, config)}")
         return True
 
-    def delete(self) -> bool:
+    def _take_down(self, config: Config) -> bool:
         """Take the stacks down, and return whether the user agreed."""
-        context = self._open("Taking down")
+        context = self._open(config, "Taking down")
         found = take_down(context)
         if found is None:
             return False
-        self._view.say("\nTaken down." if found.doomed else "\nNothing to take down.")
-        self._view.say(f"\n{format_leftovers(found, context.place)}")
+        context.view.say("\nTaken down." if found.doomed else "\nNothing to take down.")
+        context.view.say(f"\n{format_leftovers(found, context.place)}")
         return True
 
-    def _open(self, verb: str) -> DeployContext:
+    def _open(self, config: Config, verb: str) -> DeployContext:
         """Connect to AWS, and print in which account, Region and organization. Raises StartError where that fails."""
-        options = self._options
-        hub = make_hub(self._config, os.environ, profile=options.profile, region=options.region, asking=self._asking)
+        view = DeploymentView(Console(), Console(stderr=True))
+        asking = MfaPrompt(view.paused, self._cancellation)
+        hub = make_hub(config, os.environ, profile=self.profile, region=self.region, asking=asking)
         load_credentials(hub)
         region = hub.clients.hub.region_name
         if not region:
@@ -126,7 +115,7 @@ class DeployCommand:
             stacks=Stacks(client, retrier),
             stack_sets=StackSets(client, retrier, call_as=place.call_as),
             open_bucket=lambda name: ArtifactBucket(hub.clients.s3, name),
-            view=self._view,
+            view=view,
             ask=self._is_agreed,
             cancellation=self._cancellation,
             place=place,
@@ -134,7 +123,7 @@ class DeployCommand:
         )
 
     def _is_agreed(self, question: str) -> bool:
-        agreed = self._options.yes or self._interrupts.ask(question)
+        agreed = self.yes or self._interrupts.ask(question)
         if agreed:
             note_writing()
         return agreed

@@ -338,9 +338,9 @@ def config(*, config_path: Path | None, checks: bool, output: str) -> int:
 @_options("config", "yes", *_AWS, "verbose")
 def deploy(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Deploy roles, functions and StackSet, after showing what will change and asking. Safe to run again."""
-    from orchestrator.cli.deploy_command import DeployOptions, deploy_command  # noqa: PLC0415 - for this command alone
+    from orchestrator.cli.deploy_command import DeployCommand  # noqa: PLC0415 - for this command alone
 
-    return deploy_command(DeployOptions(**given))
+    return DeployCommand(**given).run()
 
 
 @cli.command(

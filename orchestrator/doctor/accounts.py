@@ -19,6 +19,12 @@ _SEND = (
     "Have the StackSet of member_role/events.yaml deploy it there; in the management account, a stack of "
     "stackset/management.yaml with IamEvents=on (docs/deploy.md)."
 )
+_REMEDIES = {
+    PolicyState.MISSING: f"{_DEPLOY}.",
+    PolicyState.OUTDATED: UPDATE_STACKSET,
+    PolicyState.DRIFTED: "Have the StackSet make it anew, or choose a free name (policy.name, policy.group). "
+    "policy.access_keys must say what the StackSet's AccessKeys says.",
+}
 _HOPELESS = (errors.DeniedByScp, errors.LocalFault, errors.NoCredentials, errors.Throttled, errors.Unavailable)
 """Errors that every further call to the account would raise too, so that one check reports them."""
 
@@ -112,23 +118,13 @@ class _Visit:
 
     def _judge(self, name: CheckName, what: str, state: PolicyState) -> Check:
         """Return whether a run can use the policy or the group."""
-        settings = self.tools.config.policy
         if state is PolicyState.OURS:
             return fine(name, f"{what} is as orgmfa made it")
         if state is PolicyState.NOT_DEPLOYED:
             return fine(name, f"{what} is not deployed")
-        if settings.managed_by == "orchestrator" and state is not PolicyState.DRIFTED:
+        if self.tools.config.policy.managed_by == "orchestrator" and state is not PolicyState.DRIFTED:
             return fine(name, f"{what} is made or updated by the next apply that needs it")
-        message = policy_not_ours(name.value, what, state).message
-        if state is PolicyState.MISSING:
-            return problem(name, message, f"{_DEPLOY}.")
-        if state is PolicyState.OUTDATED:
-            return problem(name, message, UPDATE_STACKSET)
-        remedy = (
-            "Have the StackSet make it anew, or choose a free name (policy.name, policy.group). "
-            "policy.access_keys must say what the StackSet's AccessKeys says."
-        )
-        return problem(name, message, remedy)
+        return problem(name, policy_not_ours(name.value, what, state).message, _REMEDIES[state])
 
     def _check_roles(self) -> Iterator[Check]:
         config, caller = self.tools.config, self.tools.caller
