@@ -117,25 +117,11 @@ def load_credentials(hub: Hub) -> None:
         hub.clients.hub.get_credentials()
 
 
-def run_once(
-    hub: Hub,
-    request: RunRequest,
-    *,
-    cancellation: Cancellation,
-    send_digest: bool,
-    observer: Observer | None = None,
-    confirm: Callable[[RunReport], bool] | None = None,
-) -> Finished:
-    """Carry out one run against AWS and return its report. Raises StartError or ConfigError where it could not start.
-
-    `confirm` asks a person whether the plan may be carried out; None: nobody is asked.
-    """
-    context = build_context(
-        hub, request, cancellation=cancellation, observer=observer, confirm=confirm, send_digest=send_digest
-    )
-    if not request.preflight:  # its report is not archived
+def run_once(context: RunContext) -> Finished:
+    """Carry out one run against AWS. Raises StartError or ConfigError where it could not start."""
+    if not context.request.preflight:  # its report is not archived
         with _or_no_start_without("The report of the run would be lost, so it does not start."):
-            hub.archive.probe(request.run_id)
+            context.archive.probe(context.request.run_id)
     return run(context)
 
 

@@ -36,7 +36,7 @@ from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport, exit_code
 from orchestrator.reports.report_json import write_accounts, write_indented
 from orchestrator.reports.run_files import read_file
-from orchestrator.wiring import Hub, load_credentials, make_hub, make_run_id, run_once, utc_now
+from orchestrator.wiring import Hub, build_context, load_credentials, make_hub, make_run_id, run_once, utc_now
 
 DEPLOY_FIRST = "deploy the member roles (docs/deploy.md), then orgmfa doctor"
 """The next step after a plan through a role that others made: no apply can follow it."""
@@ -93,7 +93,7 @@ def run_command(mode: Mode, options: RunOptions) -> int:
                         question = _show_plan(plan, options, hub.config)
                         return output_error() is None and interrupts.ask(*question)  # nobody agrees to a plan unseen
 
-                finished = run_once(
+                context = build_context(
                     hub,
                     request,
                     cancellation=cancellation,
@@ -101,6 +101,7 @@ def run_command(mode: Mode, options: RunOptions) -> int:
                     confirm=confirm if ask else None,
                     send_digest=options.send_digest and not options.sandbox,
                 )
+                finished = run_once(context)
             code = _show(finished, options, hub.config, mode=mode)
             if mode is Mode.RELEASE:
                 tell_locks(finished.report, hub)

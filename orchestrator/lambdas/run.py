@@ -26,7 +26,7 @@ from orchestrator.lambdas.runtime import Invocation, LambdaContext, finish_invoc
 from orchestrator.pipeline.context import Finished
 from orchestrator.pipeline.event_run import leave_to_daily_run
 from orchestrator.pipeline.lease import EventPermit, event_turn
-from orchestrator.wiring import describe_organization, make_run_id, run_once
+from orchestrator.wiring import build_context, describe_organization, make_run_id, run_once
 
 QUEUE_RETENTION = timedelta(days=14)
 """The longest that SQS keeps a message, and so the longest after which it can be delivered once more."""
@@ -83,7 +83,7 @@ def _run(
         events=events,
     )
     structlog.contextvars.bind_contextvars(run_id=request.run_id)
-    return run_once(hub, request, cancellation=invocation.cancellation, send_digest=True)
+    return run_once(build_context(hub, request, cancellation=invocation.cancellation, send_digest=True))
 
 
 def _log_refused(refused: Iterable[str]) -> None:

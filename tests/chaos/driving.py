@@ -25,7 +25,7 @@ from orchestrator.lambdas.runtime import RunFailed
 from orchestrator.logs import configure_logs
 from orchestrator.pipeline.lease import LEASE_FILE
 from orchestrator.reports.report import RunReport, exit_code
-from orchestrator.wiring import Hub, make_run_id, run_once, utc_now
+from orchestrator.wiring import Hub, build_context, make_run_id, run_once, utc_now
 from tests.aws_server import MANAGEMENT
 from tests.chaos.evidence import Archive, Evidence, archived_report, archived_run_ids, archived_texts, told
 from tests.chaos.server import ChaosServer
@@ -156,14 +156,15 @@ class Stage:
     def _run_once(
         self, request: RunRequest, cancellation: Cancellation, confirm: Callable[[RunReport], bool] | None
     ) -> RunReport:
-        return run_once(
+        context = build_context(
             self.make_hub(),
             request,
             cancellation=cancellation,
             observer=Silent(),
             confirm=confirm,
             send_digest=self.slack is not None,
-        ).report
+        )
+        return run_once(context).report
 
     def _count_messages(self) -> int:
         return len(self.slack.messages) if self.slack else 0

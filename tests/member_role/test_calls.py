@@ -17,7 +17,7 @@ from orchestrator.cli.doctor_command import run_doctor
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import Config
 from orchestrator.domain.model import IamEvent, Mode, RunRequest, Trigger
-from orchestrator.wiring import Hub, make_hub, make_run_id, run_once
+from orchestrator.wiring import Hub, build_context, make_hub, make_run_id, run_once
 from tests.aws_server import MANAGEMENT, AwsServer, Call, xml_error
 from tests.fakes import FakeObserver
 from tests.iam_evaluator import Decision, Request, decide
@@ -58,9 +58,10 @@ def react(hub: Hub, account_id: str, user_name: str) -> None:
 
 
 def carry_out(hub: Hub, request: RunRequest) -> None:
-    run_once(
+    context = build_context(
         hub, request, cancellation=Cancellation(), observer=FakeObserver(), confirm=lambda _: True, send_digest=False
     )
+    run_once(context)
 
 
 def open_hub(folder: Path, managed_by: str) -> Hub:

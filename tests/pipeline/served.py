@@ -14,7 +14,7 @@ from orchestrator.domain.config import Config
 from orchestrator.domain.model import Mode
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport
-from orchestrator.wiring import make_hub, run_once
+from orchestrator.wiring import build_context, make_hub, run_once
 from tests.aws_server import AwsServer
 from tests.builders import make_config, make_request
 from tests.organization import SampleOrganization
@@ -51,7 +51,8 @@ class ServedDays:
         settings = self._configure(config or {"enforcement": NOTICE})
         hub = make_hub(settings, os.environ, prepare=prepare, now=lambda: now)
         request = make_request(mode=Mode(mode), run_id=f"run-{self.runs:03}", started_at=now, **asked)
-        return run_once(hub, request, cancellation=cancellation or Cancellation(), send_digest=False).report
+        context = build_context(hub, request, cancellation=cancellation or Cancellation(), send_digest=False)
+        return run_once(context).report
 
     @property
     def archive(self) -> RunArchive:

@@ -20,7 +20,7 @@ from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Trigger, Verdict, Via
 from orchestrator.reports.report import AccountReport, RunReport, UserReport, exit_code
 from orchestrator.sandbox import LARKSPUR, Sandbox, sandbox_config, sandbox_organization
-from orchestrator.wiring import make_hub, run_once
+from orchestrator.wiring import build_context, make_hub, run_once
 
 pytestmark = pytest.mark.thorough
 
@@ -107,9 +107,8 @@ class Workbench:
             started_at=hub.now(),
             ou_ids=ou_ids,
         )
-        return run_once(
-            hub, request, cancellation=Cancellation(), observer=Silent(), confirm=None, send_digest=False
-        ).report
+        context = build_context(hub, request, cancellation=Cancellation(), observer=Silent(), send_digest=False)
+        return run_once(context).report
 
 
 @dataclass(frozen=True)

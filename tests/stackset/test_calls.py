@@ -27,7 +27,7 @@ from orchestrator.lambdas.step import lambda_handler as step
 from orchestrator.pipeline.lease import ACKNOWLEDGED, LEASE_FILE, Lease, make_content
 from orchestrator.reports.archive import EVENT_RUNS, LEDGER
 from orchestrator.reports.event_ledger import EventLedger
-from orchestrator.wiring import Hub, make_hub, make_run_id, run_once, utc_now
+from orchestrator.wiring import Hub, build_context, make_hub, make_run_id, run_once, utc_now
 from tests.aws_server import MANAGEMENT, Answer, AwsServer
 from tests.builders import make_request
 from tests.fake_slack import FakeSlack
@@ -271,7 +271,7 @@ def run(hub: Hub, mode: Mode, *, targets: tuple[str, ...] = (), ou_ids: tuple[st
         targets=targets,
         ou_ids=ou_ids,
     )
-    run_once(hub, request, cancellation=Cancellation(), observer=Quiet(), confirm=None, send_digest=True)
+    run_once(build_context(hub, request, cancellation=Cancellation(), observer=Quiet(), send_digest=True))
 
 
 def run_in_steps(deployment: Deployment) -> None:
