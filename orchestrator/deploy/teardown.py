@@ -26,7 +26,7 @@ from orchestrator.domain.model import Mode, Outcome, RunRequest, Status, Trigger
 from orchestrator.output.terminal import ProgressView
 from orchestrator.output.words import count, some_of, title_and_id
 from orchestrator.reports.report import AccountReport, RunReport
-from orchestrator.wiring import Hub, make_run_id, run_once
+from orchestrator.wiring import Hub, build_context, make_run_id, run_once
 
 MAX_NAMES = 10
 _UNENTERABLE = frozenset({"suspended", "pending_closure", "closed", "pending_activation"})
@@ -164,14 +164,15 @@ def refuse_enforced(context: DeployContext, stacks: Mapping[str, Stack], reached
     request = RunRequest(run_id=make_run_id(now), mode=Mode.RELEASE, trigger=Trigger.CLI, started_at=now)
     with ProgressView(context.view.progress, Mode.RELEASE) as progress, TemporaryDirectory(prefix="orgmfa-") as folder:
         update = {"archive": hub.config.archive.model_copy(update={"location": folder}), "events": EventsConfig()}
-        report = run_once(
+        counting = build_context(
             replace(hub, config=hub.config.model_copy(update=update)),
             request,
             cancellation=context.cancellation,
             observer=progress,
             confirm=lambda _: False,
             send_digest=False,
-        ).report
+        )
+        report = run_once(counting).report
     if context.cancellation.reason:
         raise Interrupted("Interrupted while counting who is under EnforceMFA. Nothing was changed.")
     if told := format_enforced_users(report, reached):

@@ -11,15 +11,15 @@ from operator import itemgetter
 from orchestrator.doctor.ports import DoctorContext
 from orchestrator.doctor.report import Check, CheckName, CheckStatus, fine, in_words, problem, unknown
 from orchestrator.domain.config import Config
+from orchestrator.domain.config_file import show_path
 from orchestrator.domain.environment import SlackCredentials, parse_slack_secret
 from orchestrator.domain.errors import AccessDenied, ArchiveError, AwsError, ConfigError, DigestError
 from orchestrator.domain.model import Product
 from orchestrator.domain.nudges import read_text
-from orchestrator.domain.paths import show_path
 from orchestrator.domain.protections import check_protections
 from orchestrator.domain.remedies import explain_findings_error
 from orchestrator.domain.stop_switch import SwitchState
-from orchestrator.output.exemption_notices import describe_releases
+from orchestrator.output.run_notes import describe_releases
 from orchestrator.output.words import some_of, title_and_id
 from orchestrator.reports.archive import RELEASES
 
