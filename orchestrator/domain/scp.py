@@ -183,9 +183,12 @@ def list_differences(there: ReadScp, wanted: ReadScp, now: datetime) -> list[str
     """
     copies = (*there.copies, *wanted.copies)
     moments = sorted({now, *(begin for copy in copies for begin in copy.begins if begin > now)})
-    accounts = [*sorted({account_id for copy in copies for account_id in _accounts(copy)}), _OTHER_ACCOUNTS]
+    arns = [arn for copy in copies for arn in copy.get(_ARN)]
+    named = {account_id for copy in copies for account_id in (*copy.get(_HERE), *copy.get(_ELSEWHERE))}
+    accounts = [*sorted(named | {arn.split(":")[4] for arn in arns}), _OTHER_ACCOUNTS]
+    names = {name for copy in copies for name in copy.get(_NAME)} | {arn.rpartition("/")[2] for arn in arns}
     differing: dict[tuple[str, bool], list[tuple[datetime, str]]] = {}
-    for name in sorted({name for copy in copies for name in _names(copy)}):
+    for name in sorted(names):
         for moment in moments:
             for account_id in accounts:
                 is_exempt = wanted.spares(name, account_id, moment)
@@ -334,11 +337,3 @@ def _read_conditions(statement: Mapping[str, Any]) -> dict[tuple[str, str], list
 def _without_users(statement: Mapping[str, Any]) -> str:
     kept = {case: values for case, values in _read_conditions(statement).items() if case not in _OF_USERS}
     return json.dumps({**statement, "Condition": sorted(map(list, kept.items()))}, sort_keys=True)
-
-
-def _accounts(copy: _Copy) -> Iterator[str]:
-    yield from (*copy.get(_HERE), *copy.get(_ELSEWHERE), *(arn.split(":")[4] for arn in copy.get(_ARN)))
-
-
-def _names(copy: _Copy) -> Iterator[str]:
-    yield from (*copy.get(_NAME), *(arn.rpartition("/")[2] for arn in copy.get(_ARN)))

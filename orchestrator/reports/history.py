@@ -355,10 +355,6 @@ def _name(account: AccountReport | PastAccount) -> ChangedAccount:
 
 def _count_failures(account: AccountReport, before: int) -> int:
     """Return how many runs in a row an account failed; a run that did not reach it leaves the count."""
-    match account.status:
-        case Status.FAILED:
-            return before + 1
-        case Status.NOT_REACHED if not was_read(account):
-            return before
-        case _:
-            return 0
+    if account.status is Status.FAILED:
+        return before + 1
+    return before if account.status is Status.NOT_REACHED and not was_read(account) else 0
