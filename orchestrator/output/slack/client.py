@@ -72,8 +72,6 @@ _TABLE_REFUSED = frozenset(
 """How Slack refuses a table: not every workspace takes one, and what it counts against its limits is not documented."""
 _What = Literal["digest", "credentials", "page", "thread", "message"]
 _REMEDIES = {word: remedy for remedy, words in _WORDS_BY_REMEDY.items() for word in words.split()}
-
-
 _NO_WEBHOOK_ATTACHES = (
     "slack.attach: nothing can be attached by a webhook, which wins where both are given. It needs a bot token alone: "
     'set ORGMFA_SLACK_BOT_TOKEN, or put {"bot_token": "..."} into the secret that slack.secret names'
@@ -88,6 +86,8 @@ class _Answer(NamedTuple):
 
 
 TAKEN = _Answer(HTTPStatus.OK, "ok")
+_STRANGE = _Answer(HTTPStatus.OK, "")
+"""What no answer of Slack is."""
 
 
 class SlackClient:
@@ -117,7 +117,7 @@ class SlackClient:
         self._bot_token = (credentials.bot_token or "").strip()
         self._channel = channel or ""
         self._needs = {*_UPLOADING_SCOPES * attaches, *_LOOKUP_SCOPES * looks_up_users}
-        self._thread: tuple[str, str] | None = None
+        self._thread: dict[str, Any] = {}
         self._base_url = base_url
         self._timeout_seconds = timeout_seconds
         self._tls = tls
@@ -187,11 +187,11 @@ class SlackClient:
         message = _message(text, blocks)
         if self._webhook_url:
             answer = self._send_to_webhook(message)
-            return answer if answer.status != HTTPStatus.OK or answer.word == "ok" else _Answer(HTTPStatus.OK, "")
+            return answer if answer.status != HTTPStatus.OK or answer.word == "ok" else _STRANGE
         posted = self.web_client().chat_postMessage(channel=self._channel, **message)
         if posted.get("ts"):
             # The ID of the channel: an upload takes no name, which slack.channel can be.
-            self._thread = posted.get("channel") or self._channel, posted.get("ts", "")
+            self._thread = {"channel": posted.get("channel") or self._channel, "thread_ts": posted.get("ts")}
         return TAKEN
 
     def _reply(self, text: str, blocks: Sequence[Mapping[str, Any]], otherwise: Sequence[Mapping[str, Any]]) -> _Answer:
@@ -199,29 +199,22 @@ class SlackClient:
         return self._post_below(text, otherwise) if answer.word in _TABLE_REFUSED else answer
 
     def _post_below(self, text: str, blocks: Sequence[Mapping[str, Any]]) -> _Answer:
-        if self._thread is None:
-            return _Answer(HTTPStatus.OK, "")
-        channel, thread = self._thread
-        self.web_client().chat_postMessage(channel=channel, thread_ts=thread, **_message(text, blocks))
+        if not self._thread:
+            return _STRANGE
+        self.web_client().chat_postMessage(**self._thread, **_message(text, blocks))
         return TAKEN
 
     def _upload(self, filename: str, content: bytes, comment: str) -> _Answer:
         from slack_sdk.errors import SlackRequestError  # noqa: PLC0415 - as in web_client
 
-        if self._thread is None:
-            return _Answer(HTTPStatus.OK, "")
-        channel, thread = self._thread
+        if not self._thread:
+            return _STRANGE
         try:
             self.web_client().files_upload_v2(
-                filename=filename,
-                title=filename,
-                content=content,
-                channel=channel,
-                thread_ts=thread,
-                initial_comment=comment,
+                filename=filename, title=filename, content=content, initial_comment=comment, **self._thread
             )
         except SlackRequestError:  # the place where the file is put: not the Web API, and its answer is in no format
-            return _Answer(HTTPStatus.OK, "")
+            return _STRANGE
         except HTTPError as error:
             return _Answer(error.code, "")
         return TAKEN
