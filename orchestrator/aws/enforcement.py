@@ -93,26 +93,22 @@ class EnforcementPolicies:
             return  # made by an earlier try whose answer was lost, or by someone else: the next `look` tells
 
     def _enforcement(self, account_id: str, group: PolicyState) -> Enforcement:
-        """Return the state of the policy, read live, with that of the group."""
+        """Return the state of the policy, read live, with that of the group.
+
+        Judgements are kept for a run: the text of a version never changes, and a policy that is deleted and created
+        again has another ID (IAM User Guide, 'IAM identifiers').
+        """
         arn = self.policy_arn(account_id)
         try:
             policy = self._call(self._client.get_policy, PolicyArn=arn)["Policy"]
-            state, can_lock_out = self._judge_version(arn, policy["PolicyId"], policy["DefaultVersionId"])
+            policy_id, version = policy["PolicyId"], policy["DefaultVersionId"]
+            if (arn, policy_id, version) not in self._judged:
+                answer = self._call(self._client.get_policy_version, PolicyArn=arn, VersionId=version)
+                self._judged[arn, policy_id, version] = self._judge(answer["PolicyVersion"]["Document"])
         except NotFound:
             return Enforcement(arn, self._config.group, PolicyState.MISSING, group)
-        version = f"{policy['PolicyId']} {policy['DefaultVersionId']}"
-        return Enforcement(arn, self._config.group, state, group, version, can_lock_out)
-
-    def _judge_version(self, arn: str, policy_id: str, version: str) -> tuple[PolicyState, bool]:
-        """Return the judgement of a policy version. Cached for a run: the text of a version never changes.
-
-        A policy that is deleted and created again has another ID (IAM User Guide, 'IAM identifiers').
-        """
-        key = (arn, policy_id, version)
-        if key not in self._judged:
-            answer = self._call(self._client.get_policy_version, PolicyArn=arn, VersionId=version)
-            self._judged[key] = self._judge(answer["PolicyVersion"]["Document"])
-        return self._judged[key]
+        state, can_lock_out = self._judged[arn, policy_id, version]
+        return Enforcement(arn, self._config.group, state, group, f"{policy_id} {version}", can_lock_out)
 
     def _look_at_group(self, account_id: str) -> PolicyState:
         name, client = self._config.group, self._client

@@ -54,8 +54,7 @@ class Sandbox:
 
     def prepare(self, clients: Any) -> None:  # noqa: ANN401 - `Clients` of `aws`, which is no business of this package
         """Add what moto lacks to the sessions `hub` and `member`; clients made from them afterwards have it."""
-        accounts = {account.id: account for account in LARKSPUR.all_accounts()}
-        inject(clients, accounts, self.now)
+        inject(clients, {account.id: account for account in LARKSPUR.all_accounts()}, self.now)
 
     def resume(self, done: Iterable[tuple[str, str, Via | None]]) -> None:
         """Bring users to where earlier runs left them: account ID, name, and how each was enforced, None for released.
