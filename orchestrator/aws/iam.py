@@ -13,32 +13,12 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from tenacity import wait_exponential
 
-from orchestrator.aws.credential_report import (
-    ROOT_ROW,
-    UNKNOWN,
-    ReportRow,
-    read_credential_report,
-    read_start,
-    without_exonerations,
-)
+from orchestrator.aws import credential_report
 from orchestrator.aws.enforcement import EnforcementPolicies
 from orchestrator.aws.errors import confirmed, reads_answers
 from orchestrator.aws.retries import Retrier
+from orchestrator.domain import model
 from orchestrator.domain.errors import AwsError, Malformed, NotFound, NotReady, QuotaExceeded
-from orchestrator.domain.model import (
-    AccountFacts,
-    AddToGroup,
-    AttachPolicy,
-    DetachPolicy,
-    DeviceKind,
-    IamUser,
-    LiveUser,
-    MfaDevice,
-    Quotas,
-    RemoveFromGroup,
-    RootUser,
-    UserChange,
-)
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -75,7 +55,7 @@ class MemberIam:
         self._repeat_while = retrier.repeat_while
 
     @reads_answers
-    def inspect(self, account_id: str) -> AccountFacts:
+    def inspect(self, account_id: str) -> model.AccountFacts:
         """Return the facts of the account: users, root user, quotas, alias, and the state of EnforceMFA.
 
         What the credential report does not tell is None. Raises AwsError where a call fails.
@@ -91,10 +71,10 @@ class MemberIam:
         rows, made_at = self._read_report() if is_report_coming else ({}, None)
         is_ours = started_at is not None and made_at is not None and made_at >= started_at
         if not is_ours:
-            rows = {name: without_exonerations(row) for name, row in rows.items()}
-        return AccountFacts(
+            rows = {name: credential_report.without_exonerations(row) for name, row in rows.items()}
+        return model.AccountFacts(
             alias=aliases[0] if aliases else None,
-            root_user=_read_root(summary, rows.get(ROOT_ROW)),
+            root_user=_read_root(summary, rows.get(credential_report.ROOT_ROW)),
             users=tuple(_read_user(user, rows.get(user["UserName"]), devices) for user in users),
             quotas=_read_quotas(summary),
             enforcement=enforcement,
@@ -102,11 +82,11 @@ class MemberIam:
         )
 
     @reads_answers
-    def describe(self, account_id: str) -> AccountFacts:
+    def describe(self, account_id: str) -> model.AccountFacts:
         """Return the facts of the account without users and root user, all read live. Raises AwsError."""
         summary = self._call(self._client.get_account_summary)["SummaryMap"]
         aliases = self._call(self._client.list_account_aliases)["AccountAliases"]
-        return AccountFacts(
+        return model.AccountFacts(
             alias=aliases[0] if aliases else None,
             root_user=None,
             users=(),
@@ -117,7 +97,7 @@ class MemberIam:
         )
 
     @reads_answers
-    def read_user(self, user_name: str) -> IamUser:
+    def read_user(self, user_name: str) -> model.IamUser:
         """Return one user with policies, groups and tags; MFA, password and keys are not known. Raises NotFound."""
         user: Any = self._call(self._client.get_user, UserName=user_name)["User"]
         policies = [{"PolicyArn": arn} for arn in self._attached_policy_arns(user["UserName"])]
@@ -125,7 +105,7 @@ class MemberIam:
         return _read_user(user | {"AttachedManagedPolicies": policies, "GroupList": groups}, None, {})
 
     @reads_answers
-    def read_user_live(self, user_name: str, *, password: bool, keys: bool) -> LiveUser:
+    def read_user_live(self, user_name: str, *, password: bool, keys: bool) -> model.LiveUser:
         """Return the live state of a user: MFA devices, and on demand console password and access keys.
 
         Raises NotFound where the user is gone, Malformed where all MFA devices are of kinds that are not known.
@@ -138,33 +118,33 @@ class MemberIam:
             raise Malformed(message, code="UnknownDeviceKind", operation="ListMFADevices")
         has_password = self._has_console_password(user_name) if password else None
         active, last_used = self._look_at_keys(user_name) if keys else (None, None)
-        return LiveUser(device is not None, has_password, active, last_used, device)
+        return model.LiveUser(device is not None, has_password, active, last_used, device)
 
-    def apply_change(self, change: UserChange) -> None:
+    def apply_change(self, change: model.UserChange) -> None:
         """Make one change to one user; every change is safe to repeat.
 
         Raises QuotaExceeded where a quota of the user is full, NotFound where user, policy or group is gone.
         """
         client, call = self._client, self._call
         match change:
-            case AttachPolicy(user_name, policy_arn):
+            case model.AttachPolicy(user_name, policy_arn):
                 call(confirmed(client.attach_user_policy), UserName=user_name, PolicyArn=policy_arn)
-            case AddToGroup(user_name, group_name):
+            case model.AddToGroup(user_name, group_name):
                 call(confirmed(client.add_user_to_group), UserName=user_name, GroupName=group_name)
-            case DetachPolicy(user_name, policy_arn):
+            case model.DetachPolicy(user_name, policy_arn):
                 call(confirmed(client.detach_user_policy), UserName=user_name, PolicyArn=policy_arn)
-            case RemoveFromGroup(user_name, group_name):
+            case model.RemoveFromGroup(user_name, group_name):
                 call(confirmed(client.remove_user_from_group), UserName=user_name, GroupName=group_name)
             case _:
                 assert_never(change)
 
     @reads_answers
-    def is_applied(self, change: AttachPolicy | AddToGroup) -> bool:
+    def is_applied(self, change: model.AttachPolicy | model.AddToGroup) -> bool:
         """Return whether a change is in effect, for when the answer to the write itself was lost."""
         match change:
-            case AttachPolicy(user_name, policy_arn):
+            case model.AttachPolicy(user_name, policy_arn):
                 return policy_arn in self._attached_policy_arns(user_name)
-            case AddToGroup(user_name, group_name):
+            case model.AddToGroup(user_name, group_name):
                 return group_name in self._group_names(user_name)
             case _:
                 assert_never(change)
@@ -176,9 +156,9 @@ class MemberIam:
             answer = self._call(self._client.generate_credential_report)
         except QuotaExceeded:
             return False, None
-        return True, read_start(answer, monotonic() - asked_at)
+        return True, credential_report.read_start(answer, monotonic() - asked_at)
 
-    def _read_report(self) -> tuple[dict[str, ReportRow], datetime | None]:
+    def _read_report(self) -> tuple[dict[str, credential_report.ReportRow], datetime | None]:
         """Return the rows of the credential report and its time; no rows where it is not ready in time."""
         wait = wait_exponential(multiplier=0.25, max=4)
         attempts = self._repeat_while(NotReady, NotFound, seconds=self._report_wait_seconds, wait=wait)
@@ -186,11 +166,11 @@ class MemberIam:
             answer = attempts(self._call, self._client.get_credential_report)
         except (NotReady, NotFound):
             return {}, None
-        return read_credential_report(answer["Content"]), answer["GeneratedTime"]
+        return credential_report.read_credential_report(answer["Content"]), answer["GeneratedTime"]
 
-    def _virtual_devices(self) -> dict[str, MfaDevice]:
+    def _virtual_devices(self) -> dict[str, model.MfaDevice]:
         """Return the newest virtual MFA device of each user who has one, read live, by the user's ARN."""
-        by_arn: dict[str, list[MfaDevice]] = {}
+        by_arn: dict[str, list[model.MfaDevice]] = {}
         method = self._client.list_virtual_mfa_devices
         for entry in self._entries(method, "VirtualMFADevices", AssignmentStatus="Assigned"):
             if (user := entry.get("User")) and (device := read_device(entry)):
@@ -275,14 +255,16 @@ class ServiceCredentials:
             raise refusal
 
 
-def _read_user(detail: "UserDetailTypeDef", row: ReportRow | None, devices: Mapping[str, MfaDevice]) -> IamUser:
+def _read_user(
+    detail: "UserDetailTypeDef", row: credential_report.ReportRow | None, devices: Mapping[str, model.MfaDevice]
+) -> model.IamUser:
     """Return a user from the bulk reads; a virtual device that was read live outweighs an older credential report.
 
     The row of somebody else of that name, deleted since the report was made, says nothing about this user.
     """
     arn = detail["Arn"]
-    known = row if row is not None and row.belongs_to(arn, detail["CreateDate"]) else UNKNOWN
-    return IamUser(
+    known = row if row is not None and row.belongs_to(arn, detail["CreateDate"]) else credential_report.UNKNOWN
+    return model.IamUser(
         id=detail["UserId"],
         name=detail["UserName"],
         arn=arn,
@@ -299,13 +281,13 @@ def _read_user(detail: "UserDetailTypeDef", row: ReportRow | None, devices: Mapp
     )
 
 
-def _read_quotas(summary: Mapping[Any, int]) -> Quotas:
-    return Quotas(
+def _read_quotas(summary: Mapping[Any, int]) -> model.Quotas:
+    return model.Quotas(
         policies_per_user=summary["AttachedPoliciesPerUserQuota"], groups_per_user=summary["GroupsPerUserQuota"]
     )
 
 
-def _read_root(summary: Mapping[Any, int], row: ReportRow | None) -> RootUser:
+def _read_root(summary: Mapping[Any, int], row: credential_report.ReportRow | None) -> model.RootUser:
     """Return the root user from GetAccountSummary, which is live.
 
     Centralised root access can remove a member's root credentials. Where the summary does not say whether there is a
@@ -315,26 +297,26 @@ def _read_root(summary: Mapping[Any, int], row: ReportRow | None) -> RootUser:
     has_password = summary.get("AccountPasswordPresent")
     if has_password is None:
         has_password = not (row is not None and row.has_console_password is False)
-    return RootUser(has_credentials=bool(has_password) or has_keys, has_mfa=bool(summary["AccountMFAEnabled"]))
+    return model.RootUser(has_credentials=bool(has_password) or has_keys, has_mfa=bool(summary["AccountMFAEnabled"]))
 
 
-def read_device(entry: Mapping[str, Any]) -> MfaDevice | None:
+def read_device(entry: Mapping[str, Any]) -> model.MfaDevice | None:
     """Return the MFA device of an entry of ListMFADevices or ListVirtualMFADevices; None: of a kind not known.
 
     The serial number tells the kind: `arn:...:mfa/name` is a virtual device, `arn:...:u2f/...` a passkey or security
     key; a hardware token has the number printed on it (IAM User Guide, 'MFA in IAM').
     """
     serial = str(entry["SerialNumber"])
-    kind: DeviceKind = "hardware"
+    kind: model.DeviceKind = "hardware"
     if ":mfa/" in serial:
         kind = "virtual"
     elif ":u2f/" in serial or "fido" in serial.casefold():
         kind = "fido"
     elif serial.startswith("arn:") and ":sms-mfa/" not in serial:
         return None
-    return MfaDevice(kind, entry.get("EnableDate"))
+    return model.MfaDevice(kind, entry.get("EnableDate"))
 
 
-def pick_newest(devices: Iterable[MfaDevice]) -> MfaDevice | None:
+def pick_newest(devices: Iterable[model.MfaDevice]) -> model.MfaDevice | None:
     """Return the MFA device that was enrolled last, or None where there is no device."""
     return max(devices, key=lambda device: device.enrolled_at or _NEVER, default=None)

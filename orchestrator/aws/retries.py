@@ -11,17 +11,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    retry_if_exception_type,
-    sleep_using_event,
-    stop_after_delay,
-    stop_when_event_set,
-    wait_random_exponential,
-)
-from tenacity.wait import wait_base
+import tenacity
 
 from orchestrator.aws.errors import require, translated
 from orchestrator.concurrency.cancellation import Cancellation, may_repeat
@@ -94,7 +84,7 @@ class Retrier:
     def __init__(self, cancellation: Cancellation, sleep: Callable[[float], None] | None = None) -> None:
         """Take the cancellation that ends all waiting, and optionally another way to sleep (tests)."""
         self.cancellation = cancellation
-        self._sleep = sleep or sleep_using_event(cancellation.event)
+        self._sleep = sleep or tenacity.sleep_using_event(cancellation.event)
         self.calls = 0
         self.throttles = 0
 
@@ -133,12 +123,12 @@ class Retrier:
         for answer in self.pages(method, **parameters):
             yield from require(answer.get(key), key, method.__name__)
 
-    def repeat_while(self, *kinds: type[AwsError], seconds: float, wait: wait_base) -> Retrying:
+    def repeat_while(self, *kinds: type[AwsError], seconds: float, wait: tenacity.wait.wait_base) -> tenacity.Retrying:
         """Return what repeats a call that raises one of these errors, for so many seconds and until cancellation."""
-        return Retrying(
-            retry=retry_if_exception_type(kinds),
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(kinds),
             wait=wait,
-            stop=stop_after_delay(seconds) | stop_when_event_set(self.cancellation.event),
+            stop=tenacity.stop_after_delay(seconds) | tenacity.stop_when_event_set(self.cancellation.event),
             sleep=self._sleep,
             reraise=True,
         )
@@ -150,7 +140,7 @@ class Retrier:
         retries.give_back()
         return answer
 
-    def _attempts(self, retries: RetryBudget) -> Retrying:
+    def _attempts(self, retries: RetryBudget) -> tenacity.Retrying:
         def may_pass(error: BaseException) -> bool:
             if isinstance(error, NoCredentials):
                 return retries.renew is not None
@@ -159,7 +149,7 @@ class Retrier:
                 retries.limit.on_throttle()
             return isinstance(error, Throttled | Unavailable)
 
-        def is_over(state: RetryCallState) -> bool:
+        def is_over(state: tenacity.RetryCallState) -> bool:
             error = state.outcome and state.outcome.exception()
             is_second = state.attempt_number > 1
             silent = isinstance(error, Unreachable) and (state.seconds_since_start or 0.0) > UNREACHABLE_SECONDS
@@ -169,15 +159,15 @@ class Retrier:
             )
             return enough or not retries.take()
 
-        def renew(state: RetryCallState) -> None:
+        def renew(state: tenacity.RetryCallState) -> None:
             error = state.outcome and state.outcome.exception()
             if isinstance(error, NoCredentials) and retries.renew is not None:
                 retries.renew()
 
-        return Retrying(
-            retry=retry_if_exception(may_pass),
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception(may_pass),
             stop=is_over,
-            wait=wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=MAX_WAIT_SECONDS),
+            wait=tenacity.wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=MAX_WAIT_SECONDS),
             before_sleep=renew,
             sleep=self._sleep,
             reraise=True,

@@ -74,7 +74,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
         name="a report that others had made exonerates",
         guards="invariant 1",
         path="orchestrator/aws/iam.py",
-        before="            rows = {name: without_exonerations(row) for name, row in rows.items()}\n",
+        before="            rows = {name: credential_report.without_exonerations(row) for name, row in rows.items()}\n",
         after="            pass\n",
         scenario="credential report of a chosen moment",
         invariant=1,
