@@ -8,6 +8,7 @@ import io
 import re
 import selectors
 import weakref
+from dataclasses import dataclass, field
 from functools import lru_cache
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
@@ -49,6 +50,7 @@ def split_url(url: str) -> tuple[Address, str]:
     return address, parts._replace(scheme="", netloc="", path=parts.path or "/").geturl()
 
 
+@dataclass(eq=False, kw_only=True)
 class Connections:
     """Pool of connections to all endpoints; idle ones are kept for reuse. Thread-safe.
 
@@ -57,23 +59,16 @@ class Connections:
     connections to keep for each address. When the pool is garbage-collected, its idle connections are closed.
     """
 
-    def __init__(
-        self,
-        *,
-        ca_bundle: str,
-        connect_timeout: float,
-        read_timeout: float | None,
-        max_idle: int,
-        bundle_source: str = "",
-    ) -> None:
-        self.max_idle = max_idle
-        self.bundle_source = bundle_source
-        self._ca_bundle = ca_bundle
-        self._connect_timeout = connect_timeout
-        self._read_timeout = read_timeout
-        self._context: SSLContext | None = None
-        self._idle: dict[Address, list[Connection]] = {}
-        self._lock = Lock()
+    ca_bundle: str
+    connect_timeout: float
+    read_timeout: float | None
+    max_idle: int
+    bundle_source: str = ""
+    _context: SSLContext | None = field(default=None, init=False)
+    _idle: "dict[Address, list[Connection]]" = field(default_factory=dict, init=False)
+    _lock: Lock = field(default_factory=Lock, init=False)
+
+    def __post_init__(self) -> None:
         weakref.finalize(self, _close_all, self._idle)
 
     def send(self, request: Any) -> AWSResponse:  # noqa: ANN401 - an AWSPreparedRequest, of which the stubs tell too little
@@ -117,13 +112,13 @@ class Connections:
 
     def _open(self, address: Address, url: str) -> "Connection":
         if address.scheme == "http":
-            http = _HttpConnection(address.host, address.port, timeout=self._connect_timeout)
+            http = _HttpConnection(address.host, address.port, timeout=self.connect_timeout)
         else:
             context = self.tls_context()
-            http = _HttpsConnection(address.host, address.port, timeout=self._connect_timeout, context=context)
+            http = _HttpsConnection(address.host, address.port, timeout=self.connect_timeout, context=context)
         try:
             http.connect()
-            http.sock.settimeout(self._read_timeout)
+            http.sock.settimeout(self.read_timeout)
             return Connection(http)
         except OSError as error:
             http.close()
@@ -139,11 +134,11 @@ class Connections:
             if self._context is None:
                 context = SSLContext(PROTOCOL_TLS_CLIENT)  # which verifies certificates and host names
                 try:
-                    context.load_verify_locations(self._ca_bundle)
+                    context.load_verify_locations(self.ca_bundle)
                 except OSError as error:
                     reason = "it holds no certificate in PEM" if isinstance(error, TLSError) else error.strerror
                     named = f" that {self.bundle_source} names" if self.bundle_source else ""
-                    message = f"the CA bundle{named} cannot be used: {self._ca_bundle}: {reason}"
+                    message = f"the CA bundle{named} cannot be used: {self.ca_bundle}: {reason}"
                     raise LocalFault(message, code="CaBundle") from error
                 self._context = context
             return self._context

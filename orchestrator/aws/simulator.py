@@ -13,6 +13,7 @@ flag counts. What is unclear is no guard.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -64,27 +65,20 @@ _KIND_BY_KEY = {"aws:currenttime": "date", "aws:sourceip": "ip", "aws:vpcsourcei
 _KINDS: Mapping[type, str] = {bool: "boolean", int: "numeric", float: "numeric"}
 
 
+@dataclass(frozen=True, slots=True)
 class PolicySimulator:
-    """IAM's policy simulator in the entered account, asked about sessions of its users."""
+    """IAM's policy simulator in the entered account, asked about sessions of its users.
 
-    def __init__(
-        self,
-        client: "IAMClient",
-        retrier: Retrier,
-        *,
-        organization_id: str,
-        given: Mapping[str, object],
-        document: str | None,
-    ) -> None:
-        """Take the shared client, the users' organization, `enforcement.context`, and the text of EnforceMFA.
+    `given` is `enforcement.context`, and `document` the text of EnforceMFA; without a text it is asked whether users
+    could enrol by their own policies alone.
+    """
 
-        Without a text it is asked whether users could enrol by their own policies alone.
-        """
-        self._client = client
-        self._retrier = retrier
-        self._organization_id = organization_id
-        self._given = given
-        self._document = document
+    client: "IAMClient"
+    retrier: Retrier
+    _: KW_ONLY
+    organization_id: str
+    given: Mapping[str, object]
+    document: str | None
 
     @reads_answers
     def simulate_enrolment(self, user: IamUser, account: Account, now: datetime) -> Reason | None:
@@ -93,7 +87,7 @@ class PolicySimulator:
         SIGN_IN_UNKNOWN stands in nobody's way. Takes three calls, or four. Raises AwsError where the simulation fails.
         """
         _, partition, _, _, account_id, _ = user.arn.split(":", 5)
-        ask = self._in_session(user, account, now, mfa=False, texts=() if self._document is None else (self._document,))
+        ask = self._in_session(user, account, now, mfa=False, texts=() if self.document is None else (self.document,))
         found = _find_obstacles(ask(user.arn, ON_USER) | ask(f"arn:{partition}:iam::{account_id}:mfa/*", ON_DEVICE))
         if CHANGE_PASSWORD in found and not self._must_change_password(user.name):
             del found[CHANGE_PASSWORD]
@@ -162,9 +156,9 @@ class PolicySimulator:
             "aws:PrincipalArn": user.arn,
             "aws:PrincipalAccount": account_id,
             "aws:PrincipalType": "User",
-            "aws:PrincipalOrgID": self._organization_id,
+            "aws:PrincipalOrgID": self.organization_id,
             "aws:ResourceAccount": account_id,
-            "aws:ResourceOrgID": self._organization_id,
+            "aws:ResourceOrgID": self.organization_id,
             **{f"aws:PrincipalTag/{key}": value for key, value in user.tags},
         }
         if mfa is not None:  # a long-term access key has no such key
@@ -175,7 +169,7 @@ class PolicySimulator:
             known["aws:RequestedRegion"] = describe_partition(partition).iam_region
         if account.org_path is not None:
             known["aws:PrincipalOrgPaths"] = (account.org_path,)
-        entries = [_make_entry(key, value) for key, value in {**self._given, **known}.items()]
+        entries = [_make_entry(key, value) for key, value in {**self.given, **known}.items()]
         policies: dict[str, Any] = {"PolicyInputList": list(texts)} if texts else {}
         return partial(self._ask, PolicySourceArn=user.arn, ContextEntries=entries, **policies)
 
@@ -183,7 +177,7 @@ class PolicySimulator:
         """Return all that is decided on these actions on a resource, by action. Raises Malformed where one is not."""
         parameters |= {"ActionNames": list(actions), "ResourceArns": [resource]}
         decided: defaultdict[str, list[Part]] = defaultdict(list)
-        for page in self._retrier.pages(self._client.simulate_principal_policy, **parameters):
+        for page in self.retrier.pages(self.client.simulate_principal_policy, **parameters):
             for result in page["EvaluationResults"]:
                 decided[result["EvalActionName"].casefold()] += (result, *result.get("ResourceSpecificResults", ()))
         if undecided := [action for action in actions if action.casefold() not in decided]:
@@ -193,7 +187,7 @@ class PolicySimulator:
 
     def _must_change_password(self, user_name: str) -> bool:
         try:
-            profile = self._retrier.call(self._client.get_login_profile, UserName=user_name)["LoginProfile"]
+            profile = self.retrier.call(self.client.get_login_profile, UserName=user_name)["LoginProfile"]
         except NotFound:
             return False
         return profile.get("PasswordResetRequired") is not False
