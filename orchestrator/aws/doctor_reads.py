@@ -27,10 +27,9 @@ PAGE_SIZE = 1000
 
 
 class MemberChecks:
-    """Reads of the doctor in the entered member account."""
+    """Reads of the doctor in the entered member account, by the shared IAM client."""
 
     def __init__(self, client: "IAMClient", retrier: Retrier) -> None:
-        """Take the shared IAM client of the member accounts."""
         self._client = client
         self._retrier = retrier
 
@@ -59,7 +58,6 @@ class HubChecks:
     """Reads of the doctor in the caller's own account and organization."""
 
     def __init__(self, clients: Clients, retrier: Retrier) -> None:
-        """Take the shared clients."""
         self._clients = clients
         self._retrier = retrier
 
@@ -105,8 +103,7 @@ class HubChecks:
     @reads_answers
     def get_bus_policy(self, name: str) -> str:
         """Return the policy of an event bus, or an empty text. Raises NotFound where the caller's Region has none."""
-        client = self._clients.hub.client("events", **self._clients.options)
-        return self._retrier.call(client.describe_event_bus, Name=name).get("Policy", "")
+        return self._retrier.call(self._clients.events.describe_event_bus, Name=name).get("Policy", "")
 
     @reads_answers
     def get_alarm_states(self, names: Sequence[str]) -> dict[str, str]:

@@ -248,7 +248,6 @@ def _flags(parts: Iterable[Part], where: tuple[str, str]) -> set[object]:
 
 
 def _policy_names(parts: Iterable[Part]) -> set[str]:
-    """Return the names of the policies whose statements decided."""
     statements = (statement for part in parts for statement in part.get("MatchedStatements", ()))
     return {name for statement in statements if (name := statement.get("SourcePolicyId"))}
 

@@ -146,7 +146,6 @@ class _SignedHeaders(dict[str, str]):
     """Headers by lower-case name, with the method that SigV4Auth calls."""
 
     def get_all(self, name: str) -> list[str]:
-        """Return all values of a header."""
         return [self[name]]
 
 
@@ -154,7 +153,6 @@ class _Signer(SigV4Auth):
     """SigV4 signer with a faster `headers_to_sign`: botocore's own builds an e-mail message from the headers."""
 
     def headers_to_sign(self, request: Any) -> Any:  # noqa: ANN401 - not the request and headers of the stubs
-        """Return the headers that are signed."""
         signed = _SignedHeaders(host=split_url(request.url)[0].host_header)
         for name, value in request.headers.items():
             if (lower := name.lower()) not in _NEVER_SIGNED:

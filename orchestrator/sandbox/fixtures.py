@@ -61,7 +61,6 @@ def _assume(sts: "STSClient", account_id: str, role: str) -> dict[str, Any]:
 
 
 def _make_tree(organizations: "OrganizationsClient", sample: SampleOrganization) -> None:
-    """Make the organization with all its units and accounts, from the root down."""
     management, books = sample.management_account, organizations_backends[sample.management_account.id][PARTITION]
 
     def add_unit(unit: SampleUnit, parent_id: str) -> None:
