@@ -40,14 +40,14 @@ _COLOURS = {CheckStatus.PROBLEM: "bold red", CheckStatus.UNKNOWN: "yellow", Chec
 def doctor_command(options: RunOptions) -> int:
     """Make the checks, print them, return the exit code. Raises ConfigError or StartError where none could be made."""
     configure_command_logs(verbose=options.verbose)
-    asking, source = MfaPrompt(), "the sandbox"
+    cancellation, progress = Cancellation(), ProgressView(Console(stderr=True))
+    source = "the sandbox"
     if not options.sandbox or options.config_path is not None:
         found_file = find_config(options.config_path, os.environ, fallback=CONFIG_FILE)
         source = str(found_file.absolute()) if found_file else "the defaults and the environment"
-    with open_hub(options, asking) as opened:
+    with open_hub(options, MfaPrompt(progress.paused, cancellation)) as opened:
         hub = replace(opened, environment={}) if options.sandbox else opened  # the sandbox knows no Slack
-        cancellation, progress = Cancellation(), ProgressView(Console(stderr=True))
-        with Interrupts(cancellation), progress, asking.during(progress.paused, cancellation):
+        with Interrupts(cancellation), progress:
             found = run_doctor(
                 hub,
                 config_source=source,

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -32,18 +33,17 @@ UNUSABLE = 2
 Command = TypeVar("Command", bound=Callable[..., int])
 
 
+@dataclass(eq=False)
 class ParsedType(click.ParamType[Any]):
-    """An option value that a function parses; its ValueError becomes the error message."""
+    """An option value that a function parses; its ValueError becomes the error message. The help shows the name."""
 
-    def __init__(self, name: str, parse: Callable[[str], object]) -> None:
-        """Take the word shown in the help for the value, and the function."""
-        self.name = name
-        self._parse = parse
+    name: str
+    parse: Callable[[str], object]
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> object:
         """Return the parsed value."""
         try:
-            return self._parse(value)
+            return self.parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 

@@ -3,8 +3,8 @@
 import os
 import re
 import select
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from orchestrator.aws.caller_credentials import Asking
 from orchestrator.concurrency.cancellation import Cancellation
@@ -25,15 +25,6 @@ class MfaPrompt(Asking):
         self._cancellation = cancellation or Cancellation()
         self._used = ""
         self._given_up: LocalFault | None = None
-
-    @contextmanager
-    def during(self, pause: Pause, cancellation: Cancellation) -> Iterator[None]:
-        """Context manager: a run is going on, with these in place of the first two."""
-        self._pause, self._cancellation = pause, cancellation
-        try:
-            yield
-        finally:
-            self._pause = nullcontext
 
     def quiet(self) -> AbstractContextManager[object]:
         """Context manager: nothing is drawn."""

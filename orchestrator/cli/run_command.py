@@ -75,18 +75,17 @@ def run_command(mode: Mode, options: RunOptions) -> int:
     if ask and not sys.stdin.isatty():
         raise click.UsageError(f"{mode.value} asks before it writes, and there is no terminal to ask on: add --yes")
     configure_command_logs(verbose=options.verbose, is_shown=options.output == "table")
-    asking = MfaPrompt()
+    cancellation, progress = Cancellation(), _Progress(Console(stderr=True), mode)
+    asking = MfaPrompt(progress.paused, cancellation)
     with open_hub(options, asking, needs_switch=mode is not Mode.RELEASE) as hub:
         if mode is not Mode.PLAN:
             hub.config.require_own_roles()
         request = _make_request(mode, options, hub)
         structlog.contextvars.bind_contextvars(run_id=request.run_id)
-        cancellation = Cancellation()
         with Interrupts(cancellation) as interrupts:  # also while the report is printed, so that it is not cut off
             if mode is Mode.RELEASE and not options.release_for:
                 return _end_releases(hub, request, options, confirm=interrupts.ask if ask else lambda *_: True)
-            progress = _Progress(Console(stderr=True), mode)
-            with progress, asking.during(progress.paused, cancellation):
+            with progress:
 
                 def confirm(plan: RunReport) -> bool:
                     with progress.paused():
