@@ -7,9 +7,8 @@ from functools import partial
 from pathlib import Path
 
 import click
-from rich.console import Console
 
-from orchestrator.aws.deployment import ArtifactBucket, Stacks, StackSets
+from orchestrator.aws.deployment import Stacks, StackSets
 from orchestrator.aws.retries import Retrier
 from orchestrator.cli.config_command import CONFIG_FILE, read_config
 from orchestrator.cli.confirmation import Interrupts
@@ -99,7 +98,7 @@ class DeployCommand:
 
     def _open(self, config: Config, verb: str) -> DeployContext:
         """Connect to AWS, and print in which account, Region and organization. Raises StartError where that fails."""
-        view = DeploymentView(Console(), Console(stderr=True))
+        view = DeploymentView()
         asking = MfaPrompt(view.paused, self._cancellation)
         hub = make_hub(config, os.environ, profile=self.profile, region=self.region, asking=asking)
         load_credentials(hub)
@@ -114,7 +113,6 @@ class DeployCommand:
             hub=hub,
             stacks=Stacks(client, retrier),
             stack_sets=StackSets(client, retrier, call_as=place.call_as),
-            open_bucket=lambda name: ArtifactBucket(hub.clients.s3, name),
             view=view,
             ask=self._is_agreed,
             cancellation=self._cancellation,

@@ -193,10 +193,7 @@ def open_archive(
 
 
 def load_report(archive: RunArchive, named: str) -> RunReport:
-    """Return the report of a run by its ID, `latest`, or the file or address that the run printed.
-
-    Raises ConfigError where there is none, ArchiveError where it cannot be read.
-    """
+    """Return a run by ID, `latest`, file or address. Raises ConfigError for none, ArchiveError for one not readable."""
     path = Path(named)
     return read_file(path) if path.is_file() else archive.load(path.name.removesuffix(".json.gz"))
 
@@ -252,10 +249,7 @@ def _make_request(mode: Mode, options: RunOptions, hub: Hub) -> RunRequest:
 
 @contextmanager
 def open_hub(options: RunOptions, asking: MfaPrompt, *, needs_switch: bool = True) -> Iterator[Hub]:
-    """Context manager: yields the hub of a command, for the configured AWS or for the embedded organization.
-
-    The credentials of the configured AWS are loaded already.
-    """
+    """Context manager: yields a hub of the configured AWS, its credentials loaded, or of the embedded organization."""
     per_run, per_account = options.max_changes, options.max_changes_per_account
     limits = {"max_changes_per_run": per_run, "max_changes_per_account": per_account}
     if not options.sandbox:

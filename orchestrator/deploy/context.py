@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.aws.deployment import ArtifactBucket, CallAs, Stacks, StackSets
+from orchestrator.aws.deployment import CallAs, Stacks, StackSets
 from orchestrator.aws.partitions import describe_partition
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.deploy.parameters import Known, configured_values
@@ -55,7 +55,6 @@ class DeployContext:
     hub: Hub
     stacks: Stacks
     stack_sets: StackSets
-    open_bucket: Callable[[str], ArtifactBucket]
     view: DeploymentView
     ask: Callable[[str], bool]
     cancellation: Cancellation

@@ -9,6 +9,7 @@ deployment that failed.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from orchestrator.aws.artifact_bucket import ArtifactBucket
 from orchestrator.deploy.changes import PreparedChange, discard_change, execute_change, make_updatable, prepare_change
 from orchestrator.deploy.context import DeployContext
 from orchestrator.deploy.function_code import Artifact
@@ -112,7 +113,8 @@ class Rollout:
         if stack is None or BUCKET_OUTPUT not in stack.outputs:
             name = read_template(BOOTSTRAP).stack_name
             raise DeploymentFailed(f"the stack {name} has no output {BUCKET_OUTPUT}: was it made of another template?")
-        place, bucket = self.context.place, self.context.open_bucket(stack.outputs[BUCKET_OUTPUT])
+        place = self.context.place
+        bucket = ArtifactBucket(self.context.hub.clients.s3, stack.outputs[BUCKET_OUTPUT])
         self.context.view.begin(f"uploading to {bucket.name}")
         templates = {name: Artifact(name, "yaml", read_template(name).text.encode()) for name in (CENTRAL, STACK_SET)}
         in_accounts = {

@@ -90,7 +90,7 @@ def _read_inventory(context: DeployContext) -> Inventory:
         stack_sets = [_events_stack_set_of(stacks.get(STACK_SET)), _stack_set_of(stacks.get(STACK_SET))]
         found = {name: context.stack_sets.list_instances(name) for name in stack_sets if name}
         bucket_name = stacks[BOOTSTRAP].outputs.get(BUCKET_OUTPUT) if BOOTSTRAP in stacks else None
-        bucket = context.open_bucket(bucket_name) if bucket_name is not None else None
+        bucket = ArtifactBucket(context.hub.clients.s3, bucket_name) if bucket_name is not None else None
         return Inventory(
             stacks=stacks,
             instances={name: instances for name, instances in found.items() if instances},

@@ -27,9 +27,9 @@ _REPLACED = {"True": "yes", "False": "no", "Conditional": "maybe", "": ""}
 class DeploymentView:
     """Prints changes and results on one console, and progress on another."""
 
-    def __init__(self, output: Console, progress: Console) -> None:
-        self._output = output
-        self.progress = progress
+    def __init__(self) -> None:
+        self._output = Console()
+        self.progress = Console(stderr=True)
         self._bar: Progress | None = None
 
     def paused(self) -> AbstractContextManager[None]:
