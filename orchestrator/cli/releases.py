@@ -3,7 +3,7 @@
 Ending a release enters no account: only a note is written.
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
@@ -64,17 +64,17 @@ def end_releases(
 
 
 def _report(ended: Sequence[tuple[Account, Release]], context: RunContext, *, missing: Sequence[str]) -> RunReport:
-    def skipped(account: Account, found: Iterable[tuple[Account, Release]]) -> AccountResult:
-        names = ", ".join(release.user_name for _, release in found)
-        message = f"released no longer: the next run may enforce {names}"
-        return AccountResult(account, Status.SKIPPED, problem=Problem(Stage.SELECT, "release_ended", message, ""))
-
+    accounts = []
+    for account, found in groupby(ended, itemgetter(0)):
+        message = f"released no longer: the next run may enforce {', '.join(release.user_name for _, release in found)}"
+        problem = Problem(Stage.SELECT, "release_ended", message, "")
+        accounts.append(report_account(AccountResult(account, Status.SKIPPED, problem=problem)))
     nobody = f"no release is in force of {', '.join(map(repr, missing)) or 'anybody in these accounts'}"
     remedy = "orgmfa doctor lists them; upper and lower case count."
     return build_report(
         context.request,
         context.organization.id,
-        (report_account(skipped(account, found)) for account, found in groupby(ended, itemgetter(0))),
+        accounts,
         errors=[Problem(Stage.SELECT, "no_release", nobody, remedy)] if missing or not ended else [],
         is_complete=True,
         finished_at=context.now(),

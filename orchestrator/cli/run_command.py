@@ -250,8 +250,7 @@ def _make_request(mode: Mode, options: RunOptions, hub: Hub) -> RunRequest:
 @contextmanager
 def open_hub(options: RunOptions, asking: MfaPrompt, *, needs_switch: bool = True) -> Iterator[Hub]:
     """Context manager: yields a hub of the configured AWS, its credentials loaded, or of the embedded organization."""
-    per_run, per_account = options.max_changes, options.max_changes_per_account
-    limits = {"max_changes_per_run": per_run, "max_changes_per_account": per_account}
+    limits = {"max_changes_per_run": options.max_changes, "max_changes_per_account": options.max_changes_per_account}
     if not options.sandbox:
         config = read_config(options.config_path, needs_switch=needs_switch)
         config = config.reading_through(options.role)
