@@ -143,6 +143,5 @@ def _summary(findings: Sequence[Finding]) -> str:
     number = Counter(finding.status for finding in findings)
     problems, unknown = number[CheckStatus.PROBLEM], number[CheckStatus.UNKNOWN]
     known = f"; {unknown:,} could not be known" if unknown else ""
-    return (
-        f"{count(problems, 'problem') if problems else 'No problem found'}{known}. Nothing was changed in any account."
-    )
+    found = count(problems, "problem") if problems else "No problem found"
+    return f"{found}{known}. Nothing was changed in any account."

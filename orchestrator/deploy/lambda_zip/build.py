@@ -105,7 +105,7 @@ def _lay_out(folder: Path, wheels: Iterable[Path], settings: Mapping[str, bytes]
 
 
 def find_interpreter(python: str) -> str | None:
-    """Return a CPython of this minor version: the running one, else one on the PATH that runs (a stub does not)."""
+    """Return a CPython of this version or None: the running one, else one on the PATH that runs (a stub does not)."""
     tag = f"cpython-{python.replace('.', '')}"
     for path in filter(None, (sys.executable, shutil.which(f"python{python}"))):
         with suppress(OSError, subprocess.TimeoutExpired):
