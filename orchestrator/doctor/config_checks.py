@@ -25,20 +25,15 @@ from orchestrator.reports.archive import RELEASES
 
 PROBE_FOLDER = "probe"
 PROBE = b"orgmfa doctor was here: this file can be deleted\n"
+_LIMITS = ("max_changes_per_account", "max_changes_per_run", "max_share_per_account")
 
 
 def check_limits(config: Config) -> Check:
     """Return whether the limits let a run change anything."""
     limits = config.limits
-    closed = [
-        name
-        for name in ("max_changes_per_account", "max_changes_per_run", "max_share_per_account")
-        if getattr(limits, name) == 0
-    ]
-    if closed:
-        named = " and ".join(f"limits.{name}" for name in closed)
+    if closed := " and ".join(f"limits.{name}" for name in _LIMITS if getattr(limits, name) == 0):
         remedy = "Raise it, or set enforcement.mode: plan where nothing is to be written."
-        return problem(CheckName.LIMITS, f"{named} of 0 holds every user: nobody is ever enforced", remedy)
+        return problem(CheckName.LIMITS, f"{closed} of 0 holds every user: nobody is ever enforced", remedy)
     message = (
         f"at most {_most(limits.max_changes_per_account)} changes an account, "
         f"{_most(limits.max_changes_per_run)} a run; {config.concurrency.workers} accounts at once"
@@ -54,11 +49,10 @@ def check_exemptions(config: Config, now: datetime) -> Check:
         for exemption in config.exemptions
         if exemption.until is not None and exemption.until < today
     ]
-    message = f"{len(config.exemptions) - len(ended)} in force"
-    if ended:
-        message += f"; ended: {', '.join(ended)}"
-    remedy = "Remove from exemptions what has ended, or give it a new `until`." if ended else ""
-    return fine(CheckName.EXEMPTIONS, message, remedy)
+    if not ended:
+        return fine(CheckName.EXEMPTIONS, f"{len(config.exemptions)} in force")
+    message = f"{len(config.exemptions) - len(ended)} in force; ended: {', '.join(ended)}"
+    return fine(CheckName.EXEMPTIONS, message, "Remove from exemptions what has ended, or give it a new `until`.")
 
 
 def check_effects(

@@ -23,6 +23,7 @@ ALARMS = ("orgmfa-iam-events-waiting", "orgmfa-iam-events-dead-letters", "orgmfa
 """Names in stackset/central.yaml and member_role/events.yaml."""
 MODE_VARIABLE, ARCHIVE_VARIABLE = "ORGMFA_ENFORCEMENT_MODE", "ORGMFA_ARCHIVE_LOCATION"
 
+_EVENTS = CheckName.IAM_EVENTS
 _SILENCE = timedelta(days=7)
 _MOST_RUNS = 100
 _NO_STACK = "Deploy stackset/central.yaml, or look in its account and Region (AWS_REGION): else nothing runs by itself."
@@ -86,17 +87,15 @@ def check_iam_events(organization_id: str, tools: DoctorContext) -> Iterator[Che
         yield _judge_alarms(tools.hub.get_alarm_states(ALARMS))
     except NotFound:
         yield problem(
-            CheckName.IAM_EVENTS,
-            f"there is no event bus {BUS} in this account and Region, though IamEvents is on",
-            _NO_EVENTS,
+            _EVENTS, f"there is no event bus {BUS} in this account and Region, though IamEvents is on", _NO_EVENTS
         )
     except AwsError as error:
         remedy = "Allow events:DescribeEventBus and cloudwatch:DescribeAlarms to this caller, or look in the console."
-        yield unknown(CheckName.IAM_EVENTS, in_words(error), remedy)
+        yield unknown(_EVENTS, in_words(error), remedy)
     try:
         yield _check_silence(tools)
     except ArchiveError as error:
-        yield problem(CheckName.IAM_EVENTS, str(error), "Mend it: no event is worked on until it can be read.")
+        yield problem(_EVENTS, str(error), "Mend it: no event is worked on until it can be read.")
 
 
 def _judge_bus(policy: str, organization_id: str) -> Check:
@@ -106,20 +105,16 @@ def _judge_bus(policy: str, organization_id: str) -> Check:
     except ValueError:
         conditions = []
     if conditions and all(one.get("aws:PrincipalOrgID") == organization_id for one in conditions):
-        return fine(CheckName.IAM_EVENTS, f"the bus {BUS} lets in accounts of {organization_id} alone")
-    return problem(
-        CheckName.IAM_EVENTS, f"the bus {BUS} does not let in accounts of {organization_id}, or others too", _NO_EVENTS
-    )
+        return fine(_EVENTS, f"the bus {BUS} lets in accounts of {organization_id} alone")
+    return problem(_EVENTS, f"the bus {BUS} does not let in accounts of {organization_id}, or others too", _NO_EVENTS)
 
 
 def _judge_alarms(states: Mapping[str, str]) -> Check:
     """Return whether an alarm rings or is missing; CloudWatch alone knows how long a message waits in the queue."""
     told = {name: states.get(name, "missing") for name in ALARMS}
     if bad := [f"{name} is {state}" for name, state in told.items() if state not in {"OK", "INSUFFICIENT_DATA"}]:
-        return problem(
-            CheckName.IAM_EVENTS, f"alarms: {', '.join(bad)}", "What each tells, and what to do: stackset/README.md."
-        )
-    return fine(CheckName.IAM_EVENTS, "no event has waited for more than 90 minutes or was given up, as the alarms say")
+        return problem(_EVENTS, f"alarms: {', '.join(bad)}", "What each tells, and what to do: stackset/README.md.")
+    return fine(_EVENTS, "no event has waited for more than 90 minutes or was given up, as the alarms say")
 
 
 def _check_silence(tools: DoctorContext) -> Check:
@@ -134,12 +129,10 @@ def _check_silence(tools: DoctorContext) -> Check:
     }
     silent = [title for account_id, title in told.items() if account_id not in seen or seen[account_id] < since]
     if not silent:
-        return fine(
-            CheckName.IAM_EVENTS, "events were seen of each account where runs of the last 7 days saw users change"
-        )
+        return fine(_EVENTS, "events were seen of each account where runs of the last 7 days saw users change")
     message = f"no event was seen in 7 days of accounts where runs saw users change: {some_of(silent, 5)}"
     remedy = (
         "Check there that a trail records management events, and that the rule orgmfa-iam-events is enabled "
         "(docs/deploy.md). Where IamEvents was switched on later than the change, wait."
     )
-    return unknown(CheckName.IAM_EVENTS, message, remedy)
+    return unknown(_EVENTS, message, remedy)

@@ -36,15 +36,10 @@ class DoctorRun:
 def run_checks(tools: DoctorContext) -> DoctorRun:
     """Make all checks and return them. Raises ConfigError where an account or OU that is named does not exist."""
     config, caller = tools.config, tools.caller
+    read = f"read from {tools.config_source}; enforcement.mode is {config.enforcement.mode}"
     who = f"{caller.arn}, account {caller.account_id}, partition {caller.partition}"
-    checks = [
-        fine(
-            CheckName.CONFIGURATION, f"read from {tools.config_source}; enforcement.mode is {config.enforcement.mode}"
-        ),
-        check_limits(config),
-        check_exemptions(config, tools.now()),
-        fine(CheckName.CALLER, who),
-    ]
+    checks = [fine(CheckName.CONFIGURATION, read), check_limits(config), check_exemptions(config, tools.now())]
+    checks.append(fine(CheckName.CALLER, who))
     organization, in_organization = _find_organization(tools)
     accounts, in_accounts = _find_accounts(tools)
     in_function, event_bus = check_function(tools)
@@ -134,13 +129,11 @@ def _examine_accounts(
 
     found: dict[str, CheckedAccount] = {}
     tools.observer.phase("looking", len(accounts))
-    for done in map_unordered(
-        accounts, work, workers=tools.config.concurrency.workers, cancellation=tools.cancellation
-    ):
+    workers = tools.config.concurrency.workers
+    for done in map_unordered(accounts, work, workers=workers, cancellation=tools.cancellation):
         examined = found[done.item.id] = done.result or _unexamined(done, tools)
-        tools.observer.done(
-            "looking", changes=0, failed=any(check.status is CheckStatus.PROBLEM for check in examined.checks)
-        )
+        has_failed = any(check.status is CheckStatus.PROBLEM for check in examined.checks)
+        tools.observer.done("looking", changes=0, failed=has_failed)
     return [(account, found.get(account.id) or _unexamined(TaskResult(account), tools)) for account in accounts]
 
 
