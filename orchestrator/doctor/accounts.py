@@ -87,13 +87,9 @@ class _Visit:
     def look_inside(self) -> list[Check]:
         """Return the checks made inside the account; an error of AWS becomes one of them."""
         found: list[Check] = []
-        steps = {
-            CheckName.READS: self._check_reads,
-            CheckName.POLICY: self._check_policy_and_group,
-            CheckName.ROLE_POLICIES: self._check_roles,
-        }
-        if self.tools.config.member_role.is_borrowed:
-            del steps[CheckName.ROLE_POLICIES]  # the roles of orgmfa are not deployed yet
+        steps = {CheckName.READS: self._check_reads, CheckName.POLICY: self._check_policy_and_group}
+        if not self.tools.config.member_role.is_borrowed:  # else the roles of orgmfa are not deployed yet
+            steps[CheckName.ROLE_POLICIES] = self._check_roles
         for name, step in steps.items():
             try:
                 found += step()
