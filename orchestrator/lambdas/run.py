@@ -127,14 +127,14 @@ def _handle_iam_events(asked: IamEvents, invocation: Invocation) -> dict[str, An
     result: dict[str, Any] = {"accounts": 0}
     try:
         with event_turn(hub.store, run_id):
+            finished = None
             try:
                 finished = _run_events([event for _, event in batch.found], run_id, invocation)
+                waiting = _unreached(batch.found, finished)
             except RunUnderWay as error:
                 log.warning("events_wait", message=str(error))
-                waiting = _leave_old(asked, waiting, run_id=run_id, invocation=invocation)
-            else:
-                waiting = _leave_old(asked, _unreached(batch.found, finished), run_id=run_id, invocation=invocation)
-                result = finish_invocation(finished) if finished else result
+            waiting = _leave_old(asked, waiting, run_id=run_id, invocation=invocation)
+            result = finish_invocation(finished) if finished else result
     except RunUnderWay as error:
         log.warning("events_wait", message=str(error))
     _postpone(asked, waiting, invocation)

@@ -22,9 +22,6 @@ _NO_WHOLE_RUN = Problem(
 )
 """Of no stage that fails an invocation: nothing is enforced too early."""
 
-_LOST = "the archive has lost the notes of releases that are not over; their users are left alone until then"
-_LOST_REMEDY = "Restore releases/ of the archive (the bucket keeps deleted versions), and find out who deleted them."
-
 
 def read_earlier_runs(context: RunContext) -> RunContext:
     """Return the context with the history of the organization; releases and preflights are compared with none.
@@ -68,5 +65,7 @@ def history_problems(context: RunContext) -> list[Problem]:
     problems = [history.problem] if history.problem else []
     if history.releases:
         names = some_of([f"{one.user_name} ({one.account_id})" for one in history.releases], 5)
-        problems.append(Problem(Stage.ARCHIVE, "release_lost", f"{_LOST}: {names}", _LOST_REMEDY))
+        lost = "the archive has lost the notes of releases that are not over; their users are left alone until then"
+        remedy = "Restore releases/ of the archive (the bucket keeps deleted versions), and find out who deleted them."
+        problems.append(Problem(Stage.ARCHIVE, "release_lost", f"{lost}: {names}", remedy))
     return problems

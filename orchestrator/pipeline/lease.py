@@ -80,7 +80,7 @@ class Holder(BaseModel):
         return not self.is_given_back and age_seconds < LEASE_SECONDS
 
 
-def make_content(run_id: str, *, is_release: bool, is_given_back: bool = False) -> bytes:
+def make_content(run_id: str, *, is_release: bool = False, is_given_back: bool = False) -> bytes:
     """Return the content of the file for this run, unlike any other."""
     until = datetime.now(UTC) + (timedelta() if is_given_back else timedelta(seconds=LEASE_SECONDS))
     holder = Holder(run_id=run_id, until=until, is_release=is_release, is_given_back=is_given_back)
@@ -284,7 +284,7 @@ class EventPermit:
 
     def acquire(self, _seconds: float = 0.0) -> str | None:
         """Return why nothing may be written now, or None; never waits. Raises ArchiveError."""
-        self._store.create(LEASE_FILE, make_content(self._run_id, is_release=False, is_given_back=True))
+        self._store.create(LEASE_FILE, make_content(self._run_id, is_given_back=True))
         return self._refusal()
 
     def _refusal(self) -> str | None:
@@ -318,7 +318,7 @@ class EventPermit:
 @contextmanager
 def event_turn(store: LeaseStore, run_id: str) -> Iterator[None]:
     """Context manager: the turn of one event run. Raises RunUnderWay where another one has it, ArchiveError."""
-    mine, given_back = (make_content(run_id, is_release=False, is_given_back=is_over) for is_over in (False, True))
+    mine, given_back = make_content(run_id), make_content(run_id, is_given_back=True)
     if not store.create(TURN_FILE, mine):
         content, age = store.read_aged(TURN_FILE)
         holder = parse_holder(content)

@@ -4,6 +4,7 @@ A failure of any becomes one of the errors of the run.
 """
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import timedelta
 from operator import itemgetter
 
@@ -118,13 +119,7 @@ def report_run(
         gate=gate,
     )
     releases = tuple(
-        ReleaseReport(
-            account_id=account_id,
-            user_name=release.user_name,
-            user_id=release.user_id,
-            since=release.since,
-            until=release.until,
-        )
+        ReleaseReport(account_id=account_id, **asdict(release))
         for (account_id, _), release in sorted(context.rules.released_until.items(), key=itemgetter(0))
         if account_id in results and request.mode is not Mode.RELEASE and not request.preflight
     )

@@ -65,11 +65,9 @@ class Results:
         self._entries[packed.account_id] = packed
 
     def __contains__(self, account_id: str) -> bool:
-        """Return whether there is a result of an account."""
         return account_id in self._entries
 
     def __getitem__(self, account_id: str) -> AccountResult:
-        """Return the result of an account."""
         return RESULTS.unpack(self._entries[account_id].packed)
 
     def __iter__(self) -> Iterator[AccountResult]:
