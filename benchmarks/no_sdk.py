@@ -22,7 +22,7 @@ from benchmarks.connections import CallFailed, Connections
 from benchmarks.organization import ROLE_NAME, policy_arn
 from benchmarks.sigv4 import Signer
 from orchestrator.domain.policy_document import render_enforcement_policy
-from orchestrator.pipeline.policy_watch import WRITES_PER_LOOK
+from orchestrator.pipeline.precautions import WRITES_PER_LOOK
 
 CONNECTIONS = 64
 _READS = (

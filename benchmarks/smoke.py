@@ -10,7 +10,7 @@ from benchmarks.measuring import Measurement, certificates
 from benchmarks.organization import PAGE_OF_ACCOUNTS, Scenario
 from benchmarks.targets import MOST_STEADY_CALLS, QUICK, Bench
 from benchmarks.tools import NAIVE, NO_SDK, ORGMFA
-from orchestrator.pipeline.policy_watch import WRITES_PER_LOOK
+from orchestrator.pipeline.precautions import WRITES_PER_LOOK
 
 FIRST_RUN = Scenario(25, latency_ms=1, large_users=40)
 STEADY = Scenario(25, latency_ms=1, is_enforced=True)

@@ -39,9 +39,8 @@ from orchestrator.domain.model import (
 from orchestrator.domain.planning import hold_decision, policy_not_ours, quota_exceeded
 from orchestrator.pipeline.context import RunContext, cut_short
 from orchestrator.pipeline.inspection import fail_account, recheck_user
-from orchestrator.pipeline.policy_watch import PolicyWatch
 from orchestrator.pipeline.ports import Releases
-from orchestrator.pipeline.precautions import KnownCredentials, hold_unless_safe, read_credentials
+from orchestrator.pipeline.precautions import KnownCredentials, PolicyWatch, hold_unless_safe, read_credentials
 
 PLAN_TIME = timedelta(minutes=5)
 """How old a run may be at a write without the access keys being looked at again."""

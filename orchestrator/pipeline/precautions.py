@@ -1,19 +1,23 @@
-"""What is looked up of each user before a change is planned: credentials that would stop, and the policy simulator.
+"""What is looked at before a change is planned, and while changes are made.
 
-Each answer that is not a clear one holds the user; one about a guard of others that is not clear is no guard.
+Of each user: credentials that would stop, and the policy simulator. Each answer that is not a clear one holds the user;
+one about a guard of others that is not clear is no guard. Of the EnforceMFA policy, while it is put on users: whether
+it is still the same, for who may edit it can turn it into a grant.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from threading import Lock
 
 import structlog
 
 from orchestrator.domain.errors import AwsError, NotFound
-from orchestrator.domain.model import Account, Decision, IamUser, Outcome, Reason, Verdict
+from orchestrator.domain.model import Account, Decision, Enforcement, IamUser, Outcome, Reason, Verdict
 from orchestrator.domain.outcomes import CANNOT_TELL, SIGN_IN
 from orchestrator.domain.planning import hold_decision
 from orchestrator.pipeline.context import RunContext
 
+WRITES_PER_LOOK = 5
 _GUARDED = Reason("guarded", "SCPs deny the user without MFA already (enforcement.guarded: accept)")
 
 log = structlog.get_logger(__name__)
@@ -116,3 +120,49 @@ def _hold_for_credentials(decision: Decision, context: RunContext, known: KnownC
 def _unread(error: AwsError) -> Reason:
     text = f"whether a service-specific credential or SSH key would stop working is not known ({error.code}: {error})"
     return Reason("active_credential", text)
+
+
+class PolicyWatch:
+    """Looks at policy and group again before every five writes of all threads, and after the last one."""
+
+    def __init__(self, look: Callable[[], Enforcement], first: Enforcement, done: list[Decision]) -> None:
+        """Take the look that the first five writes go by, and the list to which decisions are added once written."""
+        self._look = look
+        self._first = first
+        self._done = done
+        self._good = len(done)
+        """How many decisions had been added when the last look began that found nothing changed."""
+        self._writes = 0
+        self._change: Reason | None = None
+        self._lock = Lock()
+
+    def forbid(self) -> Reason | None:
+        """Return why nothing more may be written, or None for one write. Raises AwsError where a look fails."""
+        with self._lock:
+            if self._writes and self._writes % WRITES_PER_LOOK == 0:
+                self._compare()
+            self._writes += 1
+            return self._change
+
+    def settle(self) -> None:
+        """Add those enforced after the last good look once more, as failed, unless one more look finds no change."""
+        if not self._writes:
+            return
+        try:
+            self._compare()
+            why = self._change
+        except AwsError as error:
+            why = Reason(error.code, f"whether the policy was changed meanwhile could not be read: {error}")
+        if why is not None:
+            enforced = [one for one in self._done[self._good :] if one.outcome is Outcome.ENFORCED]
+            self._done.extend(replace(one, outcome=Outcome.FAILED, via=None, reason=why) for one in enforced)
+
+    def _compare(self) -> None:
+        """Look once more, unless a change is known already."""
+        good = len(self._done)
+        if self._change is None and self._look() != self._first:
+            text = f"{self._first.policy_arn} or its group was changed while this run put it on users"
+            self._change = Reason("policy_drifted", f"{text}: whoever has it may be granted what it says now")
+            log.error("policy_changed", policy_arn=self._first.policy_arn)
+        elif self._change is None:
+            self._good = good

@@ -121,7 +121,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="no look at the policy after the last write",
         guards="invariant 3, looks at the policy while it is attached",
-        path="orchestrator/pipeline/policy_watch.py",
+        path="orchestrator/pipeline/precautions.py",
         before="            self._compare()\n            why = self._change\n",
         after="            why = self._change\n",
         scenario="the policy is rewritten between two writes",
@@ -130,7 +130,7 @@ OF_INVARIANTS: tuple[Mutation, ...] = (
     Mutation(
         name="a policy that was rewritten meanwhile is no change",
         guards="invariant 3, looks at the policy while it is attached",
-        path="orchestrator/pipeline/policy_watch.py",
+        path="orchestrator/pipeline/precautions.py",
         before="self._look() != self._first",
         after="not self._look()",
         scenario="the policy is rewritten between two writes",

@@ -15,7 +15,7 @@ from orchestrator.domain.model import AccountResult, Decision, LiveUser, Mode, O
 from orchestrator.pipeline.apply import Progress, apply_account, as_not_reached, failed
 from orchestrator.pipeline.context import RunContext
 from orchestrator.pipeline.inspection import inspect_account
-from orchestrator.pipeline.policy_watch import WRITES_PER_LOOK
+from orchestrator.pipeline.precautions import WRITES_PER_LOOK
 from tests.builders import make_request, make_user
 from tests.fakes import CancelledWhen, FakeAws, fail, make_context
 

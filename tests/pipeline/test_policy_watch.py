@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.domain.errors import Throttled
 from orchestrator.domain.model import Decision, Enforcement, Outcome, PolicyState, Verdict, Via
-from orchestrator.pipeline.policy_watch import WRITES_PER_LOOK, PolicyWatch
+from orchestrator.pipeline.precautions import WRITES_PER_LOOK, PolicyWatch
 from tests.builders import make_enforcement, make_user
 from tests.fakes import fail
 
