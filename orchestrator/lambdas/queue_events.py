@@ -215,10 +215,8 @@ def _read_iam_event(envelope: Mapping[str, Any], policy: PolicyConfig) -> IamEve
 
 
 def _is_ours(kind: EventKind, asked: Mapping[str, Any], policy: PolicyConfig) -> bool:
-    """Return whether an event on a policy or a group is about ours; an event that names neither may be.
-
-    Upper and lower case do not count: IAM takes a name in either (IAM User Guide, 'IAM identifiers', friendly names).
-    """
+    """Return whether an event on a policy or a group is about ours; an event that names neither may be."""
+    # Upper and lower case do not count: IAM takes a name in either (IAM User Guide, 'IAM identifiers', friendly names).
     if kind not in {"undone", "policy"}:
         return True
     arn, group = (
@@ -231,10 +229,8 @@ def _is_ours(kind: EventKind, asked: Mapping[str, Any], policy: PolicyConfig) ->
 
 
 def _user_name(detail: Mapping[str, Any], name: str) -> str:
-    """Return the user that an event is about: named in the request, the answer, or else who called.
-
-    A user who acts on oneself need not be named in the request (IAM API Reference, UserName of DeactivateMFADevice).
-    """
+    """Return the user that an event is about: named in the request, the answer, or else who called."""
+    # A user who acts on oneself need not be named in the request (IAM API Reference, UserName of DeactivateMFADevice).
     asked, answered, caller = (_part(detail, key) for key in ("requestParameters", "responseElements", "userIdentity"))
     names = [asked.get("newUserName"), asked.get("userName"), answered.get("userName")]
     names += [_part(answered, key).get("userName") for key in ("user", "loginProfile", "accessKey")]

@@ -117,10 +117,8 @@ def _go_on(asked: BatchStep | RunStep, invocation: Invocation) -> dict[str, Any]
 
 
 def _narrowed(manifest: RunManifest, asked: BatchStep | RunStep, hub: Hub) -> tuple[RunManifest, Hub]:
-    """Return manifest and hub, narrowed by each other and by the input of the execution, as far as a step has it.
-
-    Whoever can write the archive can write a manifest; the input comes from the state machine.
-    """
+    """Return manifest and hub, narrowed by each other and by the input of the execution, as far as a step has it."""
+    # Whoever can write the archive can write a manifest; the input comes from the state machine.
     hub = hub.narrowed(manifest.request.mode, manifest.max_changes)
     if isinstance(asked, RunStep):
         hub = hub.narrowed(asked.options.mode, asked.options.max_changes)

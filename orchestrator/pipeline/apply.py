@@ -324,10 +324,8 @@ def _as_failed(decision: Decision, reason: Reason) -> Decision:
 
 
 def _as_far_as_applied(plan: AccountResult, progress: Progress) -> AccountResult:
-    """Return a plan with the decisions and policy changes that were made, and without the users who are gone.
-
-    `progress` is read once: threads that are no longer waited for may still add to it.
-    """
+    """Return a plan with the decisions and policy changes that were made, and without the users who are gone."""
+    # Read once: threads that are no longer waited for may still add to it.
     by_name, gone = {decision.user.name: decision for decision in tuple(progress.decisions)}, frozenset(progress.gone)
     decisions = tuple(
         by_name.get(decision.user.name, decision) for decision in plan.decisions if decision.user.name not in gone

@@ -60,7 +60,7 @@ T = TypeVar("T")
 NEW_USER_WAITS = (0.0, 2.0, 4.0, 8.0)
 """Seconds before each look for users whom events name: IAM is eventually consistent, and may not know a new one yet."""
 MAX_DEVICE_LOOKS = 10
-"""Users of one account whose new MFA device is looked up in one run."""
+"""Users of one account whose new MFA device is looked up in one run: the cost must not grow with the account."""
 
 GUARD_BATCH = 25
 """Users of an account over its limit who are checked before the limit is looked at again, where guards are accepted."""
@@ -205,11 +205,7 @@ def _is_planned(decision: Decision) -> bool:
 
 
 def _identify_new_devices(users: Iterable[IamUser], account_id: str, context: RunContext) -> Iterator[IamUser]:
-    """Yield the users; of those who enrolled since the earlier run, with the MFA device looked up.
-
-    The bulk reads show virtual devices only. At most MAX_DEVICE_LOOKS users are looked up: the cost must not grow with
-    the account.
-    """
+    """Yield the users; of those who enrolled since, with the MFA device: bulk reads show virtual devices only."""
     were_open, looks = context.history.open_in_base(account_id), MAX_DEVICE_LOOKS
     for user in users:
         is_unknown = user.has_mfa and user.mfa_device is None and user.name in were_open
@@ -244,10 +240,8 @@ def _check(
     credentials: KnownCredentials,
     looked_at: Collection[str],
 ) -> Decision:
-    """Return a planned decision after a live look at its user and all that could hold it. Raises NotFound, AwsError.
-
-    A credential report that this run had made replaces the look; another look comes right before the write.
-    """
+    """Return a planned decision after a live look at its user and all that could hold it. Raises NotFound, AwsError."""
+    # A credential report that this run had made replaces the look; another look comes right before the write.
     if not facts.is_report_ours and decision.user.name not in looked_at:
         decision = recheck_user(decision, account, context, keys=True)
     return hold_unless_safe(decision, account, context, known=credentials)

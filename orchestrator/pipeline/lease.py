@@ -212,10 +212,8 @@ class Lease:
             self._pause(POLL_SECONDS)
 
     def _confirm(self) -> bool:
-        """Read lease and releases, renew the lease where it is time, and return whether it is ours.
-
-        Meanwhile the last reading counts: a write that AWS throttles at this moment is tried again.
-        """
+        """Read lease and releases, renew the lease where it is time, and return whether it is ours."""
+        # Meanwhile the last reading counts: a write that AWS throttles at this moment is tried again.
         self._is_ours = self._read_again()
         return self._is_ours
 
@@ -296,10 +294,8 @@ class EventPermit:
 
     @contextmanager
     def hold(self) -> Iterator[Releases | None]:
-        """Context manager for one write. Yields the releases in force, or None where nothing may be written.
-
-        No other run waits for this one: a write that is tried again needs another look, which must show the same.
-        """
+        """Yield the releases in force for one write; None: nothing may be written."""
+        # No other run waits for this one: a write that is tried again needs another look, which must show the same.
         began, released = monotonic(), self._look()
         with repeated_while(lambda: monotonic() - began < REPEAT_SECONDS and self._look() == released):
             yield released
