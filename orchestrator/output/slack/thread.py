@@ -1,8 +1,9 @@
 """The thread below the digest: what AWS said, then tables by OU and by account, the worst first. Pure."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import add
 
 from orchestrator.domain.model import Mode, Outcome, Stage, Status, Verdict
 from orchestrator.domain.outcomes import CANNOT_ENROL, OUTCOMES, OutcomeGroup
@@ -33,7 +34,7 @@ from orchestrator.output.words import (
     title_of,
     without_users,
 )
-from orchestrator.reports.report import AccountReport, ProblemReport, UserReport
+from orchestrator.reports.report import AccountReport, UserReport
 
 MAX_REPLIES = 3
 FROM_ACCOUNTS = 200
@@ -90,15 +91,11 @@ def _texts(story: Story, *, names: bool) -> Iterator[str]:
     )
     yield " ".join(filter(None, (*said, run)))
     for error in report.errors:
-        yield "\n".join(_explain_error(error, names=names))
+        title = f"*Error {STAGES[error.stage]}* ({literal(error.code, MAX_TEXT)})"
+        yield "\n".join((title, *_quote(error.message, error.remedy, names=names)))
     for cause in story.causes:
         yield "\n".join(_explain(cause, names=names))
     yield from filter(None, (prose(note, MAX_TEXT) for note in story.notes))
-
-
-def _explain_error(error: ProblemReport, *, names: bool) -> Iterator[str]:
-    yield f"*Error {STAGES[error.stage]}* ({literal(error.code, MAX_TEXT)})"
-    yield from _quote(error.message, error.remedy, names=names)
 
 
 def _explain(cause: Cause, *, names: bool) -> Iterator[str]:
@@ -126,33 +123,30 @@ def _tables(story: Story, *, names: bool) -> list[tuple[Table, int]]:
     new: defaultdict[str, list[str]] = defaultdict(list)
     for user in changes.newly_without_mfa if changes else ():
         new[user.account_id].append(user.name)
-    ous: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    ous: dict[str, list[int]] = {}
     rows: list[tuple[str, ...]] = []
     total = 0
     for account in story.accounts:
-        ous[account.ou or "(not known)"].update(_count(account, outcome))
+        ou, numbers = account.ou or "(not known)", _count(account, outcome)
+        ous[ou] = list(map(add, ous.get(ou, [0] * len(numbers)), numbers))
         if row := _row(account, new.get(account.id, ()), story, names=names):
             total += 1
             rows += [row] if len(rows) < MAX_LISTED else []
     done = "Would be done" if mode is Mode.PLAN else "Done"
     heads = [tuple(name.format(done=done) for name in head) for head in (_OF_OU, _OF_ACCOUNT)]
     by_ou = [
-        (ou, *(f"{counted[name]:,}" if counted[name] else "" for name in _OF_OU[1:]))
-        for ou, counted in sorted(ous.items(), key=lambda item: (-_weight(item[1]), item[0]))
+        (ou, *(f"{number:,}" if number else "" for number in numbers))
+        for ou, numbers in sorted(ous.items(), key=lambda item: (-sum(item[1][1:4]), item[0]))  # unread, and to fix
     ]
     tables = [(Table("By OU", "OU", heads[0], by_ou, len(by_ou)), 1)] if len(story.accounts) >= FROM_ACCOUNTS else []
     return [*tables, (Table("Accounts, the worst first", "account", heads[1], rows, total), MAX_REPLIES)]
 
 
-def _weight(counted: Counter[str]) -> int:
-    return sum(counted[name] for name in _OF_OU[2:5])
-
-
-def _count(account: AccountReport, outcome: Outcome | None) -> dict[str, int]:
-    """Return the numbers of an account by the columns of the table by OU."""
+def _count(account: AccountReport, outcome: Outcome | None) -> tuple[int, ...]:
+    """Return the numbers of an account in the columns of the table by OU."""
     users, to_fix = account.users, list(filter(is_to_fix, account.users))
     locked_out = sum(user.error is not None and user.error.code == CANNOT_ENROL for user in to_fix)
-    values = (
+    return (
         1,
         account.status in {Status.FAILED, Status.NOT_REACHED},
         locked_out,
@@ -161,7 +155,6 @@ def _count(account: AccountReport, outcome: Outcome | None) -> dict[str, int]:
         sum(user.active_access_keys or 0 for user in users if user.outcome is outcome),
         count_without_mfa(account),
     )
-    return dict(zip(_OF_OU[1:], map(int, values), strict=True))
 
 
 def _row(account: AccountReport, new: Sequence[str], story: Story, *, names: bool) -> tuple[str, ...] | None:
