@@ -10,7 +10,7 @@ from orchestrator.domain.config import Config
 from orchestrator.domain.model import Outcome, Status, Verdict
 from orchestrator.domain.outcomes import CANNOT_ENROL, CANNOT_TELL, Tone
 from orchestrator.domain.scp_preflight import UNREACHED
-from orchestrator.output.terminal.layout import make_lines, make_theme, print_lines, style_of, tidy
+from orchestrator.output.terminal.console import make_lines, make_theme, print_lines, style_of, tidy
 from orchestrator.output.terminal.report import Shown
 from orchestrator.output.words import count, format_minute, plain, some_of, title_of
 from orchestrator.reports.report import RunReport, UserReport

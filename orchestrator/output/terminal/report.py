@@ -17,7 +17,7 @@ from orchestrator.domain.outcomes import OutcomeGroup, Tone, label_of, outcomes_
 from orchestrator.output.causes import Cause, Member, Subject, format_cause
 from orchestrator.output.change_summary import ChangeGroup, account_of, describe_changed_user
 from orchestrator.output.story import Story, tell_story
-from orchestrator.output.terminal.layout import make_lines, make_theme, print_lines, tidy
+from orchestrator.output.terminal.console import make_lines, make_theme, print_lines, tidy
 from orchestrator.output.terminal.table import make_table
 from orchestrator.output.words import (
     STAGES,

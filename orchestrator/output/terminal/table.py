@@ -16,7 +16,7 @@ from orchestrator.domain.model import Mode, Outcome, Status, Verdict, Via
 from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup, Tone
 from orchestrator.output.attention import count_without_mfa, is_clean, is_read, is_root_open, user_order
 from orchestrator.output.story import Story
-from orchestrator.output.terminal.layout import style_of
+from orchestrator.output.terminal.console import style_of
 from orchestrator.output.words import (
     STAGES,
     STATUSES,
