@@ -137,22 +137,17 @@ def _note(exemption: Exemption, known: tuple[Exemption, ...], report: RunReport,
 
 def show_sample(report: RunReport, settings: NudgeConfig) -> str:
     """Return the message of the first user who would be told; nothing where nobody would be. Raises ConfigError."""
-    told = (
-        _as_nudge(account, user)
-        for account in report.accounts
-        for user in account.users
-        if any(message.problem is None for message in user.messages)
-    )
-    found = next(told, None)
-    if found is None:
-        return ""
-    nudge, partition = found
-    text = write_text(read_text(settings), [nudge], partition=partition, contact=settings.contact)
-    return f"The message to {nudge.user_name} ({nudge.alias or nudge.account_id}) would say:\n\n{text}"
+    for account in report.accounts:
+        for user in account.users:
+            if any(message.problem is None for message in user.messages):
+                nudge, partition = _as_nudge(account, user), user.arn.split(":")[1]
+                text = write_text(read_text(settings), [nudge], partition=partition, contact=settings.contact)
+                return f"The message to {nudge.user_name} ({nudge.alias or nudge.account_id}) would say:\n\n{text}"
+    return ""
 
 
-def _as_nudge(account: AccountReport, user: UserReport) -> tuple[Nudge, str]:
-    nudge = Nudge(
+def _as_nudge(account: AccountReport, user: UserReport) -> Nudge:
+    return Nudge(
         account_id=account.id,
         alias=account.alias,
         user_id=user.id or "",
@@ -164,4 +159,3 @@ def _as_nudge(account: AccountReport, user: UserReport) -> tuple[Nudge, str]:
         address=None,
         has_password=user.console_password is not False,
     )
-    return nudge, user.arn.split(":")[1]

@@ -245,10 +245,10 @@ def _count_unused(report: RunReport) -> str:
     unused = sum(user.unused for user in _users(report.accounts))
     if not unused:
         return ""
-    who = "1 user without MFA has" if unused == 1 else f"{unused:,} users without MFA have"
+    have = "has" if unused == 1 else "have"
     return (
-        f"{who} not signed in for enforcement.unused_after, or never: remove the password first "
-        "(aws iam delete-login-profile --user-name NAME), or the user."
+        f"{count(unused, 'user')} without MFA {have} not signed in for enforcement.unused_after, or never: "
+        "remove the password first (aws iam delete-login-profile --user-name NAME), or the user."
     )
 
 
@@ -262,9 +262,10 @@ def _count_open(report: RunReport) -> str:
     days = [number for user in users if (number := days_between(user.open_since, report.finished_at))]
     if not days:
         return ""
-    who = "1 user has" if len(days) == 1 else f"{len(days):,} users have"
-    longest = "" if len(days) == 1 else "the longest "
-    return f"{who} been without MFA for a day or more, {longest}for {count(max(days), 'day')}."
+    have, longest = ("has", "") if len(days) == 1 else ("have", "the longest ")
+    return (
+        f"{count(len(days), 'user')} {have} been without MFA for a day or more, {longest}for {count(max(days), 'day')}."
+    )
 
 
 def _count_clean(accounts: Iterable[AccountReport], mode: Mode) -> tuple[str, int]:
