@@ -6,9 +6,9 @@ from orchestrator.domain.planning import NOT_LOOKED_AT
 from orchestrator.output.words import STATUSES, VERDICTS, title_of
 from orchestrator.reports.report import AccountReport, UserReport
 
-_STATUS_RANK = {status: rank for rank, status in enumerate(STATUSES)}
-_VERDICT_RANK = {verdict: rank for rank, verdict in enumerate(VERDICTS)}
-_OUTCOME_RANK = {outcome: rank for rank, outcome in enumerate(OUTCOMES)}
+STATUS_RANK = {status: rank for rank, status in enumerate(STATUSES)}
+VERDICT_RANK = {verdict: rank for rank, verdict in enumerate(VERDICTS)}
+OUTCOME_RANK = {outcome: rank for rank, outcome in enumerate(OUTCOMES)}
 
 
 def is_at_risk(user: UserReport) -> bool:
@@ -77,7 +77,7 @@ def account_order(account: AccountReport) -> tuple[object, ...]:
     return (
         not any(map(has_changed_policy, account.users)),
         not any(map(is_at_risk, account.users)),
-        _STATUS_RANK[account.status],
+        STATUS_RANK[account.status],
         -sum(map(is_to_fix, account.users)),
         not is_root_open(account),
         enforced - without,
@@ -94,8 +94,8 @@ def user_order(user: UserReport) -> tuple[object, ...]:
         not has_changed_policy(user),
         not is_at_risk(user),
         not is_to_fix(user),
-        _VERDICT_RANK[user.verdict],
-        _OUTCOME_RANK[user.outcome],
+        VERDICT_RANK[user.verdict],
+        OUTCOME_RANK[user.outcome],
         user.name.casefold(),
     )
 

@@ -15,7 +15,7 @@ from typing import assert_never
 from orchestrator.domain.model import Outcome, Stage, Status, Verdict
 from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup
 from orchestrator.domain.remedies import UPDATE_STACKSET
-from orchestrator.output.attention import is_at_risk, is_outdated, is_root_open, is_to_fix
+from orchestrator.output.attention import OUTCOME_RANK, is_at_risk, is_outdated, is_root_open, is_to_fix
 from orchestrator.output.words import STAGES, STATUSES, VERDICTS, count
 from orchestrator.reports.report import AccountReport, UserReport
 
@@ -122,7 +122,7 @@ _STATES = {
 _ACTION = re.compile(r"is not authorized to perform: (?P<action>[a-z0-9-]+:\w+)")
 _ACCOUNT_ID = re.compile(r"(?<!\d)\d{12}(?!\d)")
 _ARN = re.compile(r"\barn:aws[a-z-]*:[^\s,;\"'()]+")
-_RANKS: Mapping[Outcome, float] = {outcome: rank for rank, outcome in enumerate(OUTCOMES)} | {Outcome.NONE: 0.5}
+_RANKS: Mapping[Outcome, float] = OUTCOME_RANK | {Outcome.NONE: 0.5}
 """A user whose MFA is unknown stands right after one that failed."""
 
 _Reason = tuple[Outcome, str]

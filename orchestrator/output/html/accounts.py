@@ -29,7 +29,7 @@ from typing import Any
 
 from orchestrator.domain.model import Mode, Outcome, Verdict, Via
 from orchestrator.domain.outcomes import OutcomeGroup, Tone, label_of, outcomes_of
-from orchestrator.output.attention import is_root_open, user_order
+from orchestrator.output.attention import OUTCOME_RANK, STATUS_RANK, VERDICT_RANK, is_root_open, user_order
 from orchestrator.output.causes import format_cause
 from orchestrator.output.story import Story
 from orchestrator.output.words import (
@@ -55,6 +55,8 @@ MAX_ACCOUNTS = 200
 MAX_USERS = 50
 """How many accounts, and users of one, are listed without the script."""
 _DAY_SECONDS = 86_400
+_VIA_PLACE = {via: place for place, via in enumerate([None, *Via])}
+_DEVICE_PLACE = {device: place for place, device in enumerate(DEVICES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ class AccountRow:
 def render_data(story: Story) -> Iterator[str]:
     """Yield the JSON of a report, its accounts in the order of the story."""
     writer = _Writer(story)
-    yield writer.opening()
+    yield _dump(_lists(story)).removesuffix("}") + ',"accounts":['
     for index, account in enumerate(story.accounts):
         yield ("," if index else "") + _dump(writer.account(account))
     yield f'],"texts":{_dump(list(writer.texts))}}}'
@@ -123,43 +125,34 @@ def _dump(value: object) -> str:
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
+def _lists(story: Story) -> dict[str, list[Any]]:
+    """Return the lists that accounts and users have positions in."""
+    mode = story.report.mode
+    judges, to_fix = mode is not Mode.RELEASE, outcomes_of(OutcomeGroup.TO_FIX)
+    return {
+        "statuses": [(*word, 0, status) for status, word in STATUSES.items()],
+        "verdicts": [
+            (*word_of(verdict, mode), int(verdict is Verdict.UNKNOWN and judges), verdict) for verdict in VERDICTS
+        ],
+        "outcomes": [(*word, int(outcome in to_fix), outcome) for outcome, word in words_of_outcomes(mode).items()],
+        "vias": ["", *Via],
+        "devices": list(DEVICES.values()),
+        "causes": [visible(format_cause(cause, cause.code)) for cause in story.causes],
+    }
+
+
 class _Writer:
     """Puts accounts into arrays, and collects the texts they share."""
 
     def __init__(self, story: Story) -> None:
-        report = story.report
-        self._causes = story.causes
+        self._finished_at = story.report.finished_at
+        self.texts: dict[str, int] = {"": 0}
         self._causes_of: defaultdict[str, list[int]] = defaultdict(list)
         for position, cause in enumerate(story.causes):
             for member in cause.members:
                 self._causes_of[member.account.id].append(position)
-        self.texts: dict[str, int] = {"": 0}
-        self._finished_at = report.finished_at
-        self._mode, self._words = report.mode, words_of_outcomes(report.mode)
-        self._status = {status: index for index, status in enumerate(STATUSES)}
-        self._verdict = {verdict: index for index, verdict in enumerate(VERDICTS)}
-        self._outcome = {outcome: index for index, outcome in enumerate(self._words)}
-        self._via = {via: index for index, via in enumerate([None, *Via])}
-        self._device = {device: index for index, device in enumerate(DEVICES)}
-
-    def opening(self) -> str:
-        """Return what stands before the accounts."""
-        judges, to_fix = self._mode is not Mode.RELEASE, outcomes_of(OutcomeGroup.TO_FIX)
-        lists = {
-            "statuses": [(*word, 0, status) for status, word in STATUSES.items()],
-            "verdicts": [
-                (*word_of(verdict, self._mode), int(verdict is Verdict.UNKNOWN and judges), verdict)
-                for verdict in VERDICTS
-            ],
-            "outcomes": [(*word, int(outcome in to_fix), outcome) for outcome, word in self._words.items()],
-            "vias": ["", *Via],
-            "devices": list(DEVICES.values()),
-            "causes": [visible(format_cause(cause, cause.code)) for cause in self._causes],
-        }
-        return _dump(lists).removesuffix("}") + ',"accounts":['
 
     def account(self, account: AccountReport) -> list[Any]:
-        """Return an account as an array."""
         error = account.error
         said = (STAGES[error.stage], error.code, error.message, error.remedy) if error else ()
         return [
@@ -168,7 +161,7 @@ class _Writer:
             visible(account.alias or ""),
             self._text(account.ou or ""),
             self._text(account.owner or ""),
-            self._status[account.status],
+            STATUS_RANK[account.status],
             account.failing_runs,
             int(is_root_open(account)),
             self._text(list_policy_changes(account)),
@@ -181,15 +174,15 @@ class _Writer:
     def _user(self, user: UserReport) -> list[Any]:
         values = [
             visible(user.name),
-            self._verdict[user.verdict],
-            self._outcome[user.outcome],
-            self._via[user.via],
+            VERDICT_RANK[user.verdict],
+            OUTCOME_RANK[user.outcome],
+            _VIA_PLACE[user.via],
             None if user.console_password is None else int(user.console_password),
             user.active_access_keys,
             _day(user.keys_last_used),
             self._days(user.open_since),
             self._text(reason_of(user)) or None,
-            self._device[user.mfa_device] or None,
+            _DEVICE_PLACE[user.mfa_device] or None,
             _day(user.mfa_enrolled_at),
             self._text(", ".join(user.service_credentials)) or None,
             self._text(guard_of(user)) or None,

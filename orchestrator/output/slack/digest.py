@@ -76,11 +76,12 @@ def render_digest(
     """
     story, names = tell_story(report, blocks_access_keys=blocks_access_keys, notes=notes), settings.users == "names"
     brief = make_brief(story, names=names)
+    top = brief.top
     if settings.mention is not None and story.is_incident:
-        brief.top[0] = f"{mention(settings.mention)} {brief.top[0]}"
+        top = [f"{mention(settings.mention)} {top[0]}", *top[1:]]
     blocks = (
         header(brief.headline),
-        *sections(brief.top),
+        *sections(top),
         *sections(["*To fix*", *brief.to_fix] if brief.to_fix else []),
         *sections(brief.bottom),
         *sections(brief.asides, context),
