@@ -45,15 +45,6 @@ _DRAWN = 3
 """How many of them are drawn; the table has all."""
 
 
-class Tile(NamedTuple):
-    """How much of something is covered."""
-
-    title: str
-    number: int
-    total: int
-    note: str
-
-
 @dataclass(slots=True)
 class Row:
     """The accounts of an OU, those of the OUs below it included, or of an owner."""
@@ -86,19 +77,15 @@ class Run(NamedTuple):
     totals: Totals
 
 
-class Trend(NamedTuple):
-    """The last runs, the newest at the end, and their charts."""
+def list_tiles(story: Story) -> Iterator[tuple[str, int, int, str]]:
+    """Yield how many accounts were inspected; how many users have MFA or are enforced, and how many do not nor are.
 
-    charts: list[Chart]
-    runs: list[Run]
-
-
-def list_tiles(story: Story) -> Iterator[Tile]:
-    """Yield how many accounts were inspected; how many users have MFA or are enforced, and how many do not nor are."""
+    Each is a title, a number, of how many in all, and a note.
+    """
     mode, totals, users = story.report.mode, story.report.totals, story.report.totals.users
     left_out = list_counts([(totals.failed, "failed"), (totals.not_reached, "not reached")]) or "none left out"
     skipped = f"; {totals.skipped:,} more skipped" if totals.skipped else ""
-    yield Tile("Accounts inspected", totals.inspected, totals.accounts - totals.skipped, left_out + skipped)
+    yield "Accounts inspected", totals.inspected, totals.accounts - totals.skipped, left_out + skipped
     if mode is Mode.RELEASE:
         return
     counted = {outcome: (totals.of(outcome), label_of(outcome, mode)) for outcome in OUTCOMES}
@@ -111,9 +98,9 @@ def list_tiles(story: Story) -> Iterator[Tile]:
             (totals.mfa_other, "by a passkey or security key (phishing-resistant) or a hardware token"),
         ]
     )
-    yield Tile("Users with MFA, or enforced", story.covered, users, "; ".join(filter(None, (covered, devices))))
+    yield "Users with MFA, or enforced", story.covered, users, "; ".join(filter(None, (covered, devices)))
     unread = (totals.unknown, "unknown")
-    yield Tile("Users without both", users - story.covered, users, list_counts([*others, unread]) or "none")
+    yield "Users without both", users - story.covered, users, list_counts([*others, unread]) or "none"
 
 
 def list_ous(accounts: Iterable[AccountReport]) -> list[Row]:
@@ -151,14 +138,14 @@ def _add(row: Row, account: AccountReport) -> None:
     row.to_fix += sum(map(is_to_fix, account.users))
 
 
-def draw_trend(reports: Iterable[RunReport]) -> Trend | None:
-    """Return the charts and the table of the last runs, each once, or None while there are too few."""
+def draw_trend(reports: Iterable[RunReport]) -> tuple[list[Chart], list[Run]]:
+    """Return the charts of the last runs, none while there are too few, and these runs, each once, the newest last."""
     by_run_id = {report.run_id: Run(report.finished_at, report.run_id, report.totals) for report in reports}
     runs = sorted(by_run_id.values(), key=lambda run: (run.finished_at, run.run_id))[-MAX_RUNS:]
     if len({run.finished_at.astimezone(UTC).date() for run in runs}) < MIN_DAYS:
-        return None
+        return [], runs
     charts = [_chart(title, runs, [measure(run.totals) for run in runs]) for title, measure in MEASURES[:_DRAWN]]
-    return Trend(charts, runs)
+    return charts, runs
 
 
 def _chart(title: str, runs: Sequence[Run], values: Sequence[int]) -> Chart:

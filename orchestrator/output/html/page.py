@@ -56,14 +56,6 @@ _DATA = "<!--data-->"
 """Where the data goes; nothing that is put into the template can hold it, since that is escaped."""
 
 
-class Notice(NamedTuple):
-    """What somebody should know before reading on."""
-
-    tone: Tone
-    text: str
-    title: str = ""
-
-
 class Task(NamedTuple):
     """One thing to do, for all accounts that it concerns; `link` filters the list to them."""
 
@@ -86,6 +78,7 @@ def render_page(report: RunReport, *, trend: Iterable[RunReport], blocks_access_
     judges = report.mode is not Mode.RELEASE
     tells_ous = any(account.ou for account in story.accounts)
     until = (run for run in trend if run.finished_at <= report.finished_at)
+    charts, runs = draw_trend(chain(until, [report] if is_whole(report) else []))
     style, script = _read("page.css"), _read("page.js")
     page = (
         _environment()
@@ -105,7 +98,8 @@ def render_page(report: RunReport, *, trend: Iterable[RunReport], blocks_access_
             groups=[("OU", list_ous(report.accounts)), ("Owner", list_owners(report.accounts))] if judges else [],
             judges=judges,
             most_changed=MAX_NAMED,
-            trend=draw_trend(chain(until, [report] if is_whole(report) else [])),
+            charts=charts,
+            runs=runs,
             measures=MEASURES,
             tells_ous=tells_ous,
             columns=_COLUMNS + tells_ous - (not judges),
@@ -162,19 +156,19 @@ def _duration(report: RunReport) -> str:
     return f"{count(minutes, 'minute')} {rest} s" if minutes else f"{rest} s"
 
 
-def _notices(story: Story) -> Iterator[Notice]:
-    """Yield the gate of the run, why accounts are missing, errors, keys that stop, notes."""
+def _notices(story: Story) -> Iterator[tuple[Tone, str, str]]:
+    """Yield what to know before reading on, by tone, title and text: gate, why accounts are missing, errors, notes."""
     errors = story.report.errors
-    yield from (Notice(Tone.BAD, said) for said in (story.gate, story.incomplete) if said)
+    yield from ((Tone.BAD, "", said) for said in (story.gate, story.incomplete) if said)
     for error in errors[:MAX_ERRORS]:
         said = (f": {error.message}" if error.message else "") + (f" Try: {error.remedy}" if error.remedy else "")
-        yield Notice(Tone.BAD, said, f"Error {STAGES[error.stage]} ({error.code})")
+        yield Tone.BAD, f"Error {STAGES[error.stage]} ({error.code})", said
     if len(errors) > MAX_ERRORS:
-        yield Notice(Tone.BAD, f"{count(len(errors) - MAX_ERRORS, 'more error')} of the run.")
+        yield Tone.BAD, "", f"{count(len(errors) - MAX_ERRORS, 'more error')} of the run."
     if story.keys:
-        yield Notice(Tone.WARN, story.keys)
-    yield from (Notice(Tone.QUIET, said) for said in (story.guards, story.unused) if said)
-    yield from (Notice(Tone.WARN, note) for note in story.notes)
+        yield Tone.WARN, "", story.keys
+    yield from ((Tone.QUIET, "", said) for said in (story.guards, story.unused) if said)
+    yield from ((Tone.WARN, "", note) for note in story.notes)
 
 
 def _tasks(story: Story) -> Iterator[Task]:

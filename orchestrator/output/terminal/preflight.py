@@ -1,7 +1,6 @@
 """The preflight of an SCP (`plan --scp`) on one screen: a number, a sentence and some names for each group of users."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from rich.console import Console
 from rich.text import Text
@@ -18,16 +17,8 @@ from orchestrator.reports.report import RunReport, UserReport
 HIT = frozenset({Outcome.PLANNED, Outcome.HELD})
 MAX_NAMED = 3
 _WIDTH = 7
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Whom it names, what is said of them, and whether it is a part of the group before it."""
-
-    names: list[str]
-    words: str
-    tone: Tone = Tone.QUIET
-    is_part: bool = False
+_Group = tuple[list[str], str, Tone, bool]
+"""Whom it names, what is said of them, how grave that is, and whether it is a part of the group before it."""
 
 
 def print_preflight(report: RunReport, console: Console, shown: Shown, *, config: Config) -> None:
@@ -38,19 +29,19 @@ def print_preflight(report: RunReport, console: Console, shown: Shown, *, config
 
 def _lines(report: RunReport, width: int, shown: Shown, *, config: Config) -> Iterator[Text]:
     groups = list(_groups(report, config))
-    blocked, where = len(groups[0].names), count(report.totals.inspected, "account")
+    blocked, where = len(groups[0][0]), count(report.totals.inspected, "account")
     title = f"An SCP over the {where} that were read would block {count(blocked, 'more user')} at once"
     yield from make_lines(f"{title}, {format_minute(report.started_at)}", width, tone=Tone.WARN if blocked else None)
     if not report.complete:
         yield from make_lines("INCOMPLETE: accounts are missing here, run again.", width, tone=Tone.BAD)
     yield Text()
-    for group in groups:
-        if group.names:
-            by = _WIDTH + 2 * group.is_part
-            names = "" if shown.brief else f": {some_of(group.names, shown.most(MAX_NAMED))}"
-            first, *others = make_lines(f"{group.words}{names}", width, by=by)
-            number = f"{len(group.names):>{by - 1},} "
-            yield Text.assemble((number, style_of(group.tone)), first.plain.strip())
+    for names, words, tone, is_part in groups:
+        if names:
+            by = _WIDTH + 2 * is_part
+            named = "" if shown.brief else f": {some_of(names, shown.most(MAX_NAMED))}"
+            first, *others = make_lines(f"{words}{named}", width, by=by)
+            number = f"{len(names):>{by - 1},} "
+            yield Text.assemble((number, style_of(tone)), first.plain.strip())
             yield from others
     yield Text()
     for error in report.errors:
@@ -74,7 +65,7 @@ def _groups(report: RunReport, config: Config) -> Iterator[_Group]:
             for user in account.users
             if is_in(user)
         ]
-        return _Group(names, words, tone, is_part)
+        return names, words, tone, is_part
 
     def stops(user: UserReport) -> bool:
         used = user.keys_last_used
@@ -106,7 +97,7 @@ def _groups(report: RunReport, config: Config) -> Iterator[_Group]:
     )
     yield of("of whom it is not known whether they have MFA", lambda user: user.verdict is Verdict.UNKNOWN, Tone.BAD)
     unread = [title_of(account) for account in report.accounts if account.status in {Status.FAILED, Status.NOT_REACHED}]
-    yield _Group(unread, "accounts not read, of whose users nothing is known", Tone.BAD)
+    yield unread, "accounts not read, of whose users nothing is known", Tone.BAD, False
 
 
 def _has(code: str) -> Callable[[UserReport], bool]:
