@@ -10,7 +10,7 @@ import click
 
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.model import Mode, Outcome
-from orchestrator.output.terminal.layout import make_lines
+from orchestrator.output.terminal.console import make_lines
 from orchestrator.output.words import count, title_of
 from orchestrator.reports.report import RunReport
 

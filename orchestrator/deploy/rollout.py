@@ -9,7 +9,7 @@ deployment that failed.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from orchestrator.aws.artifact_bucket import ArtifactBucket
+from orchestrator.aws.deployment import ArtifactBucket
 from orchestrator.deploy.changes import PreparedChange, discard_change, execute_change, make_updatable, prepare_change
 from orchestrator.deploy.context import DeployContext
 from orchestrator.deploy.function_code import Artifact
