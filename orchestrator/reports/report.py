@@ -5,7 +5,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import (
     AwareDatetime,
@@ -365,14 +365,6 @@ class RunReport(Frozen):
     )
     events: EventSummary | None = Field(default=None, description="the runs of IAM events since the last whole run")
     accounts: Accounts = Field(description="last, so that all else can be read without them")
-
-
-def schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the JSON Schema of a model as it is written, for those that are published in docs/."""
-    return model.model_json_schema(mode="serialization") | {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": model.__name__,
-    }
 
 
 def failures(report: RunReport) -> tuple[ProblemReport, ...]:

@@ -34,7 +34,6 @@ from orchestrator.reports.report import (
     EnrolledUser,
     RunReport,
     exit_code,
-    schema_of,
 )
 from orchestrator.reports.run_finished import RunFinished
 from tests.builders import NOW, make_account, make_request, make_user
@@ -325,6 +324,13 @@ def test_document_is_read_back_as_the_same_report() -> None:
     assert again == FULL
     assert again.started_at.tzinfo is not None
     assert again.started_at.astimezone(UTC) == NOW
+
+
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema(mode="serialization") | {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": model.__name__,
+    }
 
 
 @pytest.mark.parametrize(("name", "model"), [("report", RunReport), ("run-finished", RunFinished)])
