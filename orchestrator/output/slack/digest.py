@@ -19,7 +19,7 @@ from orchestrator.output.slack.mrkdwn import code, link_to, literal, mention, pl
 from orchestrator.output.slack.thread import Reply, make_thread
 from orchestrator.output.story import Story, tell_story
 from orchestrator.output.words import STAGES, count, in_brief, some_of, title_of
-from orchestrator.reports.report import ChangedAccount, ChangedUser, EnrolledUser, RunReport
+from orchestrator.reports.report import EnrolledUser, RunReport
 
 MAX_LINES = 15
 """Of the whole message, with its headline, the title of what is to fix, and the link."""
@@ -249,15 +249,11 @@ def _changed(group: ChangeGroup, *, names: bool) -> str:
         return count(len(group.changed), "user")
     named = []
     for changed in group.changed[:MAX_NAMED]:
-        title = _strong(title_of(account_of(changed)))
-        of_user = isinstance(changed, ChangedUser)
-        named.append(f"{_user(changed.name)} ({title}{_enrolled_on(changed)})" if of_user else title)
+        where = _strong(title_of(account_of(changed)))
+        if isinstance(changed, EnrolledUser) and changed.enrolled_at:
+            where += f", {_day(changed.enrolled_at.astimezone(UTC))}"
+        named.append(f"{_user(changed.name)} ({where})" if group.is_of_users else where)
     return some_of(named, MAX_NAMED, total=len(group.changed))
-
-
-def _enrolled_on(changed: ChangedUser | ChangedAccount) -> str:
-    moment = changed.enrolled_at if isinstance(changed, EnrolledUser) else None
-    return f", {_day(moment.astimezone(UTC))}" if moment else ""
 
 
 def _day(moment: datetime) -> str:

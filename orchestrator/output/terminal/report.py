@@ -172,12 +172,12 @@ def _reasons(cause: Cause, shown: Shown) -> Iterator[str]:
 def _members(members: Sequence[Member], shown: Shown) -> str:
     most = shown.most(MAX_NAMED)
     named = []
-    for member in members[:most]:
-        runs = (
-            f" for {member.account.failing_runs:,} runs" if member.account.failing_runs > 1 and not member.users else ""
-        )
-        users = f": {some_of([plain(user.name) for user in member.users], most)}" if member.users else ""
-        named.append(f"{title_of(member.account) if users else title_and_id(member.account)}{runs}{users}")
+    for account, users in ((member.account, member.users) for member in members[:most]):
+        if users:
+            named.append(f"{title_of(account)}: {some_of([plain(user.name) for user in users], most)}")
+        else:
+            runs = f" for {account.failing_runs:,} runs" if account.failing_runs > 1 else ""
+            named.append(f"{title_and_id(account)}{runs}")
     separator = "; " if any(member.users for member in members) else ", "
     return some_of(named, most, "account", total=len(members), separator=separator)
 
