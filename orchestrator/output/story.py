@@ -176,7 +176,6 @@ def _tell_incomplete(report: RunReport) -> str:
 
 
 def _counted(number: int, noun: str, words: str = "") -> Iterator[str]:
-    """Yield a number with its noun and what is said of it, unless it is zero."""
     if number:
         yield f"{count(number, noun)} {words}".rstrip()
 
@@ -201,7 +200,6 @@ def _count_totals(totals: Totals, mode: Mode) -> Iterator[str]:
 
 
 def _tell_written(report: RunReport) -> str:
-    """Return how many users were written to, in a sentence."""
     if report.mode is Mode.PLAN:
         return "Nothing was written."
     outcome = Outcome.RELEASED if report.mode is Mode.RELEASE else Outcome.ENFORCED

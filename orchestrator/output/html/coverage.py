@@ -109,28 +109,23 @@ def list_ous(accounts: Iterable[AccountReport]) -> list[Row]:
     for account in accounts:
         names = (account.ou or "").split("/")
         for depth in range(1, len(names) + 1):
-            path = "/".join(names[:depth])
-            name = "/".join(names[1:depth]) or path
-            _add(rows.setdefault(path, _row("ou", path, name, depth=depth)), account)
-    ordered = sorted(rows.values(), key=lambda row: (not row.key, row.key.casefold().split("/")))
-    return ordered if any(row.key for row in ordered) else []
+            path, below_root = "/".join(names[:depth]), "/".join(names[1:depth])
+            _add(account, rows, kind="ou", key=path, name=below_root or path, is_deep=depth > PRINTED_DEPTH)
+    return sorted(rows.values(), key=lambda row: (not row.key, row.key.casefold().split("/"))) if any(rows) else []
 
 
 def list_owners(accounts: Iterable[AccountReport]) -> list[Row]:
     """Return a row for each owner, who has most users to cover first; none where no owner is known."""
     rows: dict[str, Row] = {}
     for account in accounts:
-        owner = account.owner or ""
-        _add(rows.setdefault(owner, _row("owner", owner, owner)), account)
-    ordered = sorted(rows.values(), key=lambda row: (row.covered - row.users, row.key.casefold()))
-    return ordered if any(row.key for row in ordered) else []
+        _add(account, rows, kind="owner", key=account.owner or "", name=account.owner or "")
+    return sorted(rows.values(), key=lambda row: (row.covered - row.users, row.key.casefold())) if any(rows) else []
 
 
-def _row(kind: str, key: str, name: str, *, depth: int = 1) -> Row:
-    return Row(key, name or "not known", f"#{urlencode({kind: key})}", depth > PRINTED_DEPTH)
-
-
-def _add(row: Row, account: AccountReport) -> None:
+def _add(
+    account: AccountReport, rows: dict[str, Row], *, kind: str, key: str, name: str, is_deep: bool = False
+) -> None:
+    row = rows.setdefault(key, Row(key, name or "not known", f"#{urlencode({kind: key})}", is_deep))
     row.accounts += 1
     row.unread += account.status in {Status.FAILED, Status.NOT_REACHED}
     row.users += len(account.users)

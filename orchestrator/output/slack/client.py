@@ -246,7 +246,6 @@ class SlackClient:
         return WebClient(self._bot_token, **self._settings())
 
     def _settings(self) -> dict[str, Any]:
-        """Return what every client of the SDK is made with."""
         settings: dict[str, Any] = {
             "timeout": self._timeout_seconds,
             # slack_sdk logs the webhook URL, in errors too: its logger leads nowhere.

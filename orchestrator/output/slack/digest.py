@@ -184,7 +184,6 @@ def _keys(story: Story, *, names: bool) -> Iterator[str]:
 
 
 def _since(story: Story) -> Iterator[str]:
-    """Yield what changed since the last run, in counts."""
     changes, summary = story.report.changes, story.changes
     if changes and summary:
         since, now = changes.since.astimezone(UTC), story.report.finished_at.astimezone(UTC)
