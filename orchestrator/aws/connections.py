@@ -14,6 +14,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from ssl import SSLError as TLSError
 from threading import Lock
+from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -172,7 +173,8 @@ class Connection:
         for name, text in response.getheaders():
             known, value = headers.get(name.lower()), _FOLD(" ", text)
             headers[name.lower()] = value if known is None else f"{known}, {value}"
-        return AWSResponse(request.url, response.status, headers, _Content(content)), is_reusable
+        raw: Any = SimpleNamespace(stream=lambda: (content,))  # as botocore reads it
+        return AWSResponse(request.url, response.status, headers, raw), is_reusable
 
     def close(self) -> None:
         """Close the connection."""
@@ -184,15 +186,6 @@ def _close_all(idle: dict[Address, list[Connection]]) -> None:
     while idle:
         for connection in idle.popitem()[1]:
             connection.close()
-
-
-class _Content(NamedTuple):
-    """Content of an answer, in the form that botocore reads."""
-
-    content: bytes
-
-    def stream(self) -> tuple[bytes]:
-        return (self.content,)
 
 
 class _Incoming:
