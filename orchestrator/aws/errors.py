@@ -161,11 +161,8 @@ def _local(message: str, profile: str, *, code: str, operation: str = "") -> err
 def _from_botocore(error: exceptions.BotoCoreError) -> errors.AwsError:
     if isinstance(error, exceptions.SSLError) and _UNTRUSTED in str(error):
         return errors.LocalFault(str(error), code="UntrustedCertificate")
-    kind: type[errors.AwsError] = (
-        errors.Unreachable
-        if isinstance(error, exceptions.ConnectionError | exceptions.HTTPClientError)
-        else errors.AwsError
-    )
+    is_unreachable = isinstance(error, exceptions.ConnectionError | exceptions.HTTPClientError)
+    kind = errors.Unreachable if is_unreachable else errors.AwsError
     return kind(str(error), code=type(error).__name__)
 
 
