@@ -9,13 +9,24 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
+from tenacity import wait_fixed
 
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.retries import MAX_ATTEMPTS, QUOTA, Retrier, retry_budget
 from orchestrator.aws.sessions import MemberSessions
 from orchestrator.concurrency.cancellation import Cancellation, repeated_while
 from orchestrator.domain.config import MemberRoleConfig
-from orchestrator.domain.errors import AccessDenied, AwsError, Garbled, Throttled, Unavailable, Unreachable
+from orchestrator.domain.errors import (
+    AccessDenied,
+    AwsError,
+    Garbled,
+    Malformed,
+    NotFound,
+    NotReady,
+    Throttled,
+    Unavailable,
+    Unreachable,
+)
 from orchestrator.domain.model import Access
 from tests.aws_server import Answer, AwsServer, Call, xml_error
 
@@ -235,3 +246,43 @@ def test_call_that_may_not_be_repeated_any_more_is_not(ends_in: str) -> None:
         Retrier(Cancellation(), sleep=end).call(call)
 
     assert method.calls == 3
+
+
+def test_entries_of_all_pages_come_as_one_and_each_page_when_it_is_needed() -> None:
+    pages: dict[str, dict[str, Any]] = {
+        "": {"Users": ["a"], "NextToken": "b"},
+        "b": {"Users": [], "NextToken": "c"},
+        "c": {"Users": ["d"]},
+    }
+    asked: list[str] = []
+
+    def list_users(NextToken: str = "") -> dict[str, Any]:  # noqa: N803 - the parameter of AWS
+        asked.append(NextToken)
+        return pages[NextToken]
+
+    entries = make_retrier()[0].entries(list_users, "Users")
+
+    assert (next(entries), asked) == ("a", [""])
+    assert (list(entries), asked) == (["d"], ["", "b", "c"])
+
+
+def test_page_that_lacks_its_entries_is_malformed_and_not_empty() -> None:
+    def list_users() -> dict[str, Any]:
+        return {"IsTruncated": False}
+
+    with pytest.raises(Malformed, match="list_users lacks Users"):
+        list(make_retrier()[0].entries(list_users, "Users"))
+
+
+def test_call_is_repeated_while_it_raises_what_is_named_and_time_is_left() -> None:
+    retrier, slept = make_retrier()
+    method = Flaky(2, NotReady("not yet", code="ReportInProgress"))
+    never = Flaky(None, NotReady("not yet", code="ReportInProgress"))
+
+    assert retrier.repeat_while(NotReady, seconds=60, wait=wait_fixed(5))(method) == "answer"
+    assert slept == [5, 5]
+    with pytest.raises(NotReady):
+        retrier.repeat_while(NotReady, seconds=0, wait=wait_fixed(5))(never)
+    with pytest.raises(NotReady):
+        retrier.repeat_while(NotFound, seconds=60, wait=wait_fixed(5))(never)
+    assert never.calls == 2
