@@ -225,7 +225,6 @@ def make_slack_client(credentials: SlackCredentials, hub: Hub) -> SlackClient:
 
 
 def _start(hub: Hub, retrier: Retrier) -> tuple[Caller, Organization]:
-    """Return who calls and in which organization."""
     caller = read_caller(hub, retrier)
     with _or_no_start("cannot start"):
         organization = Directory(hub.clients.organizations, retrier).describe_organization(caller.partition)
@@ -264,7 +263,6 @@ def _messenger(hub: Hub, retrier: Retrier) -> Messenger | None:
 
 
 def _notifiers(hub: Hub, retrier: Retrier) -> tuple[Notifier, ...]:
-    """Return the channels that are configured."""
     credentials = _slack_credentials(hub, retrier)
     return () if credentials is None else (SlackChannel(make_slack_client(credentials, hub), hub.config),)
 
@@ -278,7 +276,6 @@ def _slack_credentials(hub: Hub, retrier: Retrier) -> SlackCredentials | None:
 
 
 def _securityhub(hub: Hub, retrier: Retrier, caller: Caller) -> FindingImporter | None:
-    """Return what imports findings, or None where none are wanted."""
     if not hub.config.securityhub.enabled:
         return None
     product = Product(caller.account_id, hub.clients.region, caller.partition)

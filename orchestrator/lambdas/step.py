@@ -73,7 +73,6 @@ def lambda_handler(event: object, context: LambdaContext) -> dict[str, Any]:
 
 
 def _start_run(asked: FirstStep, invocation: Invocation) -> dict[str, Any]:
-    """Carry out the first step, unless the event of the run is a repeated one."""
     run_id = make_run_id(asked.started, asked.execution)
     if isinstance(asked.input, events.RunOptions):
         events.check_narrows(asked.input, invocation.hub.config)
@@ -96,7 +95,6 @@ def _list_batches(asked: FirstStep, run_id: str, invocation: Invocation) -> dict
 
 
 def _go_on(asked: BatchStep | RunStep, invocation: Invocation) -> dict[str, Any]:
-    """Carry out a later step: plan or apply a batch, let the plans through the gate, or merge."""
     structlog.contextvars.bind_contextvars(run_id=asked.run_id)
     state = RunState(invocation.hub.store, asked.run_id)
     manifest, hub = _narrowed(state.read(MANIFEST), asked, invocation.hub)

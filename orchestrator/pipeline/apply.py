@@ -99,7 +99,6 @@ def _enforce_all(plan: AccountResult, context: RunContext, progress: Progress) -
 def _release_all(plan: AccountResult, context: RunContext, progress: Progress) -> AccountResult | None:
     """Release the planned users, look at them again, and return the plan."""
     settle = partial(_settle, carry_out=partial(_release, context=context), progress=progress)
-    progress.decisions.extend(one for one in plan.decisions if one.outcome is not Outcome.PLANNED)
     with context.sessions.enter(plan.account.id, Access.RELEASE) as limit:
         map_shared(_planned(plan), settle, limit)
     if not context.cancellation.reason:
@@ -314,7 +313,6 @@ def _is_gone(user: IamUser, context: RunContext) -> bool:
 
 
 def _fail(decision: Decision, error: AwsError) -> Decision:
-    """Return a planned decision that could not be carried out."""
     log.warning("change_failed", user_name=decision.user.name, code=error.code, message=str(error))
     return _as_failed(decision, Reason(error.code, str(error)))
 

@@ -207,7 +207,6 @@ def _note(results: Results, context: RunContext, *, enforced: Iterable[UserKey])
 
 
 def _enrolments(result: AccountResult, context: RunContext) -> Iterator[Enrolment]:
-    """Yield the new devices of which events of this account tell."""
     for event in context.request.events:
         if event.kind == "enrolled" and event.user_name and event.account_id == result.account.id:
             yield Enrolment(
@@ -229,7 +228,6 @@ def _missing(result: AccountResult, context: RunContext) -> Iterator[str]:
 
 
 def _updated(report: RunReport, results: Results, context: RunContext) -> EventLedger:
-    """Return the ledger with what this run did and saw."""
     ledger, request = _ledger(context), context.request
     written = [
         (account.id, user.id or "") for account in report.accounts for user in account.users if user.outcome in _WRITTEN
