@@ -30,10 +30,6 @@ def cut_short(stage: Stage, reason: str | None, message: str, *, account_id: str
     return Problem(stage, reason, message, _RUN_AGAIN[reason].format(account=account_id))
 
 
-def _know_no_place(_: str) -> Placement:
-    return Placement()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
     """Dependencies and settings shared by all account workers of a run."""
@@ -50,7 +46,7 @@ class RunContext:
     """Asks a person whether a plan may be carried out; None: nobody is asked."""
     permit: ports.Permit
     directory: ports.Directory
-    find_places: Callable[[], ports.Places] = lambda: _know_no_place
+    find_places: Callable[[], ports.Places] = lambda: lambda _: Placement()
     sessions: ports.Sessions
     iam: ports.Iam
     policies: ports.Policies
