@@ -89,10 +89,7 @@ def handle_once(
 
 
 def finish_invocation(finished: Finished, *, is_scheduled: bool = False) -> dict[str, Any]:
-    """Write the metrics of a run, and return its totals and where it is archived.
-
-    Raises RunFailed where the listing, the archive, the import of findings, the digest or the event failed.
-    """
+    """Write the metrics of a run, and return its totals and address. Raises RunFailed where it failed as a whole."""
     report = finished.report
     failures = [f"{error.stage}: {error.message}" for error in report.errors if error.stage in RUN_FAILING_STAGES]
     if not (failures or report.complete):

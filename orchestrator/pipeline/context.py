@@ -66,10 +66,7 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A finished run: its report, where that is archived, and whether a person declined the plan.
-
-    `api_calls` counts calls to AWS, retries included; `api_throttles` counts those that AWS throttled.
-    """
+    """A finished run: its report, where that is archived, the calls to AWS with all retries, and those throttled."""
 
     report: RunReport
     address: str | None

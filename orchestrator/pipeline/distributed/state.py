@@ -39,10 +39,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RunManifest:
-    """What the first step found; `sizes` counts the accounts of each batch, `max_changes` can only lower the limits.
-
-    `releases` are those in force whose notes are gone.
-    """
+    """What the first step found: the sizes of the batches, releases whose notes are gone, the limit asked for."""
 
     request: RunRequest
     sizes: tuple[int, ...]
