@@ -277,7 +277,6 @@ class EventPermit:
     """Looks at the lease and at the releases in force before each write."""
 
     def __init__(self, store: LeaseStore, run_id: str, *, read_releases: Callable[[], Releases]) -> None:
-        """Take the store of the lease, and what returns the releases in force."""
         self._store, self._run_id, self._read_releases = store, run_id, read_releases
 
     def acquire(self, _seconds: float = 0.0) -> str | None:

@@ -94,7 +94,6 @@ class RunState:
     """The state of one run. Every method raises ArchiveError where the archive fails or holds something else."""
 
     def __init__(self, store: Store, run_id: str) -> None:
-        """Take the store of the archive, and the run."""
         self._store = store
         self._run_id = run_id
         self._folder = f"{WORK}{run_id}/"
