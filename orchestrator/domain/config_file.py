@@ -180,8 +180,10 @@ def _with_switch(config: Config, environment: Mapping[str, str], source: str, *,
 
 
 def _place(key: str, environment: Mapping[str, str], source: str) -> str:
-    variable = variable_of(*key.split("."))
-    return f"{variable if environment.get(variable) else source}: {key}"
+    """Return a key after what set it: its variable, or the source."""
+    variable = variable_of(*key.split(".")[:2]) if "." in key else ""
+    origin = variable if environment.get(variable, "").strip() else source
+    return f"{origin}: {key}" if key else origin
 
 
 def _expanded(
@@ -279,8 +281,6 @@ def _explain(error: ValidationError, source: str, variables: Mapping[str, str]) 
         ):
             continue  # too short only because its invalid items do not count
         key = ".".join(str(part) for part in detail["loc"])
-        variable = variable_of(*map(str, detail["loc"][:2])) if depth > 1 else ""
-        place = variable if variables.get(variable) else source
         match detail["type"]:
             case "extra_forbidden":
                 text = f"unknown key; known here: {', '.join(_known_keys(detail['loc'][:-1]))}"
@@ -291,7 +291,7 @@ def _explain(error: ValidationError, source: str, variables: Mapping[str, str]) 
             case _:  # what was found could be a secret in the Slack section
                 found = "" if detail["loc"][:1] == ("slack",) else f" (found {detail['input']!r})"
                 text = f"{detail['msg']}{found}"
-        yield ": ".join(filter(None, (place, key, text)))
+        yield f"{_place(key, variables, source)}: {text}"
 
 
 def _known_keys(location: Sequence[str | int]) -> list[str]:

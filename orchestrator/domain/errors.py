@@ -2,7 +2,7 @@
 
 OrgmfaError
 +-- ConfigError, StartError (NothingToDo, RunUnderWay): exit code 2
-+-- DigestError (AttachmentError), ArchiveError (BrokenRun)
++-- DigestError (AttachmentError), DeliveryError, ArchiveError (FileTooLarge, BrokenRun)
 +-- AwsError
     +-- AccessDenied (DeniedByScp, AssumeRoleDenied)
     +-- Unavailable (Unreachable, Garbled)

@@ -171,6 +171,22 @@ def test_variable_that_cannot_be_used_is_named_and_not_the_file(tmp_path: Path) 
         load_config(path, {"ORGMFA_ENFORCEMENT_MODE": "aply"})
 
 
+@pytest.mark.parametrize(
+    ("text", "variable"),
+    [
+        ("limits: {max_changes_per_run: -1}", "ORGMFA_LIMITS_MAX_CHANGES_PER_RUN"),
+        ("archive: {location: $NOWHERE/x}", "ORGMFA_ARCHIVE_LOCATION"),
+        ("nudge: {text: $NOWHERE/x}", "ORGMFA_NUDGE_TEXT"),
+    ],
+)
+def test_blank_variable_is_not_named_for_what_the_file_says(tmp_path: Path, text: str, variable: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(ConfigError, match=r"config\.yaml: \w+\.\w+: "):
+        load_config(path, {variable: " "})
+
+
 def test_unquoted_account_id_in_a_variable_is_a_text() -> None:
     with pytest.raises(ConfigError, match=r"organization\.id"):
         load_config(None, {"ORGMFA_ORGANIZATION_ID": "011111111111"})
