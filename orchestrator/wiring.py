@@ -136,7 +136,7 @@ def build_context(
 ) -> RunContext:
     """Return the context of a run, or of one step of it. Raises StartError or ConfigError where it could not start."""
     config, clients, archive, retrier = hub.config, hub.clients, hub.archive, Retrier(cancellation)
-    notifiers = _notifiers(hub, retrier) if send_digest else ()
+    notifiers = tuple(_notifiers(hub, retrier)) if send_digest else ()
     caller, organization = _start(hub, retrier)
     policies = EnforcementPolicies(clients.iam, retrier, config.policy, partition=caller.partition)
     simulator = PolicySimulator(
@@ -262,9 +262,10 @@ def _messenger(hub: Hub, retrier: Retrier) -> Messenger | None:
     return SlackMessenger(credentials.bot_token, tls=tls, sleep=retrier.cancellation.event.wait)
 
 
-def _notifiers(hub: Hub, retrier: Retrier) -> tuple[Notifier, ...]:
-    credentials = _slack_credentials(hub, retrier)
-    return () if credentials is None else (SlackChannel(make_slack_client(credentials, hub), hub.config),)
+def _notifiers(hub: Hub, retrier: Retrier) -> Iterator[Notifier]:
+    """Yield the channels that are configured, of those there are."""
+    if credentials := _slack_credentials(hub, retrier):
+        yield SlackChannel(make_slack_client(credentials, hub), hub.config)
 
 
 def _slack_credentials(hub: Hub, retrier: Retrier) -> SlackCredentials | None:
