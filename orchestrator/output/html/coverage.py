@@ -32,8 +32,6 @@ _SPAN = 1000
 """Both axes run from 0 to this, and their labels tell what stands there: leather's own steps can be parts of a user."""
 _STEPS = 4
 _TICKS = tuple(range(0, _SPAN + 1, _SPAN // _STEPS))
-
-
 MEASURES: tuple[tuple[str, Callable[[Totals], int]], ...] = (
     ("Users without MFA", lambda totals: totals.non_compliant),
     ("Enforced", lambda totals: totals.of(*ENFORCED)),

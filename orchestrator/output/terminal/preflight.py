@@ -29,7 +29,7 @@ def print_preflight(report: RunReport, console: Console, shown: Shown, *, config
 
 def _lines(report: RunReport, width: int, shown: Shown, *, config: Config) -> Iterator[Text]:
     groups = list(_groups(report, config))
-    blocked, where = len(groups[0][0]), count(report.totals.inspected, "account")
+    blocked, where = len(groups[0][0]), count(report.totals.inspected, "account")  # who is blocked comes first
     title = f"An SCP over the {where} that were read would block {count(blocked, 'more user')} at once"
     yield from make_lines(f"{title}, {format_minute(report.started_at)}", width, tone=Tone.WARN if blocked else None)
     if not report.complete:
