@@ -139,13 +139,6 @@ def build_context(
     notifiers = tuple(_notifiers(hub, retrier)) if send_digest else ()
     caller, organization = _start(hub, retrier)
     policies = EnforcementPolicies(clients.iam, retrier, config.policy, partition=caller.partition)
-    simulator = PolicySimulator(
-        clients.iam,
-        retrier,
-        organization_id=organization.id,
-        given=config.enforcement.context,
-        document=None if request.preflight else policies.document,
-    )
     with _or_no_start_without("The run cannot know whom `orgmfa release` freed, so it does not start."):
         released = archive.released_until(hub.now())
     with _or_no_start_without("With nudge.required the archive tells who was told: nothing was done."):
@@ -171,8 +164,13 @@ def build_context(
         ),
         iam=MemberIam(clients.iam, retrier, policies),
         policies=policies,
-        simulator=simulator,
-        guards=simulator,
+        simulator=PolicySimulator(
+            clients.iam,
+            retrier,
+            organization_id=organization.id,
+            given=config.enforcement.context,
+            document=None if request.preflight else policies.document,
+        ),
         credentials=ServiceCredentials(clients.iam, retrier),
         archive=archive,
         securityhub=None if request.trigger is Trigger.IAM_EVENT else _securityhub(hub, retrier, caller),

@@ -228,8 +228,6 @@ class FakeAws:
             return Reason("cannot_enrol", fake.obstacles[user.name])
         return fake.doubts.get(user.name)
 
-    # -- Guards
-
     def find_guard(self, user: IamUser, account: Account, now: datetime) -> Guard | None:
         self._note("find_guard", account.id, user.name)
         return self.accounts[_entered.get()].guards.get(user.name)
@@ -466,7 +464,6 @@ def make_context(aws: FakeAws, **changes: Any) -> RunContext:
         "iam": aws,
         "policies": aws,
         "simulator": aws,
-        "guards": aws,
         "credentials": aws,
         "archive": RunArchive(MemoryStore(), timedelta(days=400)),
         "notifiers": (),

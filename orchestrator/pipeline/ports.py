@@ -104,12 +104,8 @@ class Simulator(Protocol):
     def simulate_enrolment(self, user: model.IamUser, account: model.Account, now: datetime) -> model.Reason | None:
         """Return what keeps a user from enrolling under EnforceMFA, or that it is not known; or raise AwsError."""
 
-
-class Guards(Protocol):
-    """What denies users of the entered account without MFA already, beside EnforceMFA."""
-
     def find_guard(self, user: model.IamUser, account: model.Account, now: datetime) -> model.Guard | None:
-        """Return what denies a user without MFA and not with it, or None; or raise AwsError."""
+        """Return what denies a user without MFA and not with it, beside EnforceMFA, or None; or raise AwsError."""
 
     def denies_access_keys(
         self, user: model.IamUser, account: model.Account, now: datetime, *, all_calls: bool

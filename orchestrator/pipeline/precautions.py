@@ -75,7 +75,7 @@ def _leave_to_guard(decision: Decision, account: Account, context: RunContext) -
     """Return a planned decision with the guard of its user, left alone where the configuration accepts that guard."""
     user, is_left = replace(decision.user, guard=None), False
     try:
-        user = replace(user, guard=context.guards.find_guard(user, account, context.now()))
+        user = replace(user, guard=context.simulator.find_guard(user, account, context.now()))
         is_left = context.config.enforcement.accepts_guards and _is_proven(user, account, context)
     except NotFound:
         raise
@@ -91,7 +91,7 @@ def _is_proven(user: IamUser, account: Account, context: RunContext) -> bool:
     if user.guard is None or not user.guard.is_scp:
         return False
     keys = context.config.policy.blocks_access_keys
-    return context.guards.denies_access_keys(user, account, context.now(), all_calls=keys)
+    return context.simulator.denies_access_keys(user, account, context.now(), all_calls=keys)
 
 
 def _hold_for_credentials(decision: Decision, context: RunContext, known: KnownCredentials) -> Decision:
