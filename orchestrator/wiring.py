@@ -13,7 +13,7 @@ from orchestrator.aws.clients import Clients, make_clients
 from orchestrator.aws.enforcement import EnforcementPolicies
 from orchestrator.aws.file_store import Store, make_store
 from orchestrator.aws.hub_services import EventBus, FindingImporter, SesMessenger, read_secret
-from orchestrator.aws.iam import MemberIam, ServiceCredentials
+from orchestrator.aws.iam import MemberIam
 from orchestrator.aws.organizations import Directory
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import MemberSessions, get_caller
@@ -171,7 +171,6 @@ def build_context(
             given=config.enforcement.context,
             document=None if request.preflight else policies.document,
         ),
-        credentials=ServiceCredentials(clients.iam, retrier),
         archive=archive,
         securityhub=None if request.trigger is Trigger.IAM_EVENT else _securityhub(hub, retrier, caller),
         messenger=_messenger(hub, retrier) if request.mode is Mode.APPLY else None,

@@ -219,6 +219,14 @@ class FakeAws:
             return change.policy_arn in user.attached_policy_arns
         return change.group_name in user.group_names
 
+    def list_service_credentials(self, now: datetime) -> Mapping[str, tuple[str, ...]]:
+        self._note("list_credentials", _entered.get(), "")
+        return self.accounts[_entered.get()].credentials
+
+    def list_ssh_keys(self, user_name: str) -> tuple[str, ...]:
+        self._note("list_ssh_keys", _entered.get(), user_name)
+        return self.accounts[_entered.get()].ssh_keys.get(user_name, ())
+
     # -- Simulator
 
     def simulate_enrolment(self, user: IamUser, account: Account, now: datetime) -> Reason | None:
@@ -235,16 +243,6 @@ class FakeAws:
     def denies_access_keys(self, user: IamUser, account: Account, now: datetime, *, all_calls: bool) -> bool:
         self._note("guard_of_all_calls" if all_calls else "guard_of_enrolling", account.id, user.name)
         return user.name not in self.accounts[_entered.get()].spares_keys
-
-    # -- Credentials
-
-    def list_active(self, now: datetime) -> Mapping[str, tuple[str, ...]]:
-        self._note("list_credentials", _entered.get(), "")
-        return self.accounts[_entered.get()].credentials
-
-    def list_ssh_keys(self, user_name: str) -> tuple[str, ...]:
-        self._note("list_ssh_keys", _entered.get(), user_name)
-        return self.accounts[_entered.get()].ssh_keys.get(user_name, ())
 
     # -- Policies
 
@@ -464,7 +462,6 @@ def make_context(aws: FakeAws, **changes: Any) -> RunContext:
         "iam": aws,
         "policies": aws,
         "simulator": aws,
-        "credentials": aws,
         "archive": RunArchive(MemoryStore(), timedelta(days=400)),
         "notifiers": (),
         "observer": FakeObserver(),

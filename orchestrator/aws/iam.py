@@ -120,6 +120,33 @@ class MemberIam:
         active, last_used = self._look_at_keys(user_name) if keys else (None, None)
         return model.LiveUser(device is not None, has_password, active, last_used, device)
 
+    @reads_answers
+    def list_service_credentials(self, now: datetime) -> dict[str, tuple[str, ...]]:
+        """Return the services of the active, unexpired service-specific credentials of each user who has one, by name.
+
+        They are for CodeCommit over HTTPS and Keyspaces, and API keys of Bedrock and CloudWatch Logs; no credential
+        report has them. A missing end counts as none. The API's description leaves open whether the service must be
+        named with AllUsers. Raises AwsError.
+        """
+        try:
+            found = list(self._service_credentials())
+        except AwsError as error:
+            if type(error) is not AwsError:
+                raise
+            found = list(self._service_credentials_one_by_one(error))
+        services: defaultdict[str, list[str]] = defaultdict(list)
+        for entry in found:
+            end = entry.get("ExpirationDate")
+            if entry.get("Status") not in _DEAD_KEYS and (end is None or end > now):
+                services[entry["UserName"]].append(entry["ServiceName"])
+        return {name: tuple(sorted(names)) for name, names in services.items()}
+
+    @reads_answers
+    def list_ssh_keys(self, user_name: str) -> tuple[str, ...]:
+        """Return an entry for each active SSH key of CodeCommit of a user. Raises NotFound where the user is gone."""
+        keys = self._entries(self._client.list_ssh_public_keys, "SSHPublicKeys", UserName=user_name)
+        return tuple(SSH for key in keys if key.get("Status") not in _DEAD_KEYS)
+
     def apply_change(self, change: model.UserChange) -> None:
         """Make one change to one user; every change is safe to repeat.
 
@@ -199,54 +226,16 @@ class MemberIam:
         used_at = (answer["AccessKeyLastUsed"].get("LastUsedDate") for answer in answers)
         return len(active), max(filter(None, used_at), default=None)
 
-
-class ServiceCredentials:
-    """Credentials in the entered account that are neither password nor access key, and stop once EnforceMFA denies.
-
-    Service-specific credentials (CodeCommit over HTTPS, Keyspaces, API keys of Bedrock and CloudWatch Logs) and SSH
-    keys of CodeCommit; no credential report has them. Source: IAM API Reference, ListServiceSpecificCredentials,
-    ListSSHPublicKeys. A missing end counts as none.
-    """
-
-    def __init__(self, client: "IAMClient", retrier: Retrier) -> None:
-        self._client = client
-        self._entries = retrier.entries
-
-    @reads_answers
-    def list_active(self, now: datetime) -> dict[str, tuple[str, ...]]:
-        """Return the services of the active, unexpired credentials of each user who has one, by user name.
-
-        The API's description leaves open whether the service must be named with AllUsers. Raises AwsError.
-        """
-        try:
-            found = list(self._list())
-        except AwsError as error:
-            if type(error) is not AwsError:
-                raise
-            found = list(self._list_by_service(error))
-        services: defaultdict[str, list[str]] = defaultdict(list)
-        for entry in found:
-            end = entry.get("ExpirationDate")
-            if entry.get("Status") not in _DEAD_KEYS and (end is None or end > now):
-                services[entry["UserName"]].append(entry["ServiceName"])
-        return {name: tuple(sorted(names)) for name, names in services.items()}
-
-    @reads_answers
-    def list_ssh_keys(self, user_name: str) -> tuple[str, ...]:
-        """Return an entry for each active SSH key of a user. Raises NotFound where the user is gone."""
-        keys = self._entries(self._client.list_ssh_public_keys, "SSHPublicKeys", UserName=user_name)
-        return tuple(SSH for key in keys if key.get("Status") not in _DEAD_KEYS)
-
-    def _list(self, **service: str) -> Iterator[Any]:
+    def _service_credentials(self, **service: str) -> Iterator[Any]:
         ask = self._client.list_service_specific_credentials
-        return self._entries(ask, "ServiceSpecificCredentials", AllUsers=True, MaxItems=PAGE_SIZE, **service)
+        return self._entries(ask, "ServiceSpecificCredentials", AllUsers=True, **service)
 
-    def _list_by_service(self, refusal: AwsError) -> Iterator[Any]:
+    def _service_credentials_one_by_one(self, refusal: AwsError) -> Iterator[Any]:
         """Yield the credentials of each service that the partition has. Raises the refusal where it has none."""
         unknown = 0
         for service in SERVICES:
             try:
-                yield from self._list(ServiceName=service)
+                yield from self._service_credentials(ServiceName=service)
             except AwsError as error:
                 if error.code != "NotSupportedService":
                     raise

@@ -51,7 +51,6 @@ class RunContext:
     iam: ports.Iam
     policies: ports.Policies
     simulator: ports.Simulator
-    credentials: ports.Credentials
     archive: RunArchive
     securityhub: ports.SecurityHub | None = None
     messenger: ports.Messenger | None = None

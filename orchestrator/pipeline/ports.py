@@ -81,6 +81,12 @@ class Iam(Protocol):
     def read_user_live(self, user_name: str, *, password: bool, keys: bool) -> model.LiveUser:
         """Return the state of a user right now."""
 
+    def list_service_credentials(self, now: datetime) -> Mapping[str, tuple[str, ...]]:
+        """Return the services of the active service-specific credentials, by user name, or raise AwsError."""
+
+    def list_ssh_keys(self, user_name: str) -> tuple[str, ...]:
+        """Return an entry for each active SSH key of a user, or raise AwsError."""
+
     def apply_change(self, change: model.UserChange) -> None:
         """Make one change to one user."""
 
@@ -111,16 +117,6 @@ class Simulator(Protocol):
         self, user: model.IamUser, account: model.Account, now: datetime, *, all_calls: bool
     ) -> bool:
         """Return whether SCPs deny access keys to enrol a device, and all other calls too; or raise AwsError."""
-
-
-class Credentials(Protocol):
-    """Credentials in the entered account that are neither password nor access key."""
-
-    def list_active(self, now: datetime) -> Mapping[str, tuple[str, ...]]:
-        """Return the services of the active service-specific credentials, by user name, or raise AwsError."""
-
-    def list_ssh_keys(self, user_name: str) -> tuple[str, ...]:
-        """Return an entry for each active SSH key of a user, or raise AwsError."""
 
 
 class Notifier(Protocol):

@@ -29,7 +29,7 @@ KnownCredentials = Mapping[str, tuple[str, ...]] | Reason
 def read_credentials(context: RunContext) -> KnownCredentials:
     """Return those of the entered account, in one call or a few."""
     try:
-        return context.credentials.list_active(context.now())
+        return context.iam.list_service_credentials(context.now())
     except AwsError as error:
         return _unread(error)
 
@@ -102,7 +102,7 @@ def _hold_for_credentials(decision: Decision, context: RunContext, known: KnownC
         return hold_decision(decision, known)
     name = decision.user.name
     try:
-        found = (*known.get(name, ()), *context.credentials.list_ssh_keys(name))
+        found = (*known.get(name, ()), *context.iam.list_ssh_keys(name))
     except NotFound:
         raise
     except AwsError as error:

@@ -8,14 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator.aws.clients import make_clients
-from orchestrator.aws.iam import SERVICES, SSH, ServiceCredentials
-from orchestrator.aws.retries import Retrier
-from orchestrator.aws.sessions import MemberSessions
-from orchestrator.concurrency.cancellation import Cancellation
-from orchestrator.domain.config import MemberRoleConfig
+from orchestrator.aws.iam import SERVICES, SSH
 from orchestrator.domain.errors import AccessDenied, AwsError, Malformed, NotFound, Throttled
-from orchestrator.domain.model import Access
+from tests.aws.member import entered
 from tests.aws_server import Answer, AwsServer, Call, Credential, list_credentials, xml_error
 
 ACCOUNT_ID = "111122223333"
@@ -30,15 +25,8 @@ def make(user: str, service: str = CODECOMMIT, status: str = "Active", expires: 
 
 def read(user_name: str | None = None) -> object:
     """Return the service-specific credentials of the account, or the SSH keys of a user."""
-    retrier = Retrier(Cancellation(), sleep=lambda _: None)
-    clients = make_clients(connections=1)
-    names = MemberRoleConfig()
-    sessions = MemberSessions(
-        clients, retrier, partition="aws", roles=names, session_name="orgmfa-run", now=lambda: datetime.now(UTC)
-    )
-    with sessions.enter(ACCOUNT_ID, Access.INSPECT):
-        credentials = ServiceCredentials(clients.iam, retrier)
-        return credentials.list_active(NOW) if user_name is None else credentials.list_ssh_keys(user_name)
+    with entered(ACCOUNT_ID) as member:
+        return member.iam.list_service_credentials(NOW) if user_name is None else member.iam.list_ssh_keys(user_name)
 
 
 def questions(aws: AwsServer) -> list[dict[str, str]]:
