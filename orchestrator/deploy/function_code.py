@@ -41,7 +41,7 @@ class Artifact:
         return f"{ARTIFACTS}{self.name}-{self.sha256[:16]}.{self.suffix}"
 
 
-def build_code(*, architecture: str, python: str, config: Path | None, progress: Callable[[str], None]) -> Artifact:
+def build_code(architecture: str, python: str, *, config: Path | None, progress: Callable[[str], None]) -> Artifact:
     """Return the zip for a processor and Python. Raises ConfigError or StartError where it cannot be built."""
     with TemporaryDirectory(prefix="orgmfa-") as folder:
         path = Path(folder) / "orgmfa.zip"
@@ -49,7 +49,7 @@ def build_code(*, architecture: str, python: str, config: Path | None, progress:
         return Artifact("orgmfa", "zip", path.read_bytes())
 
 
-def read_code(path: Path, *, architecture: str, python: str) -> Artifact:
+def read_code(path: Path, architecture: str, python: str) -> Artifact:
     """Return a zip that was built before. Raises ConfigError for another file, processor or Python."""
     content, bill = _read_zip(path, BILL)
     properties = json.loads(bill or "{}").get("metadata", {}).get("properties", ())

@@ -33,13 +33,13 @@ _IN_ACCOUNTS = {
 class Rollout:
     """One deployment, with the stacks as they are so far, by the names of their templates.
 
-    `make_code` returns the zip for an `architecture` and a `python`.
+    `make_code` returns the zip for a processor and a Python.
     """
 
     context: DeployContext
     given: GivenValues
     known: Known
-    make_code: Callable[..., Artifact]
+    make_code: Callable[[str, str], Artifact]
     stacks: dict[str, Stack | None] = field(default_factory=dict, init=False)
     has_changed: bool = field(default=False, init=False)
 
@@ -105,7 +105,7 @@ class Rollout:
     def _make_code(self) -> Artifact:
         template, name = read_template(CENTRAL), "Architecture"
         present = (self._current(CENTRAL) or {}).get(name) or template.parameters[name].default
-        return self.make_code(architecture=self.given[CENTRAL].get(name) or present or "", python=template.python)
+        return self.make_code(self.given[CENTRAL].get(name) or present or "", template.python)
 
     def _upload(self, code: Artifact) -> dict[str, str]:
         """Upload the artifacts, and return the addresses of the templates that are read from the bucket."""

@@ -51,7 +51,7 @@ def list_denied(document: str, actions: Iterable[str], resources: Sequence[str])
 
 
 def list_denied_calls(document: str, calls: Iterable[RegionalCall]) -> tuple[str, ...]:
-    """Return the calls that a policy may deny, with a condition on Region or caller, or none. Raises ValueError."""
+    """Return the calls that a policy may deny, such as `events:PutRule in us-east-1`. Raises ValueError."""
     denies = list(_denies(document))
     return tuple(
         f"{call.action} in {call.region}"
