@@ -13,6 +13,7 @@ import click
 from orchestrator.aws.doctor_reads import HubChecks
 from orchestrator.aws.organizations import Directory
 from orchestrator.aws.retries import Retrier
+from orchestrator.cli.process import note_writing
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.doctor.control_policies import WAY_OUT, Lock, find_locks
 from orchestrator.domain.errors import AwsError, StartError
@@ -29,11 +30,12 @@ _MAX_NAMES = 20
 
 
 def end_releases(
-    hub: Hub, request: RunRequest, *, confirm: Callable[[str, int], bool], as_json: bool
+    hub: Hub, request: RunRequest, *, confirm: Callable[[str, int], bool], in_words: bool
 ) -> RunReport | None:
     """End the releases that the request names, say whom the next run may enforce, and return a report of it.
 
-    The report has the accounts in question, all skipped. None: the person declined. Raises StartError or ConfigError.
+    The report has the accounts in question, all skipped; `in_words` they go to standard output. None: the person
+    declined. Raises StartError or ConfigError.
     """
     context = build_context(hub, request, cancellation=Cancellation(), send_digest=False)
     listing = list_accounts(context)
@@ -49,7 +51,9 @@ def end_releases(
     ]
     report = _report(ended, context, missing=sorted(asked.difference(release.user_name for _, release in ended)))
     for account in report.accounts:
-        click.echo(f"{title_and_id(account)}: {plain(account.error.message if account.error else '')}", err=as_json)
+        click.echo(
+            f"{title_and_id(account)}: {plain(account.error.message if account.error else '')}", err=not in_words
+        )
     for error in report.errors:
         click.echo(f"{plain(error.message)}. {error.remedy}", err=True)
     if ended and not confirm(f"End {count(len(ended), 'release')}?", len(ended)):
@@ -59,6 +63,7 @@ def end_releases(
             ReleasedUser(account_id=account.id, user_name=release.user_name, user_id=release.user_id)
             for account, release in ended
         )
+        note_writing()
         context.archive.note_release(request.run_id, users, report.finished_at, now=report.finished_at)
     return report
 

@@ -108,12 +108,12 @@ def run_command(mode: Mode, options: RunOptions) -> int:
 
 
 def _end_releases(hub: Hub, request: RunRequest, options: RunOptions, *, confirm: Callable[[str, int], bool]) -> int:
-    as_json = options.output == "json"
-    report = end_releases(hub, request, confirm=confirm, as_json=as_json)
+    in_words = options.output == "table"
+    report = end_releases(hub, request, confirm=confirm, in_words=in_words)
     if report is None:
         click.echo("Nothing was written.", err=True)
         return 1
-    if as_json:
+    if not in_words:
         show_report(report, hub.config, Shown(), output=options.output)
     return exit_code(report)
 

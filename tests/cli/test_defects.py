@@ -69,6 +69,16 @@ def test_exception_before_anything_was_written(
     assert aws.writes() == []
 
 
+def test_exception_after_releases_were_ended(cli: Cli, sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli("apply", "--yes")
+    cli("release", "--yes")
+    monkeypatch.setattr(run_command, "show_report", fail)
+
+    done = cli("release", "--yes", "--for", "0d", "--user", "alice", "--output", "json")
+
+    assert_told((done.returncode, done.stderr), 1, "Some of it may have been written")
+
+
 @pytest.mark.parametrize("command", ["apply", "release"])
 def test_exception_after_something_was_written(
     cli: Cli, sample: Sample, aws: AwsServer, monkeypatch: pytest.MonkeyPatch, command: str

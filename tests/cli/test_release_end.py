@@ -68,6 +68,13 @@ def test_end_of_a_release_as_json_is_one_report(cli: Cli, released: Sample) -> N
     }
 
 
+def test_end_of_a_release_as_jsonl_is_a_line_an_account(cli: Cli, released: Sample) -> None:
+    ended = cli("release", "--yes", "--for", "0d", *ALICE, "--user", "carol", "--output", "jsonl")
+
+    assert [json.loads(line)["name"] for line in ended.stdout.splitlines()] == ["payments", "search"]
+    assert f"payments ({released.payments}): released no longer" in ended.stderr
+
+
 def test_user_named_who_is_not_released_is_told_and_the_others_end(cli: Cli, released: Sample) -> None:
     ended = cli("release", "--yes", "--for", "0d", *ALICE, "--user", "Alice")
     nobody = cli("release", "--yes", "--for", "0d", "--account", "empty")
@@ -146,7 +153,7 @@ def test_end_that_a_person_declines_ends_nothing(cli: Cli, released: Sample) -> 
         asked.append((question, users))
         return False
 
-    declined = end_releases(hub, request, confirm=decline, as_json=True)
+    declined = end_releases(hub, request, confirm=decline, in_words=False)
 
     assert (declined, asked) == (None, [("End 1 release?", 1)])
     assert outcomes(cli.report("plan")[1])["alice"] == "in_grace"
