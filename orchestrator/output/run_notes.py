@@ -4,7 +4,7 @@ Also whom the run told in person, and the message that the first user of a plan 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
@@ -106,7 +106,7 @@ def _user_names(account: AccountReport) -> tuple[str, list[str] | None]:
 
 
 def exemption_notes(
-    exemptions: Sequence[Exemption], report: RunReport, now: datetime, *, names: bool = True
+    exemptions: tuple[Exemption, ...], report: RunReport, now: datetime, *, names: bool = True
 ) -> tuple[str, ...]:
     """Return a line for each exemption that ends within 14 days, or has lately ended, with the users it matched.
 
@@ -115,13 +115,16 @@ def exemption_notes(
     if report.mode is Mode.RELEASE:
         return ()  # a release judges nobody by exemptions
     today = now.astimezone(UTC).date()
-    known = tuple(exemptions)
-    near = [entry for entry in known if entry.until is not None and abs(entry.until - today) <= ANNOUNCED_AROUND_END]
-    return tuple(_note(entry, known, report, now=now, names=names) for entry in near)
+    return tuple(
+        _note(number, exemptions, report, now=now, names=names)
+        for number, entry in enumerate(exemptions)
+        if entry.until is not None and abs(entry.until - today) <= ANNOUNCED_AROUND_END
+    )
 
 
-def _note(exemption: Exemption, known: tuple[Exemption, ...], report: RunReport, *, now: datetime, names: bool) -> str:
-    called = exemption.user if names else f"{known.index(exemption) + 1} of the configuration"
+def _note(number: int, known: tuple[Exemption, ...], report: RunReport, *, now: datetime, names: bool) -> str:
+    exemption = known[number]
+    called = exemption.user if names else f"{number + 1} of the configuration"
     if exemption.until is not None and exemption.until < now.astimezone(UTC).date():
         return f"exemption {called} ended on {exemption.until:%Y-%m-%d} and no longer counts: remove it"
     matched = [

@@ -50,7 +50,7 @@ def make_report(
 def test_exemption_is_announced_two_weeks_before_its_end(days: int | None, is_announced: bool) -> None:
     exemption = make_exemption("robot", ends_in=days, accounts=(PAYMENTS,))
 
-    notes = exemption_notes([exemption], make_report({PAYMENTS: ["robot"]}), NOW)
+    notes = exemption_notes((exemption,), make_report({PAYMENTS: ["robot"]}), NOW)
 
     assert bool(notes) == is_announced
     if days is not None and is_announced:
@@ -61,7 +61,7 @@ def test_exemption_is_announced_two_weeks_before_its_end(days: int | None, is_an
 
 @pytest.mark.parametrize(("days", "is_told"), [(-1, True), (-14, True), (-15, False), (-400, False)])
 def test_exemption_that_has_lately_ended_is_to_be_removed(days: int, is_told: bool) -> None:
-    notes = exemption_notes([make_exemption(ends_in=days)], make_report({PAYMENTS: []}), NOW)
+    notes = exemption_notes((make_exemption(ends_in=days),), make_report({PAYMENTS: []}), NOW)
 
     told = f"exemption ci-* ended on {ends(days)} and no longer counts: remove it"
     assert notes == ((told,) if is_told else ())
@@ -71,8 +71,8 @@ def test_day_of_the_end_is_a_day_in_utc() -> None:
     exemption = make_exemption(ends_in=0)
     still_today = datetime(2026, 3, 3, 1, 30, tzinfo=timezone(timedelta(hours=2)))
 
-    (before,) = exemption_notes([exemption], make_report({PAYMENTS: []}), still_today)
-    (after,) = exemption_notes([exemption], make_report({PAYMENTS: []}), datetime(2026, 3, 3, tzinfo=UTC))
+    (before,) = exemption_notes((exemption,), make_report({PAYMENTS: []}), still_today)
+    (after,) = exemption_notes((exemption,), make_report({PAYMENTS: []}), datetime(2026, 3, 3, tzinfo=UTC))
 
     assert "ends on 2026-03-02" in before
     assert "ended on 2026-03-02" in after
@@ -91,7 +91,7 @@ def test_day_of_the_end_is_a_day_in_utc() -> None:
 def test_note_names_five_users_and_counts_the_rest(count: int, shown: str) -> None:
     report = make_report({PAYMENTS: [f"ci-{number}" for number in range(1, count + 1)]})
 
-    (note,) = exemption_notes([make_exemption()], report, NOW)
+    (note,) = exemption_notes((make_exemption(),), report, NOW)
 
     assert note.endswith(shown)
 
@@ -101,22 +101,30 @@ def test_note_that_must_name_nobody_counts(count: int, shown: str) -> None:
     report = make_report({PAYMENTS: [f"ci-{number}" for number in range(count)]})
     far = make_exemption(user="someone", until=date(2027, 1, 1))
 
-    (note,) = exemption_notes([far, make_exemption()], report, NOW, names=False)
+    (note,) = exemption_notes((far, make_exemption()), report, NOW, names=False)
 
     assert note.startswith("exemption 2 of the configuration ends on ")
     assert note.endswith(f"in this run it matched {shown}")
 
 
+def test_of_two_equal_exemptions_each_goes_by_its_own_place() -> None:
+    twice = (make_exemption(), make_exemption())
+
+    notes = exemption_notes(twice, make_report({PAYMENTS: ["ci-1"]}), NOW, names=False)
+
+    assert [note.split()[1] for note in notes] == ["1", "2"]
+
+
 def test_exemption_of_one_user_that_has_ended_does_not_name_the_user_either() -> None:
     ended = make_exemption(user="aurelia", until=date(2026, 3, 1))
 
-    (note,) = exemption_notes([ended], make_report({}), NOW, names=False)
+    (note,) = exemption_notes((ended,), make_report({}), NOW, names=False)
 
     assert note == "exemption 1 of the configuration ended on 2026-03-01 and no longer counts: remove it"
 
 
 def test_account_without_an_alias_is_shown_by_its_name() -> None:
-    (note,) = exemption_notes([make_exemption()], make_report({PAYMENTS: ["ci-1"]}, alias=None), NOW)
+    (note,) = exemption_notes((make_exemption(),), make_report({PAYMENTS: ["ci-1"]}, alias=None), NOW)
 
     assert note.endswith("it matched ci-1 (account-1111)")
 
@@ -126,14 +134,14 @@ def test_user_counts_for_the_first_exemption_that_matches_in_its_account() -> No
     everywhere = make_exemption("ci-*")
     report = make_report({PAYMENTS: ["ci-1"], SEARCH: ["CI-2"]})
 
-    first, second = exemption_notes([in_search, everywhere], report, NOW)
+    first, second = exemption_notes((in_search, everywhere), report, NOW)
 
     assert first.endswith("(moving); in this run it matched CI-2 (account-4444)")
     assert second.endswith("(build robots); in this run it matched ci-1 (acme-payments)")
 
 
 def test_protected_user_is_not_matched_by_an_exemption_of_somebody_else() -> None:
-    (note,) = exemption_notes([make_exemption()], make_report({PAYMENTS: ["break-glass"]}), NOW)
+    (note,) = exemption_notes((make_exemption(),), make_report({PAYMENTS: ["break-glass"]}), NOW)
 
     assert note.endswith("it matched nobody")
 
@@ -142,11 +150,11 @@ def test_protected_user_is_not_matched_by_an_exemption_of_somebody_else() -> Non
 def test_release_judges_nobody_and_so_says_nothing(days: int) -> None:
     report = make_report({PAYMENTS: ["ci-1"]}, mode=Mode.RELEASE)
 
-    assert exemption_notes([make_exemption(ends_in=days)], report, NOW) == ()
+    assert exemption_notes((make_exemption(ends_in=days),), report, NOW) == ()
 
 
 def test_without_exemptions_there_is_nothing_to_say() -> None:
-    assert exemption_notes([], make_report({PAYMENTS: ["ci-1"]}), NOW) == ()
+    assert exemption_notes((), make_report({PAYMENTS: ["ci-1"]}), NOW) == ()
 
 
 # -- protections without effect ----------------------------------------------------------------------------------------

@@ -164,8 +164,8 @@ def _problems(story: Story) -> Iterator[str]:
 def _coverage(story: Story) -> Iterator[str]:
     """Yield how many users are covered, and how many were before the run, or would be after it."""
     totals, mode, covered = story.report.totals, story.report.mode, story.covered
-    if not totals.users:
-        yield story.totals[0].rstrip(".")
+    if not totals.users or mode is Mode.RELEASE:  # which looks at nobody's MFA
+        yield " ".join(story.totals).rstrip(".")
         return
     share = f"{100 * covered // totals.users} %"
     if mode is Mode.APPLY and (enforced := totals.of(Outcome.ENFORCED)):

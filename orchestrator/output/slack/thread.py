@@ -171,7 +171,8 @@ def _row(account: AccountReport, new: Sequence[str], story: Story, *, names: boo
     )
     to_fix += ["root user without MFA"] if is_root_open(account) else []
     done += [f"policy and group: {list_policy_changes(account)}"] if account.policy_changes else []
-    if not is_read(account) or not (to_fix or done or alone):
+    is_idle = story.report.mode is Mode.RELEASE and all(user.outcome is Outcome.NONE for user in account.users)
+    if not is_read(account) or not (to_fix or done or (alone and not is_idle)):
         return None
     days = longest_open(account.users, story.report.finished_at)
     news = some_of(new, MAX_NAMES) if names else f"{len(new):,}" if new else ""

@@ -216,13 +216,22 @@ def test_changes_are_counted_since_a_day_that_people_know(since: datetime, words
         (Mode.APPLY, "enforced", "2 of 3 users have MFA or are enforced (was 1)"),
         (Mode.PLAN, "planned", "1 of 3 users have MFA or are enforced (would be 2)"),
         (Mode.APPLY, "planned", "1 of 3 users have MFA or are enforced (33 %)"),
-        (Mode.RELEASE, "released", "1 of 3 users have MFA or are enforced (33 %)"),
     ],
 )
 def test_users_who_are_covered_are_told_with_what_the_run_changes(mode: Mode, outcome: str, words: str) -> None:
     account = make_seen_account(make_seen("a", "none"), make_seen("b", outcome), make_held("c"))
 
     assert read(tell(make_run_report(account, mode=mode)).top)[0] == words
+
+
+def test_release_says_of_nobody_whether_they_have_mfa() -> None:
+    account = make_seen_account(
+        make_seen("a", "none", verdict="unknown"), make_seen("b", "released", verdict="unknown")
+    )
+
+    assert read(tell(make_run_report(account, mode=Mode.RELEASE)).top)[0] == (
+        "1 account inspected. 2 users, whose MFA a release does not look at. 1 released"
+    )
 
 
 def test_keys_that_stop_are_named_where_they_are_of_few_users() -> None:

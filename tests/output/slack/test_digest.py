@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.model import Gate, Mode, Outcome, PolicyChange, Stage, Status, Verdict
+from orchestrator.domain.planning import NOT_LOOKED_AT
 from orchestrator.output.slack.digest import render_text
 from orchestrator.output.slack.thread import FROM_ACCOUNTS, MAX_NAMES
 from orchestrator.reports.report import AccountReport, ChangedUser, Changes, ReasonReport, RunReport
@@ -99,8 +100,14 @@ def test_an_all_clean_run_is_a_headline_a_line_and_the_link(mode: Mode) -> None:
     assert not digest.has_findings
     assert digest.thread == ()
     assert show(report, link=LINK).splitlines() == [
-        "Release: nobody to release" if mode is Mode.RELEASE else f"{mode.capitalize()}: all clean",
-        "1 of 1 users have MFA or are enforced (100 %)",
+        *(
+            [
+                "Release: nobody to release",
+                "3 accounts: 2 inspected, 1 skipped. 1 user, whose MFA a release does not look at",
+            ]
+            if mode is Mode.RELEASE
+            else [f"{mode.capitalize()}: all clean", "1 of 1 users have MFA or are enforced (100 %)"]
+        ),
         f"Open the report: {LINK}",
     ]
     assert "2 inspected" in digest.text
@@ -192,9 +199,12 @@ def test_a_plan_says_what_would_be_done() -> None:
 def test_a_release_has_words_of_its_own() -> None:
     released = make_user_report("ana", Outcome.RELEASED, active_access_keys=2)
     others = [make_user_report("bob", Outcome.ALREADY_ENFORCED), make_user_report("cem", verdict=Verdict.NON_COMPLIANT)]
-    report = make_run(make_account_report(1, released, *others), mode=Mode.RELEASE)
+    dana = make_user_report("dana", verdict=Verdict.UNKNOWN, reason=NOT_LOOKED_AT.message)
+    idle = make_account_report(2, dana)
+    report = make_run(make_account_report(1, released, *others), idle, mode=Mode.RELEASE)
 
     assert show(report).startswith("Release: 1 user released\n")
+    assert "acme-00002" not in show_thread(report)
     assert "Done: released: ana; Left alone: still enforced: bob; MFA not looked at: cem" in show_thread(report)
     assert "access key" not in show(report)
 
