@@ -40,14 +40,13 @@ class Stacks:
 
     def __init__(self, client: "CloudFormationClient", retrier: Retrier) -> None:
         self._client = client
-        self._call = retrier.call
         self._retrier = retrier
 
     @reads_answers
     def get_stack(self, name: str) -> Stack | None:
         """Return a stack by its name or ID, or None where there is none; a deleted stack is found only by its ID."""
         try:
-            [found] = self._call(self._client.describe_stacks, StackName=name)["Stacks"]
+            [found] = self._retrier.call(self._client.describe_stacks, StackName=name)["Stacks"]
         except AwsError as error:
             if error.code == "ValidationError" and "does not exist" in str(error):  # the code says much else too
                 return None
@@ -73,7 +72,7 @@ class Stacks:
             {"ParameterKey": name} | ({"UsePreviousValue": True} if value is None else {"ParameterValue": value})
             for name, value in parameters.items()
         ]
-        answer = self._call(
+        answer = self._retrier.call(
             self._client.create_change_set,
             StackName=stack_name,
             ChangeSetName=name,
@@ -109,15 +108,15 @@ class Stacks:
 
     def delete_change_set(self, change_set_id: str) -> None:
         """Delete a change set; a missing one is no error."""
-        self._call(self._client.delete_change_set, ChangeSetName=change_set_id)
+        self._retrier.call(self._client.delete_change_set, ChangeSetName=change_set_id)
 
     def execute_change_set(self, change_set_id: str, token: str) -> None:
         """Start the execution of a change set."""
-        self._call(self._client.execute_change_set, ChangeSetName=change_set_id, ClientRequestToken=token)
+        self._retrier.call(self._client.execute_change_set, ChangeSetName=change_set_id, ClientRequestToken=token)
 
     def delete_stack(self, stack_id: str, token: str) -> None:
         """Start the deletion of a stack."""
-        self._call(self._client.delete_stack, StackName=stack_id, ClientRequestToken=token)
+        self._retrier.call(self._client.delete_stack, StackName=stack_id, ClientRequestToken=token)
 
     @reads_answers
     def get_newest_event_id(self, stack_id: str) -> str | None:
