@@ -111,6 +111,7 @@ bench: $(STAMP) .cache/bench/.installed  ## measure speed, cost and memory again
 bench-smoke: $(STAMP) .cache/bench/.installed  ## what the benchmarks compare does the same: calls and results, no times
 	@echo "check: bench-smoke"
 	@$(BIN)/python -m benchmarks.smoke
+	@$(BIN)/python -m benchmarks.cpu_of_an_account >/dev/null
 
 .cache/bench/.installed: requirements/bench.txt
 	@echo "setup: .cache/bench, from requirements/bench.txt"
