@@ -13,7 +13,7 @@ from orchestrator.doctor.report import Check, CheckName, CheckStatus, fine, in_w
 from orchestrator.domain.config import Config
 from orchestrator.domain.config_file import show_path
 from orchestrator.domain.environment import SlackCredentials, parse_slack_secret
-from orchestrator.domain.errors import AccessDenied, ArchiveError, AwsError, ConfigError, DigestError
+from orchestrator.domain.errors import AccessDenied, ArchiveError, AwsError, ConfigError, DigestError, NotFound
 from orchestrator.domain.model import Product
 from orchestrator.domain.nudges import read_text
 from orchestrator.domain.protections import check_protections
@@ -72,7 +72,7 @@ def _most(count: int | None) -> str:
 
 
 def check_hub(tools: DoctorContext) -> Iterator[Check]:
-    """Yield the checks of archive, releases, stop switch, Slack, messages to users and Security Hub."""
+    """Yield the checks of archive, releases, stop switch, Slack, messages to users, Security Hub and event bus."""
     archive = _check_archive(tools)
     yield archive
     if archive.status is CheckStatus.OK:
@@ -85,6 +85,7 @@ def check_hub(tools: DoctorContext) -> Iterator[Check]:
     yield _check_slack(tools, secret, credentials)
     yield _check_nudge(tools, credentials)
     yield _check_security_hub(tools)
+    yield _check_event_bus(tools)
 
 
 def check_sign_in(organization_id: str, tools: DoctorContext) -> Check:
@@ -235,3 +236,19 @@ def _check_security_hub(tools: DoctorContext) -> Check:
         told = explain_findings_error(error, Product(caller.account_id, tools.region, caller.partition))
         return problem(name, f"{told.message} ({told.code})", told.remedy)
     return fine(name, f"it is switched on in {place}; that findings may be imported shows in a run alone")
+
+
+def _check_event_bus(tools: DoctorContext) -> Check:
+    """Return whether the event bus of each run is there; none is put, since others act on it."""
+    name, bus = CheckName.EVENT_BUS, tools.config.events.bus
+    if bus is None:
+        return fine(name, "events.bus is null: no run is told by an event")
+    place = f"account {tools.caller.account_id}, Region {tools.region}"
+    try:
+        tools.hub.get_bus_policy(bus)
+    except NotFound:
+        message = f"there is no event bus {bus} in {place}: each run there ends in an error of stage event"
+        return problem(name, message, "Make it, or correct events.bus.")
+    except AwsError as error:
+        return unknown(name, in_words(error), f"Allow events:DescribeEventBus on {bus} to this caller.")
+    return fine(name, f"the event bus {bus} is in {place}")

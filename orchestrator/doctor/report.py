@@ -35,6 +35,7 @@ class CheckName(StrEnum):
     SLACK_SECRET = "slack_secret"  # noqa: S105 - the name of a check, not a secret
     SLACK = "slack"
     SECURITY_HUB = "security_hub"
+    EVENT_BUS = "event_bus"
     CONSOLE_SIGN_IN = "console_sign_in"
     SCHEDULE = "schedule"
     FUNCTION = "function"
