@@ -119,9 +119,9 @@ OF_SWITCHES: tuple[Mutation, ...] = (
         path="orchestrator/pipeline/apply.py",
         before="        with context.permit.hold() as released:  # a look can take longer than a cancelled run waits\n",
         after="        for released in ({},):\n",
-        scenario="release during apply",
+        scenario="release during a look",
         invariant=2,
-        runs=12,
+        runs=6,
     ),
     Mutation(
         name="whom a release freed since the plan is enforced",

@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 from random import Random
+from threading import Thread
 
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.model import Mode, Outcome
+from orchestrator.pipeline.lease import LEASE_FILE
+from tests.aws_server import Call
 from tests.chaos import troubles
 from tests.chaos.driving import Stage
 from tests.chaos.evidence import Evidence
@@ -12,7 +15,9 @@ from tests.chaos.happenings import crossed
 from tests.chaos.invariants import Violation
 from tests.chaos.invariants_of_releases import check_released
 from tests.chaos.scenarios import Scenario
+from tests.chaos.scenarios_of_people import SLOW_LOOK
 from tests.chaos.scenarios_of_runs import use_bucket
+from tests.chaos.wire import Disturbance
 
 
 def _release(stage: Stage, rng: Random) -> list[Evidence]:
@@ -46,6 +51,27 @@ def _release_during_apply(stage: Stage, rng: Random) -> list[Evidence]:
     return as_crossed(stage, [applied, *others])
 
 
+def _release_in_a_look(stage: Stage, rng: Random) -> list[Evidence]:
+    """Start a release while an apply looks at a user to whom it is about to write; the look ends amid the release."""
+    person, others = stage.world.pick(rng, "plain"), list[Evidence]()
+    release = Thread(target=lambda: others.append(stage.carry_out(Mode.RELEASE, Cancellation())))
+
+    def slow(call: Call, _: Random) -> Disturbance | None:
+        if release.ident is not None:
+            return SLOW_LOOK if call.action in {"DetachUserPolicy", "RemoveUserFromGroup"} else None
+        asked = (call.account_id, call.action, call.parameters.get("UserName"))
+        if asked != (person.account_id, "ListMFADevices", person.name) or LEASE_FILE not in stage.archive.files():
+            return None
+        release.start()
+        return SLOW_LOOK
+
+    stage.server.troubles.append(slow)
+    applied = stage.run()
+    if release.ident is not None:
+        release.join()
+    return as_crossed(stage, [applied, *others])
+
+
 def _late_answer(stage: Stage, _: Random) -> list[Evidence]:
     """Have an apply wait at its question while another one enforces everybody, and a release frees them."""
     others: list[Evidence] = []
@@ -76,5 +102,6 @@ def free_for_good(stage: Stage) -> list[Violation]:
 RELEASES: tuple[Scenario, ...] = (
     Scenario(name="release while calls fail", drive=_release, finish=_release_again, with_cases=False),
     Scenario(name="release during apply", drive=_release_during_apply, finish=free_for_good, is_mixable=False),
+    Scenario(name="release during a look", drive=_release_in_a_look, finish=free_for_good, is_mixable=False),
     Scenario(name="apply answered after its lease ended", drive=_late_answer, finish=free_for_good, is_mixable=False),
 )
