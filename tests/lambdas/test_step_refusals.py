@@ -237,14 +237,30 @@ def test_run_asks_no_more_of_the_archive_than_capacity_reckons_with(
 
 
 @pytest.mark.parametrize(
-    "content", [BOMBS["zeros"](), gzip.compress(b"plans", mtime=0)[:-9], b"\x1f\x8b\x08" + b"\xff" * 30]
+    "content",
+    [
+        BOMBS["zeros"](),
+        gzip.compress(b"plans", mtime=0)[:-9],
+        b"\x1f\x8b\x08" + b"\xff" * 30,
+        gzip.compress(b"", mtime=0),
+        gzip.compress(b"{}\n{}", mtime=0),
+    ],
 )
-def test_plans_that_cannot_be_unpacked_are_an_error_that_names_the_file(machine: Machine, content: bytes) -> None:
+def test_plans_that_cannot_be_read_are_an_error_that_names_the_file(machine: Machine, content: bytes) -> None:
     selected = machine.select(**SCHEDULE)
     machine.map("plan", selected)
     machine.store.write(f"work/{selected['run_id']}/plans/00000.json.gz", content)
 
     with pytest.raises(ArchiveError, match=r"plans/00000\.json\.gz is broken"):
+        machine.gate(selected, **SCHEDULE)
+
+
+def test_file_among_the_plans_that_is_none_is_an_error_that_names_their_folder(machine: Machine) -> None:
+    selected = machine.select(**SCHEDULE)
+    machine.map("plan", selected)
+    machine.store.write(f"work/{selected['run_id']}/plans/notes.txt", b"")
+
+    with pytest.raises(ArchiveError, match=r"plans is broken"):
         machine.gate(selected, **SCHEDULE)
 
 

@@ -144,7 +144,9 @@ class RunState:
         """Yield the outputs of a stage, by the number of the batch; batches without one were lost."""
         prefix = f"{self._folder}{stage}/"
         names = [file.name.removeprefix(prefix) for file in self._store.list_files(prefix)]
-        for number in sorted(int(name.partition(".")[0]) for name in names):
+        with self._intact(stage):
+            numbers = sorted(int(name.partition(".")[0]) for name in names)
+        for number in numbers:
             yield number, *self.read_output(stage, number)
 
     def read_output(self, stage: BatchStage, number: int) -> tuple[Usage, list[AccountResult]]:
