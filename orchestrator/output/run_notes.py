@@ -59,15 +59,16 @@ def _event_notes(report: RunReport, *, names: bool) -> Iterator[str]:
 
 def _nudge_notes(report: RunReport, *, names: bool) -> Iterator[str]:
     """Yield how many users were told in person, or would be, and why others were not."""
-    told, untold = Counter[str](), defaultdict[str, list[str]](list)
+    told, untold, is_ahead = Counter[str](), defaultdict[str, list[str]](list), report.mode is Mode.PLAN
     for account in report.accounts:
         for user in account.users:
             for message in user.messages:
                 if message.problem is None:
                     told[message.via] += 1
+                    is_ahead |= message.at is None  # a person is asked about this plan
                 else:
                     untold[message.problem].append(f"{user.name} ({title_of(account)})")
-    did, did_not = ("would be told", "could not be told") if report.mode is Mode.PLAN else ("told", "not told")
+    did, did_not = ("would be told", "could not be told") if is_ahead else ("told", "not told")
     yield from (f"{count(number, 'user')} {did} by {via}" for via, number in told.items())
     for problem, users in untold.items():
         shown = some_of(users, _NAMES_SHOWN) if names else count(len(users), "user")

@@ -43,15 +43,18 @@ _TOLD_BY = frozenset({Trigger.ONBOARDING, Trigger.IAM_EVENT})
 log = structlog.get_logger(__name__)
 
 
-def find_due(results: Results, context: RunContext) -> list[Nudge]:
-    """Return the users of a plan or apply run who are due, but for those who were told. Raises ArchiveError."""
+def find_due(results: Results, context: RunContext, *, is_preview: bool = False) -> list[Nudge]:
+    """Return the users of a plan or apply run who are due, but for those who were told. Raises ArchiveError.
+
+    In a preview the planned users of an apply run count as enforced.
+    """
     request, mode = context.request, context.request.mode
     tells = not request.is_narrowed or request.trigger in _TOLD_BY
     if context.config.nudge.via is None or mode is Mode.RELEASE or (mode is Mode.APPLY and not tells):
         return []
     marks = context.archive.nudge_marks()
     owed = _find_owed(marks)
-    enforced = Outcome.PLANNED if mode is Mode.PLAN else Outcome.ENFORCED
+    enforced = Outcome.PLANNED if is_preview or mode is Mode.PLAN else Outcome.ENFORCED
     occasion = Occasion(context.config, request.started_at, context.now(), enforced)
     found = (
         find_nudge(
@@ -79,6 +82,16 @@ def tell_users(due: Sequence[Nudge], context: RunContext) -> Messages:
     round_ = _Round(context, context.messenger)
     round_.tell(due)
     return {key: (message,) for key, message in round_.messages.items()}
+
+
+def preview_messages(results: Results, context: RunContext) -> Messages:
+    """Return whom an apply run would tell once its plan is carried out; nobody where the archive cannot say."""
+    try:
+        due = find_due(results, context, is_preview=True)
+    except ArchiveError as error:
+        log.warning("messages_unknown", message=str(error))
+        return {}
+    return tell_users(due, replace(context, request=replace(context.request, mode=Mode.PLAN)))
 
 
 def _find_owed(marks: Iterable[str]) -> dict[tuple[str, str], str]:

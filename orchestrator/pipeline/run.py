@@ -20,6 +20,7 @@ from orchestrator.pipeline.event_run import close_event_run, limit_events, reser
 from orchestrator.pipeline.executor import apply_all, explain_unreached, plan_all
 from orchestrator.pipeline.gate import approve, find_gate, writing
 from orchestrator.pipeline.listing import PlaceLookup, list_accounts
+from orchestrator.pipeline.nudging import preview_messages
 from orchestrator.pipeline.publishing import close_run, report_run
 from orchestrator.pipeline.results import Results
 
@@ -44,7 +45,8 @@ def run(context: RunContext) -> Finished:
 
     if request.mode is not Mode.PLAN and results.with_changes and gate is None:
         if not cancellation.reason and (context.confirm is not None or request.mode is Mode.RELEASE):
-            plan = report_run(results, context, errors, is_complete=listing.is_complete, gate=None)
+            would = preview_messages(results, context)
+            plan = report_run(results, context, errors, is_complete=listing.is_complete, gate=None, messages=would)
             if declined := approve(plan, context):
                 return Finished(plan.model_copy(update={"gate": declined}), None, was_declined=True)
         gate = _apply(results, context)

@@ -8,6 +8,7 @@ import pytest
 
 from orchestrator.domain.config import Config
 from orchestrator.domain.model import Trigger
+from orchestrator.output.run_notes import run_notes
 from orchestrator.pipeline.nudging import MAX_LISTED
 from orchestrator.reports.report import MessageReport
 from tests.builders import days_ago, make_config, make_user
@@ -68,6 +69,29 @@ def test_user_is_told_when_first_seen_when_days_are_left_and_when_enforced(peopl
         [],
     ]
     assert kinds(people).count("alice") == 4
+
+
+def test_person_who_is_asked_sees_whom_the_run_would_tell_and_nobody_is_told_after_a_no(people: Days) -> None:
+    config = nudging()
+    people.play(0, config=config)
+    sent = len(people.messenger.sent)
+    people.answers = False
+
+    asked = people.play(8, config=config)
+
+    assert [messages(asked, name) for name in ("alice", "carol")] == [[("enforced", False)]] * 2
+    assert "2 users would be told by slack" in run_notes(config, asked)
+    assert len(people.messenger.sent) == sent
+    people.answers = True
+    assert messages(people.play(8.1, config=config)) == [("enforced", True)]
+
+
+def test_plan_is_shown_though_the_marks_of_messages_cannot_be_read(people: Days) -> None:
+    config = nudging()
+    people.play(0, config=config)
+    people.answers, people.store.denied = False, ("list", "nudges/")
+
+    assert outcomes(people.play(8, config=config)) == {"alice": "planned", "bob": "none", "carol": "planned"}
 
 
 def test_message_says_account_date_and_sign_in_address_of_the_account_id(people: Days) -> None:
