@@ -18,7 +18,6 @@ class Record(Protocol):
     @property
     def since(self) -> datetime:
         """Since when it holds."""
-        ...
 
 
 R = TypeVar("R", bound=Record)

@@ -21,13 +21,13 @@ from typing import Protocol
 from uuid import uuid4
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from orchestrator.concurrency.cancellation import Cancellation, repeated_while
 from orchestrator.domain.errors import ArchiveError, RunUnderWay
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.pipeline.ports import Releases
-from orchestrator.reports.report import UtcTime
+from orchestrator.reports.report import Frozen, UtcTime
 from orchestrator.reports.run_files import Store
 
 LEASE_FILE = "locks/run"
@@ -64,10 +64,8 @@ class LeaseStore(Store, Protocol):
         """Write a file in place of one with the expected content, and return whether it had that content."""
 
 
-class Holder(BaseModel):
+class Holder(Frozen):
     """Who holds the lease. `until` is for people and earlier versions: the age of the file alone decides."""
-
-    model_config = ConfigDict(frozen=True)
 
     run_id: str
     until: UtcTime

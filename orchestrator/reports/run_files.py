@@ -34,31 +34,24 @@ class Store(Protocol):
 
     def address(self, name: str) -> str:
         """Return the path or address of a file."""
-        ...
 
     def read(self, name: str) -> bytes:
         """Return the content of a file."""
-        ...
 
     def read_start(self, name: str, size: int) -> bytes:
         """Return the first bytes of a file; all of a shorter one."""
-        ...
 
     def list_files(self, prefix: str) -> Iterable[StoredFile]:
         """Return the files under a prefix."""
-        ...
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, whole or not at all."""
-        ...
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file unless it exists, and return whether this call made it."""
-        ...
 
     def delete(self, name: str) -> None:
         """Delete a file."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
