@@ -28,7 +28,11 @@ MANAGEMENT = "222233334444"
 REGION = "eu-central-1"
 BUCKET = "orgmfa-bootstrap-bucket-1abcdefgh"
 URL = f"https://{BUCKET}.s3.{REGION}.amazonaws.com/artifacts/member-0123.yaml"
+BUS = f"arn:aws:events:{REGION}:{SECURITY}:event-bus/orgmfa"
 IAM_BUS = f"arn:aws:events:{REGION}:{SECURITY}:event-bus/orgmfa-iam"
+IAM_QUEUE = "orgmfa-iam-events"
+PROTECT = json.loads((member_role.FOLDER / "protect.scp.json").read_text("utf-8"))
+ONE_LINE = json.dumps(PROTECT, separators=(",", ":"))
 
 REQUIRED = {
     "bootstrap": {},
@@ -118,6 +122,17 @@ def resources(name: str, **parameters: str) -> dict[str, Any]:
         for logical_id, resource in template(name)["Resources"].items()
         if "Condition" not in resource or resolver.holds(resource["Condition"])
     }
+
+
+def functions() -> dict[str, dict[str, Any]]:
+    """Return the functions of central.yaml with all its parts, by logical ID."""
+    deployed = resources("central", **EVERYTHING)
+    return {name: one for name, one in deployed.items() if name.endswith("Function")}
+
+
+def alarms(**given: str) -> dict[str, dict[str, Any]]:
+    """Return the alarms of central.yaml under these parameters, by logical ID."""
+    return {name: one for name, one in resources("central", **given).items() if name.endswith("Alarm")}
 
 
 def permissions_of(role: str, **parameters: str) -> list[dict[str, Any]]:
