@@ -35,8 +35,8 @@ from tests.iam_evaluator import Decision, Request, decide
 from tests.iam_event_samples import iam_event, queue_batch
 from tests.onboarding_events import batch, stack_set_event
 from tests.organization import SampleOrganization
+from tests.stackset.permission_samples import actions
 from tests.stackset.rendering import permissions_of, resources
-from tests.stackset.test_permissions import actions
 
 pytestmark = pytest.mark.thorough
 

@@ -18,8 +18,8 @@ from orchestrator.cli.main import cli
 from orchestrator.domain.config_file import parse_config
 from tests.iam_evaluator import Decision, Request, decide
 from tests.member_role import rendering as member_role
+from tests.stackset.permission_samples import actions
 from tests.stackset.rendering import MANAGEMENT, NAMES, permissions_of, template
-from tests.stackset.test_permissions import actions
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "deploy.md").read_text("utf-8")
