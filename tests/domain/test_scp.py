@@ -18,15 +18,9 @@ from orchestrator.domain.policy_document import PARTITIONS, read_template, rende
 from orchestrator.domain.scp import MAX_CHARACTERS, SID, render_scp
 from tests.builders import NOW, make_config
 from tests.iam_evaluator import Decision, Request, decide
+from tests.member_role.permission_samples import ANA, BOB, FULL_ACCESS, SESSIONS
 from tests.member_role.rendering import FOLDER, MEMBER, SIBLING
-from tests.member_role.test_permissions import (
-    ADMINISTRATOR_ROWS,
-    ANA,
-    BOB,
-    FULL_ACCESS,
-    SESSIONS,
-    USER_ROWS,
-)
+from tests.member_role.test_permissions_under_enforcement import ADMINISTRATOR_ROWS, USER_ROWS
 
 YES, NO = Decision.ALLOW, Decision.EXPLICIT_DENY
 TODAY = NOW.date()

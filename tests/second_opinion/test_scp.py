@@ -17,8 +17,8 @@ from orchestrator.domain.policy_document import render_enforcement_policy
 from tests.builders import make_config
 from tests.domain.test_scp import ATTEMPTS, ENDED, MIXED, TOMORROW, entry, role, scp, user
 from tests.iam_evaluator import Decision, Request, decide
+from tests.member_role.permission_samples import FULL_ACCESS, SESSIONS
 from tests.member_role.rendering import MEMBER, SIBLING
-from tests.member_role.test_permissions import FULL_ACCESS, SESSIONS
 
 pytestmark = pytest.mark.slow
 
