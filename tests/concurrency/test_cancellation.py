@@ -46,3 +46,30 @@ def test_condition_of_a_repetition_holds_inside_alone() -> None:
             assert may_repeat()
         assert not may_repeat()
     assert may_repeat()
+
+
+@pytest.mark.parametrize(
+    ("cancellation", "reason"),
+    [
+        (Cancellation(), None),
+        (Cancellation.after(3600), None),
+        (Cancellation.after(-1), "deadline"),
+        (Cancellation(deadline=0.0), "deadline"),
+    ],
+)
+def test_cancellation_begins_at_its_deadline(cancellation: Cancellation, reason: CancelReason | None) -> None:
+    assert cancellation.reason == reason
+
+
+@pytest.mark.parametrize("cancellation", [Cancellation(), Cancellation.after(3600), Cancellation.after(-1)])
+def test_interruption_is_a_cancellation_before_and_after_the_deadline(cancellation: Cancellation) -> None:
+    cancellation.event.set()
+
+    assert cancellation.reason == "interrupted"
+
+
+def test_deadline_ends_all_waiting_once_it_is_seen_and_stays_the_reason() -> None:
+    cancellation = Cancellation.after(-1)
+
+    assert [cancellation.reason, cancellation.reason] == ["deadline", "deadline"]
+    assert cancellation.event.is_set()

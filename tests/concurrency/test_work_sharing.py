@@ -20,14 +20,9 @@ from orchestrator.concurrency.work_sharing import (
     call_helper,
     map_shared,
 )
-
-LONG = 30.0
+from tests.concurrency.waiting import LONG, wait_for
 
 word: ContextVar[str] = ContextVar("word")
-
-
-def wait_for(event: Event) -> None:
-    assert event.wait(LONG), "what this waits for never happened"
 
 
 def make_pace(allowed: int) -> AdaptiveLimit:
