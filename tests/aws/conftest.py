@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.aws.places import KINDS, Place, make_place
 from tests.aws.scripted_server import Script, served
 from tests.aws_server import AwsServer
 from tests.organization import SampleOrganization
@@ -23,3 +24,8 @@ def organization(aws: AwsServer) -> SampleOrganization:
 @pytest.fixture
 def account_id(organization: SampleOrganization) -> str:
     return organization.add_account("payments", alias="acme-payments")
+
+
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest) -> Place:
+    return make_place(request.param, request)

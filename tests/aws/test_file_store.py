@@ -1,82 +1,19 @@
-"""Folder and bucket as one store: whole files or none, one creator, and refusals that say what and where."""
+"""Folder and bucket as one store: whole files, where they stand, who may read them, and their age."""
 
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Barrier
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config as ClientConfig
 from moto.backends import get_backend
 
 from orchestrator.aws.clients import make_clients
 from orchestrator.aws.file_store import BucketStore, FolderStore, Store, make_store
 from orchestrator.domain.errors import ArchiveError, FileTooLarge
-from tests.aws_server import MANAGEMENT, Answer, AwsServer, Call
-
-KINDS = ["folder", "s3"]
-CALLERS = 16
-
-
-@dataclass(frozen=True)
-class Place:
-    """A store, and how a test breaks it or looks past it."""
-
-    store: Store
-    location: str
-    files: Callable[[], list[str]]
-    block: Callable[[str], None]
-
-
-def make_place(kind: str, request: pytest.FixtureRequest, prefix: str = "orgmfa") -> Place:
-    if kind == "folder":
-        folder: Path = request.getfixturevalue("tmp_path") / prefix
-
-        def stand_in_the_way(name: str) -> None:
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.mkdir()
-            (path / "occupied").touch()
-
-        return Place(
-            make_store(str(folder), no_s3),
-            str(folder),
-            lambda: sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()),
-            stand_in_the_way,
-        )
-    aws: AwsServer = request.getfixturevalue("aws")
-    aws.client("s3").create_bucket(Bucket="reports")
-    location = f"s3://reports/{prefix}".rstrip("/")
-
-    def keys() -> list[str]:
-        found = aws.client("s3").list_objects_v2(Bucket="reports").get("Contents", [])
-        return [entry["Key"].removeprefix(f"{prefix}/") for entry in found]
-
-    return Place(
-        make_store(location, lambda: make_clients(connections=4).s3),
-        location,
-        keys,
-        lambda name: aws.faults.append(s3_error("AccessDenied", 403)),
-    )
-
-
-def no_s3() -> Any:
-    raise AssertionError("a folder needs no client")
-
-
-def s3_error(code: str, status: int) -> Callable[[Call], Answer | None]:
-    answer = Answer(status, f"<Error><Code>{code}</Code><Message>refused for the test</Message></Error>")
-    return lambda call: answer if call.service == "s3" else None
-
-
-@pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest) -> Place:
-    return make_place(request.param, request)
+from tests.aws.places import Place, make_place, no_s3
+from tests.aws_server import MANAGEMENT, AwsServer
 
 
 def test_file_is_read_as_it_was_written(place: Place) -> None:
@@ -145,222 +82,6 @@ def test_deleted_file_is_gone_and_a_missing_one_is_no_error(place: Place) -> Non
     assert place.files() == ["b"]
 
 
-def test_file_is_created_once_and_keeps_its_first_content(place: Place) -> None:
-    assert place.store.create("events/a", b"first") is True
-    assert place.store.create("events/a", b"second") is False
-    assert place.store.create("events/b", b"other") is True
-
-    assert place.store.read("events/a") == b"first"
-    assert place.files() == ["events/a", "events/b"]
-
-
-def test_one_of_many_callers_creates_a_file(request: pytest.FixtureRequest) -> None:
-    place = make_place("folder", request)
-    at_once = Barrier(CALLERS)
-
-    def create(number: int) -> bool:
-        at_once.wait(timeout=60)
-        return place.store.create("events/a", str(number).encode())
-
-    with ThreadPoolExecutor(CALLERS) as pool:
-        made = list(pool.map(create, range(CALLERS)))
-
-    assert made.count(True) == 1
-    assert place.store.read("events/a") == str(made.index(True)).encode()
-    assert place.files() == ["events/a"]
-
-
-def test_bucket_is_asked_to_refuse_a_second_creation(request: pytest.FixtureRequest) -> None:
-    """One PutObject with a condition; that S3 holds it against threads is S3's: moto looks, then writes."""
-    place = make_place("s3", request)
-    aws: AwsServer = request.getfixturevalue("aws")
-    aws.forget_calls()
-
-    made = [place.store.create("events/a", str(number).encode()) for number in range(CALLERS)]
-
-    assert made == [True, *[False] * (CALLERS - 1)]
-    assert aws.actions().count("PUT /reports/orgmfa/events/a") == CALLERS
-
-
-def test_creation_whose_answer_was_lost_still_counts(request: pytest.FixtureRequest) -> None:
-    place = make_place("s3", request)
-    aws: AwsServer = request.getfixturevalue("aws")
-    lost: list[Call] = []
-
-    def lose_first(call: Call) -> Answer | None:
-        if not call.action.startswith("PUT") or lost:
-            return None
-        lost.append(call)
-        return Answer(500, "<Error><Code>InternalError</Code></Error>")
-
-    aws.after.append(lose_first)
-
-    assert place.store.create("events/a", b"a mark of our own") is True
-    assert place.store.create("events/a", b"a mark of somebody else") is False
-
-
-def test_file_is_replaced_only_while_it_holds_what_is_expected(place: Place) -> None:
-    place.store.write("lease", b"first")
-
-    assert place.store.replace("lease", b"another", b"second") is False
-    assert place.store.read("lease") == b"first"
-    assert place.store.replace("lease", b"first", b"second") is True
-    assert place.store.read("lease") == b"second"
-    assert [file.name for file in place.store.list_files("")] == ["lease"]
-
-
-def test_missing_file_is_not_replaced(place: Place) -> None:
-    assert place.store.replace("lease", b"", b"second") is False
-    assert list(place.store.list_files("")) == []
-
-
-def test_one_of_many_callers_replaces_a_file(request: pytest.FixtureRequest) -> None:
-    place = make_place("folder", request)
-    place.store.write("lease", b"old")
-    at_once = Barrier(CALLERS)
-
-    def take(number: int) -> bool:
-        at_once.wait(timeout=60)
-        return place.store.replace("lease", b"old", str(number).encode())
-
-    with ThreadPoolExecutor(CALLERS) as pool:
-        taken = list(pool.map(take, range(CALLERS)))
-
-    assert taken.count(True) == 1
-    assert place.store.read("lease") == str(taken.index(True)).encode()
-
-
-@pytest.mark.parametrize(("written_meanwhile", "is_ours"), [(b"somebody else's", False), (b"ours", True)])
-def test_file_that_was_written_between_look_and_write_is_not_replaced(
-    request: pytest.FixtureRequest, written_meanwhile: bytes, is_ours: bool
-) -> None:
-    """The writer can be oneself: a first try whose answer was lost."""
-    place = make_place("s3", request)
-    aws: AwsServer = request.getfixturevalue("aws")
-    place.store.write("lease", b"old")
-    other = aws.client("s3")
-
-    def write_first(call: Call) -> Answer | None:
-        if call.action.startswith("PUT"):
-            aws.faults.clear()
-            other.put_object(Bucket="reports", Key="orgmfa/lease", Body=written_meanwhile)
-        return None
-
-    aws.faults.append(write_first)
-
-    assert place.store.replace("lease", b"old", b"ours") is is_ours
-    assert place.store.read("lease") == written_meanwhile
-
-
-OPERATIONS: dict[str, Callable[[Store], object]] = {
-    "read": lambda store: store.read("runs/a"),
-    "read start": lambda store: store.read_start("runs/a", 8),
-    "write": lambda store: store.write("runs/a", b"new"),
-    "create": lambda store: store.create("runs/a/b", b"new"),
-    "replace": lambda store: store.replace("runs/a", b"old", b"new"),
-    "read aged": lambda store: store.read_aged("runs/a/b"),
-    "list": lambda store: list(store.list_files("runs/")),
-    "delete": lambda store: store.delete("runs/a"),
-}
-
-
-@pytest.mark.parametrize(
-    ("kind", "operation", "told"),
-    [
-        ("folder", "read", "cannot read {}/runs/a: "),
-        ("folder", "read start", "cannot read {}/runs/a: "),
-        ("folder", "write", "cannot write {}/runs/a: "),
-        ("folder", "replace", "cannot write {}/runs/a: "),
-        ("folder", "delete", "cannot delete {}/runs/a: "),
-        ("s3", "read", "cannot read {}/runs/a: "),
-        ("s3", "read start", "cannot read {}/runs/a: refused for the test (AccessDenied)"),
-        ("s3", "write", "cannot write {}/runs/a: "),
-        ("s3", "create", "cannot write {}/runs/a/b: refused for the test (AccessDenied)"),
-        ("s3", "replace", "cannot write {}/runs/a: refused for the test (AccessDenied)"),
-        ("folder", "read aged", "cannot read {}/runs/a/b: "),
-        ("s3", "read aged", "cannot read {}/runs/a/b: "),
-        ("s3", "list", "cannot list {}/runs/: refused for the test (AccessDenied)"),
-        ("s3", "delete", "cannot delete {}/runs/a: refused for the test (AccessDenied)"),
-    ],
-)
-def test_what_fails_says_what_and_where(request: pytest.FixtureRequest, kind: str, operation: str, told: str) -> None:
-    place = make_place(kind, request)
-    place.block("runs/a")
-
-    with pytest.raises(ArchiveError) as caught:
-        OPERATIONS[operation](place.store)
-
-    assert str(caught.value).startswith(f"the archive: {told.format(place.location)}")
-
-
-@pytest.mark.parametrize("operation", ["write", "create"])
-def test_file_in_the_place_of_the_folder_is_an_error(tmp_path: Path, operation: str) -> None:
-    (tmp_path / "orgmfa").write_text("not a folder", encoding="utf-8")
-
-    with pytest.raises(ArchiveError, match="cannot write"):
-        OPERATIONS[operation](make_store(str(tmp_path / "orgmfa"), no_s3))
-
-
-def test_missing_file_is_told_with_its_address(place: Place) -> None:
-    with pytest.raises(ArchiveError) as caught:
-        place.store.read("runs/a")
-
-    assert f"cannot read {place.location}/runs/a: " in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "operation",
-    [
-        *OPERATIONS,
-    ],
-)
-def test_missing_bucket_is_told(aws: AwsServer, operation: str) -> None:
-    store = make_store("s3://nobody-made-this", lambda: make_clients(connections=1).s3)
-
-    with pytest.raises(ArchiveError, match="NoSuchBucket"):
-        OPERATIONS[operation](store)
-
-
-@pytest.mark.parametrize("operation", list(OPERATIONS))
-def test_bucket_that_cannot_be_reached_is_told(operation: str) -> None:
-    client = boto3.client("s3", config=ClientConfig(retries={"total_max_attempts": 1}))
-
-    with pytest.raises(ArchiveError, match=r"Could not connect|Connection refused"):
-        OPERATIONS[operation](BucketStore("s3://reports", client))
-
-
-def test_failed_write_leaves_nothing_behind(request: pytest.FixtureRequest) -> None:
-    place = make_place("folder", request)
-    place.block("runs/a")
-
-    with pytest.raises(ArchiveError):
-        place.store.write("runs/a", b"new")
-
-    assert place.files() == ["runs/a/occupied"]
-
-
-def test_failed_write_leaves_the_older_file_whole(request: pytest.FixtureRequest) -> None:
-    place = make_place("s3", request)
-    place.store.write("runs/a", b"old")
-    place.block("runs/a")
-    with pytest.raises(ArchiveError):
-        place.store.write("runs/a", b"new")
-    request.getfixturevalue("aws").faults.clear()
-
-    assert place.store.read("runs/a") == b"old"
-    assert place.files() == ["runs/a"]
-
-
-@pytest.mark.parametrize("method", ["write", "create"])
-def test_content_that_cannot_be_written_leaves_nothing_behind(place: Place, method: str) -> None:
-    unwritable: Any = 7
-
-    with pytest.raises((ArchiveError, TypeError)):
-        getattr(place.store, method)("runs/a", unwritable)
-
-    assert place.files() == []
-
-
 def test_file_in_the_making_is_not_listed(tmp_path: Path) -> None:
     store = make_store(str(tmp_path), no_s3)
     store.write("runs/a", b"x")
@@ -411,9 +132,6 @@ def test_location_says_which_store_it_is(location: str, kind: type[Store], addre
     assert store.address("a") == address
 
 
-# -- who else of the machine may read a folder
-
-
 def modes_under(folder: Path) -> dict[str, int]:
     return {path.relative_to(folder).as_posix(): path.stat().st_mode & 0o777 for path in sorted(folder.rglob("*"))}
 
@@ -450,9 +168,6 @@ def test_folder_that_was_there_is_left_as_it_is_and_an_open_file_is_closed(tmp_p
     store.write("runs/a.json", b"a")
 
     assert modes_under(tmp_path) == {"runs": 0o755, "runs/a.json": 0o600}
-
-
-# -- the age of a file
 
 
 def test_age_of_a_file_is_told_by_the_clock_of_the_store(
