@@ -74,7 +74,7 @@ coverage: $(STAMP)  ## all tests, those that take long too, with the lines and b
 
 zip: $(STAMP)  ## build the zip and the wheel, and run each alone: a scheduled run, the command line
 	@echo "check: zip"
-	@$(BIN)/python -m pytest -m slow $(ARGS) tests/deploy/lambda_zip/test_zip.py tests/test_installation.py
+	@$(BIN)/python -m pytest -m slow $(ARGS) tests/deploy/lambda_zip/test_build_zip_alone.py tests/test_installation.py
 
 e2e: $(STAMP) .cache/e2e/.installed  ## the whole of it deployed in an emulator: roles, stacks, schedule, zip, digest
 	@echo "check: e2e"
