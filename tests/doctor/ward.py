@@ -25,7 +25,8 @@ from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import ChangedAccount, RunReport
 from tests.builders import NOW, ORGANIZATION
 from tests.doctor.command import OK
-from tests.fakes import FakeAws, FakeObserver, MemoryStore
+from tests.fake_aws import FakeAws
+from tests.fakes import FakeObserver, MemoryStore
 
 SETTINGS = RoleSettings(
     partition="aws",

@@ -19,7 +19,8 @@ from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import Changes, RunReport
 from tests.builders import NOW, days_ago, make_request
-from tests.fakes import FakeAws, FakeMessenger, FakeSlackClient, MemoryStore, fail, make_context
+from tests.fake_aws import FakeAws
+from tests.fakes import FakeMessenger, FakeSlackClient, MemoryStore, fail, make_context
 from tests.pipeline.stage import user_of
 
 Engine = Literal["one", "steps"]

@@ -14,8 +14,8 @@ from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import AccountReport, RunReport, UserReport
 from tests.builders import NOW, make_request
+from tests.fake_aws import FakeAws
 from tests.fakes import (
-    FakeAws,
     FakeChannel,
     FakeEventBus,
     FakeObserver,

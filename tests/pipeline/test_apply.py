@@ -17,7 +17,8 @@ from orchestrator.pipeline.context import RunContext
 from orchestrator.pipeline.inspection import inspect_account
 from orchestrator.pipeline.precautions import WRITES_PER_LOOK
 from tests.builders import make_request, make_user
-from tests.fakes import CancelledWhen, FakeAws, fail, make_context
+from tests.fake_aws import FakeAws
+from tests.fakes import CancelledWhen, fail, make_context
 
 LONG = 30.0
 USERS = 60

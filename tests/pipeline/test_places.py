@@ -14,7 +14,8 @@ from orchestrator.domain.errors import AccessDenied
 from orchestrator.domain.model import Placement
 from orchestrator.pipeline.listing import FEW_ACCOUNTS, PlaceLookup
 from tests.builders import make_request
-from tests.fakes import FakeAws, fail, make_context
+from tests.fake_aws import FakeAws
+from tests.fakes import fail, make_context
 
 
 @dataclass
