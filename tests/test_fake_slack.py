@@ -27,7 +27,7 @@ def slack() -> Iterator[FakeSlack]:
         yield server
 
 
-# The fake refuses what Slack refuses: section 3 of the field notes, "Slack".
+# The fake refuses what Slack refuses.
 @pytest.mark.parametrize(
     ("payload", "word"),
     [
