@@ -1,135 +1,21 @@
+"""Runs, aliases and handled events in the archive, in a folder and in a bucket alike; what is old is pruned."""
+
 import gzip
 import json
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from moto.backends import get_backend
 
 from orchestrator.aws.file_store import make_store
 from orchestrator.domain.errors import ArchiveError, ConfigError
-from orchestrator.domain.model import AccountResult, Decision, Gate, Mode, Outcome, Status, Trigger, Verdict, Via
+from orchestrator.domain.model import Gate, Mode, Trigger
 from orchestrator.logs import configure_logs
-from orchestrator.reports.archive import (
-    ALIASES_FROM_RUNS,
-    MAX_HANDLED_BYTES,
-    MAX_RELEASE,
-    RunArchive,
-    name_event,
-)
-from orchestrator.reports.build import build_report, report_account
-from orchestrator.reports.report import ReleasedUser, RunReport
-from tests.aws_server import MANAGEMENT, AwsServer
-from tests.builders import NOW, days_ago, make_account, make_request, make_user, user_id_of
-from tests.fakes import MemoryStore
-
-PAYMENTS, SEARCH = "111122223333", "444455556666"
-KEEP = timedelta(days=400)
-CALLERS = 16
-BROKEN_RUNS = {
-    "empty": b"",
-    "no gzip": b"{}",
-    "garbled": gzip.compress(b"", mtime=0)[:10] + b"\xff" * 8,
-    "cut short": gzip.compress(b"{}" * 1000, mtime=0)[:-9],
-    "no JSON": gzip.compress(b"runs", mtime=0),
-    "no text": gzip.compress(b"\xff", mtime=0),
-    "no report": gzip.compress(b"{}", mtime=0),
-}
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """An archive, and how a test reaches behind it."""
-
-    archive: RunArchive
-    location: str
-    put: Callable[[str, bytes], None]
-    files: Callable[[], list[str]]
-    date: Callable[[str, datetime], None]
-    read: Callable[[str], bytes]
-
-
-def make_shelf(kind: str, request: pytest.FixtureRequest, keep: timedelta | None = KEEP) -> Shelf:
-    if kind == "folder":
-        folder: Path = request.getfixturevalue("tmp_path") / "runs-of-test"
-
-        def put(name: str, content: bytes) -> None:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(content)
-
-        return Shelf(
-            RunArchive(make_store(str(folder), lambda: None), keep),  # type: ignore[arg-type,return-value]  # not called
-            str(folder),
-            put,
-            lambda: sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()),
-            lambda name, moment: os.utime(folder / name, (moment.timestamp(), moment.timestamp())),
-            lambda name: (folder / name).read_bytes(),
-        )
-    aws: AwsServer = request.getfixturevalue("aws")
-    client = aws.client("s3")
-    client.create_bucket(Bucket="reports")
-
-    def set_date(name: str, moment: datetime) -> None:
-        backend: Any = get_backend("s3")[MANAGEMENT]["aws"]
-        backend.buckets["reports"].keys[f"orgmfa/{name}"].last_modified = moment
-
-    return Shelf(
-        RunArchive(make_store("s3://reports/orgmfa", lambda: client), keep),
-        "s3://reports/orgmfa",
-        lambda name, content: client.put_object(Bucket="reports", Key=f"orgmfa/{name}", Body=content),
-        lambda: [
-            entry["Key"].removeprefix("orgmfa/")
-            for entry in client.list_objects_v2(Bucket="reports").get("Contents", [])
-        ],
-        set_date,
-        lambda name: bytes(client.get_object(Bucket="reports", Key=f"orgmfa/{name}")["Body"].read()),
-    )
-
-
-@pytest.fixture(params=["folder", "s3"])
-def shelf(request: pytest.FixtureRequest) -> Shelf:
-    return make_shelf(request.param, request)
-
-
-def make_report(
-    run_id: str = "run-1", *, aliases: dict[str, str | None] | None = None, planned: dict[str, list[str]] | None = None
-) -> RunReport:
-    """Return a report of accounts with these aliases, and of users for whom a change is planned."""
-    planned = planned or {}
-    accounts = [
-        AccountResult(
-            make_account(account_id),
-            Status.INSPECTED,
-            alias=alias,
-            decisions=tuple(
-                Decision(make_user(name), Verdict.NON_COMPLIANT, Outcome.PLANNED, Via.USER)
-                for name in planned.get(account_id, [])
-            ),
-        )
-        for account_id, alias in (aliases or dict.fromkeys(planned)).items()
-    ]
-    request = make_request(run_id=run_id)
-    reports = map(report_account, accounts)
-    return build_report(request, "o-exampleorg1", reports, errors=(), is_complete=True, finished_at=NOW)
-
-
-def run_name(run_id: str) -> str:
-    return f"runs/2026/03/02/{run_id}.json.gz"
-
-
-def save(shelf: Shelf, run_id: str, *, finished: datetime = NOW, **changes: Any) -> RunReport:
-    report = make_report(run_id, **changes)
-    shelf.archive.save(report)
-    shelf.date(run_name(run_id), finished)
-    return report
-
+from orchestrator.reports.archive import ALIASES_FROM_RUNS, MAX_HANDLED_BYTES, RunArchive, name_event
+from tests.builders import NOW, days_ago
+from tests.reports.shelf import BROKEN_RUNS, KEEP, PAYMENTS, SEARCH, Shelf, make_report, make_shelf, run_name, save
 
 # -- runs ------------------------------------------------------------------------------------------------------------
 
@@ -274,154 +160,6 @@ def test_aliases_older_than_ten_runs_are_forgotten(shelf: Shelf) -> None:
     assert shelf.archive.alias_by_account_id() == {PAYMENTS: "acme-payments"}
 
 
-# -- releases --------------------------------------------------------------------------------------------------------
-
-
-def test_release_is_in_force_until_it_ends(shelf: Shelf) -> None:
-    until = NOW + timedelta(days=7)
-    shelf.archive.remember_release(make_report(planned={PAYMENTS: ["alice", "bob"], SEARCH: ["alice"]}), until)
-
-    before_the_end = shelf.archive.released_until(until - timedelta(seconds=1))
-
-    freed = ((PAYMENTS, "alice"), (PAYMENTS, "bob"), (SEARCH, "alice"))
-    assert {key: release.until for key, release in before_the_end.items()} == {
-        (account_id, user_id_of(name)): until for account_id, name in freed
-    }
-    assert shelf.archive.released_until(until) == {}
-
-
-def test_release_of_nobody_leaves_no_record(shelf: Shelf) -> None:
-    shelf.archive.remember_release(make_report(aliases={PAYMENTS: "acme-payments"}), NOW)
-
-    assert shelf.files() == []
-    assert shelf.archive.released_until(NOW) == {}
-
-
-def test_only_users_about_to_be_released_are_remembered(shelf: Shelf) -> None:
-    decided = AccountResult(
-        make_account(),
-        Status.INSPECTED,
-        decisions=(
-            Decision(make_user("alice"), Verdict.NON_COMPLIANT, Outcome.PLANNED, Via.USER),
-            Decision(make_user("bob"), Verdict.NON_COMPLIANT, Outcome.ALREADY_ENFORCED, Via.USER),
-            Decision(make_user("carol"), Verdict.COMPLIANT, Outcome.NONE),
-        ),
-    )
-    report = make_report().model_copy(update={"accounts": (report_account(decided),)})
-
-    shelf.archive.remember_release(report, NOW + timedelta(days=1))
-
-    assert set(shelf.archive.released_until(NOW)) == {(PAYMENTS, user_id_of("alice"))}
-
-
-def test_record_of_a_release_is_read_once_and_again_when_it_was_rewritten(shelf: Shelf) -> None:
-    until = NOW + timedelta(days=1)
-    shelf.archive.remember_release(make_report("run-0", planned={PAYMENTS: ["alice"]}), until)
-    (name,) = shelf.files()
-    shelf.date(name, days_ago(1))
-    before = shelf.archive.released_until(NOW)
-    shelf.put(name, b"broken")
-    shelf.date(name, days_ago(1))
-
-    assert shelf.archive.released_until(NOW) == before
-    assert ends_of(shelf.archive, NOW) == {ALICE.key: until}
-    shelf.date(name, NOW)
-    with pytest.raises(ArchiveError):
-        shelf.archive.released_until(NOW)
-
-
-@pytest.mark.parametrize("order", [("short", "long"), ("long", "short")])
-def test_newest_of_several_releases_counts(shelf: Shelf, order: tuple[str, str]) -> None:
-    ends = {"short": NOW + timedelta(days=1), "long": NOW + timedelta(days=9)}
-    for number, which in enumerate(order):
-        shelf.archive.remember_release(make_report(f"run-{number}", planned={PAYMENTS: ["alice"]}), ends[which])
-
-    assert ends_of(shelf.archive, NOW) == {(PAYMENTS, user_id_of("alice")): ends[order[1]]}
-
-
-ALICE = ReleasedUser(account_id=PAYMENTS, user_name="alice", user_id=user_id_of("alice"))
-
-
-def ends_of(archive: RunArchive, now: datetime) -> dict[tuple[str, str], datetime]:
-    """Return when the releases in force end, by account ID and key of the record."""
-    return {key: release.until for key, release in archive.released_until(now).items()}
-
-
-def test_note_with_an_id_takes_the_place_of_an_older_one_by_name_alone(shelf: Shelf) -> None:
-    by_name = ReleasedUser(account_id=PAYMENTS, user_name="alice")
-    shelf.archive.note_release("run-1", [by_name], NOW + timedelta(days=60), now=NOW)
-    shelf.archive.note_release("run-2", [ALICE], NOW, now=NOW + timedelta(milliseconds=5))
-    for number in (1, 2):
-        shelf.date(f"releases/run-{number}.json", NOW + timedelta(hours=number))
-
-    assert shelf.archive.released_until(NOW) == {}
-
-
-def note(shelf: Shelf, run_id: str, *, days: float, written_at: datetime, noted_at: datetime) -> None:
-    shelf.archive.note_release(run_id, [ALICE], noted_at + timedelta(days=days), now=noted_at)
-    shelf.date(f"releases/{run_id}.json", written_at)
-
-
-def test_newest_release_is_the_last_one_written_whatever_its_name_and_clock(shelf: Shelf) -> None:
-    note(shelf, "run-1", days=1, written_at=NOW, noted_at=NOW - timedelta(hours=1))
-    note(shelf, "run-2", days=9, written_at=NOW - timedelta(minutes=1), noted_at=NOW)
-
-    assert ends_of(shelf.archive, NOW) == {ALICE.key: NOW + timedelta(days=1, hours=-1)}
-
-
-def test_of_releases_written_in_the_same_second_the_last_one_noted_counts(shelf: Shelf) -> None:
-    note(shelf, "run-1", days=0, written_at=NOW, noted_at=NOW + timedelta(microseconds=2))
-    note(shelf, "run-2", days=9, written_at=NOW, noted_at=NOW + timedelta(microseconds=1))
-
-    assert shelf.archive.released_until(NOW) == {}
-
-
-@given(st.lists(st.sampled_from([0, 0.5, 1, 9]), min_size=1, max_size=5), st.floats(0, 10))
-def test_user_is_released_as_the_newest_note_says(lengths: list[float], later: float) -> None:
-    store = MemoryStore()
-    archive = RunArchive(store, KEEP)
-    for number, days in enumerate(lengths):
-        noted_at = NOW + timedelta(seconds=number)
-        archive.note_release(f"run-{9 - number}", [ALICE], noted_at + timedelta(days=days), now=noted_at)
-    now = NOW + timedelta(days=later)
-
-    until = NOW + timedelta(seconds=len(lengths) - 1, days=lengths[-1])
-    assert ends_of(archive, now) == ({ALICE.key: until} if until > now else {})
-
-
-def test_end_of_a_release_is_no_release_since_the_last_run(shelf: Shelf) -> None:
-    save(shelf, "run-0", aliases={PAYMENTS: None})
-    shelf.archive.note_release("run-1", [ALICE], NOW + timedelta(days=1), now=NOW)
-    shelf.archive.note_release(
-        "run-2",
-        [ReleasedUser(account_id=PAYMENTS, user_name="bob", user_id=user_id_of("bob"))],
-        NOW,
-        now=NOW + timedelta(milliseconds=5),
-    )
-    for number in (1, 2):
-        shelf.date(f"releases/run-{number}.json", NOW + timedelta(hours=1))
-
-    assert shelf.archive.build_history(Mode.APPLY, "o-exampleorg1").released == {ALICE.key}
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"{}",
-        b"\xff",
-        b'{"run_id": "run-1", "until": "soon", "users": []}',
-        b'{"run_id": "run-1", "until": "2027-01-01T00:00:00Z", "users": [{}]}',
-        b'{"run_id": "run-1", "until": "2027-01-01T00:00:00", "users": []}',
-    ],
-)
-def test_broken_record_of_a_release_is_an_error_and_not_forgotten(shelf: Shelf, content: bytes) -> None:
-    shelf.put("releases/run-1.json", content)
-
-    with pytest.raises(ArchiveError, match=r"releases/run-1\.json is no record of a release: mend or remove it"):
-        shelf.archive.released_until(NOW)
-
-
 # -- events ----------------------------------------------------------------------------------------------------------
 
 
@@ -511,45 +249,9 @@ def test_archive_with_nothing_old_is_left_as_it_is(shelf: Shelf) -> None:
     assert shelf.archive.load().run_id == "run-1"
 
 
-def test_no_record_of_a_release_is_pruned(shelf: Shelf) -> None:
-    long_ago = NOW - KEEP - timedelta(days=1)
-    shelf.archive.remember_release(make_report(planned={PAYMENTS: ["alice"]}), NOW + timedelta(days=1))
-    shelf.archive.note_release("run-2", [ALICE], long_ago, now=long_ago)
-    shelf.put("releases/run-3.json", b"{}")
-    for number, age in ((1, 2), (2, 1), (3, 0)):
-        shelf.date(f"releases/run-{number}.json", long_ago - timedelta(hours=age))
-
-    assert shelf.archive.prune(NOW) == 0
-
-    assert shelf.files() == [f"releases/run-{number}.json" for number in (1, 2, 3)]
-
-
-def test_release_forgets_notes_in_a_folder_once_nothing_depends_on_them(shelf: Shelf) -> None:
-    """An older note may last for 90 days more than the one that ended it."""
-    ends = {"over": NOW - MAX_RELEASE - timedelta(seconds=1), "needed": NOW - MAX_RELEASE, "new": NOW}
-    for run_id, until in ends.items():
-        shelf.archive.note_release(run_id, [ALICE], until, now=until)
-
-    shelf.archive.forget_releases(NOW)
-
-    is_folder = not shelf.archive.save(make_report("run-9")).startswith("s3://")
-    kept = [f"releases/{name}.json" for name in sorted(ends) if not (is_folder and name == "over")]
-    assert [name for name in shelf.files() if name.startswith("releases/")] == kept
-
-
 def test_nothing_is_pruned_where_runs_are_kept_for_ever(request: pytest.FixtureRequest) -> None:
     shelf = make_shelf("folder", request, keep=None)
     save(shelf, "run-1", finished=datetime(1990, 1, 1, tzinfo=UTC))
 
     assert shelf.archive.prune(NOW) == 0
     assert shelf.archive.load().run_id == "run-1"
-
-
-def test_release_in_force_outlasts_the_time_that_runs_are_kept(request: pytest.FixtureRequest) -> None:
-    shelf = make_shelf("folder", request, keep=timedelta(days=1))
-    shelf.archive.remember_release(make_report(planned={PAYMENTS: ["alice"]}), NOW + timedelta(days=5))
-    shelf.date("releases/run-1.json", NOW - timedelta(days=2))
-
-    shelf.archive.prune(NOW)
-
-    assert set(shelf.archive.released_until(NOW)) == {(PAYMENTS, user_id_of("alice"))}

@@ -27,16 +27,11 @@ from tests.builders import (
 )
 from tests.fakes import MemoryStore
 from tests.reports.bombs import BOMBS
-from tests.reports.test_archive import BROKEN_RUNS, KEEP, Shelf, make_shelf
+from tests.reports.shelf import BROKEN_RUNS, KEEP, Shelf
 
 pytestmark = pytest.mark.thorough
 
 SEEN = make_seen_account(make_seen(open_since=days_ago(20)), make_seen("bob", "none"))
-
-
-@pytest.fixture(params=["folder", "s3"])
-def shelf(request: pytest.FixtureRequest) -> Shelf:
-    return make_shelf(request.param, request)
 
 
 def name_of(report: RunReport) -> str:
