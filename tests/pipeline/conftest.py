@@ -7,6 +7,7 @@ import pytest
 from tests.aws_server import AwsServer
 from tests.builders import make_user
 from tests.pipeline.days import ENGINES, Days
+from tests.pipeline.lease_world import World
 from tests.pipeline.served import ServedDays, build_payments
 from tests.pipeline.stage import Stage
 
@@ -29,3 +30,8 @@ def days(request: pytest.FixtureRequest) -> Days:
 def served(aws: AwsServer, tmp_path: Path) -> ServedDays:
     organization, payments = aws.prepare(build_payments)
     return ServedDays(aws, organization, payments, tmp_path / "runs")
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
