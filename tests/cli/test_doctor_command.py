@@ -1,16 +1,30 @@
 """`orgmfa doctor`: each fault is one line with a remedy, everything else is still checked, and nothing is changed."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from orchestrator.aws.sessions import READ_ACTIONS
 from orchestrator.doctor import CheckName, CheckStatus, DoctorReport
 from tests.aws_server import MANAGEMENT, Answer, AwsServer
-from tests.doctor.command import OK, PROBLEM, UNKNOWN, Doctor, Sample, denies, faults, line
+from tests.doctor.command import OK, PROBLEM, UNKNOWN, Doctor, Sample, denies, faults, line, make_sample
 from tests.fake_slack import FakeSlack
 
 pytestmark = pytest.mark.thorough
+
+
+@pytest.fixture
+def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doctor:
+    for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    return Doctor(tmp_path)
+
+
+@pytest.fixture
+def sample(aws: AwsServer) -> Sample:
+    """What the StackSet puts into each account is there; in place of the sample of the other commands."""
+    return aws.prepare(make_sample)
 
 
 def test_all_is_well_and_nothing_was_changed(aws: AwsServer, doctor: Doctor, sample: Sample) -> None:
