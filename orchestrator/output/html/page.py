@@ -7,6 +7,7 @@ page lets nothing else run or be loaded: not what a name might smuggle in, and n
 import base64
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib import resources
 from itertools import chain
 from typing import NamedTuple
@@ -114,6 +115,7 @@ def render_page(report: RunReport, *, trend: Iterable[RunReport], blocks_access_
     return chain((before,), render_data(story), (after,))
 
 
+@cache
 def _environment() -> Environment:
     """Return what renders the template: escaping everything, with what cannot be seen made visible."""
     environment = Environment(
