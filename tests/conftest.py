@@ -2,14 +2,22 @@
 
 import gc
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+import botocore.hooks
+import botocore.loaders
+import botocore.session
+import moto.core.responses
 import pytest
 import structlog
-from botocore.loaders import JSONFileLoader
+from botocore.compat import accepts_kwargs
+from botocore.handlers import BUILTIN_HANDLERS
+from botocore.hooks import EventAliaser
 from hypothesis import settings
+from moto.core.utils import method_names_from_class
 
 from tests.aws_server import AwsServer
 
@@ -26,14 +34,31 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def models_read_once() -> Iterator[None]:
-    """Read each service model once a process.
+def looked_up_once() -> Iterator[None]:
+    """Have botocore and moto look up once what never changes: models, names of events, handlers, operations.
 
-    botocore keeps them in a session; the program makes one a process, but here it is started some hundred times.
+    botocore keeps it in a session, of which the program makes one a process; but here it is started some hundred times.
+    moto looks through the operations of a service at each call.
     """
-    read: Any = cache(JSONFileLoader().load_file)
+    kept: defaultdict[str | None, dict[Any, Any]] = defaultdict(dict)
+    names: dict[str, str] = {}
+    builtin = {handler for _, handler, *_ in BUILTIN_HANDLERS}
+
+    def make_loader(search_path: str | None = None) -> Any:
+        loader: Any = botocore.loaders.create_loader(search_path)
+        loader._cache = kept[search_path]
+        return loader
+
+    class Aliaser(EventAliaser):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            self._alias_name_cache = names
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(JSONFileLoader, "load_file", lambda self, path: read(path))
+        patch.setattr(botocore.session, "create_loader", make_loader)
+        patch.setattr(botocore.session, "EventAliaser", Aliaser)
+        patch.setattr(botocore.hooks, "accepts_kwargs", lambda handler: handler in builtin or accepts_kwargs(handler))
+        patch.setattr(moto.core.responses, "method_names_from_class", cache(method_names_from_class))
         yield
 
 
