@@ -21,6 +21,8 @@ COMPILE = env $(addprefix -u ,$(LOCAL)) UV_CUSTOM_COMPILE_COMMAND='make lock' $(
 	--quiet --universal --python-version 3.11 --generate-hashes $(if $(UPGRADE),--upgrade)
 
 export HYPOTHESIS_STORAGE_DIRECTORY := .cache/hypothesis
+# Many containers set it. Without bytecode, each process of the tests rewrites the asserts of all of them anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: docs bench bench-smoke chaos chaos-smoke e2e second-opinion help setup demo check format lint types contracts templates test coverage zip browser pictures chromium fmt lock clean
