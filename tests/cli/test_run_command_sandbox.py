@@ -1,6 +1,8 @@
 """The sandbox and the demonstration, with a process of `orgmfa` each: they need no AWS."""
 
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -9,12 +11,28 @@ from orchestrator.reports.report import RunReport
 from tests.cli.calling import Cli, outcomes
 
 
-def test_sandbox_needs_nothing_and_enforces(cli: Cli) -> None:
-    done = cli.process(
-        "apply", "--sandbox", "--yes", "--output", "json", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY=""
-    )
+@pytest.fixture(scope="module")
+def applied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cli, subprocess.CompletedProcess[str]]:
+    """A run in the sandbox, in a process that is told nothing of AWS, and its folder: to be read alone."""
+    cli = Cli(tmp_path_factory.mktemp("sandbox"))
+    nothing = {
+        "AWS_ACCESS_KEY_ID": "",
+        "AWS_SECRET_ACCESS_KEY": "",
+        "AWS_CONFIG_FILE": str(cli.folder / "missing"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(cli.folder / "missing"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("AWS_", "ORGMFA_", "BOTO_"))]:
+            patch.delenv(name)
+        return cli, cli.process("apply", "--sandbox", "--yes", **nothing)
 
-    report = RunReport.model_validate_json(done.stdout)
+
+def test_sandbox_needs_nothing_and_enforces(applied: tuple[Cli, subprocess.CompletedProcess[str]]) -> None:
+    cli, done = applied
+    _, report = cli.report("report", "--sandbox")
+
     assert done.returncode == 1
     assert report.totals.enforced > 0
     assert report.totals.failed > 0
@@ -49,13 +67,15 @@ def test_second_run_in_the_sandbox_finds_what_the_first_one_left(cli: Cli) -> No
     assert second.changes.enforcement_undone == ()
 
 
-def test_report_takes_the_sandbox_and_the_file_that_a_run_printed(cli: Cli) -> None:
-    printed = cli.process("plan", "--sandbox").stdout
-    file = next(line for line in printed.splitlines() if line.startswith("Report:")).split()[1]
+def test_report_takes_the_sandbox_and_the_file_that_a_run_printed(
+    applied: tuple[Cli, subprocess.CompletedProcess[str]],
+) -> None:
+    cli, done = applied
+    file = next(line for line in done.stdout.splitlines() if line.startswith("Report:")).split()[1]
 
     of_file, of_sandbox = cli("report", file, "--json"), cli("report", "--sandbox", "--json")
-    (cli.folder / "plan.json").write_text(of_file.stdout, encoding="utf-8")
+    (cli.folder / "run.json").write_text(of_file.stdout, encoding="utf-8")
 
     assert of_file.returncode == of_sandbox.returncode == 0
-    assert of_file.stdout == of_sandbox.stdout == cli("report", "plan.json", "--json").stdout
+    assert of_file.stdout == of_sandbox.stdout == cli("report", "run.json", "--json").stdout
     assert json.loads(of_file.stdout)["run_id"] in file
