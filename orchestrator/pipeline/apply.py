@@ -169,18 +169,12 @@ def _hold_unless_ours(decision: Decision, now: Enforcement) -> Decision:
         return hold_decision(decision, policy_not_ours("policy", now.policy_arn, now.policy))
     if decision.via is Via.GROUP and now.group is not PolicyState.OURS:
         return hold_decision(decision, policy_not_ours("group", now.group_name, now.group))
-    if not all(_is_of(change, now) for change in decision.changes):
-        return hold_decision(decision, Reason("policy_drifted", "the plan names another policy or group than ours"))
+    name = decision.user.name
+    if not {AttachPolicy(name, now.policy_arn), AddToGroup(name, now.group_name)}.issuperset(decision.changes):
+        # A plan in the archive may have been tampered with: it is this user who is looked at before the write.
+        text = "the plan names another user, policy or group than those that were looked at"
+        return hold_decision(decision, Reason("policy_drifted", text))
     return decision
-
-
-def _is_of(change: UserChange, now: Enforcement) -> bool:
-    """Return whether a change names our policy and group: a plan in the archive may have been tampered with."""
-    match change:
-        case AttachPolicy(_, arn) | DetachPolicy(_, arn):
-            return arn == now.policy_arn
-        case AddToGroup(_, name) | RemoveFromGroup(_, name):
-            return name == now.group_name
 
 
 def _enforce(
