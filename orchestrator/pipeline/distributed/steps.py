@@ -13,7 +13,8 @@ from typing import Literal
 import structlog
 
 from orchestrator.domain.errors import ArchiveError, StartError
-from orchestrator.domain.model import AccountResult, Mode, Outcome, Stage, Status
+from orchestrator.domain.model import AccountResult, Mode, Outcome, Reason, Stage, Status
+from orchestrator.domain.planning import OVER_LIMIT, hold
 from orchestrator.pipeline.apply import Progress, as_not_reached
 from orchestrator.pipeline.context import Finished, RunContext, cut_short
 from orchestrator.pipeline.distributed.state import (
@@ -115,9 +116,13 @@ def apply_batch(number: int, context: RunContext, state: RunState) -> None:
     results = Results.of(plans)
     changed = results.with_changes
     with writing(results.planned, context, keep=True) as gate:
-        if gate is not None and gate.code == "under_way":
-            context.cancellation.end("lease_lost")
-        apply_all(results, context)
+        if gate is not None and gate.code == OVER_LIMIT:  # lowered since the gate, or the plan is another one now
+            for one in changed:
+                results.put(hold(results[one], Reason(OVER_LIMIT, gate.message)))
+        else:
+            if gate is not None and gate.code == "under_way":
+                context.cancellation.end("lease_lost")
+            apply_all(results, context)
     state.write_output("applied", number, (results[one] for one in changed), usage=_usage(context))
 
 
