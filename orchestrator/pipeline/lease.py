@@ -140,7 +140,7 @@ class Lease:
         """Yield the releases in force for one write, once no release has the lease; None: nothing may be written."""
         with self._lock:
             self._confirm_or_wait()
-            may_write = self._cancellation.reason is None
+            may_write = self._cancellation.reason is None and not self._closed.is_set()
             with self._count:
                 self._writing += may_write
         try:
