@@ -18,7 +18,7 @@ from orchestrator.doctor.report import Check, CheckName, CheckStatus, DoctorRepo
 from orchestrator.domain.errors import ArchiveError, AwsError
 from orchestrator.domain.model import Account, Organization, Stage
 from orchestrator.domain.remedies import explain_defect, select_remedy
-from orchestrator.domain.selection import skip_account
+from orchestrator.domain.selection import are_account_ids, skip_account
 from orchestrator.output.words import count
 from orchestrator.pipeline.listing import requested_accounts
 
@@ -95,7 +95,7 @@ def _find_accounts(tools: DoctorContext) -> tuple[list[Account], Check]:
 
 def _list_accounts(tools: DoctorContext) -> Iterator[Account]:
     """Return the accounts asked for; where IDs name them, one page proves that the organization can be listed."""
-    if tools.targets and all(target.isdecimal() for target in tools.targets):
+    if tools.targets and are_account_ids(tools.targets):
         next(tools.directory.list_accounts(), None)
     return requested_accounts(
         tools.directory,

@@ -1,5 +1,6 @@
 """Selection of accounts: which of the listed ones a run enters. Pure; no AWS, no files."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
@@ -49,6 +50,11 @@ def skip_account(account: Account, organization: Organization, settings: Config)
     if not is_in_ous(account, config.include_ous):
         return _skip("not_in_included_ou", "it is in no OU that organization.include_ous names")
     return _STATE_UNKNOWN if account.state is None else None
+
+
+def are_account_ids(targets: Iterable[str]) -> bool:
+    """Return whether all of these are account IDs; any other number may be the name of an account, or an alias."""
+    return all(re.fullmatch("[0-9]{12}", target) for target in targets)
 
 
 def resolve_targets(

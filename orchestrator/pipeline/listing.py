@@ -18,7 +18,7 @@ from orchestrator.domain.config import OrganizationConfig
 from orchestrator.domain.errors import AwsError, ConfigError, NotFound, NothingToDo, StartError
 from orchestrator.domain.model import Account, Problem, Trigger
 from orchestrator.domain.remedies import explain_select_error, select_remedy
-from orchestrator.domain.selection import is_in_ous, resolve_targets, skip_account
+from orchestrator.domain.selection import are_account_ids, is_in_ous, resolve_targets, skip_account
 from orchestrator.pipeline.context import RunContext
 from orchestrator.pipeline.ports import Accounts, Places
 
@@ -106,7 +106,7 @@ def requested_accounts(
     Raises ConfigError where a target matches no account, or more than one, and where the organization lacks an OU.
     """
     watched_ou_ids = _existing_ous(directory, organization, ou_ids)
-    if targets and all(target.isdecimal() for target in targets):
+    if targets and are_account_ids(targets):
         accounts = (_get_account(target, directory, watched_ou_ids) for target in targets)
     else:
         accounts = (account for account in directory.list_accounts(watched_ou_ids))
@@ -166,7 +166,7 @@ class PlaceLookup:
         self._is_listed = Event()
         self._no_longer_wanted = Cancellation()
         targets = context.request.targets
-        is_few = len(targets) <= FEW_ACCOUNTS and all(target.isdecimal() for target in targets)
+        is_few = len(targets) <= FEW_ACCOUNTS and are_account_ids(targets)
         # A daemon: the process can end while Organizations does not answer.
         self._thread = Thread(
             target=copy_context().run, args=(self._look, targets if is_few else ()), name="places", daemon=True

@@ -111,6 +111,18 @@ def test_one_account_by_id_or_name_is_all_that_is_reported(stage: Stage, target:
     assert report.totals.accounts == 1
 
 
+@pytest.mark.parametrize("name", ["2024", "0000000000002", "\u0661" * 12])
+def test_account_whose_name_is_a_number_is_found_by_it(stage: Stage, name: str) -> None:
+    stage.aws.add(make_user("alice"))
+    stage.aws.add(make_user("bob"), name=name)
+
+    report = stage.play(targets=(name,))
+
+    assert outcomes(report) == {"bob": "enforced"}
+    assert [call for call in stage.aws.calls if call[0] == "describe"] == []
+    assert stage.aws.surveyed == [()]
+
+
 def test_account_is_found_by_an_alias_that_an_earlier_run_saw(stage: Stage) -> None:
     stage.aws.add(make_user("alice"))
     stage.aws.add(make_user("bob"))
