@@ -43,7 +43,7 @@ from orchestrator.pipeline.ports import Releases
 from orchestrator.pipeline.precautions import KnownCredentials, PolicyWatch, hold_unless_safe, read_credentials
 
 PLAN_TIME = timedelta(minutes=5)
-"""How old a run may be at a write without the access keys being looked at again."""
+"""How old a run may be at a write without what its plans were made by being asked about again."""
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +89,7 @@ def _enforce_all(plan: AccountResult, context: RunContext, progress: Progress) -
         plan = replace(plan, decisions=held, enforcement=now)
         watch = PolicyWatch(look, now, progress.decisions)
         progress.decisions.extend(one for one in plan.decisions if one.outcome is not Outcome.PLANNED)
-        known = read_credentials(context) if _is_handed_on(context) and _planned(plan) else {}
+        known = read_credentials(context) if _is_old(context) and _planned(plan) else None
         enforce = partial(_enforce, account=plan.account, context=context, watch=watch, known=known)
         map_shared(_planned(plan), partial(_settle, carry_out=enforce, progress=progress), limit)
         watch.settle()
@@ -178,18 +178,20 @@ def _hold_unless_ours(decision: Decision, now: Enforcement) -> Decision:
 
 
 def _enforce(
-    decision: Decision, *, account: Account, context: RunContext, watch: PolicyWatch, known: KnownCredentials
+    decision: Decision, *, account: Account, context: RunContext, watch: PolicyWatch, known: KnownCredentials | None
 ) -> Decision | None:
-    """Return the decision after a live look at its user and the write, if there was one; None: the user is gone."""
+    """Return the decision after a live look at its user and the write, if there was one; None: the user is gone.
+
+    `known` are the credentials of the account where its plan was old already.
+    """
     with context.permit.hold() as released:
         if forbidden := _forbid(decision, account, context, released=released):
             return forbidden
     try:
-        is_old = context.now() - context.request.started_at > PLAN_TIME
-        if is_old or _is_handed_on(context):
+        if _is_old(context):
             decision = recheck_user(decision, account, context, keys=True)
-        if _is_handed_on(context):
-            decision = hold_unless_safe(decision, account, context, known=known)
+            credentials = read_credentials(context) if known is None else known
+            decision = hold_unless_safe(decision, account, context, known=credentials)
         if decision.outcome is Outcome.PLANNED:
             decision = recheck_user(decision, account, context, keys=False)  # right before the write
         return _write(decision, account, context, watch=watch) if decision.outcome is Outcome.PLANNED else decision
@@ -199,9 +201,9 @@ def _enforce(
         return _fail(decision, error)
 
 
-def _is_handed_on(context: RunContext) -> bool:
-    """Return whether the plan comes from a file, so that keys, credentials and enrolling are asked about anew."""
-    return context.request.trigger is Trigger.MAP
+def _is_old(context: RunContext) -> bool:
+    """Return whether keys, credentials and enrolling are asked about anew: the plan has waited, or is from a file."""
+    return context.request.trigger is Trigger.MAP or context.now() - context.request.started_at > PLAN_TIME
 
 
 def _forbid(decision: Decision, account: Account, context: RunContext, *, released: Releases | None) -> Decision | None:

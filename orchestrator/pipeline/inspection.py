@@ -155,8 +155,7 @@ class _Inspection:
     ) -> list[Decision]:
         """Return the known decisions and these, planned ones checked; the rest as it is once the account is over."""
         context = self.context
-        is_asked = context.config.policy.blocks_access_keys and any(map(_is_planned, decisions))
-        credentials = read_credentials(context) if is_asked else {}
+        credentials = read_credentials(context) if any(map(_is_planned, decisions)) else {}
 
         def check(decision: Decision) -> Decision:
             # A credential report that this run had made replaces the look; another look comes right before the write.
@@ -217,8 +216,7 @@ class _Inspection:
         entries = list_entries(config, context.now())
         reaches = account.id != context.organization.management_account_id
         decisions = [decide_by_scp(user, account.id, facts, entries=entries, reaches=reaches) for user in facts.users]
-        is_hit = any(map(_is_planned, decisions))
-        known = read_credentials(context) if is_hit and config.policy.blocks_access_keys else {}
+        known = read_credentials(context) if any(map(_is_planned, decisions)) else {}
         look = partial(_look_by_scp, account=account, context=context, known=known, has_report=facts.is_report_ours)
         looked_at = _share_where(_is_planned, decisions, partial(look_at, look=look), limit=self.limit)
         return AccountResult(

@@ -27,9 +27,9 @@ KnownCredentials = Mapping[str, tuple[str, ...]] | Reason
 
 
 def read_credentials(context: RunContext) -> KnownCredentials:
-    """Return those of the entered account, in one call or a few."""
+    """Return those of the entered account, in one call or a few; none where none would stop."""
     try:
-        return context.iam.list_service_credentials(context.now())
+        return context.iam.list_service_credentials(context.now()) if context.config.policy.blocks_access_keys else {}
     except AwsError as error:
         return _unread(error)
 
