@@ -7,7 +7,7 @@ import structlog
 from orchestrator.domain.errors import ArchiveError, StartError
 from orchestrator.domain.model import Mode, Problem, Stage
 from orchestrator.domain.records import Release
-from orchestrator.output.words import some_of
+from orchestrator.output.words import count, some_of
 from orchestrator.pipeline.context import RunContext
 from orchestrator.reports.history import HISTORY_UNREADABLE, History
 from orchestrator.reports.report import NO_WHOLE_RUN
@@ -64,8 +64,14 @@ def history_problems(context: RunContext) -> list[Problem]:
     history = context.history
     problems = [history.problem] if history.problem else []
     if history.releases:
-        names = some_of([f"{one.user_name} ({one.account_id})" for one in history.releases], 5)
-        lost = "the archive has lost the notes of releases that are not over; their users are left alone until then"
-        remedy = "Restore releases/ of the archive (the bucket keeps deleted versions), and find out who deleted them."
-        problems.append(Problem(Stage.ARCHIVE, "release_lost", f"{lost}: {names}", remedy))
+        accounts = sorted({one.account_id for one in history.releases})
+        message = (  # names nobody: a digest may have to keep to counts
+            "the archive has lost the notes of releases that are not over; their users are left alone until then: "
+            f"{count(len(history.releases), 'user')} in {count(len(accounts), 'account')} ({some_of(accounts, 5)})"
+        )
+        remedy = (
+            "Restore releases/ of the archive (the bucket keeps deleted versions), and find out who deleted them. The "
+            "report names the users, in `releases`."
+        )
+        problems.append(Problem(Stage.ARCHIVE, "release_lost", message, remedy))
     return problems
