@@ -13,7 +13,8 @@ from dataclasses import replace
 
 import structlog
 
-from orchestrator.domain.model import Gate, Mode, Problem, RunRequest, Stage, Trigger
+from orchestrator.domain.model import Gate, Mode, Problem, RunRequest, Stage, Status, Trigger
+from orchestrator.output.words import count
 from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.earlier_runs import history_problems, read_earlier_runs
 from orchestrator.pipeline.event_run import close_event_run, limit_events, reserve
@@ -70,16 +71,13 @@ def _apply(results: Results, context: RunContext) -> Gate | None:
 
 
 def _unmatched_users(request: RunRequest, results: Results, *, is_whole: bool) -> list[Problem]:
-    """Return a problem for each user who is to be released and is in none of the accounts, once all were read."""
+    """Return a problem for each user who is to be released and in none of the accounts, once none is left."""
     if request.user_names is None or not is_whole:
         return []
     missing = request.user_names - {decision.user.name for result in results for decision in result.decisions}
-    return [
-        Problem(
-            Stage.SELECT,
-            "user_not_found",
-            f"no account of this run has a user {name!r}",
-            "Check the name; upper and lower case count.",
-        )
-        for name in sorted(missing)
-    ]
+    unread = sum(result.status is Status.FAILED for result in results)
+    remedy = "Check the name; upper and lower case count."
+    if unread:
+        remedy = f"{count(unread, 'account')} could not be read: mend what failed there, then run again. {remedy}"
+    where = "no account of this run that could be read" if unread else "no account of this run"
+    return [Problem(Stage.SELECT, "user_not_found", f"{where} has a user {name!r}", remedy) for name in sorted(missing)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.errors import AccessDenied, ArchiveError, NotFound, StartError
+from orchestrator.domain.errors import AccessDenied, ArchiveError, AssumeRoleDenied, NotFound, StartError
 from orchestrator.output.story import tell_story
 from orchestrator.reports.report import exit_code
 from tests.builders import make_config, make_user
@@ -142,6 +142,26 @@ def test_release_of_a_user_whom_nobody_knows_is_an_error_of_the_run(stage: Stage
     assert [error.code for error in report.errors] == ["user_not_found"]
     assert outcomes(report) == {"alice": "already_enforced"}
     assert exit_code(report) == 1
+
+
+def test_release_of_a_user_of_an_account_that_failed_does_not_say_that_the_name_is_wrong(stage: Stage) -> None:
+    stage.aws.add(make_user("alice", attached_policy_arns=ENFORCED))
+    stage.aws.add(make_user("bob", attached_policy_arns=ENFORCED))
+
+    def refuse(action: str, account_id: str, subject: str) -> None:
+        if (action, account_id) == ("enter", "000000000002"):
+            raise fail(AssumeRoleDenied, "AccessDenied", "AssumeRole")
+
+    stage.aws.before = refuse
+
+    report = stage.play("release", user_names=frozenset({"bob"}))
+
+    (error,) = report.errors
+    assert (error.code, error.message) == (
+        "user_not_found",
+        "no account of this run that could be read has a user 'bob'",
+    )
+    assert error.remedy.startswith("1 account could not be read: ")
 
 
 def test_release_that_cannot_be_remembered_releases_nobody(stage: Stage) -> None:
