@@ -230,7 +230,7 @@ def _statement(statement: object) -> dict[str, object]:
             case "Sid":
                 continue
             case "Action" | "NotAction":
-                canonical[element] = sorted({action.lower() for action in _strings(value)})
+                canonical[element] = sorted({_lowered(action) for action in _strings(value)})
             case "Resource" | "NotResource":
                 canonical[element] = sorted(set(_strings(value)))
             case "Condition":
@@ -248,9 +248,14 @@ def _conditions(conditions: object) -> dict[str, object]:
     if not isinstance(conditions, Mapping) or not all(isinstance(keys, Mapping) for keys in conditions.values()):
         raise ValueError("a Condition maps operators to keys, and keys to values")
     return {
-        operator: sorted([key.lower(), sorted(set(_strings(values)))] for key, values in keys.items())
+        operator: sorted([_lowered(key), sorted(set(_strings(values)))] for key, values in keys.items())
         for operator, keys in conditions.items()
     }
+
+
+def _lowered(text: str) -> str:
+    """Return a text in lower case, unless it is not ASCII: a Kelvin sign would become a k."""
+    return text.lower() if text.isascii() else text
 
 
 def _strings(value: object) -> list[str]:

@@ -199,6 +199,14 @@ def test_another_spelling_is_the_same_policy(other: dict[str, Any] | str) -> Non
             ),
             id="a condition key twice, in another case",
         ),
+        pytest.param(
+            json.dumps(rendered()).replace("CreateOAuth2Token", "CreateOAuth2To\\u212aen"),
+            id="an action with a Kelvin sign, whose lower case is a k",
+        ),
+        pytest.param(
+            json.dumps(rendered()).replace("CreateOAuth2Token", "CreateOAuth2To\u212aen"),
+            id="the same, not escaped",
+        ),
     ],
 )
 def test_another_policy_is_not_the_same(other: dict[str, Any] | str) -> None:
