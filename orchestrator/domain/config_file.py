@@ -23,6 +23,8 @@ MAX_CONFIG_BYTES = 256 * 1024
 # What PyYAML's constructors raise for values such as 0x_, 2026-02-30 or !!int x, and for keys that are no scalars.
 _CONSTRUCTOR_ERRORS = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 _NULLS = frozenset({"null", "Null", "NULL"})  # not ~, which is a folder
+# Keys whose null takes a guard away: of a blank value nobody can tell whether that was meant.
+_NEVER_BLANK = frozenset({"stop", "max_changes_per_account", "max_changes_per_run", "until"})
 
 
 def load_config(
@@ -315,10 +317,13 @@ class _StrictLoader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
         seen: set[object] = set()
-        for key_node, _ in node.value:
+        for key_node, value_node in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str) or key in seen:
                 problem = f"the key {key!r} is {'given twice' if key in seen else 'not a text'}"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            if key in _NEVER_BLANK and value_node.value == "" and value_node.tag == "tag:yaml.org,2002:null":
+                problem = f"the key {key!r} has no value: write null for none, or leave the key out"
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep=deep)

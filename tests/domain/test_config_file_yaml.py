@@ -46,6 +46,30 @@ def test_broken_or_ambiguous_yaml_is_refused_with_its_place(text: str, words: st
     assert words in told
 
 
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ("enforcement", "stop"),
+        ("limits", "max_changes_per_account"),
+        ("limits", "max_changes_per_run"),
+    ],
+)
+@pytest.mark.parametrize("blank", ["", "  # ssm:/orgmfa/stop", "\n"])
+def test_guard_that_is_left_blank_is_refused_and_not_taken_away(section: str, key: str, blank: str) -> None:
+    words = f"line 2, column 3: the key {key!r} has no value: write null for none, or leave the key out"
+
+    assert words in refusal(f"{section}:\n  {key}:{blank}")
+    assert words in refusal(f"{section}:\n  {key}:{blank}\nslack:")
+    assert getattr(getattr(parsed(f"{section}:\n  {key}: null"), section), key) is None
+
+
+def test_exemption_whose_end_is_left_blank_is_refused_and_not_for_good() -> None:
+    entry = 'exemptions: [{user: ci, accounts: ["111122223333"], reason: r, until: %s}]'
+
+    assert "the key 'until' has no value" in refusal(entry % "")
+    assert parsed(entry % "null").exemptions[0].until is None
+
+
 @pytest.mark.parametrize("text", ["[" * 5000, "- " * 5000, "{a: " * 5000, "[" * (MAX_CONFIG_BYTES // 2)])
 def test_yaml_nested_beyond_reason_is_refused(text: str) -> None:
     assert refusal(text) == "config.yaml: nested too deeply; this is no configuration of orgmfa"
