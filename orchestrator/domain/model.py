@@ -405,6 +405,11 @@ class Decision:
     reason: Reason | None = None
     note: str | None = None
 
+    @property
+    def is_planned(self) -> bool:
+        """Whether its changes are to be made."""
+        return self.outcome is Outcome.PLANNED
+
 
 @dataclass(frozen=True, slots=True)
 class AccountResult:
@@ -421,6 +426,11 @@ class AccountResult:
     decisions: tuple[Decision, ...] = ()
     policy_changes: tuple[PolicyChange, ...] = ()
     enforcement: Enforcement | None = None
+
+    @property
+    def planned(self) -> tuple[Decision, ...]:
+        """The decisions whose changes are to be made."""
+        return tuple(decision for decision in self.decisions if decision.is_planned)
 
 
 EventKind = Literal["sign_in", "undone", "policy", "enrolled"]

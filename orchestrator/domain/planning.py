@@ -126,7 +126,7 @@ def plan_account(
         policy_changes=_plan_policy_changes(facts.enforcement, decisions, config.policy.managed_by),
         enforcement=facts.enforcement,
     )
-    certain = sum(one.outcome is Outcome.PLANNED and not is_unclear(one.user) for one in decisions)
+    certain = sum(one.is_planned and not is_unclear(one.user) for one in decisions)
     excess = _over_account_limits(certain, facts.user_count or len(facts.users), config.limits)
     if not excess:
         return result
@@ -150,11 +150,6 @@ def plan_release(account: Account, facts: AccountFacts, user_names: frozenset[st
     return AccountResult(
         account, Status.INSPECTED, facts.alias, None, facts.root_user, decisions, enforcement=facts.enforcement
     )
-
-
-def count_planned(result: AccountResult) -> int:
-    """Return how many users the plan of an account changes."""
-    return sum(decision.outcome is Outcome.PLANNED for decision in result.decisions)
 
 
 def close_gate(
@@ -195,7 +190,7 @@ def hold(result: AccountResult, reason: Reason) -> AccountResult:
 
 def hold_decision(decision: Decision, reason: Reason) -> Decision:
     """Return a planned decision as held; any other unchanged."""
-    if decision.outcome is not Outcome.PLANNED:
+    if not decision.is_planned:
         return decision
     return replace(decision, outcome=Outcome.HELD, via=None, changes=(), reason=reason)
 
@@ -252,7 +247,7 @@ def _plan_policy_changes(
     if managed_by != "orchestrator":
         return ()
     changes: list[PolicyChange] = []
-    planned = [decision for decision in decisions if decision.outcome is Outcome.PLANNED]
+    planned = [decision for decision in decisions if decision.is_planned]
     if planned and enforcement.policy in _ABSENT:
         changes.append(PolicyChange.CREATE_POLICY)
     if enforcement.policy is PolicyState.OUTDATED:

@@ -72,14 +72,14 @@ def apply_account(plan: AccountResult, context: RunContext, progress: Progress) 
             done = carry_out(plan, context, progress)
         except AwsError as error:
             return failed(plan, progress, fail_account(error, plan.account, context, stage=Stage.APPLY))
-        if done is None or _planned(result := _as_far_as_applied(done, progress)):
+        if done is None or (result := _as_far_as_applied(done, progress)).planned:
             return as_not_reached(done or plan, progress, context.cancellation.reason)
         return result
 
 
 def _enforce_all(plan: AccountResult, context: RunContext, progress: Progress) -> AccountResult | None:
     """Enforce MFA as far as policy and group are ours, and return the plan as it was then; None: the run had to end."""
-    needs_group = any(decision.via is Via.GROUP for decision in _planned(plan))
+    needs_group = any(decision.via is Via.GROUP for decision in plan.planned)
     look = partial(context.policies.look, plan.account.id, group=needs_group)
     with context.sessions.enter(plan.account.id, Access.ENFORCE) as limit:
         now = _settle_policy(plan, context, progress.policy_changes, look=look)
@@ -88,10 +88,10 @@ def _enforce_all(plan: AccountResult, context: RunContext, progress: Progress) -
         held = tuple(_hold_unless_ours(decision, now) for decision in plan.decisions)
         plan = replace(plan, decisions=held, enforcement=now)
         watch = PolicyWatch(look, now, progress.decisions)
-        progress.decisions.extend(one for one in plan.decisions if one.outcome is not Outcome.PLANNED)
-        known = read_credentials(context) if _is_old(context) and _planned(plan) else None
+        progress.decisions.extend(one for one in plan.decisions if not one.is_planned)
+        known = read_credentials(context) if _is_old(context) and plan.planned else None
         enforce = partial(_enforce, account=plan.account, context=context, watch=watch, known=known)
-        map_shared(_planned(plan), partial(_settle, carry_out=enforce, progress=progress), limit)
+        map_shared(plan.planned, partial(_settle, carry_out=enforce, progress=progress), limit)
         watch.settle()
     return plan
 
@@ -100,7 +100,7 @@ def _release_all(plan: AccountResult, context: RunContext, progress: Progress) -
     """Release the planned users, look at them again, and return the plan."""
     settle = partial(_settle, carry_out=partial(_release, context=context), progress=progress)
     with context.sessions.enter(plan.account.id, Access.RELEASE) as limit:
-        map_shared(_planned(plan), settle, limit)
+        map_shared(plan.planned, settle, limit)
     if not context.cancellation.reason:
         _release_again(plan.account.id, context, progress, settle=settle)
     return plan
@@ -111,7 +111,7 @@ def _settle(decision: Decision, *, carry_out: Callable[[Decision], Decision | No
     if after is None:
         log.info("user_gone", user_name=decision.user.name)
         progress.gone.add(decision.user.name)
-    elif after.outcome is not Outcome.PLANNED:
+    elif not after.is_planned:
         progress.decisions.append(after)
 
 
@@ -119,8 +119,7 @@ def failed(plan: AccountResult, progress: Progress, problem: Problem) -> Account
     """Return the result of an account whose plan ended with a problem: all that was still planned failed."""
     reason, result = Reason(problem.code, problem.message), _as_far_as_applied(plan, progress)
     decisions = tuple(
-        _as_failed(decision, reason) if decision.outcome is Outcome.PLANNED else decision
-        for decision in result.decisions
+        _as_failed(decision, reason) if decision.is_planned else decision for decision in result.decisions
     )
     return replace(result, status=Status.FAILED, problem=problem, decisions=decisions)
 
@@ -192,9 +191,9 @@ def _enforce(
             decision = recheck_user(decision, account, context, keys=True)
             credentials = read_credentials(context) if known is None else known
             decision = hold_unless_safe(decision, account, context, known=credentials)
-        if decision.outcome is Outcome.PLANNED:
+        if decision.is_planned:
             decision = recheck_user(decision, account, context, keys=False)  # right before the write
-        return _write(decision, account, context, watch=watch) if decision.outcome is Outcome.PLANNED else decision
+        return _write(decision, account, context, watch=watch) if decision.is_planned else decision
     except NotFound as error:
         return None if _is_gone(decision.user, context) else _fail(decision, error)
     except AwsError as error:
@@ -325,7 +324,3 @@ def _as_far_as_applied(plan: AccountResult, progress: Progress) -> AccountResult
         by_name.get(decision.user.name, decision) for decision in plan.decisions if decision.user.name not in gone
     )
     return replace(plan, decisions=decisions, policy_changes=tuple(progress.policy_changes))
-
-
-def _planned(result: AccountResult) -> list[Decision]:
-    return [decision for decision in result.decisions if decision.outcome is Outcome.PLANNED]

@@ -26,7 +26,7 @@ from orchestrator.domain.model import (
     Stage,
     Status,
 )
-from orchestrator.domain.planning import OVER_LIMIT, count_planned, hold, hold_decision
+from orchestrator.domain.planning import OVER_LIMIT, hold, hold_decision
 from orchestrator.domain.records import record_key
 from orchestrator.output.words import count
 from orchestrator.pipeline.context import Finished, RunContext
@@ -56,19 +56,19 @@ def limit_events(results: Results, context: RunContext) -> Gate | None:
     share = _share(limits)
     for result in list(results):
         held = _hold_undone(result, ledger, context)
-        if share is not None and used[result.account.id] + count_planned(held) > share:
+        if share is not None and used[result.account.id] + len(held.planned) > share:
             text = (
                 f"events enforced {used[result.account.id]} users of the account in 24 hours and name "
-                f"{count_planned(held)} more, and may enforce {share}: left to the daily run"
+                f"{len(held.planned)} more, and may enforce {share}: left to the daily run"
             )
             held = hold(held, Reason(OVER_LIMIT, text))
-        results.put(held if count_planned(held) else replace(held, policy_changes=()))
+        results.put(held if held.planned else replace(held, policy_changes=()))
     return _close(results.planned, used.total(), context)
 
 
 def reserve(results: Results, context: RunContext) -> None:
     """Note whom this run is about to enforce. Raises ArchiveError, and then nothing may be written."""
-    planned = [(one.account.id, user.user.id) for one in results for user in one.decisions if _is_planned(user)]
+    planned = [(one.account.id, user.user.id) for one in results for user in one.planned]
     note = _note(results, context, enforced=planned)
     context.archive.write_ledger(_ledger(context).with_note(note))
 
@@ -183,10 +183,6 @@ def _undone(result: AccountResult, ledger: EventLedger, context: RunContext) -> 
         event_id = by_name.get(decision.user.name.casefold())
         if event_id and decision.outcome in {Outcome.PLANNED, Outcome.HELD, *_WRITTEN}:
             yield Undone(user=(result.account.id, decision.user.id), event_id=event_id)
-
-
-def _is_planned(decision: Decision) -> bool:
-    return decision.outcome is Outcome.PLANNED
 
 
 def _note(results: Results, context: RunContext, *, enforced: Iterable[UserKey]) -> EventRunNote:

@@ -23,7 +23,6 @@ from orchestrator.domain.model import (
     Decision,
     IamUser,
     Mode,
-    Outcome,
     Problem,
     Reason,
     Stage,
@@ -33,7 +32,6 @@ from orchestrator.domain.model import (
 )
 from orchestrator.domain.outcomes import SIGN_IN
 from orchestrator.domain.planning import (
-    count_planned,
     decide_user,
     is_over_limit,
     is_unclear,
@@ -78,7 +76,7 @@ def inspect_account(account: Account, context: RunContext) -> AccountResult:
             return AccountResult(
                 account, Status.FAILED, problem=fail_account(error, account, context, stage=Stage.INSPECT)
             )
-        log.info("account_inspected", users=len(result.decisions), planned=count_planned(result))
+        log.info("account_inspected", users=len(result.decisions), planned=len(result.planned))
         return result
 
 
@@ -155,7 +153,7 @@ class _Inspection:
     ) -> list[Decision]:
         """Return the known decisions and these, planned ones checked; the rest as it is once the account is over."""
         context = self.context
-        credentials = read_credentials(context) if any(map(_is_planned, decisions)) else {}
+        credentials = read_credentials(context) if any(decision.is_planned for decision in decisions) else {}
 
         def check(decision: Decision) -> Decision:
             # A credential report that this run had made replaces the look; another look comes right before the write.
@@ -169,7 +167,7 @@ class _Inspection:
             if is_over_limit(self._plan(checked)):
                 return [*checked, *decisions[start:]]
             batch = decisions[start : start + size]
-            checked += _share_where(_is_planned, batch, partial(look_at, look=check), limit=self.limit)
+            checked += _share_where(lambda one: one.is_planned, batch, partial(look_at, look=check), limit=self.limit)
         return checked
 
     def _fill_in_users(self) -> Collection[str]:
@@ -216,9 +214,9 @@ class _Inspection:
         entries = list_entries(config, context.now())
         reaches = account.id != context.organization.management_account_id
         decisions = [decide_by_scp(user, account.id, facts, entries=entries, reaches=reaches) for user in facts.users]
-        known = read_credentials(context) if any(map(_is_planned, decisions)) else {}
+        known = read_credentials(context) if any(decision.is_planned for decision in decisions) else {}
         look = partial(_look_by_scp, account=account, context=context, known=known, has_report=facts.is_report_ours)
-        looked_at = _share_where(_is_planned, decisions, partial(look_at, look=look), limit=self.limit)
+        looked_at = _share_where(lambda one: one.is_planned, decisions, partial(look_at, look=look), limit=self.limit)
         return AccountResult(
             account=account,
             status=Status.INSPECTED,
@@ -274,10 +272,6 @@ def _share_where(
     done = iter(map_shared([item for item in items if needs(item)], work, limit))
     known = (next(done) if needs(item) else item for item in items)
     return [item for item in known if item is not None]
-
-
-def _is_planned(decision: Decision) -> bool:
-    return decision.outcome is Outcome.PLANNED
 
 
 def recheck_user(decision: Decision, account: Account, context: RunContext, *, keys: bool) -> Decision:

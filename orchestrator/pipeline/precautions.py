@@ -62,7 +62,7 @@ def hold_unless_safe(decision: Decision, account: Account, context: RunContext, 
     Raises NotFound where the user is gone.
     """
     decision = _hold_for_credentials(decision, context, known)
-    if decision.outcome is not Outcome.PLANNED or not context.config.enforcement.check_enrolment:
+    if not decision.is_planned or not context.config.enforcement.check_enrolment:
         return decision
     reason = simulate_enrolment(decision.user, account, context)
     if reason is not None and reason.code != SIGN_IN:
@@ -96,7 +96,7 @@ def _is_proven(user: IamUser, account: Account, context: RunContext) -> bool:
 
 def _hold_for_credentials(decision: Decision, context: RunContext, known: KnownCredentials) -> Decision:
     """Return a planned decision with the user's service credentials, held where there is one or that is not known."""
-    if decision.outcome is not Outcome.PLANNED or not context.config.policy.blocks_access_keys:
+    if not decision.is_planned or not context.config.policy.blocks_access_keys:
         return decision
     if isinstance(known, Reason):
         return hold_decision(decision, known)

@@ -222,8 +222,8 @@ def _written(plan: AccountResult, now: AccountResult) -> Progress:
     }
     enforced = [
         replace(decision, outcome=Outcome.ENFORCED, via=via_by_name[decision.user.name], changes=())
-        for decision in plan.decisions
-        if decision.outcome is Outcome.PLANNED and decision.user.name in via_by_name
+        for decision in plan.planned
+        if decision.user.name in via_by_name
     ]
     is_known = now.status is Status.INSPECTED
     return Progress(enforced, [one for one in plan.policy_changes if is_known and one not in now.policy_changes])
