@@ -100,10 +100,9 @@ def make_hub(
     region: str | None = None,
     asking: Asking | None = None,
 ) -> Hub:
-    """Return a hub with fresh clients; `prepare` may hook into their sessions before any client is made.
+    """Return a hub with fresh clients, into whose sessions `prepare` may hook; `asking` asks for MFA codes, if anybody.
 
-    `profile` and `region` replace those of the environment; `asking` asks for MFA codes; None: nobody is there.
-    Raises StartError where the AWS settings of the environment cannot be used.
+    `profile` and `region` replace those of the environment. Raises StartError where these settings cannot be used.
     """
     with _or_no_start("cannot use the AWS settings"):
         clients = make_clients(connections=config.concurrency.workers, profile=profile, region=region, asking=asking)

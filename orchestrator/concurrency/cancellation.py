@@ -41,10 +41,7 @@ class Cancellation:
 
     @property
     def reason(self) -> CancelReason | None:
-        """Why no more work may start, or None while the run may go on.
-
-        The first thread that sees the deadline pass sets the event, which ends all waiting and retries.
-        """
+        """Why no more work may start, or None; whoever first sees the deadline pass ends all waiting and retries."""
         with self._lock:
             if self.event.is_set():
                 return self._reason

@@ -3,11 +3,9 @@
 Generic over items and results. Each piece of work runs in a copy of the caller's context. A piece with many items of
 its own is helped with by threads of the same pool (`work_sharing`).
 
-All threads are bound to one core. Python runs one thread at a time: on several cores the interpreter lock moves from
-core to core, and its data from cache to cache, which takes more CPU (`python -m benchmarks.spread` measures it,
-DECISIONS 36). One core is enough: what threads do without the lock, mostly TLS, takes microseconds. Other programs
-disturb only briefly, since the system moves threads that are not bound away from a busy core. Only Linux tells the core
-of a thread and binds to it.
+All threads are bound to one core, where the system, as Linux, tells and binds cores. Python runs one thread at a time:
+on several cores the interpreter lock and its data move from core to core, which takes more CPU (DECISIONS 36,
+`python -m benchmarks.spread`). What threads do without the lock, mostly TLS, takes microseconds.
 """
 
 import os
@@ -152,8 +150,7 @@ class _Pool(Generic[T, R]):
     def _call(self, job: Callable[[], object]) -> None:
         """Have a job done that helps with work under way, by a thread that is free or before the next item is begun.
 
-        Items that wait and jobs take turns: a large piece of work is not left until the end, and holds up no other.
-        Once the pool is closed no job is done.
+        So a large piece of work is not left until the end, and holds up no other. A closed pool does no job.
         """
         self._jobs.append(job)
         with suppress(RuntimeError):
@@ -189,10 +186,7 @@ def _worked(item: T, future: "Future[TaskResult[T, R]]") -> TaskResult[T, R]:
 
 
 def one_core() -> Callable[[], None]:
-    """Return a function that binds the thread that calls it to the core on which the present thread runs now.
-
-    It does nothing where the system cannot tell or bind cores, or where Python runs several threads at a time.
-    """
+    """Return a function that binds its thread to the core that this thread is on, where Python has a global lock."""
     core = _find_core()
 
     def bind() -> None:

@@ -1,7 +1,4 @@
-"""The configuration as typed models: every key, its default, and which values it takes.
-
-Every key is optional and an unknown one is an error. Pure: `config_file` reads the file and the environment.
-"""
+"""The configuration as typed models: every key, its default, and its values. Pure: `config_file` reads the file."""
 
 import re
 from datetime import date, timedelta

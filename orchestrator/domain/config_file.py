@@ -1,7 +1,4 @@
-"""Reads the configuration: finds the file, parses it strictly, applies the variables that win over it, expands paths.
-
-Raises `ConfigError`, which names the file or variable, the key, and what to write instead.
-"""
+"""Reads the configuration: file, variables that win over it, paths. A ConfigError names place, key and remedy."""
 
 import os
 import pwd
@@ -56,10 +53,7 @@ def load_config(
 
 
 def find_sources(path: Path | None, environment: Mapping[str, str], *, fallback: Path | None = None) -> dict[str, str]:
-    """Return where each key of the configuration comes from: the variable, the file, or `default`.
-
-    Keys are `section.key`, or the section where it is a list. Raises ConfigError where the file cannot be read.
-    """
+    """Return where each `section.key`, or list, comes from: variable, file or `default`. Raises ConfigError."""
     found, document = _find_document(path, environment, fallback)
     sources: dict[str, str] = {}
     for section, keys in KEYS.items():
@@ -78,10 +72,7 @@ def load_file(path: Path) -> Config:
 
 
 def find_config(path: Path | None, environment: Mapping[str, str], *, fallback: Path | None = None) -> Path | None:
-    """Return the file of the configuration, or None for the defaults.
-
-    Raises ConfigError for a bad ORGMFA_CONFIG, or an unknown variable that begins with ORGMFA_.
-    """
+    """Return the file, or None for the defaults. Raises ConfigError for a bad or unknown ORGMFA_ variable."""
     check_variables(environment)
     if path is not None:
         return path
@@ -91,18 +82,12 @@ def find_config(path: Path | None, environment: Mapping[str, str], *, fallback: 
 
 
 def parse_config(text: str, *, source: str) -> Config:
-    """Return the configuration that a YAML text holds; `source` names it in errors.
-
-    Raises ConfigError for YAML that is broken, ambiguous or too large, for unknown keys and for values out of range.
-    """
+    """Return the configuration of a YAML text, or raise ConfigError; `source` names the text in errors."""
     return _validated(_parse(text, source=source), source=source)
 
 
 def load_yaml(text: str) -> Any:  # noqa: ANN401 - whatever a document holds
-    """Return the content of a YAML document; dates stay texts.
-
-    Raises ValueError with the place for broken YAML, aliases, repeated keys and unreadable values.
-    """
+    """Return the content of a YAML document; dates stay texts. Raises ValueError that names the place."""
     try:
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, made stricter
     except RecursionError as error:

@@ -91,10 +91,7 @@ def batch_size(environment: Mapping[str, str]) -> int:
 
 
 def parse_slack_secret(text: str, *, name: str) -> SlackCredentials:
-    """Return the Slack credentials that a secret holds: a webhook URL, or JSON with `bot_token`.
-
-    Raises ConfigError where it is neither; the message never repeats the secret.
-    """
+    """Return what a secret holds, webhook URL or JSON with `bot_token`. A ConfigError never repeats the secret."""
     text = text.strip()
     if text.startswith(("https://", "http://")):
         return SlackCredentials(webhook_url=text)

@@ -66,10 +66,7 @@ class BrokenRun(ArchiveError):
 
 
 class AwsError(OrgmfaError):
-    """An AWS call failed.
-
-    `code` is the error code that AWS gave (or the name of botocore's exception), `operation` the API operation.
-    """
+    """An AWS call failed, with the code of AWS (or the name of botocore's exception) and the API operation."""
 
     def __init__(self, message: str, *, code: str, operation: str = "") -> None:
         super().__init__(message)
@@ -130,10 +127,7 @@ class NoCredentials(AwsError):
 
 
 class LocalFault(AwsError):
-    """What this machine gives the AWS SDK cannot be used: profile, credentials, Region, CA bundle. Never tried again.
-
-    `profile` is the name of the AWS profile, for the remedy.
-    """
+    """What this machine gives the AWS SDK cannot be used, `profile` for example. Never tried again."""
 
     def __init__(self, message: str, *, code: str, operation: str = "", profile: str = "default") -> None:
         """Keep the message with its code; the operation is that of STS where AWS refused the credentials."""

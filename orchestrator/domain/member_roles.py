@@ -82,10 +82,7 @@ def default_trusted() -> Trusted:
 
 
 def render_role(role: str, settings: RoleSettings, trusted: Trusted, *, enforcement: str = "on") -> DeployedRole:
-    """Return MEMBER_ROLE or RELEASE_ROLE as the template makes it, without the policy of the protected users.
-
-    `enforcement` is the template's parameter: with `off` the member role can only read.
-    """
+    """Return a role as the template makes it, without protected users; `enforcement: off` has it only read."""
     template = read_template()
     names = {
         "OrchestratorRoleName": trusted.orchestrator,

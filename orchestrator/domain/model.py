@@ -249,10 +249,9 @@ class MfaDevice:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What denies a user without MFA already, beside EnforceMFA, as IAM's policy simulator tells.
+    """What denies a user without MFA already, beside EnforceMFA, as the policy simulator tells: `by` names who does.
 
-    `by` names who denies: SCPs, the permissions boundary, policies. It is partial where only some of the calls that
-    were tried depend on MFA. `is_scp` says that SCPs deny every one of them, whatever else does.
+    It is partial where only some of the calls tried depend on MFA. `is_scp`: SCPs deny all of them, whatever else does.
     """
 
     by: tuple[str, ...]
@@ -392,10 +391,7 @@ class PolicyChange(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Decision about one user, and its outcome; `changes` are tried in order until one fits.
-
-    `note` is a remark that holds nobody, and is said once a run.
-    """
+    """Decision about one user: `changes` are tried in order until one fits; `note` holds nobody, and is said once."""
 
     user: IamUser
     verdict: Verdict
@@ -413,10 +409,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class AccountResult:
-    """Result of one account: how far the run got, what was found, and the decision about each user.
-
-    `enforcement` is what the last look saw of the policy; None where nothing was read.
-    """
+    """Result of one account; `enforcement` is what the last look saw of the policy, None where nothing was read."""
 
     account: Account
     status: Status
@@ -440,10 +433,7 @@ policy or group themselves; or a new MFA device."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IamEvent:
-    """An IAM event of CloudTrail; what it says is foreign text, to be looked up. `user_name` is None for a policy.
-
-    `device` and `address` are the serial number of an MFA device and the address that the call came from.
-    """
+    """An IAM event of CloudTrail, foreign text that is to be looked up; `device` is a serial number."""
 
     id: str
     kind: EventKind

@@ -40,9 +40,9 @@ _WORD_JOINER = "\u2060"
 
 @dataclass(frozen=True, slots=True)
 class Nudge:
-    """One user to tell: which account, whose, what for, and until when. `day` is when this notice began.
+    """One user to tell. `day` is when this notice began, `until` when it ends; `again`: the mark is there already.
 
-    `covers` are the messages that this one stands for; `again` says that its mark is there already.
+    `covers` are the messages that this one stands for.
     """
 
     account_id: str
@@ -75,10 +75,7 @@ class Occasion:
 def find_nudge(
     decision: Decision, occasion: Occasion, *, account_id: str, alias: str | None, owed: str | None
 ) -> Nudge | None:
-    """Return what a user is to be told after this decision, or None.
-
-    `owed` is the day on which the user was enforced without being told so.
-    """
+    """Return what a user is to be told now, or None; `owed` is the day of an enforcement that is still untold."""
     user, reason, now = decision.user, decision.reason, occasion.now
     until, day = None, f"{occasion.began_at:%Y-%m-%d}"
     kinds: tuple[NudgeKind, ...] = (TOLD_ENFORCED,)
@@ -108,10 +105,7 @@ def find_nudge(
 
 
 def in_turn(nudges: Iterable[Nudge], run_id: str) -> list[Nudge]:
-    """Return these with one of each account before the second of any, and in another order in each run.
-
-    So no account, and no address that cannot be reached, takes up the messages of a run for good.
-    """
+    """Return these, in another order in each run, one of each account before the second of any: none takes all."""
     turns, placed = Counter[str](), list[tuple[int, Nudge]]()
     for nudge in sorted(nudges, key=lambda one: sha256(f"{run_id}/{one.account_id}/{one.user_id}".encode()).digest()):
         turns[nudge.account_id] += 1

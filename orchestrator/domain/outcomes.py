@@ -1,7 +1,4 @@
-"""Table of the outcomes of users: label, severity and group of each.
-
-The totals of a report, the exit code, and every view of a report are made from this table. Pure.
-"""
+"""Table of the outcomes of users, from which totals, exit code and every view of a report are made. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

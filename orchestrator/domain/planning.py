@@ -1,7 +1,4 @@
-"""Plans the changes of an account before anything is written, and holds them where limits say so.
-
-A plan is data: `plan` prints it, `apply` executes the same object, the gate counts it. Pure; nothing here calls AWS.
-"""
+"""Plans the changes of an account before anything is written, and holds them where limits say so. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -99,10 +96,7 @@ def enforced_via(user: IamUser, enforcement: Enforcement) -> Via | None:
 
 
 def without_deployment(enforcement: Enforcement) -> Enforcement:
-    """Return the states of policy and group where nothing is deployed yet: a missing policy is no drift.
-
-    The group follows the policy: one that somebody else has made under its name stays what it is.
-    """
+    """Return the states where nothing is deployed yet: a missing policy, and a group missing too, are no drift."""
     if enforcement.policy is not PolicyState.MISSING:
         return enforcement
     group = PolicyState.NOT_DEPLOYED if enforcement.group is PolicyState.MISSING else enforcement.group
@@ -112,7 +106,7 @@ def without_deployment(enforcement: Enforcement) -> Enforcement:
 def plan_account(
     account: Account, facts: AccountFacts, decisions: Iterable[Decision], *, config: Config
 ) -> AccountResult:
-    """Return the plan of one account; all of it is held where it exceeds the limits of an account.
+    """Return the plan of one account, held as a whole where it exceeds the limits of an account.
 
     Users of whom something is left open do not count: a look may find that nothing is to be done.
     """
@@ -143,8 +137,7 @@ def is_over_limit(result: AccountResult) -> bool:
 def plan_release(account: Account, facts: AccountFacts, user_names: frozenset[str] | None) -> AccountResult:
     """Return the plan that removes EnforceMFA from the named users of an account; None: from all.
 
-    All changes of a decision are made: a user can have the policy and be in the group too. A release looks at nobody's
-    MFA, so no verdict is given.
+    All changes of a decision are made. A release looks at nobody's MFA, so no verdict is given.
     """
     decisions = tuple(_decide_release(user, facts.enforcement, user_names) for user in facts.users)
     return AccountResult(
@@ -160,10 +153,7 @@ def close_gate(
     trigger: Trigger = Trigger.CLI,
     is_whole: bool = True,
 ) -> Gate | None:
-    """Return why a run with this number of planned changes must write nothing, or None where it may write.
-
-    Of a plan that is not whole the number is no limit to allow.
-    """
+    """Return why a run must write nothing, or None; of a plan that is not whole the number is no limit to allow."""
     most = limits.max_changes_per_run
     if stop_reason is not None:
         message, remedy = f"enforcement.stop: {stop_reason}", "Clear the switch when writing may go on, then run again."

@@ -59,11 +59,7 @@ KNOWN_TEXTS = {
 
 
 def render_enforcement_policy(*, partition: str, access_keys: str) -> dict[str, Any]:
-    """Return a new EnforceMFA document, as the StackSet creates it in this partition.
-
-    `partition` is one of PARTITIONS; `access_keys` is deny or allow, as `policy.access_keys`. Raises
-    ConfigError for any other value, StartError where the template is missing.
-    """
+    """Return a new EnforceMFA document for one of PARTITIONS, keys deny or allow. ConfigError: for others."""
     for name, value, known in (
         ("partition", partition, PARTITIONS),
         ("policy.access_keys", access_keys, ("deny", "allow")),
@@ -89,10 +85,7 @@ def is_same_policy(a: Mapping[str, Any] | str, b: Mapping[str, Any] | str) -> bo
 
 
 def digest_of(document: object) -> str:
-    """Return the digest of the text of a policy document; empty where it cannot be read, or in two ways.
-
-    Only of a text, as IAM returns it, can be told whether it has a key twice.
-    """
+    """Return the digest of a policy as IAM returns it; empty for what cannot be read, or has a key twice."""
     try:
         return sha256(normalised(document).encode()).hexdigest() if isinstance(document, str) else ""
     except ValueError:
@@ -133,8 +126,7 @@ def normalised(document: Mapping[str, Any] | str) -> str:
 def read_document(document: Mapping[str, Any] | str) -> Mapping[str, Any]:
     """Return a policy document as a mapping, from a mapping, from JSON or from URL-encoded JSON.
 
-    Raises ValueError for what is no JSON object, and for a text in which an object has a key twice: which of the two
-    counts is for its reader to choose, and IAM may choose otherwise than Python.
+    Raises ValueError for what is no JSON object, or has a key twice: IAM may choose otherwise than Python which counts.
     """
     if not isinstance(document, str):
         return document
@@ -191,7 +183,7 @@ def load_template(text: str | bytes) -> dict[str, Any]:
 
 @cache
 def read_template() -> dict[str, Any]:
-    """Return the parsed template of the member accounts, which callers must not change."""
+    """Return the parsed template of the member accounts, which callers must not change. Raises StartError."""
     return load_template(read_shipped("member_role/template.yaml"))
 
 
@@ -241,10 +233,7 @@ def _statement(statement: object) -> dict[str, object]:
 
 
 def _conditions(conditions: object) -> dict[str, object]:
-    """Return the Condition element in canonical form.
-
-    The keys of an operator become pairs in a list: two that differ only in case must not replace each other.
-    """
+    """Return the Condition as lists of pairs: keys that differ only in case must not replace each other."""
     if not isinstance(conditions, Mapping) or not all(isinstance(keys, Mapping) for keys in conditions.values()):
         raise ValueError("a Condition maps operators to keys, and keys to values")
     return {

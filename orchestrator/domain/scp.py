@@ -3,17 +3,14 @@
 Its statements are the denies of EnforceMFA, for IAM users alone: `aws:PrincipalArn` of roles and of the root user is
 another, and a service has none. An SCP grants nothing, so the allows of EnforceMFA are left out.
 
-Who is spared where, and until when, becomes copies of these denies. A copy denies all users but those it names, from a
-moment on, in some accounts. Exemptions that are in force only ever end, so the users spared from one end to the next
-are always among those spared before: a copy needs a beginning and no end. The copy without a beginning spares all who
-are spared now; at each end comes one that spares those who are left. Accounts in which the same entries count are a
-group, and the accounts that no entry names are one more. So there is a copy for each group and each moment at which the
-names that are spared in it change; groups with equal names at a moment share it.
+Who is spared where, and until when, becomes copies of these denies: each denies all users but those it names, from a
+moment on, in a group of accounts in which the same entries count. Exemptions in force only ever end, so a copy needs a
+beginning and no end: one without spares all who are spared now, and at each end comes one for those who are left.
+Groups with equal names at a moment share a copy.
 
 A glob is on the name of a user (`aws:username`), in accounts (`aws:PrincipalAccount`): in an ARN it would match paths
-too. A name without wildcards in named accounts can also be an ARN, with and without a path, which saves the group.
-
-One that was changed by hand so that it cannot be understood is a ValueError, and never taken for an exemption.
+too. A name without wildcards in named accounts can also be an ARN, with and without a path, which saves the group. What
+cannot be understood in an SCP that is attached is a ValueError, and never taken for an exemption.
 """
 
 import json
@@ -132,8 +129,7 @@ def render_scp(config: Config, partition: str, now: datetime) -> ScpText:
     """Return the SCP that spares whom the configuration exempts now, as short as it can be said.
 
     Where it would be too long, fewer exemptions hold for the denies about enrolling and other clients. Raises
-    ConfigError where that is too long too, naming the ends and groups of accounts that make it so; for another
-    partition too.
+    ConfigError for another partition, and where that is too long too, naming the ends and accounts that make it so.
     """
     entries = list_entries(config, now)
     document = render_enforcement_policy(partition=partition, access_keys=config.policy.access_keys)

@@ -15,10 +15,7 @@ UNREACHED = Reason("management_account", "no SCP reaches the management account"
 
 
 def rules_of_an_scp(config: Config) -> Rules:
-    """Return the rules by which an SCP leaves users alone: no scope, no grace, no notice, no release, no own user.
-
-    Its exemptions are `Entry`s, since IAM matches them otherwise.
-    """
+    """Return the rules for whom an SCP leaves alone; its exemptions are `Entry`s, since IAM matches otherwise."""
     scope = EnforcementConfig(users="all")
     return Rules(config.model_copy(update={"enforcement": scope, "exemptions": (), "protected_users": ()}))
 
@@ -51,10 +48,7 @@ def decide_by_scp(
 def keep_or_stop(
     decision: Decision, found: Sequence[Reason], *, account_id: str, rules: Rules, now: datetime
 ) -> Decision:
-    """Return a planned decision, held for the first of what was found, or for an access key that would stop.
-
-    Who has MFA and nothing that would stop is not hit.
-    """
+    """Return a planned decision, held for what was found or a key that would stop; NONE with MFA and neither."""
     key = find_exception(decision.user, account_id, rules, now=now)
     reasons = [*found, *([key[1]] if key else [])]
     if reasons:

@@ -60,10 +60,7 @@ def are_account_ids(targets: Iterable[str]) -> bool:
 def resolve_targets(
     targets: Sequence[str], accounts: Iterable[Account], alias_by_account_id: Mapping[str, str]
 ) -> frozenset[str]:
-    """Return the IDs of the accounts that the targets name exactly: by ID, Organizations name or alias.
-
-    Raises ConfigError where a target matches no account, or more than one.
-    """
+    """Return the accounts named by ID, name or alias. Raises ConfigError for what names none, or several."""
     known = {account.id: account for account in accounts}
     return frozenset(_resolve_target(target, known, alias_by_account_id) for target in targets)
 

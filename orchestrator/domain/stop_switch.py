@@ -1,7 +1,4 @@
-"""The stop switch: which words let writes through, and what its content means.
-
-Any other content counts as stop. Pure: `aws.stop_switch` reads file and parameter.
-"""
+"""The stop switch: which words let writes through; all else stops. Pure: `aws.stop_switch` reads it."""
 
 from dataclasses import dataclass
 from enum import StrEnum

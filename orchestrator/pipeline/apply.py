@@ -206,10 +206,7 @@ def _is_old(context: RunContext) -> bool:
 
 
 def _forbid(decision: Decision, account: Account, context: RunContext, *, released: Releases | None) -> Decision | None:
-    """Return the decision where its write is forbidden, else None; `released` are the releases in force right now.
-
-    Planned after cancellation and without the lease, held by the stop switch, in grace by a release made meanwhile.
-    """
+    """Return the decision where its write is forbidden, `released` being the releases in force now, else None."""
     if released is None or context.cancellation.reason:
         return decision
     rules = replace(context.rules, released_until=released)

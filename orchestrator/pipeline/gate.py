@@ -53,10 +53,9 @@ def approve(plan: RunReport, context: RunContext) -> Gate | None:
 
 @contextmanager
 def writing(planned: int, context: RunContext, *, keep: bool = False) -> Iterator[Gate | None]:
-    """Context manager: holds the lease on writing, and yields why nothing may be written after all.
+    """Context manager: holds the lease, for a later step too with `keep`; yields why nothing may be written after all.
 
-    The stop switch is read again once the lease is held. `keep`: a later step of the run needs the lease. Raises
-    RunUnderWay in a run that events started where another run has it: they come again.
+    The stop switch is read again then. Raises RunUnderWay where another run has it and events come again.
     """
     try:
         if why := context.permit.acquire(_patience(context)):

@@ -1,9 +1,7 @@
 """Inspects one account and plans its changes, with a session that cannot write.
 
-An error of AWS becomes an outcome here; an unexpected exception becomes a failed account in `executor`.
-
-The preflight of an SCP (`plan --scp`) tells whom the SCP would block, and what would stop or be locked out. No limit
-applies, and everybody whom the SCP would block is looked at and simulated. Nothing is ever written.
+An error of AWS becomes an outcome here; an unexpected exception becomes a failed account in `executor`. For the
+preflight of an SCP (`plan --scp`) everybody whom it would block is looked at and simulated, whatever the limits.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -129,8 +127,7 @@ class _Inspection:
     def _plan_certain(self) -> tuple[AccountResult, dict[str, Decision]]:
         """Return the plan by the bulk reads, and the decisions that were checked already, by user name.
 
-        Guarded users are no changes: where guards are accepted, users of an account over its limit are checked, those
-        first of whom nothing is open, until more than the limit are not guarded.
+        Guarded users are no changes: where guards are accepted, those of an account over its limit are checked first.
         """
         decisions = self._decide()
         plan = self._plan(decisions)

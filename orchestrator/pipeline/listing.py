@@ -101,10 +101,7 @@ def requested_accounts(
     ou_ids: tuple[str, ...],
     alias_by_account_id: Callable[[], Mapping[str, str]],
 ) -> Iterator[Account]:
-    """Yield the accounts that the targets name and that are in the OUs; without targets or OUs, all accounts.
-
-    Raises ConfigError where a target matches no account, or more than one, and where the organization lacks an OU.
-    """
+    """Yield the accounts that targets and OUs name, or all. Raises ConfigError for what names none, or several."""
     watched_ou_ids = _existing_ous(directory, organization, ou_ids)
     if targets and are_account_ids(targets):
         accounts = (_get_account(target, directory, watched_ou_ids) for target in targets)

@@ -44,10 +44,7 @@ log = structlog.get_logger(__name__)
 
 
 def find_due(results: Results, context: RunContext, *, is_preview: bool = False) -> list[Nudge]:
-    """Return the users of a plan or apply run who are due, but for those who were told. Raises ArchiveError.
-
-    In a preview the planned users of an apply run count as enforced.
-    """
+    """Return whom to tell, planned users too in a preview, but for those who were told. Raises ArchiveError."""
     request, mode = context.request, context.request.mode
     tells = not request.is_narrowed or request.trigger in _TOLD_BY
     if context.config.nudge.via is None or mode is Mode.RELEASE or (mode is Mode.APPLY and not tells):

@@ -1,7 +1,4 @@
-"""The end of a run: archives the report, imports the findings, notifies the channels, puts the event on the bus.
-
-A failure of any becomes one of the errors of the run.
-"""
+"""The end of a run: archive, findings, digest, event. Each failure becomes one of the errors of the run."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -29,9 +26,9 @@ log = structlog.get_logger(__name__)
 def close_run(
     results: Results, context: RunContext, *, errors: list[Problem], is_complete: bool, gate: Gate | None
 ) -> Finished:
-    """Return the finished run: archived, findings imported, channels notified, event put; it has all earlier errors.
+    """Return the finished run, once archived, imported, notified and put on the bus; failures are added to `errors`.
 
-    Failures are added to `errors`. Nothing of a preflight leaves the process: it is no run that others may know of.
+    Nothing of a preflight leaves the process: it is no run that others may know of.
     """
     if context.request.preflight:
         report = report_run(results, context, errors, is_complete=is_complete, gate=gate)

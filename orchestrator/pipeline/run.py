@@ -1,12 +1,10 @@
-"""One run from beginning to end, in one process.
+"""One run from beginning to end, in one process; `distributed` does the same in steps.
 
 select -> inspect -> assess -> plan -> gate -> apply -> report. Accounts are inspected while the next page of them is
 being listed. Everything is planned before anything is written: the gate counts the plans, a stop switch or a person may
 refuse, and only then the same plans are carried out, by a run that holds the lease on writing. Every account that was
 listed is in the report once; the report is archived, findings are imported, then the digest goes out. Failures become
 data: errors of AWS in `inspection`, `apply` and `publishing`, unexpected exceptions in `executor`.
-
-`distributed` does the same in steps, for organizations that one Lambda function cannot finish in its time.
 """
 
 from dataclasses import replace

@@ -1,8 +1,6 @@
 """The steps of a run: list accounts, plan a batch, let the plans through the gate, apply a batch, merge.
 
-The last one combines the batch results into one report, archives it, imports findings and notifies. A batch that was
-lost is reported, never dropped. Where one was lost while it was applied, its accounts are inspected again to find out
-what had been written.
+A batch that was lost is reported, never dropped: accounts of one lost while it was applied are inspected again.
 """
 
 from collections.abc import Sequence
@@ -85,8 +83,7 @@ def plan_batch(number: int, context: RunContext, state: RunState) -> None:
 def gate_plans(manifest: RunManifest, context: RunContext, state: RunState) -> list[int]:
     """Return the batches to apply, once all plans are counted; none where the run must write nothing.
 
-    The lease on writing is the run's from here on: the batches join it. Plans of batches that were lost are not
-    applied, so they are not counted.
+    The lease is the run's from here on: the batches join it. Plans of lost batches are not applied, so not counted.
     """
     planned, changed, seen, is_whole = 0, list[int](), 0, manifest.is_complete
     for number, _, plans in state.read_outputs("plans"):
