@@ -232,8 +232,6 @@ def _start(hub: Hub, retrier: Retrier) -> tuple[Caller, Organization]:
 
 
 def _permit(hub: Hub, request: RunRequest, cancellation: Cancellation) -> Permit:
-    """Return the permission to write: the lease, which a run of IAM events only looks at."""
-
     def read_releases() -> Releases:
         return archive.released_until(hub.now())
 
@@ -259,7 +257,6 @@ def _messenger(hub: Hub, retrier: Retrier) -> Messenger | None:
 
 
 def _notifiers(hub: Hub, retrier: Retrier) -> Iterator[Notifier]:
-    """Yield the channels that are configured, of those there are."""
     if credentials := _slack_credentials(hub, retrier):
         yield SlackChannel(make_slack_client(credentials, hub), hub.config)
 

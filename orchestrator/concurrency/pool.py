@@ -128,7 +128,6 @@ class _Pool(Generic[T, R]):
         self._lister.shutdown(wait=False)
 
     def _announce(self, items: Iterable[T]) -> None:
-        """Draw the items, on the thread of the listing."""
         for item in items:
             self._inbox.put(item)
             if self._cancellation.reason:
@@ -198,7 +197,6 @@ def one_core() -> Callable[[], None]:
 
 
 def _find_core() -> int | None:
-    """Return the core that the calling thread runs on, or None where threads are not bound."""
     has_one_at_a_time: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
     if not has_one_at_a_time or not hasattr(os, "sched_setaffinity"):
         return None

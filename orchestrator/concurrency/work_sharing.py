@@ -111,7 +111,6 @@ class _Share(Generic[T, R]):
         self._call_helpers()
 
     def _work_on_next(self) -> bool:
-        """Work on the next item, and return whether there was one."""
         with self._changed:
             if self._waiting and self._budget is not None and self._budget.reason:
                 self._error = self._error or OutOfTime()

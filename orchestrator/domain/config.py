@@ -58,8 +58,6 @@ def parse_role_name(text: str) -> str:
 
 
 def _refuse(kind: type, message: str) -> BeforeValidator:
-    """Return a validator that raises this message for values of a type."""
-
     def check(value: object) -> object:
         if isinstance(value, kind):
             raise ValueError(message)  # noqa: TRY004 - pydantic reports ValueError alone

@@ -224,7 +224,6 @@ def _validated(document: dict[str, Any], *, source: str, variables: Mapping[str,
 
 
 def _overridden(document: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return a document in which the variables of the environment replace its keys."""
     for section, keys in KEYS.items():
         given = {key: environment.get(variable_of(section, key)) for key in keys}
         values = {key: _scalar(text) for key, text in given.items() if text and text.strip()}
@@ -282,7 +281,6 @@ def _explain(error: ValidationError, source: str, variables: Mapping[str, str]) 
 
 
 def _known_keys(location: Sequence[str | int]) -> list[str]:
-    """Return the keys of the section at a location of the configuration."""
     model: Any = Config
     for part in location:
         if isinstance(part, str) and part in model.model_fields:

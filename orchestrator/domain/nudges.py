@@ -15,6 +15,7 @@ from hashlib import sha256
 from importlib import resources
 from math import ceil
 from operator import itemgetter
+from pathlib import Path
 
 from orchestrator.domain.config import Config, NudgeConfig
 from orchestrator.domain.errors import ConfigError
@@ -141,8 +142,7 @@ def read_text(settings: NudgeConfig) -> str:
     if settings.text is None:
         return resources.files("orchestrator.domain").joinpath("nudge.txt").read_text(encoding="utf-8")
     try:
-        with open(settings.text, encoding="utf-8") as file:  # noqa: PTH123 - a path is text in the configuration
-            text = file.read()
+        text = Path(settings.text).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise ConfigError(f"nudge.text: cannot read {settings.text}: {error}") from error
     names = set(_PLACEHOLDER.findall(text))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 from orchestrator.domain.assessment import Rules, assess_user, find_exception
@@ -188,11 +189,9 @@ def hold_decision(decision: Decision, reason: Reason) -> Decision:
 def _choose_enforcement(user: IamUser, facts: AccountFacts, managed_by: ManagedBy) -> Decision:
     """Return how to enforce MFA on a user: attach the policy, else the group, else say that both quotas are full."""
     enforcement, usable = facts.enforcement, _USABLE[managed_by]
-    verdict = Verdict.NON_COMPLIANT
+    held = partial(Decision, user, Verdict.NON_COMPLIANT, Outcome.HELD)
     if enforcement.policy not in usable:
-        return Decision(
-            user, verdict, Outcome.HELD, reason=policy_not_ours("policy", enforcement.policy_arn, enforcement.policy)
-        )
+        return held(reason=policy_not_ours("policy", enforcement.policy_arn, enforcement.policy))
     changes: list[UserChange] = []
     if len(user.attached_policy_arns) < facts.quotas.policies_per_user:
         changes.append(AttachPolicy(user.name, enforcement.policy_arn))
@@ -201,12 +200,10 @@ def _choose_enforcement(user: IamUser, facts: AccountFacts, managed_by: ManagedB
         changes.append(AddToGroup(user.name, enforcement.group_name))
     if changes:
         via = Via.USER if isinstance(changes[0], AttachPolicy) else Via.GROUP
-        return Decision(user, verdict, Outcome.PLANNED, via, tuple(changes))
+        return Decision(user, Verdict.NON_COMPLIANT, Outcome.PLANNED, via, tuple(changes))
     if group_has_room:
-        return Decision(
-            user, verdict, Outcome.HELD, reason=policy_not_ours("group", enforcement.group_name, enforcement.group)
-        )
-    return Decision(user, verdict, Outcome.QUOTA_EXCEEDED, reason=quota_exceeded(user))
+        return held(reason=policy_not_ours("group", enforcement.group_name, enforcement.group))
+    return Decision(user, Verdict.NON_COMPLIANT, Outcome.QUOTA_EXCEEDED, reason=quota_exceeded(user))
 
 
 def quota_exceeded(user: IamUser) -> Reason:

@@ -147,7 +147,6 @@ def read_statements(document: Mapping[str, Any] | str) -> list[Any]:
 
 
 def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object as a dict. Raises ValueError where it has a key twice."""
     read = dict(pairs)
     if len(read) < len(pairs):
         raise ValueError("a policy document has a key twice in one object")
@@ -163,7 +162,6 @@ class _TemplateLoader(_SafeLoader):  # type: ignore[misc]  # either is a SafeLoa
 
 
 def _short_tag(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, object]:
-    """Return the long form of a node with a short tag."""
     name = suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}"
     if isinstance(node, yaml.SequenceNode):
         return {name: loader.construct_sequence(node, deep=True)}
@@ -254,5 +252,4 @@ def _strings(value: object) -> list[str]:
 
 
 def _text(canonical: object) -> str:
-    """Return JSON that is the same for equal values."""
     return json.dumps(canonical, sort_keys=True, separators=(",", ":"))

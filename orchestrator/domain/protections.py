@@ -48,7 +48,6 @@ def check_protections(
 
 
 def _entries(config: Config, now: datetime, *, names: bool) -> Iterator[tuple[str, UserEntry]]:
-    """Yield the entries that count, each with what it is called."""
     today = now.astimezone(UTC).date()
     for section, entries in (("protected_users", config.protected_users), ("exemptions", config.exemptions)):
         for number, entry in enumerate(entries, 1):

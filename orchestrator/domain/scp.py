@@ -209,7 +209,6 @@ def _render(
 
 
 def _narrow(deny: Statement, *conditions: Condition) -> dict[str, Any]:
-    """Return a deny that holds under these conditions only."""
     narrowed: dict[str, dict[str, Any]] = {}
     for condition in (deny.get("Condition", {}), *conditions):
         for operator, keys in condition.items():
@@ -282,7 +281,6 @@ def _short(values: list[str]) -> str | list[str]:
 
 
 def _list_remarks(config: Config, now: datetime) -> list[str]:
-    """Return what the configuration says and an SCP cannot, each once."""
     enforcement, organization = config.enforcement, config.organization
     entries = (*config.protected_users, *config.exemptions)
     ended = sum(not one.is_in_force(now.astimezone(UTC).date()) for one in config.exemptions)

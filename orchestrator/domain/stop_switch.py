@@ -72,6 +72,5 @@ def unreadable(place: str, why: str) -> Reading:
 
 
 def _shown(word: str) -> str:
-    """Return a word shortened to one line of printable characters."""
     line = "".join(sign if sign.isprintable() else " " for sign in word[: MAX_SHOWN + 1])
     return line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}..."

@@ -97,7 +97,6 @@ def _enforce_all(plan: AccountResult, context: RunContext, progress: Progress) -
 
 
 def _release_all(plan: AccountResult, context: RunContext, progress: Progress) -> AccountResult | None:
-    """Release the planned users, look at them again, and return the plan."""
     settle = partial(_settle, carry_out=partial(_release, context=context), progress=progress)
     with context.sessions.enter(plan.account.id, Access.RELEASE) as limit:
         map_shared(plan.planned, settle, limit)
@@ -117,10 +116,8 @@ def _settle(decision: Decision, *, carry_out: Callable[[Decision], Decision | No
 
 def failed(plan: AccountResult, progress: Progress, problem: Problem) -> AccountResult:
     """Return the result of an account whose plan ended with a problem: all that was still planned failed."""
-    reason, result = Reason(problem.code, problem.message), _as_far_as_applied(plan, progress)
-    decisions = tuple(
-        _as_failed(decision, reason) if decision.is_planned else decision for decision in result.decisions
-    )
+    result, why = _as_far_as_applied(plan, progress), (problem.code, problem.message)
+    decisions = tuple(_as_failed(one, *why) if one.is_planned else one for one in result.decisions)
     return replace(result, status=Status.FAILED, problem=problem, decisions=decisions)
 
 
@@ -151,7 +148,6 @@ def _settle_policy(
 
 
 def _is_called_for(change: PolicyChange, now: Enforcement) -> bool:
-    """Return whether a planned change to policy or group is still needed."""
     match change:
         case PolicyChange.CREATE_POLICY:
             return now.policy is PolicyState.MISSING
@@ -306,11 +302,11 @@ def _is_gone(user: IamUser, context: RunContext) -> bool:
 
 def _fail(decision: Decision, error: AwsError) -> Decision:
     log.warning("change_failed", user_name=decision.user.name, code=error.code, message=str(error))
-    return _as_failed(decision, Reason(error.code, str(error)))
+    return _as_failed(decision, error.code, str(error))
 
 
-def _as_failed(decision: Decision, reason: Reason) -> Decision:
-    return replace(decision, outcome=Outcome.FAILED, via=None, changes=(), reason=reason)
+def _as_failed(decision: Decision, code: str, message: str) -> Decision:
+    return replace(decision, outcome=Outcome.FAILED, via=None, changes=(), reason=Reason(code, message))
 
 
 def _as_far_as_applied(plan: AccountResult, progress: Progress) -> AccountResult:

@@ -153,7 +153,6 @@ def _close(planned: int, used: int, context: RunContext) -> Gate | None:
 
 
 def _hold_undone(result: AccountResult, ledger: EventLedger, context: RunContext) -> AccountResult:
-    """Return a result with those held from whom others took EnforceMFA away twice in a day."""
     before: dict[UserKey, list[datetime]] = {}
     for one, at in ledger.undone_since(context.now() - DAY):
         before.setdefault(one.user, []).append(at)

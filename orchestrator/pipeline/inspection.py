@@ -138,7 +138,6 @@ class _Inspection:
         return self._plan(known.get(decision.user.name, decision) for decision in decisions), known
 
     def _decide(self) -> list[Decision]:
-        """Return the decisions about the users of the account by the facts alone, whatever its limits."""
         rules, now = self.context.rules, self.context.now()
         return [decide_user(user, self.account.id, self.facts, rules=rules, now=now) for user in self.facts.users]
 

@@ -185,8 +185,15 @@ class PlaceLookup:
 
     def _look(self, account_ids: tuple[str, ...]) -> None:
         directory, over = self._directory, self._no_longer_wanted
-        _try("ous_not_known", lambda: directory.find_ou_paths(account_ids, over))
-        _try("owners_not_known", lambda: directory.find_owners(self._listed(), over))
+        looks: dict[str, Callable[[], None]] = {
+            "ous_not_known": lambda: directory.find_ou_paths(account_ids, over),
+            "owners_not_known": lambda: directory.find_owners(self._listed(), over),
+        }
+        for event, look in looks.items():
+            try:
+                look()
+            except AwsError as error:
+                log.warning(event, code=error.code, message=f"not in the report: {error}", remedy=select_remedy(error))
 
     def _listed(self) -> Iterator[str]:
         """Yield the accounts of the run as they are listed, until all are or the run is cancelled."""
@@ -196,10 +203,3 @@ class PlaceLookup:
             for account_id in list(self._account_ids)[told:]:
                 told += 1
                 yield account_id
-
-
-def _try(event: str, look: Callable[[], None]) -> None:
-    try:
-        look()
-    except AwsError as error:
-        log.warning(event, code=error.code, message=f"not in the report: {error}", remedy=select_remedy(error))

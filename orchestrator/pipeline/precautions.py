@@ -158,7 +158,6 @@ class PolicyWatch:
             self._done.extend(replace(one, outcome=Outcome.FAILED, via=None, reason=why) for one in enforced)
 
     def _compare(self) -> None:
-        """Look once more, unless a change is known already."""
         good = len(self._done)
         if self._change is None and self._look() != self._first:
             text = f"{self._first.policy_arn} or its group was changed while this run put it on users"
