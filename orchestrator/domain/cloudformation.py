@@ -23,19 +23,23 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stack:
-    """A stack and its status."""
-
+class _WithStatus:
     id: str
-    name: str
     status: str
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    outputs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_under_way(self) -> bool:
-        """Whether CloudFormation is still changing it."""
-        return _is_under_way(self.status)
+        """Whether CloudFormation is still at it, so that another status follows."""
+        return self.status.endswith(("_PENDING", "_IN_PROGRESS")) and self.status != IN_REVIEW
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack(_WithStatus):
+    """A stack and its status."""
+
+    name: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_succeeded(self) -> bool:
@@ -55,19 +59,12 @@ class Stack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StackEvent:
+class StackEvent(_WithStatus):
     """An event of a resource, or of the stack itself."""
 
-    id: str
     logical_id: str
     type: str
-    status: str
     reason: str = ""
-
-    @property
-    def is_under_way(self) -> bool:
-        """Whether another event of the resource follows."""
-        return _is_under_way(self.status)
 
     @property
     def has_failed(self) -> bool:
@@ -91,19 +88,12 @@ class ResourceChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeSet:
+class ChangeSet(_WithStatus):
     """A change set; `reason` says why it failed where it did."""
 
-    id: str
     stack_id: str
-    status: str
     reason: str = ""
     changes: tuple[ResourceChange, ...] = ()
-
-    @property
-    def is_under_way(self) -> bool:
-        """Whether CloudFormation is still computing it."""
-        return self.status.endswith(("_PENDING", "_IN_PROGRESS"))
 
     @property
     def has_failed(self) -> bool:
@@ -114,7 +104,3 @@ class ChangeSet:
     def is_empty(self) -> bool:
         """Whether it failed because there is nothing to change; only the reason text says so."""
         return self.has_failed and ("didn't contain changes" in self.reason or "No updates are to be" in self.reason)
-
-
-def _is_under_way(status: str) -> bool:
-    return status.endswith("_IN_PROGRESS") and status != IN_REVIEW
