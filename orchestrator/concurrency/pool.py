@@ -136,8 +136,12 @@ class _Pool(Generic[T, R]):
     def _receive(self, arrival: T | Future[Any], *, is_cancelled: bool) -> Iterator[TaskResult[T, R]]:
         """Yield the result that has arrived; an item that has arrived starts its work, unless the run is cancelled."""
         if isinstance(arrival, Future):
-            if (piece := self._under_way.pop(arrival, None)) is not None:
-                yield _worked(piece.item, arrival)
+            if (piece := self._under_way.pop(arrival, None)) is None:
+                return
+            if arrival.cancelled() or isinstance(error := arrival.exception(), OutOfTime):
+                yield TaskResult(piece.item)
+            else:
+                yield TaskResult(piece.item, error=error) if error else arrival.result()
         elif is_cancelled:
             yield TaskResult(arrival)
         else:
@@ -176,12 +180,6 @@ class _Pool(Generic[T, R]):
             return TaskResult(piece.item, self._work(piece.item))
         finally:
             self._begun.discard(piece)
-
-
-def _worked(item: T, future: "Future[TaskResult[T, R]]") -> TaskResult[T, R]:
-    if future.cancelled() or isinstance(error := future.exception(), OutOfTime):
-        return TaskResult(item)
-    return TaskResult(item, error=error) if error else future.result()
 
 
 def one_core() -> Callable[[], None]:

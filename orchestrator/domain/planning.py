@@ -104,6 +104,14 @@ def without_deployment(enforcement: Enforcement) -> Enforcement:
     return replace(enforcement, policy=PolicyState.NOT_DEPLOYED, group=group)
 
 
+def make_result(account: Account, facts: AccountFacts, decisions: Iterable[Decision]) -> AccountResult:
+    """Return the result of an account that was inspected, with these decisions about its users."""
+    root, enforcement = facts.root_user, facts.enforcement
+    return AccountResult(
+        account, Status.INSPECTED, facts.alias, root_user=root, decisions=tuple(decisions), enforcement=enforcement
+    )
+
+
 def plan_account(
     account: Account, facts: AccountFacts, decisions: Iterable[Decision], *, config: Config
 ) -> AccountResult:
@@ -112,15 +120,8 @@ def plan_account(
     Users of whom something is left open do not count: a look may find that nothing is to be done.
     """
     decisions = tuple(decisions)
-    result = AccountResult(
-        account=account,
-        status=Status.INSPECTED,
-        alias=facts.alias,
-        root_user=facts.root_user,
-        decisions=decisions,
-        policy_changes=_plan_policy_changes(facts.enforcement, decisions, config.policy.managed_by),
-        enforcement=facts.enforcement,
-    )
+    changes = _plan_policy_changes(facts.enforcement, decisions, config.policy.managed_by)
+    result = replace(make_result(account, facts, decisions), policy_changes=changes)
     certain = sum(one.is_planned and not is_unclear(one.user) for one in decisions)
     excess = _over_account_limits(certain, facts.user_count or len(facts.users), config.limits)
     if not excess:
@@ -140,10 +141,7 @@ def plan_release(account: Account, facts: AccountFacts, user_names: frozenset[st
 
     All changes of a decision are made. A release looks at nobody's MFA, so no verdict is given.
     """
-    decisions = tuple(_decide_release(user, facts.enforcement, user_names) for user in facts.users)
-    return AccountResult(
-        account, Status.INSPECTED, facts.alias, None, facts.root_user, decisions, enforcement=facts.enforcement
-    )
+    return make_result(account, facts, (_decide_release(user, facts.enforcement, user_names) for user in facts.users))
 
 
 def close_gate(

@@ -33,6 +33,7 @@ from orchestrator.domain.planning import (
     decide_user,
     is_over_limit,
     is_unclear,
+    make_result,
     plan_account,
     plan_release,
     update_decision,
@@ -213,14 +214,7 @@ class _Inspection:
         known = read_credentials(context) if any(decision.is_planned for decision in decisions) else {}
         look = partial(_look_by_scp, account=account, context=context, known=known, has_report=facts.is_report_ours)
         looked_at = _share_where(lambda one: one.is_planned, decisions, partial(look_at, look=look), limit=self.limit)
-        return AccountResult(
-            account=account,
-            status=Status.INSPECTED,
-            alias=facts.alias,
-            root_user=facts.root_user,
-            decisions=tuple(looked_at),
-            enforcement=facts.enforcement,
-        )
+        return make_result(account, facts, looked_at)
 
 
 def _look_by_scp(

@@ -8,7 +8,7 @@ from operator import itemgetter
 import structlog
 
 from orchestrator.domain.errors import ArchiveError, AwsError, DigestError
-from orchestrator.domain.model import Gate, Mode, Problem, Stage, Trigger
+from orchestrator.domain.model import AccountResult, Gate, Mode, Problem, Stage, Trigger
 from orchestrator.domain.remedies import explain_event_error, explain_findings, explain_findings_error
 from orchestrator.output.security_hub import render_findings
 from orchestrator.output.words import archive_link
@@ -17,7 +17,7 @@ from orchestrator.pipeline.nudging import Messages, find_due, tell_users
 from orchestrator.pipeline.results import Results
 from orchestrator.reports.build import amend_report, build_report, report_account
 from orchestrator.reports.history import compare, with_history
-from orchestrator.reports.report import EventSummary, ReleaseReport, RunReport
+from orchestrator.reports.report import AccountReport, EventSummary, ReleaseReport, RunReport
 from orchestrator.reports.run_finished import RUN_FINISHED, describe_run
 
 log = structlog.get_logger(__name__)
@@ -96,24 +96,15 @@ def report_run(
     request, history, place_of = context.request, context.history, context.find_places()
     unused_after = timedelta() if request.mode is Mode.RELEASE else context.config.enforcement.unused_after
     unused_before = request.started_at - unused_after if unused_after else None
+
+    def report_one(result: AccountResult) -> AccountReport:
+        place = place_of(result.account.id)
+        account = report_account(result, place, unused_before=unused_before, messages=messages or {})
+        return with_history(account, history, request, users=(decision.user for decision in result.decisions))
+
+    accounts, now = map(report_one, results), context.now()
     report = build_report(
-        request,
-        context.organization.id,
-        (
-            with_history(
-                report_account(
-                    result, place_of(result.account.id), unused_before=unused_before, messages=messages or {}
-                ),
-                history,
-                request,
-                users=(decision.user for decision in result.decisions),
-            )
-            for result in results
-        ),
-        errors=errors,
-        is_complete=is_complete,
-        finished_at=context.now(),
-        gate=gate,
+        request, context.organization.id, accounts, errors=errors, is_complete=is_complete, finished_at=now, gate=gate
     )
     releases = tuple(
         ReleaseReport(account_id=account_id, **asdict(release))
