@@ -37,7 +37,7 @@ from orchestrator.output.slack.client import SlackClient
 from orchestrator.output.slack.messenger import SlackMessenger
 from orchestrator.pipeline.context import Finished, RunContext
 from orchestrator.pipeline.lease import EventPermit, Lease
-from orchestrator.pipeline.ports import Messenger, Notifier, Observer, Permit, Releases, Unobserved
+from orchestrator.pipeline.ports import Messenger, Observer, Permit, Releases, Unobserved
 from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport
@@ -67,8 +67,7 @@ class Hub:
     environment: Mapping[str, str]
     clients: Clients
     now: Callable[[], datetime] = utc_now
-    messenger: Messenger | None = None
-    """What writes to users, in the place of Slack or Amazon SES."""
+    messenger: Messenger | None = None  # what writes to users, in the place of Slack or Amazon SES
 
     def with_limits(self, **counts: int | Literal["none"] | None) -> "Hub":
         """Return this hub with those limits replaced that are not None; `none`: no limit."""
@@ -135,7 +134,8 @@ def build_context(
 ) -> RunContext:
     """Return the context of a run, or of one step of it. Raises StartError or ConfigError where it could not start."""
     config, clients, archive, retrier = hub.config, hub.clients, hub.archive, Retrier(cancellation)
-    notifiers = tuple(_notifiers(hub, retrier)) if send_digest else ()
+    credentials = _slack_credentials(hub, retrier) if send_digest else None
+    notifiers = (SlackChannel(make_slack_client(credentials, hub), config),) if credentials else ()
     caller, organization = _start(hub, retrier)
     policies = EnforcementPolicies(clients.iam, retrier, config.policy, partition=caller.partition)
     with _or_no_start_without("The run cannot know whom `orgmfa release` freed, so it does not start."):
@@ -254,11 +254,6 @@ def _messenger(hub: Hub, retrier: Retrier) -> Messenger | None:
     with _or_no_start("cannot reach Slack"):
         tls = hub.clients.tls_context()
     return SlackMessenger(credentials.bot_token, tls=tls, sleep=retrier.cancellation.event.wait)
-
-
-def _notifiers(hub: Hub, retrier: Retrier) -> Iterator[Notifier]:
-    if credentials := _slack_credentials(hub, retrier):
-        yield SlackChannel(make_slack_client(credentials, hub), hub.config)
 
 
 def _slack_credentials(hub: Hub, retrier: Retrier) -> SlackCredentials | None:

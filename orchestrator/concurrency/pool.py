@@ -31,8 +31,7 @@ CANCEL_TIMEOUT_SECONDS = 12.0
 """How long work under way is waited for after cancellation: with archive and digest, the run ends within 30 s."""
 POLL_SECONDS = 0.2
 _ABOUT_THIS_THREAD = Path("/proc/thread-self/stat")
-_PROCESSOR = 39
-"""Number of the field that holds the core, counted from 1. Source: proc_pid_stat(5)."""
+_PROCESSOR = 39  # number of the field that holds the core, counted from 1. Source: proc_pid_stat(5).
 
 
 @dataclass(frozen=True, slots=True)

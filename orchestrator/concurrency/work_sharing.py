@@ -17,8 +17,7 @@ from orchestrator.concurrency.cancellation import Cancellation, OutOfTime
 T = TypeVar("T")
 R = TypeVar("R")
 
-ITEMS_PER_HELPER = 8
-"""For fewer items than this no helper is called: handing them over would cost more than it saves."""
+ITEMS_PER_HELPER = 8  # for fewer items than this no helper is called: handing them over would cost more than it saves
 ITEMS_PER_TURN = 20
 """Items after which a helper goes back to the end of the queue, so that other accounts are helped too."""
 

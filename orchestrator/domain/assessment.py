@@ -63,8 +63,7 @@ def find_exemption(
     return next((one for one in exemptions if one.is_in_force(today) and one.covers(user_name, account_id)), None)
 
 
-RuleResult = tuple[Outcome, Reason]
-"""The outcome of a user who is left alone, and the reason."""
+RuleResult = tuple[Outcome, Reason]  # the outcome of a user who is left alone, and the reason
 
 
 def find_exception(user: IamUser, account_id: str, rules: Rules, *, now: datetime) -> RuleResult | None:

@@ -34,8 +34,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _FILE = re.compile(r"[\w./~$](.*[^\s/])?")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 _NAME_SIGNS = f"{ascii_letters}{digits}+=,.@_-"
-_MAX_NAME = 64
-"""Signs and length of the name of an IAM user (IAM User Guide, 'IAM and AWS STS quotas')."""
+_MAX_NAME = 64  # signs and length of the name of an IAM user (IAM User Guide, 'IAM and AWS STS quotas')
 _GLOB_PART = re.compile(r"\*|\[!?+\]?+[^\]]*\]|.", re.DOTALL)
 """A part of a glob as fnmatch reads it: a star, a set in brackets, or one sign."""
 

@@ -40,7 +40,9 @@ def load_config(
     found, document = _find_document(path, environment, fallback)
     source = str(found or "the environment")
     config = _validated(_overridden(document, environment), source=source, variables=environment)
-    config = _with_archive(config, environment, source)
+    if "://" not in (location := config.archive.location):
+        place = _place("archive.location", environment, source)
+        config = _replaced(config, "archive.location", _expanded(location, environment, place, check=check_location))
     if text := config.nudge.text:
         place = _place("nudge.text", environment, source)
         config = _replaced(config, "nudge.text", _expanded(text, environment, place))
@@ -136,15 +138,6 @@ def _find_document(
 ) -> tuple[Path | None, dict[str, Any]]:
     found = find_config(path, environment, fallback=fallback)
     return found, _parse(_read(found), source=str(found)) if found else {}
-
-
-def _with_archive(config: Config, environment: Mapping[str, str], source: str) -> Config:
-    """Return the configuration with the folder of the archive expanded. Raises ConfigError where it cannot be."""
-    location = config.archive.location
-    if "://" in location:
-        return config
-    place = _place("archive.location", environment, source)
-    return _replaced(config, "archive.location", _expanded(location, environment, place, check=check_location))
 
 
 def _with_switch(config: Config, environment: Mapping[str, str], source: str, *, checks_folder: bool) -> Config:

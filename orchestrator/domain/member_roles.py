@@ -21,8 +21,7 @@ from orchestrator.domain.policy_document import (
 )
 
 MEMBER_ROLE, RELEASE_ROLE = "MemberRole", "ReleaseRole"
-PROTECTED_USERS = "protected-users"
-"""The name of the inline policy that the template makes from ProtectedUserArns."""
+PROTECTED_USERS = "protected-users"  # the name of the inline policy that the template makes from ProtectedUserArns
 
 Document = Mapping[str, Any] | str
 

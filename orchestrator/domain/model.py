@@ -111,8 +111,7 @@ class PolicyState(StrEnum):
     NOT_DEPLOYED = "not_deployed"
 
 
-DeviceKind = Literal["virtual", "fido", "hardware"]
-"""Kind of an MFA device; `fido` is a passkey or security key."""
+DeviceKind = Literal["virtual", "fido", "hardware"]  # kind of an MFA device; `fido` is a passkey or security key
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +205,7 @@ class Problem:
     remedy: str
 
 
-NudgeKind = str
-"""What a user is told: `first`, `left-N` where N days are left, or `enforced`."""
+NudgeKind = str  # what a user is told: `first`, `left-N` where N days are left, or `enforced`
 
 
 @dataclass(frozen=True, slots=True)

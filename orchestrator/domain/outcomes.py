@@ -22,16 +22,11 @@ class Tone(StrEnum):
 class OutcomeGroup(StrEnum):
     """What a reader has to do about an outcome."""
 
-    TO_FIX = "to fix"
-    """Only a person can resolve it; it makes the exit code 1."""
-    CHANGED = "changed"
-    """Written by this run, or to be written."""
-    WAITING = "waiting"
-    """Without MFA still, and nothing is to be written now."""
-    LEFT_ALONE = "left alone"
-    """Left alone on purpose, for good."""
-    NOTHING = "nothing"
-    """Nothing to do; or the verdict is unknown."""
+    TO_FIX = "to fix"  # only a person can resolve it; it makes the exit code 1
+    CHANGED = "changed"  # written by this run, or to be written
+    WAITING = "waiting"  # without MFA still, and nothing is to be written now
+    LEFT_ALONE = "left alone"  # left alone on purpose, for good
+    NOTHING = "nothing"  # nothing to do; or the verdict is unknown
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,10 +41,8 @@ _IN_FORCE = frozenset({PolicyState.OURS, PolicyState.OUTDATED})
 
 ManagedBy = Literal["stackset", "orchestrator"]
 
-NOT_LOOKED_AT = Reason("not_looked_at", "a release looks at nobody's MFA")
-"""Why a release gives no verdict."""
-OVER_LIMIT = "over_limit"
-"""Code of what a limit holds: an account, or the whole run."""
+NOT_LOOKED_AT = Reason("not_looked_at", "a release looks at nobody's MFA")  # why a release gives no verdict
+OVER_LIMIT = "over_limit"  # code of what a limit holds: an account, or the whole run
 
 
 def decide_user(user: IamUser, account_id: str, facts: AccountFacts, *, rules: Rules, now: datetime) -> Decision:
@@ -123,12 +121,18 @@ def plan_account(
     changes = _plan_policy_changes(facts.enforcement, decisions, config.policy.managed_by)
     result = replace(make_result(account, facts, decisions), policy_changes=changes)
     certain = sum(one.is_planned and not is_unclear(one.user) for one in decisions)
-    excess = _over_account_limits(certain, facts.user_count or len(facts.users), config.limits)
-    if not excess:
+    users, limits = facts.user_count or len(facts.users), config.limits
+    most, share = limits.max_changes_per_account, limits.max_share_per_account
+    if most is not None and certain > most:
+        excess = f"{certain} changes planned, limits.max_changes_per_account is {most}"
+    elif certain and certain / users > share:
+        excess = f"{certain} of {users} users would change, limits.max_share_per_account is {share}"
+    else:
         return result
     unknown = Reason(OVER_LIMIT, "not looked at, since the account is held as a whole")
     known = (replace(one, reason=one.reason or unknown) if one.user.has_mfa is None else one for one in decisions)
-    return hold(replace(result, decisions=tuple(known)), Reason(OVER_LIMIT, excess))
+    reason = Reason(OVER_LIMIT, f"{excess}: the account is held as a whole")
+    return hold(replace(result, decisions=tuple(known)), reason)
 
 
 def is_over_limit(result: AccountResult) -> bool:
@@ -243,16 +247,6 @@ def _plan_policy_changes(
         if enforcement.group is not PolicyState.OURS:
             changes.append(PolicyChange.ATTACH_GROUP_POLICY)
     return tuple(changes)
-
-
-def _over_account_limits(planned: int, users: int, limits: LimitsConfig) -> str:
-    most = limits.max_changes_per_account
-    if most is not None and planned > most:
-        return f"{planned} changes planned, limits.max_changes_per_account is {most}: the account is held as a whole"
-    if planned and planned / users > limits.max_share_per_account:
-        share = f"limits.max_share_per_account is {limits.max_share_per_account}"
-        return f"{planned} of {users} users would change, {share}: the account is held as a whole"
-    return ""
 
 
 def _decide_release(user: IamUser, enforcement: Enforcement, user_names: frozenset[str] | None) -> Decision:

@@ -25,8 +25,7 @@ from orchestrator.domain.config import Config, Exemption
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.policy_document import normalised, read_statements, render_enforcement_policy
 
-SID = "OrgmfaEnforceMFA"
-"""Sid of the first statement, by which an attached SCP is known as one of these."""
+SID = "OrgmfaEnforceMFA"  # Sid of the first statement, by which an attached SCP is known as one of these
 MAX_CHARACTERS, FORMER_MAX_CHARACTERS = 10_240, 5_120
 """Size of an SCP (AWS Organizations User Guide, Quotas), and what it was before May 2026."""
 

@@ -9,8 +9,7 @@ SWITCH_WORDS = frozenset({STOP_WORD, *WORDS_THAT_LET_THROUGH, "on", "true", "yes
 """Words that people write into a switch; a mistake where the name of a switch is expected."""
 UNUSABLE = "unusable:"
 """Prefix of a switch in the configuration that cannot be used, followed by the reason. It reads as stop."""
-MAX_SHOWN = 40
-"""Number of characters of the content that are shown."""
+MAX_SHOWN = 40  # number of characters of the content that are shown
 _BYTE_ORDER_MARK = "\ufeff"
 
 

@@ -12,10 +12,8 @@ from orchestrator.pipeline.context import RunContext
 from orchestrator.reports.report import RunReport
 
 WAIT = "Run again when the other run is over."
-PATIENCE_SECONDS = 60.0
-"""How long a run that somebody waits for, or that comes again, waits for the lease."""
-PUBLISHING_SECONDS = 30.0
-"""How long before its deadline a scheduled run stops waiting: time to report its plan."""
+PATIENCE_SECONDS = 60.0  # how long a run that somebody waits for, or that comes again, waits for the lease
+PUBLISHING_SECONDS = 30.0  # how long before its deadline a scheduled run stops waiting: time to report its plan
 
 log = structlog.get_logger(__name__)
 

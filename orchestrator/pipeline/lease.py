@@ -31,22 +31,16 @@ from orchestrator.reports.report import Frozen, UtcTime
 from orchestrator.reports.run_files import Store
 
 LEASE_FILE = "locks/run"
-ACKNOWLEDGED = "locks/acknowledged"
-"""Holds the ID of the release that a run last gave way to."""
+ACKNOWLEDGED = "locks/acknowledged"  # holds the ID of the release that a run last gave way to
 TURN_FILE = "locks/events"
 LEASE_SECONDS = 120.0
 RENEW_SECONDS = 30.0
-FRESH_SECONDS = 5.0
-"""How long one reading of the lease, and of the releases in force, counts for all threads."""
-REPEAT_SECONDS = 15.0
-"""How old the last reading may be for a write to be tried again: less than a release waits."""
-HANDOVER_SECONDS = 30.0
-"""How long a release waits for a run to finish its writes under way."""
-ERROR_SECONDS = 10.0
-"""How long taking the lease is tried where the archive fails."""
+FRESH_SECONDS = 5.0  # how long one reading of the lease, and of the releases in force, counts for all threads
+REPEAT_SECONDS = 15.0  # how old the last reading may be for a write to be tried again: less than a release waits
+HANDOVER_SECONDS = 30.0  # how long a release waits for a run to finish its writes under way
+ERROR_SECONDS = 10.0  # how long taking the lease is tried where the archive fails
 POLL_SECONDS = 1.0
-TURN_SECONDS = 150.0
-"""How long a turn lasts at most: longer than the function of stackset/central.yaml may run."""
+TURN_SECONDS = 150.0  # how long a turn lasts at most: longer than the function of stackset/central.yaml may run
 
 Moment = tuple[float, float]
 """The seconds of the monotonic clock, which can stand still while a laptop sleeps, and of the wall clock."""

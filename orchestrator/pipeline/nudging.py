@@ -30,12 +30,10 @@ from orchestrator.pipeline.results import Results
 from orchestrator.reports.archive import ACCEPTED, LATER
 from orchestrator.reports.report import MessageReport
 
-Messages = Mapping[tuple[str, str], tuple[MessageReport, ...]]
-"""What became of the messages, by account ID and user ID."""
+Messages = Mapping[tuple[str, str], tuple[MessageReport, ...]]  # what became of the messages, by account ID and user ID
 
 NO_ADDRESS = "no address: neither the tag of nudge.address_tag nor the user name is one of nudge.domains"
-MAX_LISTED = 20
-"""Users whom one message lists; Slack takes no text of any length."""
+MAX_LISTED = 20  # users whom one message lists; Slack takes no text of any length
 MAX_BY_EVENTS = 3
 """Messages that runs of IAM events may send to one person in a day: whoever can make users can cause such runs."""
 _TOLD_BY = frozenset({Trigger.ONBOARDING, Trigger.IAM_EVENT})

@@ -14,10 +14,8 @@ from orchestrator.reports.report import RunReport
 INSPECTING = "inspecting"
 APPLYING = "applying"
 
-Places = Callable[[str], model.Placement]
-"""Returns where an account belongs, by its ID."""
-Releases = Mapping[tuple[str, str], Release]
-"""The releases in force, by account ID and key of the record."""
+Places = Callable[[str], model.Placement]  # returns where an account belongs, by its ID
+Releases = Mapping[tuple[str, str], Release]  # the releases in force, by account ID and key of the record
 
 
 class Permit(Protocol):
@@ -139,8 +137,7 @@ class Messenger(Protocol):
 class SecurityHub(Protocol):
     """Imports the findings of a run."""
 
-    product: model.Product
-    """The product under which the findings are filed."""
+    product: model.Product  # the product under which the findings are filed
 
     def import_findings(self, findings: Sequence[Mapping[str, Any]], cancellation: Cancellation) -> model.Imported:
         """Import findings until cancelled, or raise AwsError."""

@@ -75,8 +75,12 @@ def _leave_to_guard(decision: Decision, account: Account, context: RunContext) -
     """Return a planned decision with the guard of its user, left alone where the configuration accepts that guard."""
     user, is_left = replace(decision.user, guard=None), False
     try:
-        user = replace(user, guard=context.simulator.find_guard(user, account, context.now()))
-        is_left = context.config.enforcement.accepts_guards and _is_proven(user, account, context)
+        guard = context.simulator.find_guard(user, account, context.now())
+        user = replace(user, guard=guard)
+        # SCPs alone count that do what EnforceMFA would: whoever administers the account cannot have written them.
+        if context.config.enforcement.accepts_guards and guard is not None and guard.is_scp:
+            keys = context.config.policy.blocks_access_keys
+            is_left = context.simulator.denies_access_keys(user, account, context.now(), all_calls=keys)
     except NotFound:
         raise
     except AwsError as error:
@@ -84,14 +88,6 @@ def _leave_to_guard(decision: Decision, account: Account, context: RunContext) -
     if is_left:
         return Decision(user, decision.verdict, Outcome.GUARDED, reason=_GUARDED)
     return replace(decision, user=user)
-
-
-def _is_proven(user: IamUser, account: Account, context: RunContext) -> bool:
-    """Return whether SCPs alone do what EnforceMFA would: who administers an account could not have written them."""
-    if user.guard is None or not user.guard.is_scp:
-        return False
-    keys = context.config.policy.blocks_access_keys
-    return context.simulator.denies_access_keys(user, account, context.now(), all_calls=keys)
 
 
 def _hold_for_credentials(decision: Decision, context: RunContext, known: KnownCredentials) -> Decision:

@@ -17,7 +17,7 @@ from orchestrator.pipeline.nudging import Messages, find_due, tell_users
 from orchestrator.pipeline.results import Results
 from orchestrator.reports.build import amend_report, build_report, report_account
 from orchestrator.reports.history import compare, with_history
-from orchestrator.reports.report import AccountReport, EventSummary, ReleaseReport, RunReport
+from orchestrator.reports.report import AccountReport, ReleaseReport, RunReport
 from orchestrator.reports.run_finished import RUN_FINISHED, describe_run
 
 log = structlog.get_logger(__name__)
@@ -111,21 +111,14 @@ def report_run(
         for (account_id, _), release in sorted(context.rules.released_until.items(), key=itemgetter(0))
         if account_id in results and request.mode is not Mode.RELEASE and not request.preflight
     )
+    ledger, base = history.events, history.base
     return report.model_copy(
         update={
             "changes": compare(report, history, expects_onboarding=context.expects_onboarding),
-            "events": _summarize_events(context),
+            "events": ledger.summary(base.started_at) if ledger and base and not request.is_narrowed else None,
             "releases": releases,
         }
     )
-
-
-def _summarize_events(context: RunContext) -> EventSummary | None:
-    """Return what runs of IAM events did since the base, in a whole run of the schedule."""
-    history = context.history
-    if history.events is None or history.base is None or context.request.is_narrowed:
-        return None
-    return history.events.summary(history.base.started_at)
 
 
 def archive_report(report: RunReport, context: RunContext, *, errors: list[Problem]) -> tuple[str | None, str | None]:

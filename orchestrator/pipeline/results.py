@@ -18,11 +18,9 @@ class CompressedResult(NamedTuple):
     packed: bytes
     status: Status
     planned: int
-    written: int
-    """How many users were enforced or released."""
+    written: int  # how many users were enforced or released
     has_changes: bool
-    left_at: Stage | None
-    """Where an account that was not reached was left when the run ended early."""
+    left_at: Stage | None  # where an account that was not reached was left when the run ended early
 
 
 def compress_result(result: AccountResult) -> CompressedResult:

@@ -17,8 +17,8 @@ OF_SWITCHES: tuple[Mutation, ...] = (
         name="the gate lets one change more through in an account",
         guards="gate",
         path="orchestrator/domain/planning.py",
-        before="    if most is not None and planned > most:\n        return",
-        after="    if most is not None and planned > most + 1:\n        return",
+        before="    if most is not None and certain > most:\n",
+        after="    if most is not None and certain > most + 1:\n",
         scenario="the gate at its limits",
         invariant=2,
         runs=20,
@@ -165,8 +165,12 @@ OF_SWITCHES: tuple[Mutation, ...] = (
         name="whatever denies a user counts as an SCP that does what EnforceMFA would",
         guards="guards of others",
         path="orchestrator/pipeline/precautions.py",
-        before="accepts_guards and _is_proven(user, account, context)",
-        after="accepts_guards and user.guard is not None",
+        before=(
+            "guard is not None and guard.is_scp:\n"
+            "            keys = context.config.policy.blocks_access_keys\n"
+            "            is_left = context.simulator.denies_access_keys(user, account, context.now(), all_calls=keys)\n"
+        ),
+        after="guard is not None:\n            is_left = True\n",
         scenario="guards of others, accepted",
         invariant=5,
         runs=8,
