@@ -1,7 +1,4 @@
-"""Cancellation of a run: it was interrupted, its deadline is near, or it may no longer write.
-
-Of a single call: what must not be repeated once a condition no longer holds, such as a write that AWS throttles.
-"""
+"""Cancellation of a run; and what must not be repeated any more, such as a throttled write after the lease is lost."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -150,10 +150,7 @@ class _Pool(Generic[T, R]):
             piece.future.add_done_callback(self._inbox.put)
 
     def _call(self, job: Callable[[], object]) -> None:
-        """Have a job done that helps with work under way, by a thread that is free or before the next item is begun.
-
-        So a large piece of work is not left until the end, and holds up no other. A closed pool does no job.
-        """
+        """Have a free thread do a job, or one that begins an item: large work is not left until the end."""
         self._jobs.append(job)
         with suppress(RuntimeError):
             self._threads.submit(self._help)

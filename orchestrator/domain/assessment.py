@@ -44,10 +44,7 @@ def assess_user(user: IamUser) -> Verdict:
 
 
 def is_unused(decision: Decision, before: datetime) -> bool:
-    """Return whether a user without MFA has a password, and neither was made nor has signed in since a moment.
-
-    Whoever is exempt is meant to be there: a user for emergencies signs in to nothing for years.
-    """
+    """Return whether a user without MFA, unless meant to be there (exempt), has not used the password since then."""
     user, last = decision.user, decision.user.password_last_used
     is_open = decision.verdict is Verdict.NON_COMPLIANT and decision.outcome is not Outcome.EXEMPT
     if not is_open or not user.has_console_password or user.created_at >= before or last is None:

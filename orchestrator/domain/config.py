@@ -291,11 +291,6 @@ class LimitsConfig(_Section):
         given = {name: None if most == "none" else most for name, most in counts.items() if most is not None}
         return self.model_copy(update=given)
 
-    def lowered(self, most: int) -> Self:
-        """Return these limits with both counts no larger than `most`, as an event asks for one run."""
-        counts = ((name, getattr(self, name)) for name in ("max_changes_per_account", "max_changes_per_run"))
-        return self.model_copy(update={name: most if count is None else min(count, most) for name, count in counts})
-
 
 class ConcurrencyConfig(_Section):
     """How many accounts are worked on at once."""
@@ -405,7 +400,9 @@ class Config(_Section):
         if mode is Mode.PLAN:
             changed["enforcement"] = self.enforcement.model_copy(update={"mode": mode})
         if isinstance(max_changes, int):
-            changed["limits"] = self.limits.lowered(max_changes)
+            counts = ((name, getattr(self.limits, name)) for name in ("max_changes_per_account", "max_changes_per_run"))
+            lowered = {name: max_changes if count is None else min(count, max_changes) for name, count in counts}
+            changed["limits"] = self.limits.model_copy(update=lowered)
         return self.model_copy(update=changed)
 
     @model_validator(mode="after")

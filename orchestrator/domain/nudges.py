@@ -41,10 +41,7 @@ _WORD_JOINER = "\u2060"
 
 @dataclass(frozen=True, slots=True)
 class Nudge:
-    """One user to tell. `day` is when this notice began, `until` when it ends; `again`: the mark is there already.
-
-    `covers` are the messages that this one stands for.
-    """
+    """One user to tell. `day` is when this notice began; `covers` are the messages that this one stands for."""
 
     account_id: str
     alias: str | None
@@ -115,10 +112,7 @@ def in_turn(nudges: Iterable[Nudge], run_id: str) -> list[Nudge]:
 
 
 def find_address(user: IamUser, settings: NudgeConfig) -> str | None:
-    """Return the address of a user: that of the tag, else a user name that is one; None where it may not be used.
-
-    A Slack member ID is returned as it is: whether its address is of a listed domain, Slack has to tell.
-    """
+    """Return the address of a user, by tag or name, or None; of a member ID Slack has to tell the domain."""
     tagged = [value for key, value in user.tags if key == settings.address_tag]
     text = tagged[0].strip() if tagged else user.name
     if settings.via == "slack" and tagged and _MEMBER_ID.fullmatch(text):

@@ -31,10 +31,7 @@ class OutcomeGroup(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRow:
-    """An outcome as the views show it; `label_by_mode` wins over the label.
-
-    `total` is the name of its count in the totals of a report, where it differs: there `failed` counts accounts.
-    """
+    """An outcome as the views show it. `total` names its count in a report: there `failed` counts accounts."""
 
     label: str
     tone: Tone

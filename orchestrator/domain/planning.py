@@ -141,10 +141,7 @@ def is_over_limit(result: AccountResult) -> bool:
 
 
 def plan_release(account: Account, facts: AccountFacts, user_names: frozenset[str] | None) -> AccountResult:
-    """Return the plan that removes EnforceMFA from the named users of an account; None: from all.
-
-    All changes of a decision are made. A release looks at nobody's MFA, so no verdict is given.
-    """
+    """Return the plan that releases the named users, None: all. It looks at nobody's MFA, so gives no verdict."""
     return make_result(account, facts, (_decide_release(user, facts.enforcement, user_names) for user in facts.users))
 
 

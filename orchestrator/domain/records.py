@@ -39,10 +39,7 @@ def record_key(user_id: str | None, name: str) -> str:
 
 
 def find_record(find: Callable[[str], R | None], user: IamUser) -> R | None:
-    """Return the record of a user, found by its key, or None.
-
-    A record by name alone counts only for a user who was created before it: any other is somebody new.
-    """
+    """Return the record of a user, or None: one by name alone counts only for a user who is older than it."""
     if (by_id := find(user.id)) is not None:
         return by_id
     by_name = find(record_key(None, user.name))

@@ -175,10 +175,7 @@ def _hold_unless_ours(decision: Decision, now: Enforcement) -> Decision:
 def _enforce(
     decision: Decision, *, account: Account, context: RunContext, watch: PolicyWatch, known: KnownCredentials | None
 ) -> Decision | None:
-    """Return the decision after a live look at its user and the write, if there was one; None: the user is gone.
-
-    `known` are the credentials of the account where its plan was old already.
-    """
+    """Return the decision after a live look at its user and the write, if there was one; None: the user is gone."""
     with context.permit.hold() as released:
         if forbidden := _forbid(decision, account, context, released=released):
             return forbidden

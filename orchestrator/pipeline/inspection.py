@@ -126,10 +126,7 @@ class _Inspection:
         return self._plan(by_name[user.name] for user in self.facts.users if user.name in by_name)
 
     def _plan_certain(self) -> tuple[AccountResult, dict[str, Decision]]:
-        """Return the plan by the bulk reads, and the decisions that were checked already, by user name.
-
-        Guarded users are no changes: where guards are accepted, those of an account over its limit are checked first.
-        """
+        """Return the plan by the bulk reads, accepted guards left out, and the decisions checked for it."""
         decisions = self._decide()
         plan = self._plan(decisions)
         if not is_over_limit(plan) or not self.context.config.enforcement.accepts_guards:

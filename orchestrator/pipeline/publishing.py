@@ -26,10 +26,7 @@ log = structlog.get_logger(__name__)
 def close_run(
     results: Results, context: RunContext, *, errors: list[Problem], is_complete: bool, gate: Gate | None
 ) -> Finished:
-    """Return the finished run, once archived, imported, notified and put on the bus; failures are added to `errors`.
-
-    Nothing of a preflight leaves the process: it is no run that others may know of.
-    """
+    """Return the finished run, published unless it is a preflight; failures are added to `errors`."""
     if context.request.preflight:
         report = report_run(results, context, errors, is_complete=is_complete, gate=gate)
         return Finished(report, None, api_calls=context.counter.calls, api_throttles=context.counter.throttles)
