@@ -42,8 +42,7 @@ from orchestrator.pipeline.run import run
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.report import RunReport
 
-ONBOARDING_TIMEOUT_SECONDS = 120.0
-"""How long a run of new accounts waits for their roles to appear; no other run waits for a role."""
+ONBOARDING_TIMEOUT_SECONDS = 120.0  # how long a run of new accounts, and no other, waits for their roles
 SESSION_NAME_PREFIX = "orgmfa-"
 _DAILY = frozenset({Trigger.SCHEDULE, Trigger.MAP})
 

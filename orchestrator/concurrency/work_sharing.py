@@ -18,8 +18,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 ITEMS_PER_HELPER = 8  # for fewer items than this no helper is called: handing them over would cost more than it saves
-ITEMS_PER_TURN = 20
-"""Items after which a helper goes back to the end of the queue, so that other accounts are helped too."""
+ITEMS_PER_TURN = 20  # after so many a helper goes to the end of the queue, so that other accounts are helped too
 
 START = 4.0
 MOST = 24.0

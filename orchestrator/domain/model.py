@@ -205,9 +205,6 @@ class Problem:
     remedy: str
 
 
-NudgeKind = str  # what a user is told: `first`, `left-N` where N days are left, or `enforced`
-
-
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Reason for the outcome of a user: a code for programs, a message for people, since when, and when it ends."""

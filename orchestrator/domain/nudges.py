@@ -19,13 +19,12 @@ from pathlib import Path
 
 from orchestrator.domain.config import Config, NudgeConfig
 from orchestrator.domain.errors import ConfigError
-from orchestrator.domain.model import Decision, IamUser, NudgeKind, Outcome
+from orchestrator.domain.model import Decision, IamUser, Outcome
 
 SUBJECT = "Your AWS user needs MFA"
 FIRST, TOLD_ENFORCED = "first", "enforced"
 NOT_TOLD, NOW_ENFORCED = "not_told", "from now on it can do nothing but set up MFA"
-NOTICE_CODES = frozenset({"notice", "new_user"})
-"""Codes of the reasons for which a user is in grace before being enforced."""
+NOTICE_CODES = frozenset({"notice", "new_user"})  # of reasons for which a user is in grace before being enforced
 _ADDRESS = re.compile(r"[A-Za-z0-9._-]{1,64}@(?P<domain>[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+)")
 """No plus sign: by it one mailbox has any number of addresses. No percent sign: some servers forward by it."""
 _MEMBER_ID = re.compile(r"[UW][A-Z0-9]{5,20}")
@@ -47,15 +46,15 @@ class Nudge:
     alias: str | None
     user_id: str
     user_name: str
-    kind: NudgeKind
+    kind: str  # `first`, `left-N` where N days are left, or `enforced`
     day: str
-    covers: tuple[NudgeKind, ...]
+    covers: tuple[str, ...]
     until: datetime | None
     address: str | None
     has_password: bool = True
     again: bool = False
 
-    def name_of(self, kind: NudgeKind) -> str:
+    def name_of(self, kind: str) -> str:
         """Return the name of the mark of a message of this kind: the same, whichever run sends it."""
         return f"{self.account_id}/{self.user_id}/{self.day}/{kind}"
 
@@ -76,7 +75,7 @@ def find_nudge(
     """Return what a user is to be told now, or None; `owed` is the day of an enforcement that is still untold."""
     user, reason, now = decision.user, decision.reason, occasion.now
     until, day = None, f"{occasion.began_at:%Y-%m-%d}"
-    kinds: tuple[NudgeKind, ...] = (TOLD_ENFORCED,)
+    kinds: tuple[str, ...] = (TOLD_ENFORCED,)
     if decision.outcome is Outcome.ALREADY_ENFORCED and owed:
         day = owed
     elif reason is not None and reason.code in NOTICE_CODES | {NOT_TOLD}:

@@ -59,8 +59,7 @@ OUTCOMES: Mapping[Outcome, OutcomeRow] = {
 }
 """In the order of every view, the worst first."""
 
-ENFORCED = frozenset({Outcome.ENFORCED, Outcome.ALREADY_ENFORCED})
-"""Outcomes of users whom EnforceMFA denies everything but to enrol."""
+ENFORCED = frozenset({Outcome.ENFORCED, Outcome.ALREADY_ENFORCED})  # EnforceMFA denies all but to enrol
 
 
 def outcomes_of(*groups: OutcomeGroup) -> tuple[Outcome, ...]:

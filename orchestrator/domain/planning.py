@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Literal
 
 from orchestrator.domain.assessment import Rules, assess_user, find_exception
 from orchestrator.domain.config import Config, LimitsConfig
@@ -39,8 +38,6 @@ _USABLE = {
 }
 _IN_FORCE = frozenset({PolicyState.OURS, PolicyState.OUTDATED})
 
-ManagedBy = Literal["stackset", "orchestrator"]
-
 NOT_LOOKED_AT = Reason("not_looked_at", "a release looks at nobody's MFA")  # why a release gives no verdict
 OVER_LIMIT = "over_limit"  # code of what a limit holds: an account, or the whole run
 
@@ -55,7 +52,7 @@ def decide_user(user: IamUser, account_id: str, facts: AccountFacts, *, rules: R
         return Decision(user, verdict, Outcome.ALREADY_ENFORCED, via)
     if found := find_exception(user, account_id, rules, now=now):
         return Decision(user, verdict, found[0], reason=found[1])
-    return _choose_enforcement(user, facts, rules.config.policy.managed_by)
+    return _choose_enforcement(user, facts, _USABLE[rules.config.policy.managed_by])
 
 
 def update_decision(decision: Decision, seen: LiveUser, account_id: str, *, rules: Rules, now: datetime) -> Decision:
@@ -185,9 +182,9 @@ def hold_decision(decision: Decision, reason: Reason) -> Decision:
     return replace(decision, outcome=Outcome.HELD, via=None, changes=(), reason=reason)
 
 
-def _choose_enforcement(user: IamUser, facts: AccountFacts, managed_by: ManagedBy) -> Decision:
+def _choose_enforcement(user: IamUser, facts: AccountFacts, usable: frozenset[PolicyState]) -> Decision:
     """Return how to enforce MFA on a user: attach the policy, else the group, else say that both quotas are full."""
-    enforcement, usable = facts.enforcement, _USABLE[managed_by]
+    enforcement = facts.enforcement
     held = partial(Decision, user, Verdict.NON_COMPLIANT, Outcome.HELD)
     if enforcement.policy not in usable:
         return held(reason=policy_not_ours("policy", enforcement.policy_arn, enforcement.policy))
@@ -227,7 +224,7 @@ def policy_not_ours(what: str, name: str, state: PolicyState) -> Reason:
 
 
 def _plan_policy_changes(
-    enforcement: Enforcement, decisions: tuple[Decision, ...], managed_by: ManagedBy
+    enforcement: Enforcement, decisions: tuple[Decision, ...], managed_by: str
 ) -> tuple[PolicyChange, ...]:
     """Return the changes to policy and group: those that a planned user needs, and the update of an outdated policy."""
     if managed_by != "orchestrator":

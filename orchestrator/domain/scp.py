@@ -26,8 +26,8 @@ from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.policy_document import normalised, read_statements, render_enforcement_policy
 
 SID = "OrgmfaEnforceMFA"  # Sid of the first statement, by which an attached SCP is known as one of these
-MAX_CHARACTERS, FORMER_MAX_CHARACTERS = 10_240, 5_120
-"""Size of an SCP (AWS Organizations User Guide, Quotas), and what it was before May 2026."""
+MAX_CHARACTERS = 10_240  # of an SCP (AWS Organizations User Guide, Quotas)
+FORMER_MAX_CHARACTERS = 5_120  # before May 2026
 
 _NAME, _ARN = ("StringNotLike", "aws:username"), ("ArnNotLike", "aws:principalarn")
 _HERE, _ELSEWHERE = ("StringEquals", "aws:principalaccount"), ("StringNotEquals", "aws:principalaccount")

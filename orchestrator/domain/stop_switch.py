@@ -7,8 +7,7 @@ STOP_WORD = "stop"
 WORDS_THAT_LET_THROUGH = ("go", "run", "off", "false", "no")
 SWITCH_WORDS = frozenset({STOP_WORD, *WORDS_THAT_LET_THROUGH, "on", "true", "yes", "none", "null"})
 """Words that people write into a switch; a mistake where the name of a switch is expected."""
-UNUSABLE = "unusable:"
-"""Prefix of a switch in the configuration that cannot be used, followed by the reason. It reads as stop."""
+UNUSABLE = "unusable:"  # prefix of the reason why a switch of the configuration cannot be used; it reads as stop
 MAX_SHOWN = 40  # number of characters of the content that are shown
 _BYTE_ORDER_MARK = "\ufeff"
 

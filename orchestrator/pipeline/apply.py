@@ -42,8 +42,7 @@ from orchestrator.pipeline.inspection import fail_account, recheck_user
 from orchestrator.pipeline.ports import Releases
 from orchestrator.pipeline.precautions import KnownCredentials, PolicyWatch, hold_unless_safe, read_credentials
 
-PLAN_TIME = timedelta(minutes=5)
-"""How old a run may be at a write without what its plans were made by being asked about again."""
+PLAN_TIME = timedelta(minutes=5)  # how old a run may be at a write before all that plans are made by is asked again
 
 log = structlog.get_logger(__name__)
 

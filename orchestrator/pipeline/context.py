@@ -42,8 +42,7 @@ class RunContext:
     now: Callable[[], datetime]
     cancellation: Cancellation
     stop_reason: Callable[[], str | None]
-    confirm: Callable[[RunReport], bool] | None
-    """Asks a person whether a plan may be carried out; None: nobody is asked."""
+    confirm: Callable[[RunReport], bool] | None  # asks a person whether a plan may be carried out; None: nobody
     permit: ports.Permit
     directory: ports.Directory
     find_places: Callable[[], ports.Places] = lambda: lambda _: Placement()

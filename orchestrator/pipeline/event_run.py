@@ -39,8 +39,7 @@ from orchestrator.reports.report import AccountReport, Enrolment, EventSummary, 
 
 UNDONE_BY_OTHERS = "undone_by_others"
 MESSAGE_EVERY = timedelta(minutes=1)
-LEAST_SHARE = 5
-"""How many users of one account events may enforce in a day at least, however small the limit of a run is."""
+LEAST_SHARE = 5  # users of one account whom events may enforce in a day, however small the limit of a run is
 MAX_TOLD = 50  # users of one account in one message, and new devices of one account in one note
 _WRITTEN = frozenset({Outcome.ENFORCED, Outcome.FAILED})
 _TOLD = frozenset({Outcome.ENFORCED, Outcome.HELD, Outcome.FAILED, Outcome.QUOTA_EXCEEDED})

@@ -56,11 +56,8 @@ T = TypeVar("T")
 
 NEW_USER_WAITS = (0.0, 2.0, 4.0, 8.0)
 """Seconds before each look for users whom events name: IAM is eventually consistent, and may not know a new one yet."""
-MAX_DEVICE_LOOKS = 10
-"""Users of one account whose new MFA device is looked up in one run: the cost must not grow with the account."""
-
-GUARD_BATCH = 25
-"""Users of an account over its limit who are checked before the limit is looked at again, where guards are accepted."""
+MAX_DEVICE_LOOKS = 10  # users of an account whose new MFA device is looked up in a run: what it costs at most
+GUARD_BATCH = 25  # users of an account over its limit whose guards are looked up before the limit is checked again
 
 log = structlog.get_logger(__name__)
 

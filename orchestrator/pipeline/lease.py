@@ -42,8 +42,7 @@ ERROR_SECONDS = 10.0  # how long taking the lease is tried where the archive fai
 POLL_SECONDS = 1.0
 TURN_SECONDS = 150.0  # how long a turn lasts at most: longer than the function of stackset/central.yaml may run
 
-Moment = tuple[float, float]
-"""The seconds of the monotonic clock, which can stand still while a laptop sleeps, and of the wall clock."""
+Moment = tuple[float, float]  # seconds of the monotonic clock, which can stand still in sleep, and of the wall clock
 
 log = structlog.get_logger(__name__)
 

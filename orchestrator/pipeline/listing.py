@@ -22,12 +22,9 @@ from orchestrator.domain.selection import are_account_ids, is_in_ous, resolve_ta
 from orchestrator.pipeline.context import RunContext
 from orchestrator.pipeline.ports import Accounts, Places
 
-OU_TIMEOUT_SECONDS = 10.0
-"""How long a report waits for the OU paths once all else is done: a large tree takes hundreds of calls in a row."""
-OWNER_TIMEOUT_SECONDS = 60.0
-"""How long it waits where owners are looked up too: one call an account, and all callers share the rate limit."""
-FEW_ACCOUNTS = 20
-"""Up to so many accounts, looking up the parents of each takes fewer calls than listing the whole tree."""
+OU_TIMEOUT_SECONDS = 10.0  # how long a finished report waits for OU paths: a large tree takes hundreds of calls
+OWNER_TIMEOUT_SECONDS = 60.0  # the same where owners are looked up too: a call an account, at a rate shared by all
+FEW_ACCOUNTS = 20  # up to so many, the parents of each are looked up: fewer calls than listing the whole tree
 POLL_SECONDS = 0.2
 
 log = structlog.get_logger(__name__)

@@ -30,8 +30,7 @@ from orchestrator.reports.report import FirstSight, ReleaseReport
 from orchestrator.reports.report_json import unpack
 from orchestrator.reports.run_files import Store
 
-BatchStage = Literal["plans", "applied"]
-"""The two stages that are carried out batch by batch, by the folders of their output."""
+BatchStage = Literal["plans", "applied"]  # what is carried out batch by batch: the folders of the output
 PLAN_ITEMS = "batches.json"
 APPLY_ITEMS = "apply.json"
 T = TypeVar("T")

@@ -36,8 +36,7 @@ from orchestrator.pipeline.results import Results
 from orchestrator.reports.history import History, StoredRun
 
 LOST = "lost"
-PLACES_TIMEOUT_SECONDS = 240.0
-"""How long the report of a run in steps waits for OUs and owners: its organization is large, and all else is done."""
+PLACES_TIMEOUT_SECONDS = 240.0  # how long the last step waits for OUs and owners: the organization is large
 
 _LOST_BATCH = Usage(calls=0, throttles=0, ended=LOST)
 
