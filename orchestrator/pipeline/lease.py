@@ -204,26 +204,22 @@ class Lease:
 
     def _confirm(self) -> bool:
         """Read lease and releases, renew the lease where it is time, and return whether it is ours."""
-        # Meanwhile the last reading counts: a write that AWS throttles at this moment is tried again.
-        self._is_ours = self._read_again()
-        return self._is_ours
-
-    def _read_again(self) -> bool:
-        began = self._clock()
+        began, left = self._clock(), None
         try:
             content, age = self._store.read_aged(LEASE_FILE)
-            left = self._keep_or_lose(content, age, began)
-            if left is None:
-                return False
-            self._releases = {} if self._is_release else self._read_releases()
+            if (left := self._keep_or_lose(content, age, began)) is not None:
+                self._releases = {} if self._is_release else self._read_releases()
         except ArchiveError as error:
             log.warning("lease_not_read", message=str(error))
-            return False
-        if self._seconds_since(began) >= left:
+            left = None
+        if left is not None and self._seconds_since(began) >= left:
             self._lose("the machine stood still until its end")
-            return False
-        self._read_at, self._seconds_left = began, left
-        return True
+            left = None
+        if left is not None:
+            self._read_at, self._seconds_left = began, left
+        # Until now the last reading counted: a write that AWS throttled at this moment was tried again.
+        self._is_ours = left is not None
+        return self._is_ours
 
     def _keep_or_lose(self, content: bytes, age: float, began: Moment) -> float | None:
         """Return for how many seconds the lease is ours, renewed or taken back where needed; None: it is not."""
