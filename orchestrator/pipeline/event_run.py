@@ -130,24 +130,24 @@ def _share(limits: LimitsConfig) -> int | None:
     return min((one for one in (share, of_account) if one is not None), default=None)
 
 
-def _is_closed(context: RunContext) -> bool:
-    """Return whether the limit of a run was reached, and no whole run has passed its gate since."""
+def _closed_at(context: RunContext) -> datetime | None:
+    """Return when the limit of a run was reached, unless a whole run has passed its gate since."""
     closed_at = _ledger(context).closed_at
-    return closed_at is not None and not context.archive.has_passed(context.organization.id, closed_at)
+    is_open = closed_at is None or context.archive.has_passed(context.organization.id, closed_at)
+    return None if is_open else closed_at
 
 
 def _close(planned: int, used: int, context: RunContext) -> Gate | None:
-    most = context.config.limits.max_changes_per_run
-    if not planned or not (_is_closed(context) or (most is not None and used + planned > most)):
+    most, closed_at = context.config.limits.max_changes_per_run, _closed_at(context) if planned else None
+    if most is not None and planned and used + planned > most:
+        why = f"enforced {used} users in 24 hours and name {planned} more, limits.max_changes_per_run is {most}"
+    elif closed_at is not None:
+        why = f"reached limits.max_changes_per_run at {closed_at:%Y-%m-%d %H:%M} UTC"
+    else:
         return None
-    return Gate(
-        code="over_limit",
-        planned=planned,
-        limit=most,
-        message=f"events enforced {used} users in 24 hours and name {planned} more, "
-        f"limits.max_changes_per_run is {most}: events write nothing more until a whole run has passed its gate",
-        remedy="Find out what makes so many users; the daily run goes on as ever.",
-    )
+    message = f"events {why}: events write nothing more until a whole run has passed its gate"
+    remedy = "Find out what makes so many users; the daily run goes on as ever."
+    return Gate(code="over_limit", planned=planned, limit=most, message=message, remedy=remedy)
 
 
 def _hold_undone(result: AccountResult, ledger: EventLedger, context: RunContext) -> AccountResult:
@@ -235,7 +235,7 @@ def _updated(report: RunReport, results: Results, context: RunContext) -> EventL
         )
         ledger = ledger.with_sights(account.id, seen)
     is_over = report.gate is not None and report.gate.code == OVER_LIMIT
-    closed_at = ledger.closed_at if _is_closed(context) else request.started_at if is_over else None
+    closed_at = _closed_at(context) or (request.started_at if is_over else None)
     seen_at = {event.account_id: request.started_at for event in request.events}
     return ledger.model_copy(update={"closed_at": closed_at, "seen": ledger.seen | seen_at})
 
