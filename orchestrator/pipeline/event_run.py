@@ -256,11 +256,13 @@ def _tell(report: RunReport, ledger: EventLedger, context: RunContext, *, errors
         return ledger
     is_early = ledger.told_at is not None and now - ledger.told_at < MESSAGE_EVERY
     if not is_early:
+        shown = [one.model_copy(update={"users": one.users[:MAX_TOLD]}) for one in accounts]
+        rest = [one.model_copy(update={"users": one.users[MAX_TOLD:]}) for one in accounts if one.users[MAX_TOLD:]]
         message = report.model_copy(
             update={
                 "gate": gate,
-                "accounts": pack_accounts(accounts),
-                "totals": count_totals(accounts),
+                "accounts": pack_accounts(shown),
+                "totals": count_totals(shown),
                 "events": EventSummary(enrolments=enrolments) if enrolments else None,
             }
         )
@@ -268,9 +270,9 @@ def _tell(report: RunReport, ledger: EventLedger, context: RunContext, *, errors
         notify_channels(message, context, errors=errors)
         if len(errors) == before:
             told |= dict.fromkeys([gate_key, *devices] if gate else devices, now)
-            return ledger.model_copy(update={"told": told, "told_at": now, "waiting": (), "waiting_since": None})
-    waiting = {"waiting": tuple(accounts), "waiting_since": ledger.waiting_since or now}
-    return ledger.model_copy(update=waiting)
+            waiting = {"waiting": tuple(rest), "waiting_since": now if rest else None}
+            return ledger.model_copy(update={"told": told, "told_at": now} | waiting)
+    return ledger.model_copy(update={"waiting": tuple(accounts), "waiting_since": ledger.waiting_since or now})
 
 
 def _new_devices(ledger: EventLedger, context: RunContext) -> dict[str, tuple[Enrolment, ...]]:
@@ -292,7 +294,7 @@ def _news(account: AccountReport, told: dict[str, datetime], now: datetime) -> A
     is_news = bool(account.notes or account.error) and key not in told
     if is_news:
         told[key] = now
-    return account.model_copy(update={"users": tuple(users[:MAX_TOLD])}) if users or is_news else None
+    return account.model_copy(update={"users": tuple(users)}) if users or is_news else None
 
 
 def _merged(accounts: Iterable[AccountReport]) -> list[AccountReport]:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.domain.model import IamEvent, Trigger
+from orchestrator.pipeline.event_run import MAX_TOLD
 from orchestrator.reports.archive import RunArchive
 from orchestrator.reports.event_ledger import EventLedger
 from orchestrator.reports.report import RunReport
@@ -40,6 +41,27 @@ def play(stage: Stage, names: list[str], run_id: str, **limits: int | None) -> R
     config = make_config(limits=limits) if limits else UNLIMITED
     events = named(names)
     return stage.play(config=config, trigger=Trigger.IAM_EVENT, targets=(PAYMENTS,), events=events, run_id=run_id)
+
+
+def told(channel: FakeChannel) -> list[list[str]]:
+    """Return the users of each message, which its totals count."""
+    users = [[user.name for account in report.accounts for user in account.users] for report in channel.reports]
+    assert [len(names) for names in users] == [report.totals.users for report in channel.reports]
+    return users
+
+
+def test_users_beyond_what_one_message_names_are_told_by_the_next(stage: Stage, channel: FakeChannel) -> None:
+    names = [f"user-{number:03}" for number in range(MAX_TOLD + 10)]
+    stage.aws.add(*map(make_user, [*names, "zoe"]))
+
+    report = play(stage, names, "run-1")
+    ledger = RunArchive(stage.store, None).read_ledger()
+    RunArchive(stage.store, None).write_ledger(ledger.model_copy(update={"told_at": NOW - timedelta(hours=1)}))
+    play(stage, ["zoe"], "run-2")
+
+    assert report.totals.enforced == len(names)
+    assert told(channel) == [names[:MAX_TOLD], [*names[MAX_TOLD:], "zoe"]]
+    assert RunArchive(stage.store, None).read_ledger().waiting == ()
 
 
 @pytest.mark.parametrize("limit", [100, None])
