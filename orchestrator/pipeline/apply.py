@@ -84,7 +84,10 @@ def _enforce_all(plan: AccountResult, context: RunContext, progress: Progress) -
         now = _settle_policy(plan, context, progress.policy_changes, look=look)
         if now is None:
             return None
-        held = tuple(_hold_unless_ours(decision, now) for decision in plan.decisions)
+        if plan.policy_changes and (stopped := _stopped(context)):
+            held = tuple(hold_decision(decision, stopped) for decision in plan.decisions)
+        else:
+            held = tuple(_hold_unless_ours(decision, now) for decision in plan.decisions)
         plan = replace(plan, decisions=held, enforcement=now)
         watch = PolicyWatch(look, now, progress.decisions)
         progress.decisions.extend(one for one in plan.decisions if not one.is_planned)
@@ -131,19 +134,19 @@ def _settle_policy(
 ) -> Enforcement | None:
     """Return policy and group after the planned changes to them, which `made` is filled with; None: the run ended."""
     account_id, changes, now = plan.account.id, plan.policy_changes, look()
-    if changes and context.stop_reason() is None:
-        for change in changes:
-            with context.permit.hold() as released:
-                if released is None:
-                    return None
-                if change is PolicyChange.ATTACH_GROUP_POLICY:  # it may be somebody else who made the group meanwhile
-                    now = context.policies.look(account_id, group=True)
-                if _is_called_for(change, now):
-                    context.policies.change(account_id, change)
-                    made.append(change)
-                    log.info(change.value, policy_arn=now.policy_arn, group_name=now.group_name)
-        now = look()
-    return now
+    for change in changes:
+        with context.permit.hold() as released:
+            if released is None:
+                return None
+            if context.stop_reason() is not None:
+                break
+            if change is PolicyChange.ATTACH_GROUP_POLICY:  # it may be somebody else who made the group meanwhile
+                now = context.policies.look(account_id, group=True)
+            if _is_called_for(change, now):
+                context.policies.change(account_id, change)
+                made.append(change)
+                log.info(change.value, policy_arn=now.policy_arn, group_name=now.group_name)
+    return look() if changes else now
 
 
 def _is_called_for(change: PolicyChange, now: Enforcement) -> bool:
@@ -204,9 +207,13 @@ def _forbid(decision: Decision, account: Account, context: RunContext, *, releas
     rules = replace(context.rules, released_until=released)
     if found := find_exception(decision.user, account.id, rules, now=context.now()):
         return Decision(decision.user, decision.verdict, found[0], reason=found[1])
-    if (why := context.stop_reason()) is not None:
-        return hold_decision(decision, Reason("stopped", f"enforcement.stop was set during the run: {why}"))
-    return None
+    stopped = _stopped(context)
+    return hold_decision(decision, stopped) if stopped else None
+
+
+def _stopped(context: RunContext) -> Reason | None:
+    why = context.stop_reason()
+    return None if why is None else Reason("stopped", f"enforcement.stop was set during the run: {why}")
 
 
 def _write(decision: Decision, account: Account, context: RunContext, *, watch: PolicyWatch) -> Decision:

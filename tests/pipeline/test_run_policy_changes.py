@@ -1,5 +1,7 @@
 """Changes to policy and group, where the program owns them, in whole runs against an organization in memory."""
 
+import pytest
+
 from orchestrator.domain.errors import AccessDenied
 from orchestrator.domain.model import Access, PolicyState
 from orchestrator.reports.report import exit_code
@@ -141,3 +143,25 @@ def test_without_ownership_nothing_is_made(stage: Stage) -> None:
 
     assert user_of(report).outcome == "held"
     assert stage.aws.writes() == []
+
+
+@pytest.mark.parametrize(
+    ("stops_after", "made"), [(0, ()), (1, ("create_policy",)), (2, ("create_policy", "create_group"))]
+)
+def test_stop_switch_that_is_set_between_two_changes_to_policy_and_group_stops_the_next(
+    stage: Stage, stops_after: int, made: tuple[str, ...]
+) -> None:
+    policies = frozenset(f"arn:aws:iam::aws:policy/{number}" for number in range(10))
+    stage.aws.add(
+        make_user("bob", attached_policy_arns=policies), policy=PolicyState.MISSING, group=PolicyState.MISSING
+    )
+    stage.is_stopped = lambda: (
+        ("enter", "000000000001", "enforce") in stage.aws.calls and len(stage.aws.writes()) >= stops_after
+    )
+
+    report = stage.play(config=make_config(**OWNED))
+
+    assert report.accounts[0].policy_changes == made
+    assert tuple(write[0] for write in stage.aws.writes()) == made
+    error = user_of(report, "bob").error
+    assert (outcomes(report), error and error.code) == ({"bob": "held"}, "stopped")
