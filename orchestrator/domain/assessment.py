@@ -11,18 +11,14 @@ from orchestrator.domain.records import Record, Release, find_record
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Rules for leaving users alone, from the configuration and from earlier runs.
-
-    `released_until` has the releases by account ID and key of the record; `sights`, by account ID, then key, since when
-    runs have seen a user without MFA, and a user who is missing is seen now; `own_arn` is the principal that runs the
-    program, which is never written to. `told` says when the first message of a notice was accepted, by account ID, user
-    ID and the day on which the notice began.
-    """
+    """Rules for leaving users alone, from the configuration and from earlier runs."""
 
     config: Config
-    released_until: Mapping[tuple[str, str], Release] = field(default_factory=dict)
-    own_arn: str = ""
+    released_until: Mapping[tuple[str, str], Release] = field(default_factory=dict)  # by account ID and record key
+    own_arn: str = ""  # the principal that runs the program, which is never written to
+    # Since when runs have seen a user without MFA, by account ID, then record key; who is missing is seen now.
     sights: Mapping[str, Mapping[str, Record]] = field(default_factory=dict)
+    # When the first message of a notice was accepted, by account ID, user ID and the day on which the notice began.
     told: Mapping[tuple[str, str, str], datetime] = field(default_factory=dict)
 
     @property

@@ -104,10 +104,7 @@ def load_yaml(text: str) -> Any:  # noqa: ANN401 - whatever a document holds
 
 
 def expand_path(text: str, environment: Mapping[str, str]) -> str:
-    """Return a path with `$NAME`, `${NAME}`, `~` and `~user` replaced; `$$` is a dollar sign. An address is no path.
-
-    Raises ValueError for a variable that is not set, or empty, and for a user without a home.
-    """
+    """Return a path with $NAME, ${NAME}, ~ and ~user replaced, $$ as $. Raises ValueError for one not set."""
     try:
         path = Template(text).substitute({name: value for name, value in environment.items() if value})
     except KeyError as error:

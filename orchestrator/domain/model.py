@@ -166,18 +166,13 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account as Organizations lists it.
-
-    `state` is None where this version does not know what AWS says. `ou_ids` holds the root and every OU above the
-    account, or is None where the listing does not tell. `org_path` is the value of aws:PrincipalOrgPaths, from
-    the organization down to the account's OU, or None where AWS does not fill it in.
-    """
+    """An account as Organizations lists it."""
 
     id: str
     name: str
-    state: AccountState | None
-    ou_ids: frozenset[str] | None = None
-    org_path: str | None = None
+    state: AccountState | None  # None: this version does not know what AWS says
+    ou_ids: frozenset[str] | None = None  # the root and every OU above the account; None: the listing does not tell
+    org_path: str | None = None  # aws:PrincipalOrgPaths, down to the account's OU; None: AWS does not fill it in
 
 
 class Placement(NamedTuple):
@@ -244,27 +239,18 @@ class MfaDevice:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What denies a user without MFA already, beside EnforceMFA, as the policy simulator tells: `by` names who does.
+    """What denies a user without MFA already, beside EnforceMFA, as the policy simulator tells."""
 
-    It is partial where only some of the calls tried depend on MFA. `is_scp`: SCPs deny all of them, whatever else does.
-    """
-
-    by: tuple[str, ...]
-    is_partial: bool = False
-    is_scp: bool = False
+    by: tuple[str, ...]  # who denies: SCPs, the permissions boundary, policies
+    is_partial: bool = False  # only some of the calls that were tried depend on MFA
+    is_scp: bool = False  # SCPs deny every one of them, whatever else does
 
 
 @dataclass(frozen=True, slots=True)
 class IamUser:
-    """An IAM user as read from its account; `None` is not known.
+    """An IAM user as read from its account; `None` is not known."""
 
-    `unreadable` says why a live look could not find it out either. `mfa_device` is the newest one; the bulk reads list
-    virtual devices only. `id` (AIDA...) is given to no other user, whatever its name. `tags` are keys and values.
-    `service_credentials` are the services of active credentials that are neither password nor access key, one entry
-    each; they and `guard` are looked up for users with a planned change alone.
-    """
-
-    id: str
+    id: str  # AIDA..., given to no other user, whatever its name
     name: str
     arn: str
     created_at: datetime
@@ -274,9 +260,10 @@ class IamUser:
     keys_last_used: datetime | None
     attached_policy_arns: frozenset[str]
     group_names: frozenset[str]
-    unreadable: Reason | None = None
-    mfa_device: MfaDevice | None = None
+    unreadable: Reason | None = None  # why a live look could not find it out either
+    mfa_device: MfaDevice | None = None  # the newest one; the bulk reads list virtual devices only
     tags: tuple[tuple[str, str], ...] = ()
+    # Services of active credentials, neither password nor access key; as `guard` of users with a planned change alone.
     service_credentials: tuple[str, ...] = ()
     password_last_used: datetime | Literal["never"] | None = None
     guard: Guard | None = None
@@ -303,36 +290,27 @@ class Quotas:
 
 @dataclass(frozen=True, slots=True)
 class Enforcement:
-    """The EnforceMFA policy and group of one account, and their states.
-
-    `version` is the ID and the default version of the policy: another one is another text, whatever it says.
-    `can_lock_out` says that the policy has an earlier text under which a user may be unable to sign in.
-    """
+    """The EnforceMFA policy and group of one account, and their states."""
 
     policy_arn: str
     group_name: str
     policy: PolicyState
     group: PolicyState
-    version: str = ""
-    can_lock_out: bool = False
+    version: str = ""  # ID and default version of the policy: another one is another text, whatever it says
+    can_lock_out: bool = False  # the policy has an earlier text under which a user may be unable to sign in
 
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """Result of inspecting one account.
-
-    `is_report_ours` says that the credential report was made for this very inspection, and so is as good as a look at
-    each user; what any other one says may be hours old. `user_count` is how many users the account has, where `users`
-    are some of them alone; then nothing is said of the root user.
-    """
+    """Result of inspecting one account."""
 
     alias: str | None
     root_user: RootUser | None
     users: tuple[IamUser, ...]
     quotas: Quotas
     enforcement: Enforcement
-    is_report_ours: bool
-    user_count: int | None = None
+    is_report_ours: bool  # the credential report is of this very inspection, as good as a look; others may be hours old
+    user_count: int | None = None  # of the account, where `users` are some alone; then nothing is said of the root user
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,23 +420,18 @@ class IamEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """Request for one run.
-
-    `targets` and `ou_ids` narrow it to some accounts (empty: all), `user_names` a release to some users (None: all);
-    `release_for` is how long later runs leave released users alone. `events` narrow it to the users that they name.
-    `preflight` has a plan say what an SCP would do.
-    """
+    """Request for one run."""
 
     run_id: str
     mode: Mode
     trigger: Trigger
     started_at: datetime
-    targets: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()  # narrow it to some accounts, as `ou_ids` do; empty: all
     ou_ids: tuple[str, ...] = ()
-    user_names: frozenset[str] | None = None
-    release_for: timedelta = timedelta(days=7)
-    events: tuple[IamEvent, ...] = ()
-    preflight: Literal["scp"] | None = None
+    user_names: frozenset[str] | None = None  # narrow a release to some users; None: all
+    release_for: timedelta = timedelta(days=7)  # how long later runs leave released users alone
+    events: tuple[IamEvent, ...] = ()  # narrow it to the users that they name
+    preflight: Literal["scp"] | None = None  # have a plan say what an SCP would do
 
     @property
     def is_narrowed(self) -> bool:

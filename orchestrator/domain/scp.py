@@ -172,10 +172,7 @@ def read_scp(document: str) -> ReadScp:
 
 
 def list_differences(there: ReadScp, wanted: ReadScp, now: datetime) -> list[str]:
-    """Return what an SCP says otherwise than the one that the configuration would print now, a sentence each.
-
-    A glob is tried as if it were a name: whoever spares the glob itself spares whom it matches.
-    """
+    """Return what an SCP says otherwise than another, a sentence each; a glob is tried as if it were a name."""
     copies = (*there.copies, *wanted.copies)
     moments = sorted({now, *(begin for copy in copies for begin in copy.begins if begin > now)})
     arns = [arn for copy in copies for arn in copy.get(_ARN)]

@@ -55,10 +55,7 @@ class Listing:
 
 
 def list_accounts(context: RunContext) -> Listing:
-    """Return the accounts that a run was asked for, once the first that it may enter has arrived.
-
-    Raises StartError or ConfigError where none does: then nothing can start. A run that events started may enter none.
-    """
+    """Return the accounts asked for, once the first to enter is there. Raises StartError, ConfigError for none."""
     request = context.request
     by_event = request.trigger in {Trigger.ONBOARDING, Trigger.IAM_EVENT}
     if request.trigger is Trigger.IAM_EVENT:
