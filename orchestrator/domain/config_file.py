@@ -33,9 +33,8 @@ def load_config(
 ) -> Config:
     """Return the configuration of `path`, else of ORGMFA_CONFIG, else of `fallback` where it exists, else the defaults.
 
-    A variable ORGMFA_<SECTION>_<KEY>, such as ORGMFA_ENFORCEMENT_MODE, wins over its key in the file. Paths are
-    expanded. Raises ConfigError where a named file cannot be read, or where file or variable holds what cannot be used.
-    With `tolerates_switch` a stop switch whose path cannot be used becomes one that always reads as stop.
+    Variables ORGMFA_<SECTION>_<KEY> win over it. Raises ConfigError for what cannot be read or used. With
+    `tolerates_switch` a stop switch whose path cannot be used becomes one that always reads as stop.
     """
     found, document = _find_document(path, environment, fallback)
     source = str(found or "the environment")
@@ -138,18 +137,14 @@ def _find_document(
 
 
 def _with_switch(config: Config, environment: Mapping[str, str], source: str, *, checks_folder: bool) -> Config:
-    """Return the configuration with the file of the stop switch expanded. Raises ConfigError where it cannot be.
-
-    A folder that does not exist is an error: a share may not be mounted. So is an empty variable: nobody can tell
-    whether a switch was meant.
-    """
+    """Return the configuration with the file of the stop switch expanded. Raises ConfigError where it cannot be."""
     place, stop = _place("enforcement.stop", environment, source), config.enforcement.stop
-    if not environment.get(STOP_VARIABLE, "given").strip():
+    if not environment.get(STOP_VARIABLE, "given").strip():  # nobody can tell whether a switch was meant
         raise ConfigError(f"{STOP_VARIABLE} is empty: name a file or ssm:/name, write null for no switch, or unset it")
     if stop is None or stop.startswith("ssm:"):
         return config
     path = _expanded(stop, environment, place, check=check_stop)
-    if checks_folder and not path.startswith("ssm:") and not has_folder(path):
+    if checks_folder and not path.startswith("ssm:") and not has_folder(path):  # a share may not be mounted
         folder = Path(path).parent.absolute()
         message = f"{place}: {stop!r}: no folder {folder} is there: make it, mount what holds it, or correct the path"
         raise ConfigError(message)

@@ -110,10 +110,7 @@ def make_result(account: Account, facts: AccountFacts, decisions: Iterable[Decis
 def plan_account(
     account: Account, facts: AccountFacts, decisions: Iterable[Decision], *, config: Config
 ) -> AccountResult:
-    """Return the plan of one account, held as a whole where it exceeds the limits of an account.
-
-    Users of whom something is left open do not count: a look may find that nothing is to be done.
-    """
+    """Return the plan of one account, held as a whole where users who are certain to change exceed its limits."""
     decisions = tuple(decisions)
     changes = _plan_policy_changes(facts.enforcement, decisions, config.policy.managed_by)
     result = replace(make_result(account, facts, decisions), policy_changes=changes)

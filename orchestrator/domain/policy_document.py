@@ -93,10 +93,7 @@ def digest_of(document: object) -> str:
 
 
 def judge_text(document: object, *, partition: str, ours: str) -> tuple[PolicyState, bool]:
-    """Return the state of a policy with this text, and whether the text can lock out; `ours` is the digest to have.
-
-    The tag of a policy does not count: whoever may write its text may tag it.
-    """
+    """Return the state of a policy by its text (its tag says nothing), and whether it can lock out."""
     digest = digest_of(document)
     if digest == ours:
         return PolicyState.OURS, False

@@ -1,7 +1,4 @@
-"""Applies the plan of one account: a live look at policy and group, then at each user, then the write.
-
-An error of AWS becomes an outcome here; an unexpected exception becomes a failed account in `executor`.
-"""
+"""Applies the plan of one account: a live look at policy and group, then at each user, then the write."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,6 @@
 """Inspects one account and plans its changes, with a session that cannot write.
 
-An error of AWS becomes an outcome here; an unexpected exception becomes a failed account in `executor`. For the
-preflight of an SCP (`plan --scp`) everybody whom it would block is looked at and simulated, whatever the limits.
+For the preflight of an SCP (`plan --scp`) everybody whom it would block is looked at, whatever the limits.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence

@@ -58,8 +58,7 @@ def simulate_enrolment(user: IamUser, account: Account, context: RunContext) -> 
 def hold_unless_safe(decision: Decision, account: Account, context: RunContext, *, known: KnownCredentials) -> Decision:
     """Return a planned decision, held where a credential would stop, or where the user could not enrol.
 
-    Guards of others are looked up of those left; with `enforcement.guarded: accept` a proven one leaves its user alone.
-    Raises NotFound where the user is gone.
+    Of others the guard is looked up: an accepted one leaves the user alone. Raises NotFound where the user is gone.
     """
     decision = _hold_for_credentials(decision, context, known)
     if not decision.is_planned or not context.config.enforcement.check_enrolment:

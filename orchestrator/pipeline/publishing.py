@@ -60,10 +60,9 @@ def finish_run(
 def report_and_tell(
     results: Results, context: RunContext, errors: list[Problem], *, is_complete: bool, gate: Gate | None
 ) -> RunReport:
-    """Return the report of a run, once its users are told what they are due to be told.
+    """Return the report of a run, once its users are told what they are due to be told, if the archive can be written.
 
     It is archived before: a date that a user is told must be known to the next run, whatever becomes of this one.
-    Without the archive nobody is told, which is added to `errors`.
     """
     report = report_run(results, context, errors, is_complete=is_complete, gate=gate)
     try:
