@@ -208,12 +208,15 @@ def quota_exceeded(user: IamUser) -> Reason:
     )
 
 
-def policy_not_ours(what: str, name: str, state: PolicyState) -> Reason:
+def policy_not_ours(what: str, name: str, state: PolicyState, *, managed_by: str = "stackset") -> Reason:
     """Return the reason for not using a policy or group that is missing or not as this orgmfa makes it."""
+    slow = "run again, IAM can be slow to show what a run has just changed" if managed_by == "orchestrator" else ""
     if state is PolicyState.OUTDATED and what == "policy":
-        message = f"the policy {name} has an earlier text, or that of the other policy.access_keys: update the StackSet"
-        return Reason("policy_outdated", message)
-    if state is PolicyState.MISSING:
+        text = "an earlier text still" if slow else "an earlier text, or that of the other policy.access_keys"
+        return Reason("policy_outdated", f"the policy {name} has {text}: {slow or 'update the StackSet'}")
+    if state is PolicyState.MISSING and slow:
+        message = f"the {what} {name} is not there yet: {slow}"
+    elif state is PolicyState.MISSING:
         message = f"the {what} {name} does not exist: has the StackSet reached the account?"
     else:
         message = f"the {what} {name} is not as orgmfa made it, so it is not used: compare it with `orgmfa policy`"

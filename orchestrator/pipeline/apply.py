@@ -84,7 +84,8 @@ def _enforce_all(plan: AccountResult, context: RunContext, progress: Progress) -
         if plan.policy_changes and (stopped := _stopped(context)):
             held = tuple(hold_decision(decision, stopped) for decision in plan.decisions)
         else:
-            held = tuple(_hold_unless_ours(decision, now) for decision in plan.decisions)
+            managed_by = context.config.policy.managed_by
+            held = tuple(_hold_unless_ours(decision, now, managed_by) for decision in plan.decisions)
         plan = replace(plan, decisions=held, enforcement=now)
         watch = PolicyWatch(look, now, progress.decisions)
         progress.decisions.extend(one for one in plan.decisions if not one.is_planned)
@@ -158,11 +159,11 @@ def _is_called_for(change: PolicyChange, now: Enforcement) -> bool:
             return now.group in {PolicyState.MISSING, PolicyState.OUTDATED}
 
 
-def _hold_unless_ours(decision: Decision, now: Enforcement) -> Decision:
+def _hold_unless_ours(decision: Decision, now: Enforcement, managed_by: str) -> Decision:
     if now.policy is not PolicyState.OURS:
-        return hold_decision(decision, policy_not_ours("policy", now.policy_arn, now.policy))
+        return hold_decision(decision, policy_not_ours("policy", now.policy_arn, now.policy, managed_by=managed_by))
     if decision.via is Via.GROUP and now.group is not PolicyState.OURS:
-        return hold_decision(decision, policy_not_ours("group", now.group_name, now.group))
+        return hold_decision(decision, policy_not_ours("group", now.group_name, now.group, managed_by=managed_by))
     name = decision.user.name
     if not {AttachPolicy(name, now.policy_arn), AddToGroup(name, now.group_name)}.issuperset(decision.changes):
         # A plan in the archive may have been tampered with: it is this user who is looked at before the write.

@@ -146,6 +146,29 @@ def test_without_ownership_nothing_is_made(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
+    ("state", "made", "code", "words"),
+    [
+        (PolicyState.MISSING, "create_policy", "policy_drifted", "is not there yet: run again"),
+        (PolicyState.OUTDATED, "update_policy", "policy_outdated", "has an earlier text still: run again"),
+    ],
+)
+def test_change_that_iam_does_not_show_yet_asks_for_another_run_and_for_no_stack_set(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, state: PolicyState, made: str, code: str, words: str
+) -> None:
+    stage.aws.add(make_user("alice"), policy=state)
+    monkeypatch.setattr(stage.aws, "change", lambda *_: None)
+
+    report = stage.play(config=make_config(**OWNED))
+
+    assert report.accounts[0].policy_changes == (made,)
+    error = user_of(report).error
+    assert error is not None
+    assert (outcomes(report), error.code) == ({"alice": "held"}, code)
+    assert words in error.message
+    assert "StackSet" not in error.message
+
+
+@pytest.mark.parametrize(
     ("stops_after", "made"), [(0, ()), (1, ("create_policy",)), (2, ("create_policy", "create_group"))]
 )
 def test_stop_switch_that_is_set_between_two_changes_to_policy_and_group_stops_the_next(
