@@ -150,7 +150,7 @@ class _Pool(Generic[T, R]):
             piece.future.add_done_callback(self._inbox.put)
 
     def _call(self, job: Callable[[], object]) -> None:
-        """Have a free thread do a job, or one that begins an item: large work is not left until the end."""
+        """Have a job done by a free thread, or before the next item is begun: no large work is left until the end."""
         self._jobs.append(job)
         with suppress(RuntimeError):
             self._threads.submit(self._help)

@@ -40,7 +40,7 @@ def assess_user(user: IamUser) -> Verdict:
 
 
 def is_unused(decision: Decision, before: datetime) -> bool:
-    """Return whether a user without MFA, unless meant to be there (exempt), has not used the password since then."""
+    """Return whether a user without MFA has a password unused since then; who is exempt is meant to be there."""
     user, last = decision.user, decision.user.password_last_used
     is_open = decision.verdict is Verdict.NON_COMPLIANT and decision.outcome is not Outcome.EXEMPT
     if not is_open or not user.has_console_password or user.created_at >= before or last is None:

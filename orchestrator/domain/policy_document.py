@@ -59,7 +59,7 @@ KNOWN_TEXTS = {
 
 
 def render_enforcement_policy(*, partition: str, access_keys: str) -> dict[str, Any]:
-    """Return a new EnforceMFA document for one of PARTITIONS, keys deny or allow. ConfigError: for others."""
+    """Return a new EnforceMFA document for one of PARTITIONS, keys deny or allow; ConfigError for others."""
     for name, value, known in (
         ("partition", partition, PARTITIONS),
         ("policy.access_keys", access_keys, ("deny", "allow")),

@@ -15,7 +15,7 @@ UNREACHED = Reason("management_account", "no SCP reaches the management account"
 
 
 def rules_of_an_scp(config: Config) -> Rules:
-    """Return the rules for whom an SCP leaves alone; its exemptions are `Entry`s, since IAM matches otherwise."""
+    """Return the rules by which an SCP leaves users alone; its exemptions are `Entry`s: IAM matches otherwise."""
     scope = EnforcementConfig(users="all")
     return Rules(config.model_copy(update={"enforcement": scope, "exemptions": (), "protected_users": ()}))
 

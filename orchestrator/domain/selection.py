@@ -60,7 +60,7 @@ def are_account_ids(targets: Iterable[str]) -> bool:
 def resolve_targets(
     targets: Sequence[str], accounts: Iterable[Account], alias_by_account_id: Mapping[str, str]
 ) -> frozenset[str]:
-    """Return the accounts named by ID, name or alias. Raises ConfigError for what names none, or several."""
+    """Return the accounts named by ID, name or alias. Raises ConfigError where one names none or several."""
     known = {account.id: account for account in accounts}
     return frozenset(_resolve_target(target, known, alias_by_account_id) for target in targets)
 

@@ -55,7 +55,7 @@ class Listing:
 
 
 def list_accounts(context: RunContext) -> Listing:
-    """Return the accounts asked for, once the first to enter is there. Raises StartError, ConfigError for none."""
+    """Return the accounts asked for, once the first to enter is there, or raise StartError or ConfigError."""
     request = context.request
     by_event = request.trigger in {Trigger.ONBOARDING, Trigger.IAM_EVENT}
     if request.trigger is Trigger.IAM_EVENT:
@@ -95,7 +95,7 @@ def requested_accounts(
     ou_ids: tuple[str, ...],
     alias_by_account_id: Callable[[], Mapping[str, str]],
 ) -> Iterator[Account]:
-    """Yield the accounts that targets and OUs name, or all. Raises ConfigError for what names none, or several."""
+    """Yield the accounts that targets and OUs name, or all. Raises ConfigError where one names none or several."""
     watched_ou_ids = _existing_ous(directory, organization, ou_ids)
     if targets and are_account_ids(targets):
         accounts = (_get_account(target, directory, watched_ou_ids) for target in targets)
