@@ -31,6 +31,7 @@ class EnforcementPolicies:
         """Take the shared client, names and owner of policy and group, and the partition of the accounts."""
         self._client = client
         self._call = retrier.call
+        self._entries = retrier.entries
         self._config = config
         self._partition = partition
         ours = render_enforcement_policy(partition=partition, access_keys=config.access_keys)
@@ -113,13 +114,12 @@ class EnforcementPolicies:
     def _look_at_group(self, account_id: str) -> PolicyState:
         name, client = self._config.group, self._client
         try:
-            attached = self._call(client.list_attached_group_policies, GroupName=name)["AttachedPolicies"]
-            inline = self._call(client.list_group_policies, GroupName=name)["PolicyNames"]
+            attached = self._entries(client.list_attached_group_policies, "AttachedPolicies", GroupName=name)
             return self._judge_group(
                 account_id,
                 attached=[policy["PolicyArn"] for policy in attached],
-                has_inline=bool(inline),
-                has_members=lambda: bool(self._call(client.get_group, GroupName=name, MaxItems=1)["Users"]),
+                has_inline=any(self._entries(client.list_group_policies, "PolicyNames", GroupName=name)),
+                has_members=lambda: any(self._entries(client.get_group, "Users", GroupName=name)),
             )
         except NotFound:
             return PolicyState.MISSING
@@ -141,7 +141,7 @@ class EnforcementPolicies:
 
     def _update_policy(self, arn: str) -> None:
         """Make our text the default version; at five versions, first delete the oldest that is not the default."""
-        versions = self._call(self._client.list_policy_versions, PolicyArn=arn)["Versions"]
+        versions = list(self._entries(self._client.list_policy_versions, "Versions", PolicyArn=arn))
         if len(versions) >= VERSIONS_PER_POLICY:
             spare = [version for version in versions if not version["IsDefaultVersion"]]
             oldest = min(spare, key=lambda version: version["CreateDate"])

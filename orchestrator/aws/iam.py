@@ -66,14 +66,14 @@ class MemberIam:
         groups = [group for page in details for group in page["GroupDetailList"]]
         summary = self._call(self._client.get_account_summary)["SummaryMap"]
         devices = self._virtual_devices()
-        aliases = self._call(self._client.list_account_aliases)["AccountAliases"]
+        alias = next(self._entries(self._client.list_account_aliases, "AccountAliases"), None)
         enforcement = self._policies.compare(account_id, users, groups)
         rows, made_at = self._read_report() if is_report_coming else ({}, None)
         is_ours = started_at is not None and made_at is not None and made_at >= started_at
         if not is_ours:
             rows = {name: credential_report.without_exonerations(row) for name, row in rows.items()}
         return model.AccountFacts(
-            alias=aliases[0] if aliases else None,
+            alias=alias,
             root_user=_read_root(summary, rows.get(credential_report.ROOT_ROW)),
             users=tuple(_read_user(user, rows.get(user["UserName"]), devices) for user in users),
             quotas=_read_quotas(summary),
@@ -85,9 +85,9 @@ class MemberIam:
     def describe(self, account_id: str) -> model.AccountFacts:
         """Return the facts of the account without users and root user, all read live. Raises AwsError."""
         summary = self._call(self._client.get_account_summary)["SummaryMap"]
-        aliases = self._call(self._client.list_account_aliases)["AccountAliases"]
+        alias = next(self._entries(self._client.list_account_aliases, "AccountAliases"), None)
         return model.AccountFacts(
-            alias=aliases[0] if aliases else None,
+            alias=alias,
             root_user=None,
             users=(),
             quotas=_read_quotas(summary),
