@@ -16,7 +16,7 @@ import tenacity
 from orchestrator.aws.errors import require, translated
 from orchestrator.concurrency.cancellation import Cancellation, may_repeat
 from orchestrator.concurrency.work_sharing import AdaptiveLimit
-from orchestrator.domain.errors import AwsError, NoCredentials, Throttled, Unavailable, Unreachable
+from orchestrator.domain.errors import AwsError, Malformed, NoCredentials, Throttled, Unavailable, Unreachable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -106,17 +106,23 @@ class Retrier:
         raise AssertionError  # not reached: tenacity raises the last error
 
     def pages(self, method: Callable[..., Any], **parameters: object) -> Iterator[Any]:
-        """Yield the answers of a list call, page by page; a page may be empty and still be followed by another."""
+        """Yield the answers of a list call, page by page; a page may be empty and still be followed by another.
+
+        Raises Malformed where a page names itself as the next one: the list would never end.
+        """
         more: dict[str, str] = {}
         while True:
-            answer = self.call(method, **parameters, **more)
+            answer, last = self.call(method, **parameters, **more), more
             yield answer
             if answer.get("NextToken"):
                 more = {"NextToken": answer["NextToken"]}
-            elif answer.get("IsTruncated"):  # as IAM pages
-                more = {"Marker": answer["Marker"]}
+            elif answer.get("IsTruncated", bool(answer.get("Marker"))):  # as IAM pages
+                more = {"Marker": require(answer.get("Marker"), "Marker", method.__name__)}
             else:
                 return
+            if more == last:
+                message = f"a page of the answer to {method.__name__} names itself as the next one"
+                raise Malformed(message, code="MalformedAnswer", operation=method.__name__)
 
     def entries(self, method: Callable[..., Any], key: str, **parameters: object) -> Iterator[Any]:
         """Yield what the pages of a list call have under a key. Raises Malformed where a page lacks it."""
