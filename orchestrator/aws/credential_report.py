@@ -17,6 +17,7 @@ from typing import Any, Literal
 from orchestrator.domain.errors import Malformed
 
 ROOT_ROW = "<root_account>"
+_NEVER_USED = frozenset({"N/A", "no_information"})
 _REQUIRED = ("user", "mfa_active", "password_enabled", "access_key_1_active", "access_key_2_active")
 
 
@@ -105,13 +106,15 @@ def _is_clear(row: Mapping[str, str], seen: Mapping[str, int]) -> bool:
 
 
 def _read_row(row: Mapping[str, str]) -> ReportRow:
-    flags = {number: _read_flag(row[f"access_key_{number}_active"]) for number in ("1", "2")}
-    active = [number for number, is_active in flags.items() if is_active]
-    used_at = (_read_time(row.get(f"access_key_{number}_last_used_date")) for number in active)
+    flags = [_read_flag(row[f"access_key_{number}_active"]) for number in (1, 2)]
+    used = [row.get(f"access_key_{number}_last_used_date") for number, flag in enumerate(flags, 1) if flag]
+    used_at = [_read_time(cell) for cell in used]
+    # A key whose last use is not told may be in use: then nothing is said of the keys, so that they are looked up.
+    is_told = all(time or cell in _NEVER_USED for time, cell in zip(used_at, used, strict=True))
     return ReportRow(
         has_mfa=_read_flag(row["mfa_active"]),
         has_console_password=_read_flag(row["password_enabled"]),
-        active_access_keys=None if None in flags.values() else len(active),
+        active_access_keys=len(used) if is_told and None not in flags else None,
         keys_last_used=max(filter(None, used_at), default=None),
         password_last_used=_read_sign_in(row.get("password_last_used")),
         arn=row.get("arn") or "",

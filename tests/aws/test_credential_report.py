@@ -85,6 +85,31 @@ def test_last_use_is_that_of_the_active_keys(
 
 
 @pytest.mark.parametrize(
+    ("keys", "used", "expected"),
+    [
+        (("true", "false"), ("not_told", NEVER), None),
+        (("true", "false"), ("", NEVER), None),
+        (("true", "true"), (MARCH, "not_told"), None),
+        (("true", "false"), (MARCH, "not_told"), 1),
+        (("false", "false"), ("not_told", ""), 0),
+        (("true", "true"), (NEVER, "no_information"), 2),
+    ],
+)
+def test_active_key_of_which_no_last_use_is_told_leaves_open_how_many_keys_there_are(
+    keys: tuple[str, str], used: tuple[str, str], expected: int | None
+) -> None:
+    assert read(make_row(keys=keys, used=used))["alice"].active_access_keys == expected
+
+
+@pytest.mark.parametrize(("number", "expected"), [(1, None), (2, 1)])
+def test_report_without_the_column_of_last_use_says_nothing_of_an_active_key(number: int, expected: int | None) -> None:
+    column = f"access_key_{number}_last_used_date"
+    content = f"{COLUMNS.replace(column, 'renamed')}\n{make_row(keys=('true', 'false'), used=(MARCH, NEVER))}"
+
+    assert read_credential_report(content.encode())["alice"].active_access_keys == expected
+
+
+@pytest.mark.parametrize(
     ("cell", "expected"),
     [
         (MARCH, datetime(2026, 3, 1, 10, tzinfo=UTC)),
@@ -115,8 +140,8 @@ def test_name_may_hold_what_csv_quotes() -> None:
 
 def test_columns_may_stand_in_another_order_and_be_more() -> None:
     content = (
-        b"new_column,access_key_2_active,access_key_1_active,mfa_active,password_enabled,user\r\n"
-        b"x,false,true,true,false,alice\r\n"
+        b"new_column,access_key_2_active,access_key_1_last_used_date,access_key_1_active,mfa_active,password_enabled,user"
+        b"\r\nx,false,N/A,true,true,false,alice\r\n"
     )
 
     assert read_credential_report(content) == {"alice": ReportRow(True, False, 1, None)}
