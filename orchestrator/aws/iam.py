@@ -6,6 +6,7 @@ ListVirtualMFADevices, GetAccountSummary, and the credential report, which is re
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
@@ -221,10 +222,12 @@ class MemberIam:
     def _look_at_keys(self, user_name: str) -> tuple[int, datetime | None]:
         """Return how many access keys of a user are active, and when one of them was last used."""
         keys = self._entries(self._client.list_access_keys, "AccessKeyMetadata", UserName=user_name)
-        active = [key["AccessKeyId"] for key in keys if key["Status"] not in _DEAD_KEYS]
-        answers = [self._call(self._client.get_access_key_last_used, AccessKeyId=key_id) for key_id in active]
-        used_at = (answer["AccessKeyLastUsed"].get("LastUsedDate") for answer in answers)
-        return len(active), max(filter(None, used_at), default=None)
+        used_at: list[datetime | None] = []
+        for key in [key for key in keys if key["Status"] not in _DEAD_KEYS]:
+            with suppress(NotFound):  # a key that was deleted meanwhile; its user is still there
+                answer = self._call(self._client.get_access_key_last_used, AccessKeyId=key["AccessKeyId"])
+                used_at.append(answer["AccessKeyLastUsed"].get("LastUsedDate"))
+        return len(used_at), max(filter(None, used_at), default=None)
 
     def _service_credentials(self, **service: str) -> Iterator[Any]:
         ask = self._client.list_service_specific_credentials
