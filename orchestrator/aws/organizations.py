@@ -133,10 +133,10 @@ class Directory:
     def _walk(self, ou_id: str) -> Iterator[str]:
         """Yield the IDs of the accounts under an OU or root, at any depth."""
         for account in self._entries(self._client.list_accounts_for_parent, "Accounts", ParentId=ou_id):
-            yield account["Id"]
+            yield require(account.get("Id"), "Account.Id", "ListAccountsForParent")
         children = self._client.list_organizational_units_for_parent
         for child in self._entries(children, "OrganizationalUnits", ParentId=ou_id):
-            yield from self._walk(child["Id"])
+            yield from self._walk(require(child.get("Id"), "OrganizationalUnit.Id", children.__name__))
 
 
 class UnitTree:
@@ -181,7 +181,7 @@ class UnitTree:
             for child in self._list(list_units, "OrganizationalUnits", cancellation, ParentId=unit):
                 if child["Id"] not in self._names:
                     units.append(child["Id"])
-                self._names[child["Id"]], self._above[child["Id"]] = child["Name"], unit
+                self._names[child["Id"]], self._above[child["Id"]] = _encodable(child["Name"]), unit
             if not self._has_paths:
                 accounts = self._list(self._client.list_accounts_for_parent, "Accounts", cancellation, ParentId=unit)
                 self._above.update((account["Id"], unit) for account in accounts)
@@ -192,7 +192,7 @@ class UnitTree:
             unit = self._parent_of(account_id, cancellation)
             while unit is not None and not _is_root(unit) and unit not in self._names:
                 answer = self._retrier.call(self._client.describe_organizational_unit, OrganizationalUnitId=unit)
-                self._names[unit] = answer["OrganizationalUnit"]["Name"]
+                self._names[unit] = _encodable(answer["OrganizationalUnit"]["Name"])
                 unit = self._parent_of(unit, cancellation)
 
     def _parent_of(self, child_id: str, cancellation: Cancellation) -> str | None:
