@@ -167,13 +167,10 @@ def _from_botocore(error: exceptions.BotoCoreError) -> errors.AwsError:
 
 
 def _from_answer(error: exceptions.ClientError) -> errors.AwsError:
-    details = error.response.get("Error", {})
-    code = details.get("Code", "") or "Unknown"
+    code = str(error.response.get("Error", {}).get("Code") or "Unknown")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     kind = ERROR_BY_CODE.get(code, errors.Unavailable if status >= _HTTP_SERVER_ERROR else errors.AwsError)
-    message = details.get("Message", "") or str(error)
-    if _repeats_request(error):
-        message = _UNTAKEN_SIGNATURE
+    message = _UNTAKEN_SIGNATURE if _repeats_request(error) else _message_of(error) or str(error)
     if issubclass(kind, errors.AccessDenied) and any(policy in message for policy in _ORGANIZATION_POLICIES):
         kind = errors.DeniedByScp
     return kind(message, code=code, operation=error.operation_name)
@@ -184,7 +181,12 @@ def _is_raised_by_botocore(error: Exception) -> bool:
     return str(frame.f_globals.get("__name__")).startswith("botocore.")
 
 
+def _message_of(error: exceptions.ClientError) -> str:
+    """Return the message of AWS; it may be missing, empty or no text at all."""
+    return str(error.response.get("Error", {}).get("Message") or "")
+
+
 def _repeats_request(error: exceptions.ClientError) -> bool:
     """Return whether the message of AWS repeats what was signed, and with it the session token."""
-    message = error.response.get("Error", {}).get("Message", "")
+    message = _message_of(error)
     return any(word in message.casefold() for word in _WORDS_OF_REQUESTS)
