@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -52,8 +53,11 @@ def build_code(architecture: str, python: str, *, config: Path | None, progress:
 def read_code(path: Path, architecture: str, python: str) -> Artifact:
     """Return a zip that was built before. Raises ConfigError for another file, processor or Python."""
     content, bill = _read_zip(path, BILL)
-    properties = json.loads(bill or "{}").get("metadata", {}).get("properties", ())
-    built = {one["name"]: one["value"] for one in properties}
+    try:
+        properties = json.loads(bill or "{}").get("metadata", {}).get("properties", ())
+        built = {one["name"]: one["value"] for one in properties}
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
+        raise ConfigError(f"--package: {path} is no package of orgmfa: its {BILL} cannot be read") from error
     for name, wanted in (("orgmfa:architecture", architecture), ("orgmfa:python", python)):
         if built.get(name, wanted) != wanted:
             message = f"--package: {path} was built for {built[name]}, but the functions run on {wanted}"
@@ -64,7 +68,10 @@ def read_code(path: Path, architecture: str, python: str) -> Artifact:
 def read_packed_config(path: Path) -> Config:
     """Return the configuration in a zip that was built before. Raises ConfigError where it is none of ours."""
     _, config = _read_zip(path, _CONFIG)
-    return Config() if config is None else parse_config(config.decode(), source=f"{path}: {_CONFIG}")
+    try:
+        return Config() if config is None else parse_config(config.decode(), source=f"{path}: {_CONFIG}")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"--package: {path}: {_CONFIG}: the configuration is not UTF-8 text") from error
 
 
 def _read_zip(path: Path, name: str) -> tuple[bytes, bytes | None]:
@@ -76,7 +83,7 @@ def _read_zip(path: Path, name: str) -> tuple[bytes, bytes | None]:
             file = archive.read(name) if name in entries else None
     except OSError as error:
         raise ConfigError(f"--package: cannot read {path}: {error.strerror}") from error
-    except BadZipFile as error:
+    except (BadZipFile, zlib.error, RuntimeError, EOFError, ValueError) as error:  # not whole, or encrypted
         raise ConfigError(f"--package: {path} is no package of orgmfa: {error}") from error
     if _HANDLER not in entries:
         raise ConfigError(f"--package: {path} is no package of orgmfa: it has no {_HANDLER}")

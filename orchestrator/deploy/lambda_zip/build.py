@@ -62,7 +62,7 @@ def build_package(
     """
     runtime = Runtime(architecture=architecture, python=python)
     settings = _read_settings(config)
-    bill = output.with_name(f"{output.name.removesuffix('.zip')}.cdx.json")
+    bill = Path(f"{str(output).removesuffix('.zip')}.cdx.json")
     lock = read_shipped(LOCK)
     with replacing(output, bill) as made, TemporaryDirectory(prefix="orgmfa-") as work:
         progress(f"fetching {lock.count(b'==')} packages for Linux on {architecture}, Python {python}")

@@ -108,6 +108,12 @@ def test_package_without_index_fails_and_leaves_the_older_one(sample: Path, tmp_
     assert output.read_bytes() == b"older"
 
 
+@pytest.mark.parametrize("output", [Path(), Path("/")])
+def test_output_without_a_name_is_refused(output: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--output: cannot write .*is a folder; name a file"):
+        build_package(output, architecture="arm64", python="3.13", config=None, progress=pytest.fail)
+
+
 @pytest.mark.parametrize(("output", "told"), [("file/orgmfa.zip", "file"), ("folder", "is a folder")])
 def test_output_that_cannot_be_written_is_refused_before_anything_is_fetched(
     tmp_path: Path, output: str, told: str
