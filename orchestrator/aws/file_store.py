@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from orchestrator.aws.errors import translated
+from orchestrator.aws.errors import require, translated
 from orchestrator.domain.errors import AlreadyExists, ArchiveError, AwsError, FileTooLarge, LocalFault, NotFound
 from orchestrator.domain.model import StoredFile
 from orchestrator.domain.remedies import select_remedy
@@ -185,7 +185,7 @@ class BucketStore(_Store):
         with self._explained("write", name):
             # With `text/html` a browser shows a page instead of saving it.
             kind = "text/html; charset=utf-8" if name.endswith(".html") else "application/octet-stream"
-            self._client.put_object(**self._at(name), Body=content, ContentType=kind)
+            self._put(name, content, ContentType=kind)
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file unless it exists, and return whether this call wrote it; the content of each must be unique."""
@@ -219,6 +219,7 @@ class BucketStore(_Store):
         with self._explained("list", prefix):
             listing = self._client.get_paginator("list_objects_v2")
             for page in listing.paginate(Bucket=self._bucket, Prefix=self._key(prefix)):
+                require(page.get("IsTruncated"), "IsTruncated", "ListObjectsV2")  # the page of a proxy is no empty list
                 for entry in page.get("Contents", ()):
                     yield StoredFile(entry["Key"].removeprefix(self._key("")), entry["LastModified"])
 
@@ -234,10 +235,14 @@ class BucketStore(_Store):
         """
         try:
             with translated():
-                self._client.put_object(**self._at(name) | condition, Body=content)
+                self._put(name, content, **condition)
         except AlreadyExists:
             return self.read(name) == content
         return True
+
+    def _put(self, name: str, content: bytes, **parameters: str) -> None:
+        answer = self._client.put_object(**self._at(name) | parameters, Body=content)
+        require(answer.get("ETag"), "ETag", "PutObject")  # S3 tells it of each object; the page of a proxy does not
 
     def _at(self, name: str) -> Any:  # noqa: ANN401 - parameters of the API
         return {"Bucket": self._bucket, "Key": self._key(name)}
