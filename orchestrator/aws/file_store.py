@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orchestrator.aws.errors import require, translated
@@ -121,8 +122,12 @@ class FolderStore(_Store):
         """Yield the files under a prefix, a name that ends in `/`, without temporary ones."""
         with self._explained("list", prefix):
             for path in sorted(Path(self.location, prefix).rglob("*")):
-                if path.is_file() and not path.name.endswith(TEMPORARY_SUFFIX):
-                    written_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                try:
+                    found = path.stat()
+                except FileNotFoundError:  # deleted meanwhile by another run
+                    continue
+                if S_ISREG(found.st_mode) and not path.name.endswith(TEMPORARY_SUFFIX):
+                    written_at = datetime.fromtimestamp(found.st_mtime, UTC)
                     yield StoredFile(path.relative_to(self.location).as_posix(), written_at)
 
     def delete(self, name: str) -> None:
