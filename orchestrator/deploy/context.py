@@ -32,9 +32,10 @@ class Place:
         region, account_id = describe_partition(self.caller.partition).iam_region, self.caller.account_id
         # IAM's events appear in the Region of IAM itself; member_role/events.yaml has the sources.
         at_first = {"CallAs": str(self.call_as), "StackSetRegion": region, "EventsRegion": region}
-        # It begins as the configuration has it, so that a deployment widens nothing.
-        limit = config.limits.max_changes_per_run
+        # These begin as the configuration has them, so that a deployment widens nothing.
+        limit, stop = config.limits.max_changes_per_run, config.enforcement.stop or ""
         at_first |= {} if limit is None else {"MaxChanges": str(limit)}
+        at_first |= {"StopParameterName": stop.removeprefix("ssm:")} if stop.startswith("ssm:") else {}
         # Named here: the output of the stack that makes the bus is not known while changes are worked out.
         bus = f"arn:{self.caller.partition}:events:{self.region}:{account_id}:event-bus/orgmfa-iam"
         ours = {"OrganizationId": self.organization.id, "SecurityAccountId": account_id, "IamEventBusArn": bus}

@@ -6,6 +6,7 @@ from orchestrator.deploy.context import Place
 from orchestrator.deploy.parameters import configured_values
 from orchestrator.domain.config import Config
 from orchestrator.domain.model import Caller, Organization
+from tests.builders import make_config
 
 
 @pytest.mark.parametrize(
@@ -56,3 +57,20 @@ def test_place_tells_addresses_and_what_a_new_stack_set_needs(
         "IamEventBusArn": f"arn:{partition}:events:{region}:999988887777:event-bus/orgmfa-iam",
         **configured_values(Config()),
     }
+
+
+@pytest.mark.parametrize(
+    ("stop", "expected"),
+    [
+        ("ssm:/security/stop", "/security/stop"),
+        ("ssm:/orgmfa/stop", "/orgmfa/stop"),
+        ("./stop", None),
+        ("/etc/orgmfa/stop", None),
+        (None, None),
+    ],
+)
+def test_new_functions_look_at_the_stop_parameter_of_the_configuration(stop: str | None, expected: str | None) -> None:
+    caller = Caller("999988887777", "arn:aws:iam::999988887777:user/admin", "aws")
+    place = Place(caller, Organization("o-a1b2c3d4e5", "222233334444", "aws"), "eu-central-1")
+
+    assert place.known(make_config(enforcement={"stop": stop})).at_first.get("StopParameterName") == expected
