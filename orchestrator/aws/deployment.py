@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CallAs = Literal["SELF", "DELEGATED_ADMIN"]
+SUCCEEDED = "SUCCEEDED"
+"""The status of an operation of a StackSet, and of its part in an account, that did what it was to do."""
 
 _TAGS: "Sequence[TagTypeDef]" = [{"Key": "application", "Value": "orgmfa"}]
 """CloudFormation copies the tags of a stack to its resources."""
@@ -183,15 +185,17 @@ class StackSets:
                 raise
 
     @reads_answers
-    def is_operation_over(self, stack_set: str, operation_id: str) -> bool:
-        """Return whether an operation has ended, successfully or not."""
-        answer = self._call(
+    def find_end(self, stack_set: str, operation_id: str) -> str | None:
+        """Return how an operation ended: its status, and the reason where AWS gives one; None while it is under way."""
+        operation = self._call(
             self._client.describe_stack_set_operation,
             StackSetName=stack_set,
             OperationId=operation_id,
             CallAs=self._call_as,
-        )
-        return answer["StackSetOperation"]["Status"] in {"SUCCEEDED", "FAILED", "STOPPED"}
+        )["StackSetOperation"]
+        if operation["Status"] not in {SUCCEEDED, "FAILED", "STOPPED"}:
+            return None
+        return ": ".join(filter(None, (operation["Status"], operation.get("StatusReason"))))
 
     @reads_answers
     def list_failures(self, stack_set: str, operation_id: str) -> dict[str, str]:
@@ -199,7 +203,7 @@ class StackSets:
         method = self._client.list_stack_set_operation_results
         results = self._entries(method, "Summaries", StackSetName=stack_set, OperationId=operation_id)
         return {
-            one["Account"]: one.get("StatusReason") or one["Status"] for one in results if one["Status"] != "SUCCEEDED"
+            one["Account"]: one.get("StatusReason") or one["Status"] for one in results if one["Status"] != SUCCEEDED
         }
 
 

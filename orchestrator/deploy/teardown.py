@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
 
-from orchestrator.aws.deployment import ArtifactBucket
+from orchestrator.aws.deployment import SUCCEEDED, ArtifactBucket
 from orchestrator.aws.retries import Retrier
 from orchestrator.aws.sessions import as_role
 from orchestrator.deploy.changes import remove_stack, wait_if_busy, wait_until
@@ -137,9 +137,9 @@ def _delete_instances(found: Inventory, stack_set: str, context: DeployContext, 
         f"  aws cloudformation describe-stack-set-operation --stack-set-name {stack_set} "
         f"--operation-id {operation_id} --region {context.place.region}"
     )
-    wait_until(
-        bool,
-        lambda: context.stack_sets.is_operation_over(stack_set, operation_id),
+    end = wait_until(
+        lambda ended: ended is not None,
+        lambda: context.stack_sets.find_end(stack_set, operation_id),
         context.cancellation,
         goes_on=goes_on,
     )
@@ -150,6 +150,11 @@ def _delete_instances(found: Inventory, stack_set: str, context: DeployContext, 
             "Mend the cause there (IAM deletes no policy that is attached), then run the same command again.",
         ]
         raise DeploymentFailed("\n".join(lines))
+    if end is None or not end.startswith(SUCCEEDED):
+        message = (
+            f"The StackSet {name} did not delete {accounts}: {end}. Mend the cause, then run the same command again."
+        )
+        raise DeploymentFailed(message)
     context.view.say(f"{name}: {accounts} were deleted")
 
 

@@ -308,13 +308,24 @@ def test_deletion_whose_answer_was_lost_is_not_begun_twice(aws: AwsServer) -> No
 
 
 @pytest.mark.parametrize(
-    ("status", "is_over"),
-    [("RUNNING", False), ("QUEUED", False), ("STOPPING", False), ("SUCCEEDED", True), ("FAILED", True)],
+    ("status", "reason", "end"),
+    [
+        ("RUNNING", "", None),
+        ("QUEUED", "", None),
+        ("STOPPING", "", None),
+        ("SUCCEEDED", "", "SUCCEEDED"),
+        ("FAILED", "", "FAILED"),
+        ("STOPPED", "", "STOPPED"),
+        ("FAILED", "no trusted access", "FAILED: no trusted access"),
+    ],
 )
-def test_operation_is_over_when_it_succeeded_or_failed(aws: AwsServer, status: str, is_over: bool) -> None:
-    aws.faults.append(lambda call: answer(call, f"<StackSetOperation><Status>{status}</Status></StackSetOperation>"))
+def test_operation_has_an_end_when_it_succeeded_failed_or_was_stopped(
+    aws: AwsServer, status: str, reason: str, end: str | None
+) -> None:
+    told = f"<Status>{status}</Status><StatusReason>{reason}</StatusReason>"
+    aws.faults.append(lambda call: answer(call, f"<StackSetOperation>{told}</StackSetOperation>"))
 
-    assert make_stack_sets().is_operation_over("orgmfa", "one") is is_over
+    assert make_stack_sets().find_end("orgmfa", "one") == end
 
 
 def test_failures_name_account_and_reason(aws: AwsServer) -> None:

@@ -192,6 +192,30 @@ def test_accounts_whose_stack_cannot_be_deleted_are_named(deploy: Deployer) -> N
     assert deploy("--delete", "--yes").code == 0
 
 
+@pytest.mark.parametrize("end", ["FAILED", "STOPPED"])
+def test_operation_that_ended_before_it_came_to_any_account_is_no_removal(deploy: Deployer, end: str) -> None:
+    deploy.stand()
+
+    def answer(call: Call) -> Answer | None:
+        told = {
+            "DeleteStackInstances": "<OperationId>one</OperationId>",
+            "DescribeStackSetOperation": f"<StackSetOperation><Status>{end}</Status>"
+            "<StatusReason>trusted access is off</StatusReason></StackSetOperation>",
+            "ListStackSetOperationResults": "<Summaries/>",
+        }.get(call.action)
+        result = f"<{call.action}Result>{told}</{call.action}Result>"
+        return None if told is None else Answer(200, f"<{call.action}Response>{result}</{call.action}Response>")
+
+    deploy.aws.faults.insert(0, answer)
+
+    done = deploy("--delete", "--yes")
+
+    assert done.code == 1
+    assert f"The StackSet orgmfa did not delete the stacks of 2 accounts: {end}: trusted access is off" in done.stderr
+    assert "were deleted" not in done.stdout
+    assert set(deploy.statuses()) == {BOOTSTRAP, CENTRAL, STACK_SET}
+
+
 def test_stack_that_cannot_be_deleted_is_explained_and_tried_again(deploy: Deployer) -> None:
     deploy.stand()
     deploy.cloud.failing[CENTRAL] = ("OrchestratorRole", "Cannot delete entity, must detach all policies first")
