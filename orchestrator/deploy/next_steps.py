@@ -9,7 +9,7 @@ from orchestrator.deploy.templates import BOOTSTRAP, CENTRAL, MANAGEMENT, STACK_
 from orchestrator.domain.cloudformation import Stack
 from orchestrator.domain.config import Config
 
-MANAGEMENT_STACK = "orgmfa-management"
+MANAGEMENT_STACK, EVENTS_STACK = "orgmfa-management", "orgmfa-management-events"
 _OF_EVENTS = ("IamEvents", "IamEventBusArn", "EventsTemplateUrl", "IamEventsScope", "EventsRoleName")
 _NAMES = ("RolePath", "PolicyName", "GroupName", "PolicyPath")
 """What the rule for IAM events shares with the member roles."""
@@ -25,9 +25,11 @@ def format_next_steps(stacks: Mapping[str, Stack], place: Place, config: Config)
 
 def format_leftovers(found: Inventory, place: Place) -> str:
     """Return what remains after a removal, and how to remove that."""
-    account_id = place.organization.management_account_id
+    account_id, stack_set = place.organization.management_account_id, found.stacks.get(STACK_SET)
+    has_events = stack_set is not None and stack_set.parameters.get("IamEvents") == "on"
+    stacks = f"stacks {MANAGEMENT_STACK} and {EVENTS_STACK}" if has_events else f"stack {MANAGEMENT_STACK}"
     lines = [
-        f"Not touched: the stack {MANAGEMENT_STACK} in the management account {account_id}, and the stacks of accounts",
+        f"Not touched: the {stacks} in the management account {account_id}, and the stacks of accounts",
         "that left the organization or the StackSet's OUs. Delete them there by hand.",
     ]
     if found.is_bucket_kept and found.bucket is not None:
@@ -68,7 +70,7 @@ def _management_steps(stacks: Mapping[str, Stack], place: Place) -> Iterator[str
     if shared.get("IamEvents") == "on":
         yield "and in the Region where IAM's events appear:"
         sender = {name: value for name, value in shared.items() if name in _OF_EVENTS + _NAMES}
-        yield from _management_command(f"{MANAGEMENT_STACK}-events", shared["EventsRegion"], sender)
+        yield from _management_command(EVENTS_STACK, shared["EventsRegion"], sender)
     if stacks[BOOTSTRAP].parameters.get("ManagementAccountId") != account_id:
         yield "It reads the member template from the bucket; to let it:"
         yield f"  orgmfa deploy --parameter ManagementAccountId={account_id}"

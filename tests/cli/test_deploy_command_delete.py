@@ -118,6 +118,18 @@ def test_rules_for_iam_events_go_before_everything_else(deploy: Deployer) -> Non
     assert shown[1] == "  the stacks of the StackSet orgmfa in 1 accounts, with the roles and EnforceMFA"
 
 
+@pytest.mark.parametrize(
+    ("events", "stacks"),
+    [("off", "stack orgmfa-management"), ("on", "stacks orgmfa-management and orgmfa-management-events")],
+)
+def test_what_is_left_in_the_management_account_is_named(deploy: Deployer, events: str, stacks: str) -> None:
+    deploy.stand(f"IamEvents={events}")
+
+    done = deploy("--delete", "--yes")
+
+    assert f"Not touched: the {stacks} in the management account" in done.stdout
+
+
 def test_stack_set_of_that_name_that_is_not_ours_is_left_alone(deploy: Deployer) -> None:
     deploy.stand()
     deploy.cloud.event_instances.append(deploy.payments)
