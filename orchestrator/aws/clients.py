@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from ssl import SSLContext
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import quote
 
 import boto3
@@ -81,6 +81,11 @@ class MemberCredentials(Credentials):
         return get_credentials()
 
 
+def _shared(service: str) -> cached_property[Any]:
+    """Return an attribute of `Clients`: a client with the caller's own credentials, made at its first use."""
+    return cached_property(lambda clients: clients.connect(service))
+
+
 @dataclass(frozen=True)
 class Clients:
     """Shared boto3 clients, each created at its first use; those that threads share, before the threads start."""
@@ -88,6 +93,15 @@ class Clients:
     hub: boto3.Session
     member: boto3.Session
     connections: Connections
+
+    sts: ClassVar[cached_property["STSClient"]] = _shared("sts")
+    """STS at the regional endpoint."""
+    organizations: ClassVar[cached_property["OrganizationsClient"]] = _shared("organizations")
+    secretsmanager: ClassVar[cached_property["SecretsManagerClient"]] = _shared("secretsmanager")
+    securityhub: ClassVar[cached_property["SecurityHubClient"]] = _shared("securityhub")
+    events: ClassVar[cached_property["EventBridgeClient"]] = _shared("events")
+    ssm: ClassVar[cached_property["SSMClient"]] = _shared("ssm")
+    sqs: ClassVar[cached_property[Any]] = _shared("sqs")  # whose stubs are not installed
 
     @property
     def region(self) -> str:
@@ -100,44 +114,9 @@ class Clients:
         return {"region_name": self.region, "config": self._config()}
 
     @cached_property
-    def sts(self) -> "STSClient":
-        """STS at the regional endpoint."""
-        return self._connect(lambda: self.hub.client("sts", **self.options))
-
-    @cached_property
-    def organizations(self) -> "OrganizationsClient":
-        """AWS Organizations, for the caller's organization."""
-        return self._connect(lambda: self.hub.client("organizations", **self.options))
-
-    @cached_property
     def s3(self) -> "S3Client":
         """S3, for an archive in a bucket; botocore retries its calls, since only one caller uses it."""
         return self._connect(lambda: self.hub.client("s3", config=self._config(attempts=5)))
-
-    @cached_property
-    def secretsmanager(self) -> "SecretsManagerClient":
-        """Secrets Manager, for the Slack secret."""
-        return self._connect(lambda: self.hub.client("secretsmanager", **self.options))
-
-    @cached_property
-    def securityhub(self) -> "SecurityHubClient":
-        """Security Hub, for the findings of a run."""
-        return self._connect(lambda: self.hub.client("securityhub", **self.options))
-
-    @cached_property
-    def events(self) -> "EventBridgeClient":
-        """EventBridge, for the event of a run."""
-        return self._connect(lambda: self.hub.client("events", **self.options))
-
-    @cached_property
-    def sqs(self) -> Any:  # noqa: ANN401 - the stubs of SQS are not installed
-        """SQS, for the queue of IAM events."""
-        return self._connect(lambda: self.hub.client("sqs", **self.options))
-
-    @cached_property
-    def ssm(self) -> "SSMClient":
-        """Systems Manager, for the stop parameter."""
-        return self._connect(lambda: self.hub.client("ssm", **self.options))
 
     @cached_property
     def iam(self) -> "IAMClient":
@@ -149,15 +128,22 @@ class Clients:
 
     def cloudformation(self) -> "CloudFormationClient":
         """Return CloudFormation, for a deployment; the Lambda never calls it."""
-        return self._connect(lambda: self.hub.client("cloudformation", **self.options))
-
-    def sesv2(self, region: str) -> Any:  # noqa: ANN401 - the stubs of SES are not installed
-        """Return Amazon SES in a Region, for messages to users."""
-        return self._connect(lambda: self.hub.client("sesv2", **self.options | {"region_name": region}))
+        client: CloudFormationClient = self.connect("cloudformation")
+        return client
 
     def sts_at(self, region: str) -> "STSClient":
         """Return STS at a partition's global endpoint, for accounts where the regional one is not active."""
-        return self._connect(lambda: self.hub.client("sts", **self.options | {"region_name": region}))
+        client: STSClient = self.connect("sts", region=region)
+        return client
+
+    def sesv2(self, region: str) -> Any:  # noqa: ANN401 - the stubs of SES are not installed
+        """Return Amazon SES in a Region, for messages to users."""
+        return self.connect("sesv2", region=region)
+
+    def connect(self, service: str, *, region: str | None = None) -> Any:  # noqa: ANN401 - whichever service it is
+        """Return a new client of a service with the caller's own credentials, in the caller's Region or another one."""
+        options = self.options | {"region_name": region or self.region}
+        return self._connect(lambda: self.hub.client(service, **options))  # type: ignore[call-overload]  # any name
 
     def tls_context(self) -> SSLContext | None:
         """Return the TLS context with the CA bundle that the settings name, or None where they name none.

@@ -82,8 +82,7 @@ class HubChecks:
     @reads_answers
     def get_schedule(self, group: str, name: str) -> Schedule:
         """Return a schedule. Raises NotFound where the caller's Region has no such group or name."""
-        client = self._clients.hub.client("scheduler", **self._clients.options)
-        answer = self._retrier.call(client.get_schedule, GroupName=group, Name=name)
+        answer = self._retrier.call(self._clients.connect("scheduler").get_schedule, GroupName=group, Name=name)
         return Schedule(
             is_enabled=answer["State"] == "ENABLED",
             expression=answer["ScheduleExpression"],
@@ -93,8 +92,7 @@ class HubChecks:
     @reads_answers
     def get_function(self, name: str) -> Function:
         """Return a Lambda function. Raises NotFound where the caller's Region has no such name."""
-        client = self._clients.hub.client("lambda", **self._clients.options)
-        answer = self._retrier.call(client.get_function_configuration, FunctionName=name)
+        answer = self._retrier.call(self._clients.connect("lambda").get_function_configuration, FunctionName=name)
         return Function(
             is_usable="Failed" not in (answer.get("State"), answer.get("LastUpdateStatus")),
             environment=answer.get("Environment", {}).get("Variables", {}),
@@ -108,8 +106,8 @@ class HubChecks:
     @reads_answers
     def get_alarm_states(self, names: Sequence[str]) -> dict[str, str]:
         """Return the states of the alarms of these names that exist, by name."""
-        client = self._clients.hub.client("cloudwatch", **self._clients.options)
-        answer = self._retrier.call(client.describe_alarms, AlarmNames=names, AlarmTypes=["MetricAlarm"])
+        describe = self._clients.connect("cloudwatch").describe_alarms
+        answer = self._retrier.call(describe, AlarmNames=names, AlarmTypes=["MetricAlarm"])
         return {alarm["AlarmName"]: alarm["StateValue"] for alarm in answer["MetricAlarms"]}
 
     def look_at_switch(self, switch: str | None) -> Reading:
