@@ -32,29 +32,13 @@ WAIT_SECONDS = 5.0
 """Seconds between attempts to assume a role that does not exist yet: IAM is eventually consistent."""
 RENEW_BEFORE_END = timedelta(minutes=5)
 
-READ_ACTIONS = (
-    "iam:GenerateCredentialReport",
-    "iam:GetAccessKeyLastUsed",
-    "iam:GetAccountAuthorizationDetails",
-    "iam:GetAccountSummary",
-    "iam:GetCredentialReport",
-    "iam:GetGroup",
-    "iam:GetLoginProfile",
-    "iam:GetPolicy",
-    "iam:GetPolicyVersion",
-    "iam:GetUser",
-    "iam:ListAccessKeys",
-    "iam:ListAccountAliases",
-    "iam:ListAttachedGroupPolicies",
-    "iam:ListAttachedUserPolicies",
-    "iam:ListGroupPolicies",
-    "iam:ListGroupsForUser",
-    "iam:ListMFADevices",
-    "iam:ListSSHPublicKeys",
-    "iam:ListServiceSpecificCredentials",
-    "iam:ListVirtualMFADevices",
-    "iam:SimulatePrincipalPolicy",
-)
+_READS = """
+GenerateCredentialReport GetAccessKeyLastUsed GetAccountAuthorizationDetails GetAccountSummary GetCredentialReport
+GetGroup GetLoginProfile GetPolicy GetPolicyVersion GetUser ListAccessKeys ListAccountAliases ListAttachedGroupPolicies
+ListAttachedUserPolicies ListGroupPolicies ListGroupsForUser ListMFADevices ListSSHPublicKeys
+ListServiceSpecificCredentials ListVirtualMFADevices SimulatePrincipalPolicy
+"""
+READ_ACTIONS = tuple(f"iam:{action}" for action in _READS.split())
 """The IAM actions of inspecting an account, and of the second look at whom a release freed."""
 
 READ_ONLY_SESSION_POLICY = json.dumps(
