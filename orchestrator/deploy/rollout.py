@@ -15,7 +15,7 @@ from orchestrator.deploy.context import DeployContext
 from orchestrator.deploy.function_code import Artifact
 from orchestrator.deploy.messages import DeploymentFailed
 from orchestrator.deploy.parameters import GivenValues, Known, choose_values, find_missing
-from orchestrator.deploy.teardown import list_reached, refuse_enforced
+from orchestrator.deploy.teardown import refuse_enforced
 from orchestrator.deploy.templates import BOOTSTRAP, BUCKET_OUTPUT, CENTRAL, STACK_SET, STACKS, read_template
 from orchestrator.domain.bundled_files import read_shipped
 from orchestrator.domain.cloudformation import Stack, Standing
@@ -31,10 +31,7 @@ _IN_ACCOUNTS = {
 
 @dataclass(slots=True, kw_only=True)
 class Rollout:
-    """One deployment, with the stacks as they are so far, by the names of their templates.
-
-    `make_code` returns the zip for a processor and a Python.
-    """
+    """One deployment, with its stacks by template; `make_code` returns the zip for a processor and a Python."""
 
     context: DeployContext
     given: GivenValues
@@ -57,7 +54,7 @@ class Rollout:
         self._check_missing()
         if STACK_SET in self.deployed and self.given[STACK_SET].get("Enforcement") == "off":
             # The member roles can only read after this.
-            refuse_enforced(self.context, self.deployed, list_reached(self.deployed, self.context))
+            refuse_enforced(self.context, self.deployed)
         code = self._make_code()
         for name in STACKS:
             self.stacks[name] = make_updatable(self.stacks[name], self.context)

@@ -62,8 +62,7 @@ def take_down(context: DeployContext) -> Inventory | None:
     if not found.doomed:
         return found
     if STACK_SET in found.stacks:
-        of_members = found.instances.get(_stack_set_of(found.stacks[STACK_SET]), ())
-        refuse_enforced(context, found.stacks, {account_id for account_id, _ in of_members})
+        refuse_enforced(context, found.stacks)
     context.view.show_inventory(found)
     if not context.ask("\nDelete all this?"):
         return None
@@ -100,13 +99,6 @@ def _read_inventory(context: DeployContext) -> Inventory:
         )
     except AwsError as error:
         raise StartError(f"cannot read what stands: {error} ({error.code})") from error
-
-
-def list_reached(stacks: Mapping[str, Stack], context: DeployContext) -> frozenset[str]:
-    """Return the IDs of the accounts that the StackSet of the member roles has reached."""
-    stack_set = _stack_set_of(stacks.get(STACK_SET))
-    instances = context.stack_sets.list_instances(stack_set) if stack_set else ()
-    return frozenset(account_id for account_id, _ in instances)
 
 
 def _stack_set_of(stack: Stack | None) -> str:
@@ -158,12 +150,14 @@ def _delete_instances(found: Inventory, stack_set: str, context: DeployContext, 
     context.view.say(f"{name}: {accounts} were deleted")
 
 
-def refuse_enforced(context: DeployContext, stacks: Mapping[str, Stack], reached: Collection[str]) -> None:
+def refuse_enforced(context: DeployContext, stacks: Mapping[str, Stack]) -> None:
     """Raise DeploymentFailed while somebody is under EnforceMFA: IAM deletes no policy that is attached.
 
-    An account that cannot be read counts only if it is in `reached`: the accounts that have the StackSet's stack.
-    Raises StartError or ConfigError where nothing could be read, Interrupted.
+    An account that cannot be read counts only if it has the StackSet's stack. Raises StartError or ConfigError where
+    nothing could be read, AwsError, Interrupted.
     """
+    stack_set = _stack_set_of(stacks.get(STACK_SET))
+    reached = {account_id for account_id, _ in context.stack_sets.list_instances(stack_set)} if stack_set else set()
     hub = _as_operator(context, stacks)
     now = hub.now()
     request = RunRequest(run_id=make_run_id(now), mode=Mode.RELEASE, trigger=Trigger.CLI, started_at=now)
