@@ -17,6 +17,7 @@ from typing import Any, Literal
 from orchestrator.domain.errors import Malformed
 
 ROOT_ROW = "<root_account>"
+_FLAGS = {"true": True, "false": False}
 _NEVER_USED = frozenset({"N/A", "no_information"})
 _REQUIRED = ("user", "mfa_active", "password_enabled", "access_key_1_active", "access_key_2_active")
 
@@ -106,24 +107,20 @@ def _is_clear(row: Mapping[str, str], seen: Mapping[str, int]) -> bool:
 
 
 def _read_row(row: Mapping[str, str]) -> ReportRow:
-    flags = [_read_flag(row[f"access_key_{number}_active"]) for number in (1, 2)]
+    flags = [_FLAGS.get(row[f"access_key_{number}_active"]) for number in (1, 2)]
     used = [row.get(f"access_key_{number}_last_used_date") for number, flag in enumerate(flags, 1) if flag]
     used_at = [_read_time(cell) for cell in used]
     # A key whose last use is not told may be in use: then nothing is said of the keys, so that they are looked up.
     is_told = all(time or cell in _NEVER_USED for time, cell in zip(used_at, used, strict=True))
     return ReportRow(
-        has_mfa=_read_flag(row["mfa_active"]),
-        has_console_password=_read_flag(row["password_enabled"]),
+        has_mfa=_FLAGS.get(row["mfa_active"]),
+        has_console_password=_FLAGS.get(row["password_enabled"]),
         active_access_keys=len(used) if is_told and None not in flags else None,
         keys_last_used=max(filter(None, used_at), default=None),
         password_last_used=_read_sign_in(row.get("password_last_used")),
         arn=row.get("arn") or "",
         created_at=_read_time(row.get("user_creation_time")),
     )
-
-
-def _read_flag(text: str | None) -> bool | None:
-    return {"true": True, "false": False}.get(text or "")
 
 
 def _read_sign_in(text: str | None) -> datetime | Literal["never"] | None:

@@ -84,7 +84,8 @@ def translated() -> Iterator[None]:
         # botocore puts the answer into its message, and the answer can contain credentials
         raise errors.Garbled(_UNREADABLE, code="UnreadableAnswer") from None
     except (AttributeError, TypeError) as error:
-        if not _is_raised_by_botocore(error):
+        *_, (frame, _) = walk_tb(error.__traceback__)
+        if not str(frame.f_globals.get("__name__")).startswith("botocore."):
             raise
         raise errors.Garbled(_UNREADABLE, code="UnreadableAnswer") from None  # botocore fails on JSON that is no object
     except exceptions.BotoCoreError as error:  # time-outs, endpoints, unreadable answers: not a ClientError
@@ -115,10 +116,7 @@ def settings_of(profile: str) -> Iterator[None]:
 
 
 def reads_answers(method: Callable[P, T]) -> Callable[P, T]:
-    """Decorator: the method raises Malformed where an answer of AWS lacks a field that it reads.
-
-    A missing field is never taken for an empty one, and so never for compliant.
-    """
+    """Decorator: Malformed where an answer lacks a field that is read, which is never taken for an empty one."""
 
     @wraps(method)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -174,11 +172,6 @@ def _from_answer(error: exceptions.ClientError) -> errors.AwsError:
     if issubclass(kind, errors.AccessDenied) and any(policy in message for policy in _ORGANIZATION_POLICIES):
         kind = errors.DeniedByScp
     return kind(message, code=code, operation=error.operation_name)
-
-
-def _is_raised_by_botocore(error: Exception) -> bool:
-    *_, (frame, _) = walk_tb(error.__traceback__)
-    return str(frame.f_globals.get("__name__")).startswith("botocore.")
 
 
 def _message_of(error: exceptions.ClientError) -> str:

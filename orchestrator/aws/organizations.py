@@ -105,12 +105,9 @@ class Directory:
                 if cancellation.reason:
                     return
                 with suppress(NotFound):  # the account has left the organization meanwhile
-                    self._read_owner(account_id)
-
-    def _read_owner(self, account_id: str) -> None:
-        for tag in self._entries(self._client.list_tags_for_resource, "Tags", ResourceId=account_id):
-            if tag["Key"] == self._owner_tag and tag["Value"].strip():
-                self._owners[account_id] = _encodable(tag["Value"])
+                    for tag in self._entries(self._client.list_tags_for_resource, "Tags", ResourceId=account_id):
+                        if tag["Key"] == self._owner_tag and tag["Value"].strip():
+                            self._owners[account_id] = _encodable(tag["Value"])
 
     def placement(self, account_id: str) -> Placement:
         """Return the OUs above an account as a path of names, and its owner, as far as they are known."""
@@ -140,10 +137,7 @@ class Directory:
 
 
 class UnitTree:
-    """The part of the OU tree that was read so far: parents of accounts and OUs, and names of OUs.
-
-    One thread fills it while others read from it.
-    """
+    """The part of the OU tree that was read so far; one thread fills it while others read from it."""
 
     def __init__(self, client: "OrganizationsClient", retrier: Retrier) -> None:
         self._client = client
