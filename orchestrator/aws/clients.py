@@ -146,10 +146,7 @@ class Clients:
         return self._connect(lambda: self.hub.client(service, **options))  # type: ignore[call-overload]  # any name
 
     def tls_context(self) -> SSLContext | None:
-        """Return the TLS context with the CA bundle that the settings name, or None where they name none.
-
-        Raises LocalFault where the bundle cannot be used.
-        """
+        """Return the TLS context with the CA bundle of the settings, if they name one. Raises LocalFault."""
         return self.connections.tls_context() if self.connections.bundle_source else None
 
     def _connect(self, make: Callable[[], C], session: boto3.Session | None = None) -> C:

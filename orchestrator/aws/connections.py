@@ -158,10 +158,7 @@ class Connection:
         return bool(self._selector.select(0))
 
     def exchange(self, request: Any) -> tuple[AWSResponse, bool]:  # noqa: ANN401 - as in Connections.send
-        """Return the answer to a request, and whether the connection can be reused.
-
-        Raises OSError, and HTTPException where the answer is cut short or is not HTTP.
-        """
+        """Return the answer, and whether the connection can be reused. Raises OSError, HTTPException for a bad one."""
         http = self._http
         http.request(request.method, split_url(request.url)[1], request.body, request.headers)
         outgoing, http.outgoing = http.outgoing, b""

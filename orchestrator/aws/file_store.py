@@ -41,10 +41,7 @@ class _Store(ABC):
         return f"{self.location}/{name}"
 
     def read(self, name: str) -> bytes:
-        """Return the content of a file.
-
-        Raises ArchiveError where it is missing or cannot be read, FileTooLarge where it is larger than any of ours.
-        """
+        """Return the content of a file. Raises ArchiveError, FileTooLarge for one that is larger than any of ours."""
         content = self.read_start(name, MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:
             raise FileTooLarge(f"the archive: {self.address(name)} is larger than any file that orgmfa writes")
@@ -83,10 +80,7 @@ class FolderStore(_Store):
             temporary.replace(path)
 
     def create(self, name: str, content: bytes) -> bool:
-        """Write a file unless it exists, and return whether this call wrote it. Only one of several callers can.
-
-        The name becomes a hard link to a temporary file, which fails where the name exists.
-        """
+        """Write a file unless it exists, by a hard link that one of several callers can make; return whether we did."""
         with self._explained("write", name), self._finished(name, content) as (temporary, path):
             try:
                 os.link(temporary, path)
@@ -171,10 +165,7 @@ class BucketStore(_Store):
         self._bucket, _, self._prefix = self.location.removeprefix("s3://").partition("/")
 
     def read_start(self, name: str, size: int) -> bytes:
-        """Return the first bytes of a file; all of a shorter one. Raises ArchiveError where it is missing.
-
-        By a range request, after which the connection can be reused.
-        """
+        """Return the first bytes of a file, by a range request, after which the connection can be reused."""
         with self._explained("read", name):
             try:
                 with translated():

@@ -57,10 +57,7 @@ class MemberIam:
 
     @reads_answers
     def inspect(self, account_id: str) -> model.AccountFacts:
-        """Return the facts of the account: users, root user, quotas, alias, and the state of EnforceMFA.
-
-        What the credential report does not tell is None. Raises AwsError where a call fails.
-        """
+        """Return the facts of the account; what the credential report does not tell is None. Raises AwsError."""
         is_report_coming, started_at = self._ask_for_report()
         details = list(self._pages(self._client.get_account_authorization_details, Filter=["User", "Group"]))
         users = [user for page in details for user in page["UserDetailList"]]

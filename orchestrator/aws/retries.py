@@ -62,10 +62,7 @@ _retries: ContextVar[RetryBudget | None] = ContextVar("account_retries", default
 
 @contextmanager
 def retry_budget(renew: Callable[[], None] | None = None) -> Iterator[AdaptiveLimit]:
-    """Context manager: calls made inside have a retry quota of their own, and `renew` for their credentials.
-
-    Yields their concurrency limit, which falls while they are throttled.
-    """
+    """Context manager: calls inside have a retry quota of their own. Yields their limit, which falls by throttling."""
     retries = RetryBudget(renew)
     token = _retries.set(retries)
     try:

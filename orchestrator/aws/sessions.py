@@ -56,10 +56,7 @@ def get_caller(clients: Clients, retrier: Retrier) -> Caller:
 
 @reads_answers
 def as_role(clients: Clients, retrier: Retrier, *, role_arn: str, session_name: str) -> Clients:
-    """Return clients with the credentials of a role in the caller's account, for an hour.
-
-    Raises AwsError where the caller may not assume it.
-    """
+    """Return clients with the credentials of a role of the caller's account, for an hour. Raises AwsError."""
     issued = retrier.call(
         clients.sts.assume_role, RoleArn=role_arn, RoleSessionName=session_name, DurationSeconds=SESSION_SECONDS
     )["Credentials"]

@@ -105,10 +105,7 @@ class PolicySimulator:
 
     @reads_answers
     def find_guard(self, user: IamUser, account: Account, now: datetime) -> Guard | None:
-        """Return what denies a user without MFA and lets the same calls through with MFA, or None.
-
-        Takes a call, and a second one where something is denied. Raises AwsError where the simulation fails.
-        """
+        """Return what denies a user without MFA and not with MFA, or None; in a call or two. Raises AwsError."""
         answers = self._in_session(user, account, now, mfa=False)("*", PROBES)
         without = [_who_denies(parts) for parts in answers.values()]
         if not any(without) or None in without:

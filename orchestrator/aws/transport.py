@@ -41,10 +41,7 @@ _quote = lru_cache(maxsize=1024)(quote_plus)
 
 
 def send_through(client: C, session: "boto3.Session", connections: Connections) -> C:
-    """Return this client after making its signed POST calls use these connections.
-
-    A client that uses a proxy, a client certificate or botocore's retries is returned unchanged.
-    """
+    """Return a client whose signed POST calls use these connections, unless it has a proxy, certificate or retries."""
     meta: Any = client.meta  # type: ignore[attr-defined]  # each client has it
     config, url = meta.config, meta.endpoint_url
     proxies = get_environ_proxies(url) if config.proxies is None else config.proxies

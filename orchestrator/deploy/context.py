@@ -48,10 +48,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployContext:
-    """Dependencies of one deployment. `ask` puts a question to the user, and returns whether the answer is yes.
-
-    `token` is unique to it and makes its write calls safe to repeat.
-    """
+    """Dependencies of one deployment: `ask` tells whether the user agrees, `token` makes writes safe to repeat."""
 
     hub: Hub
     stacks: Stacks

@@ -55,10 +55,7 @@ def is_needed(path: PurePath) -> bool:
 
 
 def select_modules(package: Path) -> dict[str, Path]:
-    """Return the files of our package that the entry points import, at any time, by their names in the zip.
-
-    Data files beside an imported package (HTML, CSS, JavaScript, texts) are included.
-    """
+    """Return the files that the entry points import, and data files beside them, by their names in the zip."""
     with TemporaryDirectory(prefix="orgmfa-") as alone:  # other installed packages are not searched
         Path(alone, PACKAGE).symlink_to(package)
         start = Path(alone, "start.py")
