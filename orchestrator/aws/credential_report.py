@@ -47,10 +47,9 @@ UNKNOWN = ReportRow(None, None, None, None)
 
 
 def read_credential_report(content: bytes) -> dict[str, ReportRow]:
-    """Return the rows of a credential report by user name; the root user's is `<root_account>`.
+    """Return the rows of a credential report by user name. Raises Malformed where the text is none.
 
-    A row that cannot be told for certain to be its user's says nothing. Raises Malformed where the text is no
-    credential report.
+    A row that cannot be told for certain to be its user's says nothing.
     """
     try:
         reader = csv.DictReader(StringIO(content.decode("utf-8")), strict=True)

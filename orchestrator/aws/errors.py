@@ -130,10 +130,9 @@ def reads_answers(method: Callable[P, T]) -> Callable[P, T]:
 
 
 def confirmed(method: Callable[P, Any]) -> Callable[P, None]:
-    """Wrap a client's method that returns no data: it raises Garbled where the answer is not from AWS.
+    """Wrap a client's method that returns no data: Garbled where the answer lacks the ID that AWS gives each request.
 
-    botocore takes any well-formed XML with status 200, even a proxy's page, for the success of such an action; an
-    answer of AWS has the ID of its request.
+    botocore takes any well-formed XML with status 200, even a proxy's page, for the success of such an action.
     """
 
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:

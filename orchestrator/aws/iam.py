@@ -146,10 +146,7 @@ class MemberIam:
         return tuple(SSH for key in keys if key.get("Status") not in _DEAD_KEYS)
 
     def apply_change(self, change: model.UserChange) -> None:
-        """Make one change to one user; every change is safe to repeat.
-
-        Raises QuotaExceeded where a quota of the user is full, NotFound where user, policy or group is gone.
-        """
+        """Make one change to one user, safe to repeat. Raises QuotaExceeded, and NotFound where something is gone."""
         client, call = self._client, self._call
         match change:
             case model.AttachPolicy(user_name, policy_arn):

@@ -1,9 +1,7 @@
 """AWS Organizations: the organization, its accounts page by page, their owners, and the OUs above them.
 
-Source: AWS Organizations API Reference (DescribeOrganization, ListAccounts, ListAccountsForParent,
-ListTagsForResource; of the OUs ListRoots, ListOrganizationalUnitsForParent, ListParents,
-DescribeOrganizationalUnit). A page may be empty and still have a NextToken; ListAccounts gives at most 20 accounts a
-page. One call at a time: all callers in an organization share their rate limits.
+Source: AWS Organizations API Reference. A page may be empty and still have a NextToken; ListAccounts gives at most 20
+accounts a page. One call at a time: all callers in an organization share their rate limits.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -72,10 +72,9 @@ def retry_budget(renew: Callable[[], None] | None = None) -> Iterator[AdaptiveLi
 
 
 class Retrier:
-    """Makes calls to AWS, translates their errors, and retries those that may succeed later.
+    """Makes calls to AWS, translates their errors, and retries those that may succeed later, until cancellation.
 
-    Cancellation ends waiting and retries. `calls` and `throttles` count all attempts and the throttled ones, for
-    metrics: threads may lose a count, never a call.
+    `calls` and `throttles` count all attempts and the throttled ones: threads may lose a count, never a call.
     """
 
     def __init__(self, cancellation: Cancellation, sleep: Callable[[float], None] | None = None) -> None:

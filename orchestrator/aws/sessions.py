@@ -70,10 +70,9 @@ def as_role(clients: Clients, retrier: Retrier, *, role_arn: str, session_name: 
 
 @dataclass(frozen=True)
 class MemberSessions:
-    """Enters member accounts, for one run. Thread-safe: each entry has its own credentials.
+    """Enters member accounts, for one run; `session_name` appears in their CloudTrail. Thread-safe.
 
-    `session_name` appears in CloudTrail of every account. A role that cannot be assumed yet, since it was created
-    seconds ago, is retried for `timeout_seconds`.
+    A role that cannot be assumed yet, since it was created seconds ago, is retried for `timeout_seconds`.
     """
 
     clients: Clients

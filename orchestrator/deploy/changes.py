@@ -55,10 +55,7 @@ def make_updatable(stack: Stack | None, context: DeployContext) -> Stack | None:
 def prepare_change(
     template: Template, source: str, values: Mapping[str, str | None], *, before: Stack | None, context: DeployContext
 ) -> PreparedChange:
-    """Return the change of a stack, computed by CloudFormation; `source` is the template's text or address.
-
-    Raises DeploymentFailed where CloudFormation cannot compute it, Interrupted.
-    """
+    """Return the change of a stack; `source` is the template or its address. Raises DeploymentFailed, Interrupted."""
     context.view.begin(f"working out what changes in {template.stack_name}")
     change_set_id = context.stacks.create_change_set(
         name=context.token, stack_name=template.stack_name, is_creation=before is None, source=source, parameters=values

@@ -51,8 +51,7 @@ class Known:
 def parse_given(texts: Iterable[str], templates: Sequence[Template], config: Config) -> GivenValues:
     """Return the values of `--parameter`; a plain name means every stack that has such a parameter.
 
-    Raises ConfigError for a name that no stack has, a value that the template refuses, and one that is not the
-    caller's to give.
+    Raises ConfigError for an unknown name, a value that the template refuses, and one that is not the caller's to give.
     """
     by_name = {template.name: template for template in templates}
     plain: dict[str, dict[str, str]] = {name: {} for name in by_name}

@@ -53,10 +53,9 @@ class Inventory:
 
 
 def take_down(context: DeployContext) -> Inventory | None:
-    """Delete what exists and return what that was, or None where the user declined.
+    """Delete what exists and return what that was, or None where the user declined. Raises StartError before it starts.
 
-    Raises StartError where nothing could start; DeploymentFailed, also where somebody is under EnforceMFA; AwsError,
-    Interrupted.
+    Raises DeploymentFailed, also where somebody is under EnforceMFA; AwsError, Interrupted.
     """
     found = _read_inventory(context)
     if not found.doomed:

@@ -117,8 +117,7 @@ def find_interpreter(python: str) -> str | None:
 def compile_folder(folder: Path, python: str, progress: Callable[[str], None]) -> str | None:
     """Compile every module below a folder, and return the interpreter, or None where this machine lacks the version.
 
-    A separate process with a fixed order and no hooks: the bytes depend on sources and Python alone. Raises StartError
-    where a module cannot be compiled.
+    A process of its own makes bytes that depend on sources and Python alone. Raises StartError where it fails.
     """
     interpreter = find_interpreter(python)
     if interpreter is None:

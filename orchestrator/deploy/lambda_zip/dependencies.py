@@ -84,8 +84,7 @@ def fetch_wheels(lock: bytes, runtime: Runtime, folder: Path) -> list[Path]:
 def unpack(wheel: Path, folder: Path) -> None:
     """Extract the needed files of a wheel to the paths of an installation.
 
-    Paths in a wheel are import paths, except below NAME.data/ (Python packaging specifications, 'Binary distribution
-    format').
+    Paths in a wheel are import paths, except below NAME.data/ (Python packaging specs, 'Binary distribution format').
     """
     with ZipFile(wheel) as archive:
         for entry in archive.infolist():
