@@ -123,13 +123,11 @@ class Stacks:
     @reads_answers
     def get_newest_event_id(self, stack_id: str) -> str | None:
         """Return the ID of the newest event of a stack, or None without events."""
-        events = self._retrier.entries(self._client.describe_stack_events, "StackEvents", StackName=stack_id)
-        return next((event["EventId"] for event in events), None)
+        return next((event["EventId"] for event in self._events(stack_id)), None)
 
     @reads_answers
     def list_events(self, stack_id: str, *, since: str | None) -> tuple[StackEvent, ...]:
         """Return the events of a stack after the one with the ID `since` (None: all), oldest first."""
-        newest_first = self._retrier.entries(self._client.describe_stack_events, "StackEvents", StackName=stack_id)
         found = [
             StackEvent(
                 id=event["EventId"],
@@ -138,9 +136,13 @@ class Stacks:
                 status=event["ResourceStatus"],
                 reason=event.get("ResourceStatusReason", ""),
             )
-            for event in takewhile(lambda event: event["EventId"] != since, newest_first)
+            for event in takewhile(lambda event: event["EventId"] != since, self._events(stack_id))
         ]
         return tuple(reversed(found))
+
+    def _events(self, stack_id: str) -> Iterator[Any]:
+        """Yield the events of a stack, newest first."""
+        return self._retrier.entries(self._client.describe_stack_events, "StackEvents", StackName=stack_id)
 
 
 class StackSets:
@@ -187,12 +189,8 @@ class StackSets:
     @reads_answers
     def find_end(self, stack_set: str, operation_id: str) -> str | None:
         """Return how an operation ended: its status, and the reason where AWS gives one; None while it is under way."""
-        operation = self._call(
-            self._client.describe_stack_set_operation,
-            StackSetName=stack_set,
-            OperationId=operation_id,
-            CallAs=self._call_as,
-        )["StackSetOperation"]
+        names: Any = {"StackSetName": stack_set, "OperationId": operation_id, "CallAs": self._call_as}
+        operation = self._call(self._client.describe_stack_set_operation, **names)["StackSetOperation"]
         if operation["Status"] not in {SUCCEEDED, "FAILED", "STOPPED"}:
             return None
         return ": ".join(filter(None, (operation["Status"], operation.get("StatusReason"))))
