@@ -31,7 +31,6 @@ from orchestrator.aws.transport import send_through
 from orchestrator.domain.errors import NoCredentials
 
 if TYPE_CHECKING:
-    from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_organizations import OrganizationsClient
@@ -124,16 +123,6 @@ class Clients:
         client = self._connect(lambda: self.member.client("iam", **self.options), self.member)
         # botocore makes dicts of the documents, and so loses the first of two values under one key.
         client.meta.events.unregister("after-call.iam", json_decode_policies)
-        return client
-
-    def cloudformation(self) -> "CloudFormationClient":
-        """Return CloudFormation, for a deployment; the Lambda never calls it."""
-        client: CloudFormationClient = self.connect("cloudformation")
-        return client
-
-    def sts_at(self, region: str) -> "STSClient":
-        """Return STS at a partition's global endpoint, for accounts where the regional one is not active."""
-        client: STSClient = self.connect("sts", region=region)
         return client
 
     def sesv2(self, region: str) -> Any:  # noqa: ANN401 - the stubs of SES are not installed

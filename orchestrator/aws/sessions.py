@@ -112,7 +112,9 @@ class MemberSessions:
 
     @cached_property
     def _global_sts(self) -> "STSClient":
-        return self.clients.sts_at(describe_partition(self.partition).global_sts_region)
+        """STS at the global endpoint of the partition, for accounts where the regional one is not active."""
+        client: STSClient = self.clients.connect("sts", region=describe_partition(self.partition).global_sts_region)
+        return client
 
     def _assume_at(self, sts: "STSClient", account_id: str, access: Access) -> tuple[ReadOnlyCredentials, datetime]:
         role = self.roles.release_name if access is Access.RELEASE else self.roles.name

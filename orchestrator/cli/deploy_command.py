@@ -107,7 +107,7 @@ class DeployCommand:
             raise StartError("in which Region? Set --region, AWS_REGION, or the region of the profile (AWS_PROFILE)")
         retrier = Retrier(self._cancellation)
         organization, caller = describe_organization(hub), read_caller(hub, retrier)
-        place, client = Place(caller, organization, region), hub.clients.cloudformation()
+        place, client = Place(caller, organization, region), hub.clients.connect("cloudformation")
         click.echo(f"{verb}: account {caller.account_id}, Region {region}, organization {organization.id}", err=True)
         return DeployContext(
             hub=hub,

@@ -69,7 +69,7 @@ def test_bundle_is_read_once_for_all_connections_of_all_clients(
 
     call_at_once(clients.sts, sts)
     sts.together = None
-    clients.sts_at("us-east-1").get_caller_identity()
+    clients.connect("sts", region="us-east-1").get_caller_identity()
 
     assert loads == [str(authority.bundle)]
 

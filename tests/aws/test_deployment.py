@@ -39,11 +39,11 @@ def stacks(aws: AwsServer) -> Iterator[Stacks]:
 
 
 def make_stacks() -> Stacks:
-    return Stacks(make_clients(connections=2).cloudformation(), make_retrier())
+    return Stacks(make_clients(connections=2).connect("cloudformation"), make_retrier())
 
 
 def make_stack_sets() -> StackSets:
-    return StackSets(make_clients(connections=2).cloudformation(), make_retrier(), call_as="DELEGATED_ADMIN")
+    return StackSets(make_clients(connections=2).connect("cloudformation"), make_retrier(), call_as="DELEGATED_ADMIN")
 
 
 def make_retrier() -> Retrier:
@@ -427,7 +427,12 @@ def test_region_is_taken_from_either_variable(monkeypatch: pytest.MonkeyPatch) -
 
     clients = make_clients(connections=2)
 
-    assert clients.region == clients.cloudformation().meta.region_name == clients.s3.meta.region_name == "eu-west-1"
+    assert (
+        clients.region
+        == clients.connect("cloudformation").meta.region_name
+        == clients.s3.meta.region_name
+        == "eu-west-1"
+    )
 
 
 def answer(call: Call, body: str) -> Answer:

@@ -314,7 +314,7 @@ def test_global_endpoint_is_that_of_the_partition(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     region = describe_partition(partition).global_sts_region
 
-    assert make_clients(connections=1).sts_at(region).meta.endpoint_url == f"https://{host}"
+    assert make_clients(connections=1).connect("sts", region=region).meta.endpoint_url == f"https://{host}"
 
 
 def test_sts_is_asked_at_the_regional_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
