@@ -83,13 +83,14 @@ def translated() -> Iterator[None]:
     except ResponseParserError:
         # botocore puts the answer into its message, and the answer can contain credentials
         raise errors.Garbled(_UNREADABLE, code="UnreadableAnswer") from None
-    except (AttributeError, TypeError) as error:
-        *_, (frame, _) = walk_tb(error.__traceback__)
-        if not str(frame.f_globals.get("__name__")).startswith("botocore."):
-            raise
-        raise errors.Garbled(_UNREADABLE, code="UnreadableAnswer") from None  # botocore fails on JSON that is no object
     except exceptions.BotoCoreError as error:  # time-outs, endpoints, unreadable answers: not a ClientError
         raise _from_botocore(error) from error
+    except (AttributeError, NameError, TypeError, ValueError) as error:
+        # So botocore fails on JSON that is no object, a map without a key, and what is no number, date or base64.
+        packages = [str(frame.f_globals.get("__name__")).partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
+        if [package for package in packages if package in {"botocore", "orchestrator"}][-1:] != ["botocore"]:
+            raise
+        raise errors.Garbled(_UNREADABLE, code="UnreadableAnswer") from None
 
 
 @contextmanager
