@@ -5,6 +5,7 @@ refuses to renew a session of `mfa_serial`. A person is asked through `Asking`, 
 """
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from threading import Lock
 
 from botocore.credentials import (
@@ -41,14 +42,13 @@ class Asking:
         return nullcontext()
 
 
+@dataclass(frozen=True, slots=True)
 class CallerProvider:
-    """Provider of credentials for a botocore session, in place of botocore's own. Thread-safe."""
+    """Provider of credentials by the settings of a session, which calls STS in a Region. Thread-safe."""
 
-    def __init__(self, session: Session, asking: Asking, *, region: str) -> None:
-        """Take the session whose settings count, and the Region of its calls to STS."""
-        self._session = session
-        self._asking = asking
-        self._region = region
+    session: Session
+    asking: Asking
+    region: str
 
     def load_credentials(self) -> "CallerCredentials | None":
         """Return the caller's credentials, with the MFA code asked for; None: there are none. Raises AwsError."""
@@ -57,23 +57,23 @@ class CallerProvider:
 
     def load(self) -> tuple[Credentials, ReadOnlyCredentials] | None:
         """Return what botocore's providers find, and the keys of it."""
-        with self._asking.quiet(), settings_of(self._session.profile or "default"):
+        with self.asking.quiet(), settings_of(self.session.profile or "default"):
             found = self._make_resolver().load_credentials()
             return None if found is None else (found, found.get_frozen_credentials())
 
     def _make_resolver(self) -> CredentialResolver:
-        resolver = create_credential_resolver(self._session, region_name=self._region)
+        resolver = create_credential_resolver(self.session, region_name=self.region)
         sources = [EnvProvider(), ContainerProvider(), resolver.get_provider("iam-role")]
         asking = AssumeRoleProvider(
-            load_config=lambda: self._session.full_config,
+            load_config=lambda: self.session.full_config,
             client_creator=lambda service, **options: create_nested_client(
-                self._session, service, **{"region_name": self._region} | options
+                self.session, service, **{"region_name": self.region} | options
             ),
             cache={},
-            profile_name=self._session.profile or "default",
-            prompter=self._asking,
+            profile_name=self.session.profile or "default",
+            prompter=self.asking,
             credential_sourcer=CanonicalNameCredentialSourcer(sources),
-            profile_provider_builder=ProfileProviderBuilder(self._session, cache={}, region_name=self._region),
+            profile_provider_builder=ProfileProviderBuilder(self.session, cache={}, region_name=self.region),
         )
         resolver.insert_after(AssumeRoleProvider.METHOD, asking)
         resolver.remove(AssumeRoleProvider.METHOD)  # the first of the two: botocore's own
