@@ -47,7 +47,16 @@ class MemberChecks:
     def get_roles(self, names: Sequence[str]) -> dict[str, DeployedRole]:
         """Return the roles with these names that exist, by name."""
         wanted = (role for role in self._details("Role", "RoleDetailList") if role["RoleName"] in names)
-        return {role["RoleName"]: _read_role(role) for role in islice(wanted, len(names))}
+        return {
+            role["RoleName"]: DeployedRole(
+                name=role["RoleName"],
+                trust=role["AssumeRolePolicyDocument"],
+                policies={policy["PolicyName"]: policy["PolicyDocument"] for policy in role["RolePolicyList"]},
+                attached_policy_arns=tuple(policy["PolicyArn"] for policy in role["AttachedManagedPolicies"]),
+                boundary_arn=role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
+            )
+            for role in islice(wanted, len(names))
+        }
 
     def _details(self, kind: str, key: str) -> Iterator[Any]:
         details = self._client.get_account_authorization_details
@@ -140,13 +149,3 @@ class HubChecks:
     def look_at_security_hub(self) -> None:
         """Call Security Hub. Raises NotSubscribed where it is off in the caller's account and Region, else AwsError."""
         self._retrier.call(self._clients.securityhub.describe_hub)
-
-
-def _read_role(role: Any) -> DeployedRole:  # noqa: ANN401 - an answer of AWS
-    return DeployedRole(
-        name=role["RoleName"],
-        trust=role["AssumeRolePolicyDocument"],
-        policies={policy["PolicyName"]: policy["PolicyDocument"] for policy in role["RolePolicyList"]},
-        attached_policy_arns=tuple(policy["PolicyArn"] for policy in role["AttachedManagedPolicies"]),
-        boundary_arn=role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
-    )

@@ -50,13 +50,8 @@ class DeploymentView:
         """Show the progress of a stack: on a terminal in one line, else a line for each resource that is done."""
         done: set[str] = set()
         of = "" if resources is None else f"/{resources}"
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            TextColumn("{task.fields[count]} resources"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[last]}"),
-        )
+        done_so_far = TextColumn("{task.description} {task.fields[count]} resources")
+        columns = (SpinnerColumn(), done_so_far, TimeElapsedColumn(), TextColumn("{task.fields[last]}"))
         is_shown = self.progress.is_interactive
         with Progress(
             *columns, console=self.progress, transient=True, redirect_stdout=False, disable=not is_shown
