@@ -37,10 +37,7 @@ def read_secret(client: "SecretsManagerClient", retrier: Retrier, name: str) -> 
 
 
 def postpone_messages(client: Any, retrier: Retrier, queue_arn: str, *, handles: Sequence[str], seconds: int) -> None:  # noqa: ANN401 - the stubs of SQS are not installed
-    """Have the messages with these receipt handles delivered again after so many seconds. Raises AwsError.
-
-    One that SQS refuses comes again after the visibility timeout of the queue.
-    """
+    """Have the messages with these receipt handles delivered again after so many seconds. Raises AwsError."""
     account_id, name = queue_arn.split(":")[4:]
     url = f"{client.meta.endpoint_url}/{account_id}/{name}"
     for start in range(0, len(handles), MESSAGES_PER_BATCH):
@@ -48,6 +45,7 @@ def postpone_messages(client: Any, retrier: Retrier, queue_arn: str, *, handles:
             {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": seconds}
             for number, handle in enumerate(handles[start : start + MESSAGES_PER_BATCH])
         ]
+        # A message that SQS refuses here comes again after the visibility timeout of the queue.
         retrier.call(client.change_message_visibility_batch, QueueUrl=url, Entries=entries)
 
 

@@ -102,10 +102,7 @@ class Retrier:
         raise AssertionError  # not reached: tenacity raises the last error
 
     def pages(self, method: Callable[..., Any], **parameters: object) -> Iterator[Any]:
-        """Yield the answers of a list call, page by page; a page may be empty and still be followed by another.
-
-        Raises Malformed where a page names itself as the next one: the list would never end.
-        """
+        """Yield the answers of a list call page by page, past empty ones. Raises Malformed where it would never end."""
         more: dict[str, str] = {}
         while True:
             answer, last = self.call(method, **parameters, **more), more
