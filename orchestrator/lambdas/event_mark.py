@@ -55,15 +55,14 @@ class EventMark:
                 return True
             if _RUN_ID.fullmatch(found) and self._counts(found.decode(), age):
                 return False
-            if age >= MARK_TIME:
+            if age >= MARK_TIME and self.store.replace(self.name, found, self.run_id.encode()):
                 log.warning("event_mark_passed_over", mark=self.name)
-                self.store.delete(self.name)
-            elif cancellation.reason is None:
-                cancellation.event.wait(POLL_SECONDS)
-            else:
+                return True
+            if cancellation.reason is not None:
                 raise StartError(
                     f"another delivery of this event keeps {self.store.address(self.name)}: nothing was done"
                 )
+            cancellation.event.wait(POLL_SECONDS)
         return True
 
     @contextmanager
