@@ -5,7 +5,7 @@ Ending a release enters no account: only a note is written.
 
 from collections.abc import Callable, Container, Iterator, Sequence
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, takewhile
 from operator import itemgetter
 
 import click
@@ -30,16 +30,23 @@ _MAX_NAMES = 20
 
 
 def end_releases(
-    hub: Hub, request: RunRequest, *, confirm: Callable[[str, int], bool], in_words: bool
+    hub: Hub,
+    request: RunRequest,
+    *,
+    confirm: Callable[[str, int], bool],
+    in_words: bool,
+    cancellation: Cancellation,
 ) -> RunReport | None:
     """End the releases that the request names, say whom the next run may enforce, and return a report of it.
 
     The report has the accounts in question, all skipped; `in_words` they go to standard output. None: the person
-    declined. Raises StartError or ConfigError.
+    declined, or it was interrupted before anything was written. Raises StartError or ConfigError.
     """
-    context = build_context(hub, request, cancellation=Cancellation(), send_digest=False)
+    context = build_context(hub, request, cancellation=cancellation, send_digest=False)
     listing = list_accounts(context)
-    accounts = {account.id: account for account in listing}
+    accounts = {account.id: account for account in takewhile(lambda _: cancellation.reason is None, listing)}
+    if cancellation.reason is not None:
+        return None
     if not listing.is_complete:
         raise StartError(f"{listing.problems[0].message}. No release was ended.")
     asked = request.user_names or frozenset()
@@ -56,9 +63,9 @@ def end_releases(
         )
     for error in report.errors:
         click.echo(f"{plain(error.message)}. {error.remedy}", err=True)
-    if ended and not confirm(f"End {count(len(ended), 'release')}?", len(ended)):
-        return None
     if ended:
+        if not confirm(f"End {count(len(ended), 'release')}?", len(ended)):
+            return None
         users = (
             ReleasedUser(account_id=account.id, user_name=release.user_name, user_id=release.user_id)
             for account, release in ended
@@ -86,11 +93,11 @@ def _report(ended: Sequence[tuple[Account, Release]], context: RunContext, *, mi
     )
 
 
-def tell_locks(report: RunReport, hub: Hub) -> None:
+def tell_locks(report: RunReport, hub: Hub, cancellation: Cancellation) -> None:
     """Say on standard error whom an SCP of ours still blocks; nothing where the caller may not read SCPs."""
     if not report.totals.of(Outcome.RELEASED):
         return
-    retrier = Retrier(Cancellation())
+    retrier = Retrier(cancellation)
     reader = HubChecks(hub.clients, retrier)
     try:
         locks = tuple(find_locks(reader.list_control_policies(), reader))

@@ -84,7 +84,8 @@ def run_command(mode: Mode, options: RunOptions) -> int:
         structlog.contextvars.bind_contextvars(run_id=request.run_id)
         with Interrupts(cancellation) as interrupts:  # also while the report is printed, so that it is not cut off
             if mode is Mode.RELEASE and not options.release_for:
-                return _end_releases(hub, request, options, confirm=interrupts.ask if ask else lambda *_: True)
+                agree = interrupts.ask if ask else lambda *_: True
+                return _end_releases(hub, request, options, confirm=agree, cancellation=cancellation)
             with progress:
 
                 def confirm(plan: RunReport) -> bool:
@@ -103,13 +104,20 @@ def run_command(mode: Mode, options: RunOptions) -> int:
                 finished = run_once(context)
             code = _show(finished, options, hub.config, mode=mode)
             if mode is Mode.RELEASE:
-                tell_locks(finished.report, hub)
+                tell_locks(finished.report, hub, cancellation)
             return code
 
 
-def _end_releases(hub: Hub, request: RunRequest, options: RunOptions, *, confirm: Callable[[str, int], bool]) -> int:
+def _end_releases(
+    hub: Hub,
+    request: RunRequest,
+    options: RunOptions,
+    *,
+    confirm: Callable[[str, int], bool],
+    cancellation: Cancellation,
+) -> int:
     in_words = options.output == "table"
-    report = end_releases(hub, request, confirm=confirm, in_words=in_words)
+    report = end_releases(hub, request, confirm=confirm, in_words=in_words, cancellation=cancellation)
     if report is None:
         click.echo("Nothing was written.", err=True)
         return 1

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.cli.releases import end_releases
+from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config_file import load_config
 from orchestrator.domain.model import Mode, RunRequest, Trigger
 from orchestrator.wiring import make_hub
@@ -153,7 +154,7 @@ def test_end_that_a_person_declines_ends_nothing(cli: Cli, released: Sample) -> 
         asked.append((question, users))
         return False
 
-    declined = end_releases(hub, request, confirm=decline, in_words=False)
+    declined = end_releases(hub, request, confirm=decline, in_words=False, cancellation=Cancellation())
 
     assert (declined, asked) == (None, [("End 1 release?", 1)])
     assert outcomes(cli.report("plan")[1])["alice"] == "in_grace"
