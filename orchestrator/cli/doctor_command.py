@@ -60,7 +60,7 @@ def doctor_command(options: RunOptions) -> int:
             click.echo(found.report.model_dump_json(indent=2))
         else:
             print_examination(found, Console())
-        return int(not found.report.ok)
+        return int(not found.report.ok or cancellation.reason is not None)
 
 
 def run_doctor(
