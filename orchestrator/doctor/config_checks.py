@@ -25,6 +25,7 @@ from orchestrator.reports.archive import RELEASES
 
 PROBE_FOLDER = "probe"
 PROBE = b"orgmfa doctor was here: this file can be deleted\n"
+_READABLE = "Check archive.location, and that this caller may read, write, list and delete there."
 _LIMITS = ("max_changes_per_account", "max_changes_per_run", "max_share_per_account")
 
 
@@ -77,7 +78,7 @@ def check_hub(tools: DoctorContext) -> Iterator[Check]:
     yield archive
     if archive.status is CheckStatus.OK:
         yield from _check_releases(tools)
-        yield from _check_onboarding(tools)
+        yield _check_onboarding(tools)
     yield _check_stop(tools)
     secret, from_secret = _check_secret(tools)
     yield secret
@@ -113,8 +114,7 @@ def _check_archive(tools: DoctorContext) -> Check:
         finally:
             store.delete(name)
     except ArchiveError as error:
-        remedy = "Check archive.location, and that this caller may read, write, list and delete there."
-        return problem(CheckName.ARCHIVE, str(error), remedy)
+        return problem(CheckName.ARCHIVE, str(error), _READABLE)
     if not is_same:
         message = f"{location} gave back another content than was written"
         return problem(CheckName.ARCHIVE, message, "Check archive.location.")
@@ -134,15 +134,18 @@ def _check_releases(tools: DoctorContext) -> Iterator[Check]:
         yield fine(name, line, "To end one early: orgmfa release --for 0d --user NAME" if released else "")
 
 
-def _check_onboarding(tools: DoctorContext) -> Iterator[Check]:
-    """Yield whether the newest run over all accounts met new ones of which no event had told."""
-    missed = tools.archive.unannounced_accounts()
+def _check_onboarding(tools: DoctorContext) -> Check:
+    """Return whether the newest run over all accounts met new ones of which no event had told."""
+    name = CheckName.ONBOARDING
+    try:
+        missed = tools.archive.unannounced_accounts()
+    except ArchiveError as error:
+        return problem(name, str(error), _READABLE)
     if not missed:
-        yield fine(CheckName.ONBOARDING, "the newest run met no new account that an event should have told of")
-    else:
-        message = f"no event told of new accounts: {some_of([title_and_id(one) for one in missed], 5)}"
-        remedy = "Check the rules of onboarding, and the forwarder in the management account (docs/deploy.md)."
-        yield unknown(CheckName.ONBOARDING, message, remedy)
+        return fine(name, "the newest run met no new account that an event should have told of")
+    message = f"no event told of new accounts: {some_of([title_and_id(one) for one in missed], 5)}"
+    remedy = "Check the rules of onboarding, and the forwarder in the management account (docs/deploy.md)."
+    return unknown(name, message, remedy)
 
 
 def _check_stop(tools: DoctorContext) -> Check:

@@ -72,7 +72,7 @@ class Ward:
     ses_is_in_sandbox: bool = False
     environment_slack: SlackCredentials | None = None
     sign_in_is_authorized: bool = False
-    unannounced: tuple[ChangedAccount, ...] = ()
+    unannounced: tuple[ChangedAccount, ...] | ArchiveError = ()
     runs: tuple[RunReport, ...] = ()
     bus_policy: str = ""
     alarms: dict[str, str] = field(default_factory=dict)
@@ -200,6 +200,8 @@ class WardArchive(RunArchive):
         return iter(self._ward.runs[:most])
 
     def unannounced_accounts(self) -> tuple[ChangedAccount, ...]:
+        if isinstance(self._ward.unannounced, ArchiveError):
+            raise self._ward.unannounced
         return self._ward.unannounced
 
     def alias_by_account_id(self) -> dict[str, str]:
