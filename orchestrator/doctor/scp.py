@@ -31,14 +31,27 @@ _SPARES = frozenset({"ArnNotEquals", "ArnNotLike", "StringNotEquals", "StringNot
 
 
 def is_guard(document: str, policy_arn: str) -> bool:
-    """Return whether a policy denies rewriting EnforceMFA to all but named principals, whichever. Raises ValueError."""
-    denies = [one for one in _denies(document) if _spares_principals_alone(one.get("Condition") or {})]
-    return all(any(_covers(deny, action, [policy_arn]) for deny in denies) for action in _REWRITES)
+    """Return whether a policy denies rewriting EnforceMFA to all but named principals, whichever, in every account.
+
+    `policy_arn` is that of any account. Raises ValueError as `list_denied` does.
+    """
+    everywhere = _in_any_account(policy_arn)
+    anybody = everywhere.rpartition(":")[0] + ":role/anybody"
+    denies = [
+        one
+        for one in _denies(document)
+        if "NotResource" not in one and _matches(everywhere, one.get("Resource")) and _spares_few(one, anybody)
+    ]
+    return all(any(_names(deny, action) for deny in denies) for action in _REWRITES)
 
 
-def _spares_principals_alone(condition: Mapping[str, Mapping[str, object]]) -> bool:
-    keys = {key.lower() for keys in condition.values() for key in keys}
-    return _SPARES.issuperset(condition) and keys <= {"aws:principalarn"}
+def _spares_few(deny: Mapping[str, Any], anybody: str) -> bool:
+    """Return whether a deny holds but for principals that it names, and for any role that it does not."""
+    condition = deny.get("Condition") or {}
+    spared = [(key.lower(), value) for keys in condition.values() for key, value in keys.items()]
+    return _SPARES.issuperset(condition) and not any(
+        key != _PRINCIPAL or _matches(anybody, value) for key, value in spared
+    )
 
 
 def list_denied(document: str, actions: Iterable[str], resources: Sequence[str]) -> tuple[str, ...]:
@@ -81,16 +94,22 @@ def _denies(document: str) -> Iterator[Mapping[str, Any]]:
     return (statement for statement in read_statements(document) if statement.get("Effect") == "Deny")
 
 
-def _covers(deny: Mapping[str, Any], action: str, resources: Sequence[str]) -> bool:
-    name = action.lower()
-    if "NotAction" in deny:
-        names_it = not any(fnmatchcase(name, pattern.lower()) for pattern in _listed(deny["NotAction"]))
-    else:
-        names_it = any(fnmatchcase(name, pattern.lower()) for pattern in _listed(deny.get("Action")))
-    if not names_it or "NotResource" in deny:
-        return names_it
-    patterns = [_in_any_account(pattern) for pattern in _listed(deny.get("Resource", "*"))]
-    return any(fnmatchcase(resource, pattern) for resource in resources for pattern in patterns)
+def _names(deny: Mapping[str, Any], action: str) -> bool:
+    """Return whether a deny is about an action."""
+    key = "NotAction" if "NotAction" in deny else "Action"
+    is_listed = _matches(action.lower(), [pattern.lower() for pattern in _listed(deny.get(key))])
+    return is_listed is (key == "Action")
+
+
+def _covers(deny: Mapping[str, Any], action: str, resources: Iterable[str]) -> bool:
+    """Return whether a deny may be about an action on any of the resources, in one account or another."""
+    named = ["*"] if "NotResource" in deny else _listed(deny.get("Resource", "*"))
+    patterns = [_in_any_account(pattern) for pattern in named]
+    return _names(deny, action) and any(_matches(resource, patterns) for resource in resources)
+
+
+def _matches(text: str, patterns: object) -> bool:
+    return any(fnmatchcase(text, pattern) for pattern in _listed(patterns))
 
 
 def _in_any_account(pattern: str) -> str:

@@ -57,7 +57,14 @@ SPARING = {"ArnNotLike": {"aws:PrincipalArn": "arn:*:iam::*:role/stacksets-exec-
         ({"Action": WRITES[1:]}, False),
         ({"Action": WRITES[::2]}, False),
         ({"Effect": "Allow"}, False),
+        ({"Resource": ["arn:aws:iam::*:policy/Other", "arn:aws:iam::*:policy/Enforce*"]}, True),
+        ({"Resource": "*"}, True),
         ({"Resource": "arn:aws:iam::*:policy/Other"}, False),
+        ({"Resource": "arn:aws:iam::111122223333:policy/EnforceMFA"}, False),
+        ({"Resource": "arn:aws:iam::999999999999:policy/EnforceMFA"}, False),
+        ({"Resource": None, "NotResource": "arn:aws:iam::*:policy/EnforceMFA"}, False),
+        ({"Condition": {"ArnNotLike": {"aws:PrincipalArn": "*"}}}, False),
+        ({"Condition": {"ArnNotLike": {"aws:PrincipalArn": ["arn:aws:iam::*:role/x", "arn:*:iam::*:role/*"]}}}, False),
         ({"Condition": {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/x"}}}, False),
         ({"Condition": SPARING | {"StringEquals": {"aws:RequestedRegion": "eu-central-1"}}}, False),
         ({"Condition": {"ArnNotLike": {"aws:SourceArn": "arn:aws:iam::*:role/x"}}}, False),
@@ -66,7 +73,8 @@ SPARING = {"ArnNotLike": {"aws:PrincipalArn": "arn:*:iam::*:role/stacksets-exec-
 def test_guard_denies_every_way_to_rewrite_the_policy_to_all_but_named_principals(
     changes: dict[str, Any], is_one: bool
 ) -> None:
-    statement = {"Effect": "Deny", "Action": WRITES, "Resource": "arn:*:iam::*:policy/EnforceMFA"} | changes
+    deny = {"Effect": "Deny", "Action": WRITES, "Resource": "arn:*:iam::*:policy/EnforceMFA"} | changes
+    statement = {key: value for key, value in deny.items() if value is not None}
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
     assert is_guard(document, POLICY) is is_one
