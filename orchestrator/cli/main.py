@@ -350,7 +350,7 @@ def deploy(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     "--output",
     "output_path",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     default=Path("dist/orgmfa.zip"),
     show_default=True,
     help="The zip; its bill of materials (.cdx.json) goes beside it.",

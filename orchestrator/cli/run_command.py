@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -203,7 +203,7 @@ def open_archive(
 def load_report(archive: RunArchive, named: str) -> RunReport:
     """Return a run by ID, `latest`, file or address. Raises ConfigError for none, ArchiveError for one not readable."""
     path = Path(named)
-    return read_file(path) if path.is_file() else archive.load(path.name.removesuffix(".json.gz"))
+    return read_file(path) or archive.load(path.name.removesuffix(".json.gz"))
 
 
 def export_report(
@@ -223,14 +223,16 @@ def export_report(
 
 def _write_whole(path: Path, write: Callable[[TextIO], None]) -> None:
     """Write a file under a temporary name, rename it, and print its path."""
-    unfinished = path.with_name(f"{path.name}.partial")
+    unfinished = Path(f"{path}.partial")
     try:
         with unfinished.open("w", encoding="utf-8", newline="") as file:
             write(file)
         unfinished.replace(path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise ConfigError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        with suppress(OSError):  # it has its name, or was never made
+            unfinished.unlink()
     click.echo(f"{path}", err=True)
 
 

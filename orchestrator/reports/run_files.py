@@ -114,9 +114,14 @@ class Runs:
             raise BrokenRun(f"the archive: {self._store.address(run.name)} is broken or no run of orgmfa") from error
 
 
-def read_file(path: Path) -> RunReport:
-    """Return the report in a file, as the archive or `--output json` writes it. Raises ConfigError for any other."""
+def read_file(path: Path) -> RunReport | None:
+    """Return the report in a file, as the archive or `--output json` writes it; None where there is no such file.
+
+    Raises ConfigError where it cannot be read, or is none.
+    """
     try:
+        if not path.is_file():
+            return None
         content = path.read_bytes()
         if path.suffix == ".gz":
             return read_report(unpack_lines(content))

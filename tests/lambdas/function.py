@@ -127,7 +127,8 @@ class Function:
     def event_reports(self) -> list[RunReport]:
         """Return the reports of the event runs, the oldest first."""
         paths = (self.folder / "runs" / "event-runs").rglob("*.json.gz")
-        return [read_file(path) for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns)]
+        found = (read_file(path) for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns))
+        return [report for report in found if report]
 
     def ledger(self) -> EventLedger:
         return EventLedger.model_validate_json((self.folder / "runs" / LEDGER).read_bytes())
