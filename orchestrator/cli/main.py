@@ -19,7 +19,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from orchestrator import __version__
-from orchestrator.cli.process import explain_exception, guard_streams, output_error
+from orchestrator.cli.process import explain_exception, first_error, guard_streams
 from orchestrator.domain.errors import AwsError, OrgmfaError
 from orchestrator.domain.model import Mode
 from orchestrator.domain.policy_document import PARTITIONS, render_enforcement_policy
@@ -407,7 +407,7 @@ def main() -> NoReturn:
     guard_streams()
     code = run()
     sys.stdout.flush()
-    error = output_error()
+    error = first_error(sys.stdout)
     if error is not None and error.errno != errno.EPIPE:
         click.echo(f"orgmfa: cannot write to standard output: {error.strerror}", err=True)
         code = code or FAILED

@@ -62,9 +62,9 @@ def guard_streams() -> None:
         del os.environ["COLUMNS"]
 
 
-def output_error() -> OSError | None:
-    """Return the first error of standard output, or None."""
-    return sys.stdout.error if isinstance(sys.stdout, GuardedStream) else None
+def first_error(*streams: TextIO) -> OSError | None:
+    """Return the first error of these standard streams, or None."""
+    return next((one.error for one in streams if isinstance(one, GuardedStream) and one.error), None)
 
 
 def note_writing() -> None:

@@ -18,7 +18,7 @@ from rich.console import Console
 from orchestrator.cli.config_command import read_config
 from orchestrator.cli.confirmation import Interrupts, make_question
 from orchestrator.cli.mfa_prompt import MfaPrompt
-from orchestrator.cli.process import note_writing, output_error
+from orchestrator.cli.process import first_error, note_writing
 from orchestrator.cli.releases import end_releases, tell_locks
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import Config
@@ -91,7 +91,8 @@ def run_command(mode: Mode, options: RunOptions) -> int:
                 def confirm(plan: RunReport) -> bool:
                     with progress.paused():
                         question = _show_plan(plan, options, hub.config)
-                        return output_error() is None and interrupts.ask(*question)  # nobody agrees to a plan unseen
+                        is_seen = first_error(sys.stdout, sys.stderr) is None  # nobody agrees to a plan unseen
+                        return is_seen and interrupts.ask(*question)
 
                 context = build_context(
                     hub,

@@ -58,16 +58,19 @@ def test_run_that_writes_ends_properly_whoever_reads(aws: AwsServer, cli: Cli, s
     assert list((cli.folder / "orgmfa-runs" / "runs").rglob("*.json.gz"))
 
 
-def test_nobody_is_asked_about_a_plan_that_could_not_be_shown(aws: AwsServer, cli: Cli, sample: Sample) -> None:
+@pytest.mark.parametrize("options", [(), ("--output", "json"), ("--output", "jsonl")])
+def test_nobody_is_asked_about_a_plan_that_could_not_be_shown(
+    aws: AwsServer, cli: Cli, sample: Sample, options: tuple[str, ...]
+) -> None:
     leader, follower = pty.openpty()
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         process = subprocess.Popen(
-            [*ORGMFA, "apply"],
+            [*ORGMFA, "apply", *options],
             cwd=cli.folder,
             env=cli.environment(),
             stdin=follower,
-            stdout=full,
-            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE if options else full,  # with data on standard output the plan goes to the other
+            stderr=full if options else subprocess.PIPE,
             text=True,
         )
         os.write(leader, b"y\n")
@@ -76,7 +79,7 @@ def test_nobody_is_asked_about_a_plan_that_could_not_be_shown(aws: AwsServer, cl
     os.close(follower)
 
     assert process.returncode == 1
-    assert os.strerror(errno.ENOSPC) in stderr
+    assert options or os.strerror(errno.ENOSPC) in stderr
     assert aws.writes() == []
 
 
