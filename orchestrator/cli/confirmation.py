@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import Self
 
@@ -58,7 +59,8 @@ class Interrupts:
         self._cancellation.event.set()
         if self._is_prompting:
             raise KeyboardInterrupt
-        sys.stderr.write("\nInterrupted: finishing what is under way, then reporting. Once more to end at once.\n")
+        with suppress(RuntimeError):  # the signal came amid a write to this stream, which takes no other meanwhile
+            sys.stderr.write("\nInterrupted: finishing what is under way, then reporting. Once more to end at once.\n")
 
 
 def _has_typed(question: str, users: int) -> bool:
