@@ -70,8 +70,17 @@ def _parse_release_time(text: str) -> timedelta:
     return duration
 
 
+def _encode_data(_: click.Context, __: click.Parameter, form: str | None) -> str | None:
+    """Return the form of the output, once standard output is UTF-8 for JSON (RFC 8259), whatever a terminal takes."""
+    if form in {"json", "jsonl"}:
+        stdout: Any = sys.stdout
+        stdout.reconfigure(encoding="utf-8")
+    return form
+
+
 def _output(*forms: str, text: str) -> Callable[[Command], Command]:
-    return click.option("--output", type=click.Choice(forms), default=forms[0], show_default=True, help=text)
+    form = click.Choice(forms)
+    return click.option("--output", type=form, default=forms[0], show_default=True, callback=_encode_data, help=text)
 
 
 def _parse_role(text: str) -> str:
@@ -244,7 +253,7 @@ def release(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
 @click.option("--list", "list_runs", is_flag=True, help="List the runs in the archive instead.")
 @click.option("--html", "html_path", metavar="FILE", type=click.Path(path_type=Path), help="Write its page instead.")
 @click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write a row a user instead.")
-@click.option("--json", "output", flag_value="json", help="The same as --output json.")
+@click.option("--json", "output", flag_value="json", callback=_encode_data, help="The same as --output json.")
 @_options("config", "output", "sandbox", "all", *_AWS, "quiet", "verbose")
 def report(*, run_id: str, list_runs: bool, output: str, **given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Show an archived run, the newest finished one by default; or the report in a file."""

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 from orchestrator import __version__
 
@@ -51,12 +51,15 @@ class GuardedStream:
 def guard_streams() -> None:
     """Put guarded streams in the place of standard output and error, and open what the caller has closed as empty.
 
-    A width of 0 in COLUMNS, as some pseudo-terminals pass it on, counts as none.
+    What standard output cannot encode is written as an escape, as standard error has it by itself. A width of 0 in
+    COLUMNS, as some pseudo-terminals pass it on, counts as none.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for the process
-    sys.stdout = cast("TextIO", GuardedStream(sys.stdout))
+    stdout: Any = sys.stdout
+    stdout.reconfigure(errors="backslashreplace")
+    sys.stdout = cast("TextIO", GuardedStream(stdout))
     sys.stderr = cast("TextIO", GuardedStream(sys.stderr))
     if not os.environ.get("COLUMNS", "80").strip("0 "):
         del os.environ["COLUMNS"]
