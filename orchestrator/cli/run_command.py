@@ -280,8 +280,8 @@ def open_hub(options: RunOptions, asking: MfaPrompt, *, needs_switch: bool = Tru
 
 def _done_so_far(archive: RunArchive) -> Iterator[tuple[str, str, Via | None]]:
     """Yield whom the runs in the archive enforced or released, the oldest run first."""
-    for run in reversed(archive.list_runs()):
-        for account in archive.load(run.run_id).accounts:
+    for report in archive.readable(reversed(archive.list_runs())):
+        for account in report.accounts:
             for user in account.users:
                 if user.outcome in {Outcome.ENFORCED, Outcome.RELEASED}:
                     yield account.id, user.name, user.via if user.outcome is Outcome.ENFORCED else None

@@ -129,7 +129,7 @@ class RunArchive(Runs):
         raise ConfigError(message)
 
     def alias_by_account_id(self) -> dict[str, str]:
-        """Return the newest alias of each account that the last few runs saw."""
+        """Return the newest alias of each account that the last few runs saw. Raises ArchiveError."""
         aliases: dict[str, str] = {}
         for report in self.readable(self.list_runs()[:ALIASES_FROM_RUNS]):
             for account in report.accounts:

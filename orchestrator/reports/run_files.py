@@ -80,11 +80,11 @@ class Runs:
         return self._read(run, read_report)
 
     def readable(self, runs: Iterable[ArchivedRun]) -> Iterator[RunReport]:
-        """Yield the reports of these runs, one at a time; one that cannot be read is logged and skipped."""
+        """Yield the reports of these runs, one at a time; a broken one is logged and skipped. Raises ArchiveError."""
         for run in runs:
             try:
                 yield self.read(run)
-            except ArchiveError as error:
+            except BrokenRun as error:
                 _report(run, error)
 
     def with_heads(self, runs: Iterable[ArchivedRun]) -> Iterator[tuple[ArchivedRun, RunReport]]:
