@@ -3,8 +3,7 @@
 Each archived report repeats what the ones before it knew: since when each user has been without MFA, also users it
 could not read itself and those with MFA for a short time (`first_sights`), and how often in a row an account has
 failed. So the newest whole run and the narrowed ones since are enough, however long an account has not been readable.
-There is no state file: several runs would write it at once, and a run that is killed would not write it. A report is
-written once, by its own run, and a lost one costs only its own sightings.
+There is no state file: several runs would write it at once, and a killed one would not.
 
 Accounts are matched by ID, users too, or by name where the earlier report has no IDs. An account that one of the runs
 did not read, and a user whose MFA one of them did not know, count as unchanged. Pure; `archive` reads the files.
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
-from typing import Literal, TypeVar
+from typing import Literal
 
 from pydantic import TypeAdapter
 
@@ -135,8 +134,7 @@ ArchivedRuns = Iterable[tuple[RunReport, Callable[[], StoredRun | None]]]
 Kind = Literal[
     "newly_without_mfa", "enrolled", "newly_enforced", "enforcement_undone", "newly_exempt", "newly_released"
 ]
-
-User = TypeVar("User", bound=ChangedUser)
+"""The changes of users, by the names that the report has for them."""
 
 
 @cache
@@ -147,8 +145,13 @@ def _reader() -> TypeAdapter[PastAccount]:
 def read_past(lines: Iterable[bytes]) -> StoredRun:
     """Return a stored run from the JSON of its report, one account at a time. Raises ValueError for what is none."""
     head, texts = split_report(lines)
-    accounts = (_without_clean_users(_reader().validate_python(load_json(text))) for text in texts)
-    return StoredRun(head.run_id, head.started_at, {account.id: account for account in accounts})
+    accounts: dict[str, PastAccount] = {}
+    for text in texts:
+        account = _reader().validate_python(load_json(text))
+        kept = (user for user in account.users if user.verdict is not Verdict.COMPLIANT or user.is_enforced)
+        status = Status.INSPECTED if was_read(account) else account.status
+        accounts[account.id] = replace(account, status=status, users=tuple(kept))
+    return StoredRun(head.run_id, head.started_at, accounts)
 
 
 def was_read(account: AccountReport | PastAccount) -> bool:
@@ -207,12 +210,6 @@ def is_of(organization_id: str, head: RunReport) -> bool:
 def is_whole(head: RunReport) -> bool:
     """Return whether a run listed all accounts of the organization."""
     return head.complete and not head.narrowed
-
-
-def _without_clean_users(account: PastAccount) -> PastAccount:
-    kept = tuple(user for user in account.users if user.verdict is not Verdict.COMPLIANT or user.is_enforced)
-    status = Status.INSPECTED if was_read(account) else account.status
-    return replace(account, status=status, users=kept)
 
 
 def _sights(account: PastAccount, started_at: datetime) -> Mapping[str, FirstSight]:
@@ -275,7 +272,7 @@ def compare(report: RunReport, history: History, *, expects_onboarding: bool = F
     base = history.base
     if base is None or report.mode is Mode.RELEASE:
         return None
-    found: dict[Kind, list[ChangedUser]] = defaultdict(list)
+    found: dict[str, list[ChangedUser]] = defaultdict(list)
     listed: dict[str, ChangedAccount] = {}
     for account in report.accounts:
         listed[account.id] = _name(account)
@@ -287,19 +284,10 @@ def compare(report: RunReport, history: History, *, expects_onboarding: bool = F
         gone = [_name(base.accounts[account_id]) for account_id in sorted(base.accounts.keys() - listed.keys())]
     met = {one.id for one in report.accounts if one.status is Status.SKIPPED} | history.onboarded
     missed = [account for account in new if account.id not in met] if expects_onboarding else []
-    return Changes(
-        since_run_id=base.run_id,
-        since=base.started_at,
-        newly_without_mfa=_sorted(found["newly_without_mfa"]),
-        enrolled=_sorted([user for user in found["enrolled"] if isinstance(user, EnrolledUser)]),
-        newly_enforced=_sorted(found["newly_enforced"]),
-        enforcement_undone=_sorted(found["enforcement_undone"]),
-        newly_exempt=_sorted(found["newly_exempt"]),
-        newly_released=_sorted(found["newly_released"]),
-        new_accounts=tuple(new),
-        unannounced_accounts=tuple(missed),
-        gone_accounts=tuple(gone),
-    )
+    for users in found.values():
+        users.sort(key=lambda user: (user.account_id, user.name.casefold(), user.name))
+    changes = {"new_accounts": new, "unannounced_accounts": missed, "gone_accounts": gone, **found}
+    return Changes.model_validate({"since_run_id": base.run_id, "since": base.started_at, **changes})
 
 
 def _read_both(account: AccountReport, base: StoredRun, history: History) -> Iterator[tuple[Kind, UserReport]]:
@@ -343,10 +331,6 @@ def _describe(kind: Kind, account: AccountReport, user: UserReport) -> ChangedUs
     if kind != "enrolled":
         return changed
     return EnrolledUser(**changed.model_dump(), device=user.mfa_device, enrolled_at=user.mfa_enrolled_at)
-
-
-def _sorted(users: list[User]) -> tuple[User, ...]:
-    return tuple(sorted(users, key=lambda user: (user.account_id, user.name.casefold(), user.name)))
 
 
 def _name(account: AccountReport | PastAccount) -> ChangedAccount:

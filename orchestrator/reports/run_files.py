@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from orchestrator.domain.errors import ArchiveError, BrokenRun, ConfigError, FileTooLarge
+from orchestrator.domain.errors import BrokenRun, ConfigError, FileTooLarge
 from orchestrator.domain.model import StoredFile
 from orchestrator.reports.history import StoredRun, read_past
 from orchestrator.reports.report import RunReport
@@ -81,31 +81,20 @@ class Runs:
 
     def readable(self, runs: Iterable[ArchivedRun]) -> Iterator[RunReport]:
         """Yield the reports of these runs, one at a time; a broken one is logged and skipped. Raises ArchiveError."""
-        for run in runs:
-            try:
-                yield self.read(run)
-            except BrokenRun as error:
-                _report(run, error)
+        return (report for _, report in _unbroken(runs, self.read))
 
     def with_heads(self, runs: Iterable[ArchivedRun]) -> Iterator[tuple[ArchivedRun, RunReport]]:
         """Yield these runs, each with its report without the accounts. Raises ArchiveError."""
-        for run in runs:
-            try:
-                yield run, self._read_head(run)
-            except BrokenRun as error:
-                _report(run, error)
+
+        def read(run: ArchivedRun) -> RunReport:
+            head = read_head(self._store.read_start(run.name, HEAD_BYTES))
+            return head or without_accounts(self.read(run))
+
+        return _unbroken(runs, read)
 
     def past(self, run: ArchivedRun) -> StoredRun | None:
         """Return a run as far as a later one needs it; None where it is broken. Raises ArchiveError."""
-        try:
-            return self._read(run, read_past)
-        except BrokenRun as error:
-            _report(run, error)
-            return None
-
-    def _read_head(self, run: ArchivedRun) -> RunReport:
-        head = read_head(self._store.read_start(run.name, HEAD_BYTES))
-        return head or without_accounts(self.read(run))
+        return next((past for _, past in _unbroken([run], lambda run: self._read(run, read_past))), None)
 
     def _read(self, run: ArchivedRun, parse: Callable[[Iterable[bytes]], T]) -> T:
         try:
@@ -132,5 +121,9 @@ def read_file(path: Path) -> RunReport | None:
         raise ConfigError(f"{path} is no report of orgmfa: give the JSON that a run wrote") from error
 
 
-def _report(run: ArchivedRun, error: ArchiveError) -> None:
-    log.warning("archived_run_unreadable", name=run.name, message=str(error))
+def _unbroken(runs: Iterable[ArchivedRun], read: Callable[[ArchivedRun], T]) -> Iterator[tuple[ArchivedRun, T]]:
+    for run in runs:
+        try:
+            yield run, read(run)
+        except BrokenRun as error:
+            log.warning("archived_run_unreadable", name=run.name, message=str(error))
