@@ -113,7 +113,6 @@ class _Visit:
         yield self._judge(CheckName.GROUP, seen.group_name, seen.group)
 
     def _judge(self, name: CheckName, what: str, state: PolicyState) -> Check:
-        """Return whether a run can use the policy or the group."""
         if state is PolicyState.OURS:
             return fine(name, f"{what} is as orgmfa made it")
         if state is PolicyState.NOT_DEPLOYED:
@@ -146,7 +145,6 @@ class _Visit:
         yield self._compare(member, release, settings)
 
     def _compare(self, member: DeployedRole, release: DeployedRole, settings: RoleSettings) -> Check:
-        """Return whether both roles are as the template makes them."""
         name = CheckName.ROLE_POLICIES
         render = partial(member_roles.render_role, settings=settings, trusted=self.trusted)
         of_release = list_differences(release, render(member_roles.RELEASE_ROLE))

@@ -35,21 +35,16 @@ def check_limits(config: Config) -> Check:
     if closed := " and ".join(f"limits.{name}" for name in _LIMITS if getattr(limits, name) == 0):
         remedy = "Raise it, or set enforcement.mode: plan where nothing is to be written."
         return problem(CheckName.LIMITS, f"{closed} of 0 holds every user: nobody is ever enforced", remedy)
-    message = (
-        f"at most {_most(limits.max_changes_per_account)} changes an account, "
-        f"{_most(limits.max_changes_per_run)} a run; {config.concurrency.workers} accounts at once"
-    )
-    return fine(CheckName.LIMITS, message)
+    counts = (limits.max_changes_per_account, limits.max_changes_per_run)
+    an_account, a_run = ("any number of" if count is None else f"{count:,}" for count in counts)
+    workers = config.concurrency.workers
+    return fine(CheckName.LIMITS, f"at most {an_account} changes an account, {a_run} a run; {workers} accounts at once")
 
 
 def check_exemptions(config: Config, now: datetime) -> Check:
     """Return how many exemptions are in force, and name those that have ended; these are no problem for a run."""
     today = now.astimezone(UTC).date()
-    ended = [
-        f"{exemption.user} on {exemption.until:%Y-%m-%d}"
-        for exemption in config.exemptions
-        if exemption.until is not None and exemption.until < today
-    ]
+    ended = [f"{one.user} on {one.until:%Y-%m-%d}" for one in config.exemptions if one.until and one.until < today]
     if not ended:
         return fine(CheckName.EXEMPTIONS, f"{len(config.exemptions)} in force")
     message = f"{len(config.exemptions) - len(ended)} in force; ended: {', '.join(ended)}"
@@ -66,10 +61,6 @@ def check_effects(
         yield (problem if is_grave else fine)(CheckName.PROTECTIONS, text, remedy)
     if not remarks:
         yield fine(CheckName.PROTECTIONS, "each exemption, protected user and account that is named matches something")
-
-
-def _most(count: int | None) -> str:
-    return "any number of" if count is None else f"{count:,}"
 
 
 def check_hub(tools: DoctorContext) -> Iterator[Check]:
@@ -122,7 +113,6 @@ def _check_archive(tools: DoctorContext) -> Check:
 
 
 def _check_releases(tools: DoctorContext) -> Iterator[Check]:
-    """Yield whom runs leave alone after `orgmfa release`, and until when."""
     name = CheckName.RELEASES
     try:
         released = sorted(tools.archive.released_until(tools.now()).items(), key=itemgetter(0))
@@ -135,7 +125,6 @@ def _check_releases(tools: DoctorContext) -> Iterator[Check]:
 
 
 def _check_onboarding(tools: DoctorContext) -> Check:
-    """Return whether the newest run over all accounts met new ones of which no event had told."""
     name = CheckName.ONBOARDING
     try:
         missed = tools.archive.unannounced_accounts()
@@ -161,7 +150,6 @@ def _check_stop(tools: DoctorContext) -> Check:
 
 
 def _check_slack(tools: DoctorContext, secret: Check, credentials: SlackCredentials | None) -> Check:
-    """Return the check of the credentials that a run would use here."""
     name = CheckName.SLACK
     try:
         if credentials is not None:

@@ -143,13 +143,8 @@ def _event_calls(tools: DoctorContext) -> list[RegionalCall]:
 def _run_resources(tools: DoctorContext) -> list[str]:
     """Return the ARNs of one resource of each kind that a run reads or writes."""
     roles, policy = tools.config.member_role, tools.config.policy
-    names = (
-        "user/somebody",
-        f"policy{policy.path}{policy.name}",
-        f"group{policy.path}{policy.group}",
-        f"role{roles.path}{roles.name}",
-    )
-    return [f"arn:{tools.caller.partition}:iam::{tools.caller.account_id}:{name}" for name in names]
+    ours = f"policy{policy.path}{policy.name}", f"group{policy.path}{policy.group}", f"role{roles.path}{roles.name}"
+    return [f"arn:{tools.caller.partition}:iam::{tools.caller.account_id}:{one}" for one in ("user/somebody", *ours)]
 
 
 def _check_locks(policies: Sequence[ControlPolicy], tools: DoctorContext) -> Iterator[Check]:

@@ -37,9 +37,9 @@ def check_function(tools: DoctorContext) -> tuple[Check, str | None]:
         function = tools.hub.get_function(FUNCTION)
     except AwsError as error:
         return _unread(CheckName.FUNCTION, FUNCTION, error, action="lambda:GetFunctionConfiguration"), None
-    place = f"arn:{tools.caller.partition}:events:{tools.region}:{tools.caller.account_id}"
+    bus = f"arn:{tools.caller.partition}:events:{tools.region}:{tools.caller.account_id}:event-bus/{BUS}"
     is_on = function.environment.get(IAM_EVENTS_VARIABLE) == "on"
-    return _judge_function(function, tools), f"{place}:event-bus/{BUS}" if is_on else None
+    return _judge_function(function, tools), bus if is_on else None
 
 
 def check_schedule(tools: DoctorContext) -> Check:
@@ -56,7 +56,6 @@ def check_schedule(tools: DoctorContext) -> Check:
 
 
 def _unread(name: CheckName, resource: str, error: AwsError, *, action: str) -> Check:
-    """Return the check of a schedule or function that does not exist here or may not be read."""
     if isinstance(error, NotFound):
         return unknown(name, f"there is no {name} {resource} in this account and Region", _NO_STACK)
     return unknown(name, in_words(error), f"Allow {action} to this caller, or look at the {name} in the console.")
@@ -70,14 +69,10 @@ def _judge_function(function: Function, tools: DoctorContext) -> Check:
         return problem(name, f"{FUNCTION} could not be made or updated: Lambda reports it as failed", remedy)
     theirs, ours = function.environment.get(ARCHIVE_VARIABLE, ""), tools.config.archive.location
     if theirs and theirs.rstrip("/") != ours.rstrip("/"):
-        message = (
-            f"{FUNCTION} keeps its archive in {theirs}, this configuration in {show_path(ours)}: "
-            "it would undo releases made here"
-        )
-        return problem(name, message, f"Set archive.location to {theirs}.")
+        where = f"{FUNCTION} keeps its archive in {theirs}, this configuration in {show_path(ours)}"
+        return problem(name, f"{where}: it would undo releases made here", f"Set archive.location to {theirs}.")
     mode = function.environment.get(MODE_VARIABLE, "")
-    does = _MODES.get(mode, "it does as enforcement.mode in its package says")
-    return fine(name, f"{FUNCTION} is deployed: {does}")
+    return fine(name, f"{FUNCTION} is deployed: {_MODES.get(mode, 'it does as enforcement.mode in its package says')}")
 
 
 def check_iam_events(organization_id: str, tools: DoctorContext) -> Iterator[Check]:
@@ -99,7 +94,6 @@ def check_iam_events(organization_id: str, tools: DoctorContext) -> Iterator[Che
 
 
 def _judge_bus(policy: str, organization_id: str) -> Check:
-    """Return whether the bus lets in the accounts of the organization and nobody else."""
     try:
         conditions = [one.get("Condition", {}).get("StringEquals", {}) for one in read_statements(policy)]
     except ValueError:

@@ -65,7 +65,6 @@ def run_checks(tools: DoctorContext) -> DoctorRun:
 
 
 def _find_organization(tools: DoctorContext) -> tuple[Organization | None, Check]:
-    """Return the caller's organization, and the check whether it is the one that the configuration names."""
     name, expected = CheckName.ORGANIZATION, tools.config.organization.id
     try:
         found = tools.directory.describe_organization(tools.caller.partition)
@@ -76,12 +75,10 @@ def _find_organization(tools: DoctorContext) -> tuple[Organization | None, Check
         remedy = "Use the credentials of the right organization, or correct organization.id."
         return found, problem(name, message, remedy)
     unnamed = "" if expected else "; organization.id names none, so any would do"
-    message = f"{found.id}, management account {found.management_account_id}{unnamed}"
-    return found, fine(name, message)
+    return found, fine(name, f"{found.id}, management account {found.management_account_id}{unnamed}")
 
 
 def _find_accounts(tools: DoctorContext) -> tuple[list[Account], Check]:
-    """Return the accounts that were asked for, and the check whether the organization could be listed."""
     name = CheckName.ACCOUNTS
     try:
         accounts = list({account.id: account for account in _list_accounts(tools)}.values())
@@ -97,20 +94,17 @@ def _list_accounts(tools: DoctorContext) -> Iterator[Account]:
     """Return the accounts asked for; where IDs name them, one page proves that the organization can be listed."""
     if tools.targets and are_account_ids(tools.targets):
         next(tools.directory.list_accounts(), None)
+
+    def aliases() -> Mapping[str, str]:
+        try:
+            return tools.archive.alias_by_account_id()
+        except ArchiveError:
+            return {}  # the check of the archive reports it
+
+    asked, ou_ids = tools.targets, tools.ou_ids
     return requested_accounts(
-        tools.directory,
-        tools.config.organization,
-        targets=tools.targets,
-        ou_ids=tools.ou_ids,
-        alias_by_account_id=lambda: _aliases(tools),
+        tools.directory, tools.config.organization, targets=asked, ou_ids=ou_ids, alias_by_account_id=aliases
     )
-
-
-def _aliases(tools: DoctorContext) -> Mapping[str, str]:
-    try:
-        return tools.archive.alias_by_account_id()
-    except ArchiveError:
-        return {}  # the check of the archive reports it
 
 
 def _examine_accounts(

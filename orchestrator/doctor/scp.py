@@ -95,7 +95,6 @@ def _denies(document: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _names(deny: Mapping[str, Any], action: str) -> bool:
-    """Return whether a deny is about an action."""
     key = "NotAction" if "NotAction" in deny else "Action"
     is_listed = _matches(action.lower(), [pattern.lower() for pattern in _listed(deny.get(key))])
     return is_listed is (key == "Action")

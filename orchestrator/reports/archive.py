@@ -77,10 +77,9 @@ class _Releases(Frozen):
 
 
 class RunArchive(Runs):
-    """The archive at one location."""
+    """The archive at one location. `keep` is how long runs are kept; None: for ever."""
 
     def __init__(self, store: Store, keep: timedelta | None) -> None:
-        """Take the store, and how long runs are kept; None: for ever."""
         super().__init__(store)
         self._keep = keep
         self._notes: dict[StoredFile, _Releases] = {}
@@ -142,10 +141,16 @@ class RunArchive(Runs):
         runs = self.list_runs()
         heads = ((head, partial(self.past, run)) for run, head in self.with_heads(runs))
         history = build_history(heads, mode, organization_id)
-        history = replace(history, is_whole=history.is_whole or not runs).with_events(self._known_ledger())
+        try:
+            ledger = self.read_ledger()
+        except ArchiveError as error:
+            log.error("event_ledger_unreadable", message=str(error))  # noqa: TRY400 - a known failure, no traceback
+            ledger = None
+        history = replace(history, is_whole=history.is_whole or not runs).with_events(ledger)
         if history.base is None:
             return history
-        return replace(history, released=self._released_since(history.base.started_at))
+        notes = (note for file, note in self._read_notes() if file.written_at >= history.base.started_at)
+        return replace(history, released=frozenset(one.key for note in notes if not note.is_end for one in note.users))
 
     def has_passed(self, organization_id: str, since: datetime) -> bool:
         """Return whether a whole apply run that began after this moment passed its gate. Raises ArchiveError."""
@@ -165,13 +170,6 @@ class RunArchive(Runs):
     def write_ledger(self, ledger: EventLedger) -> None:
         """Write the ledger of event runs. Raises ArchiveError."""
         self._store.write(LEDGER, ledger.model_dump_json().encode())
-
-    def _known_ledger(self) -> EventLedger | None:
-        try:
-            return self.read_ledger()
-        except ArchiveError as error:
-            log.error("event_ledger_unreadable", message=str(error))  # noqa: TRY400 - a known failure, no traceback
-            return None
 
     def trend(self, organization_id: str, *, most: int = 90) -> Iterator[RunReport]:
         """Yield the last runs over a whole organization, newest first, without their accounts. Raises ArchiveError."""
@@ -254,11 +252,6 @@ class RunArchive(Runs):
             if note.until + MAX_RELEASE < now:
                 self._store.delete(file.name)
 
-    def _released_since(self, moment: datetime) -> frozenset[tuple[str, str]]:
-        """Return the users released since then, by account ID and key of the record."""
-        notes = (note for file, note in self._read_notes() if file.written_at >= moment and not note.is_end)
-        return frozenset(user.key for note in notes for user in note.users)
-
     def handled_events(self, since: datetime) -> frozenset[str]:
         """Return the IDs of the onboarding events that runs have handled since then. Raises ArchiveError."""
         ids: set[str] = set()
@@ -309,8 +302,7 @@ class RunArchive(Runs):
 
 
 def _pack(lines: Iterable[bytes]) -> bytes:
-    """Return lines as a gzip file, made a line at a time; level 9 would take more than twice the CPU for 4 % less."""
-    content = BytesIO()
+    content = BytesIO()  # level 9 would take more than twice the CPU for 4 % less
     with gzip.GzipFile(fileobj=content, mode="wb", compresslevel=6, mtime=0) as file:
         file.writelines(lines)
     return content.getvalue()

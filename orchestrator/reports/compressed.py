@@ -16,10 +16,12 @@ _FASTEST = 1
 
 
 class JsonCodec(Generic[T]):
-    """Converts values of one type to JSON, plain or compressed, and back; its adapter is built on first use."""
+    """Converts values of a dataclass or pydantic model to JSON, plain or compressed, and back.
+
+    Its adapter is built on first use.
+    """
 
     def __init__(self, kind: type[T]) -> None:
-        """Take the type: a dataclass or a pydantic model."""
         self._kind = kind
 
     @cached_property
@@ -47,7 +49,6 @@ class CompressedList(Sequence[T]):
     """A sequence that holds its values as compressed JSON; each access makes a new object, so keep few of them."""
 
     def __init__(self, packer: JsonCodec[T], values: Iterable[T] = ()) -> None:
-        """Take the codec and the values, which are packed one at a time."""
         self._packer = packer
         self._packed = [packer.pack(value) for value in values]
 
