@@ -64,7 +64,6 @@ class Interrupts:
 
 
 def _has_typed(question: str, users: int) -> bool:
-    """Ask for a number of users to be typed, and return whether it was."""
     click.echo(question, err=True)
     typed: str = click.prompt(f"Type {users} to agree", default="", show_default=False, err=True)
     return typed.strip() in {str(users), f"{users:,}"}

@@ -58,12 +58,10 @@ def _parse_max_changes(text: str) -> int | str:
 
 
 def _parse_release_time(text: str) -> timedelta:
-    """Return how long a release lasts. Raises ValueError."""
     from orchestrator.domain.config import parse_duration  # noqa: PLC0415 - for this command alone
     from orchestrator.reports.archive import MAX_RELEASE  # noqa: PLC0415 - for this command alone
 
-    duration = parse_duration(text)
-    if duration > MAX_RELEASE:
+    if (duration := parse_duration(text)) > MAX_RELEASE:
         raise ValueError(
             f"{text!r} is longer than {MAX_RELEASE.days}d: whoever is never to be enforced is an exemption"
         )
@@ -84,7 +82,6 @@ def _output(*forms: str, text: str) -> Callable[[Command], Command]:
 
 
 def _parse_role(text: str) -> str:
-    """Return the name of a role. Raises ValueError."""
     from orchestrator.domain.config import parse_role_name  # noqa: PLC0415 - for this command alone
 
     return parse_role_name(text)

@@ -58,9 +58,8 @@ def end_releases(
     ]
     report = _report(ended, context, missing=sorted(asked.difference(release.user_name for _, release in ended)))
     for account in report.accounts:
-        click.echo(
-            f"{title_and_id(account)}: {plain(account.error.message if account.error else '')}", err=not in_words
-        )
+        told = plain(account.error.message) if account.error else ""
+        click.echo(f"{title_and_id(account)}: {told}", err=not in_words)
     for error in report.errors:
         click.echo(f"{plain(error.message)}. {error.remedy}", err=True)
     if ended:

@@ -138,7 +138,6 @@ class _Progress(ProgressView):
 
 
 def _show(finished: Finished, options: RunOptions, config: Config, *, mode: Mode) -> int:
-    """Print the result of a run on standard output, and return the exit code."""
     if finished.was_declined:
         click.echo("Nothing was written.", err=True)
         if options.output != "table":
@@ -223,7 +222,6 @@ def export_report(
 
 
 def _write_whole(path: Path, write: Callable[[TextIO], None]) -> None:
-    """Write a file under a temporary name, rename it, and print its path."""
     unfinished = Path(f"{path}.partial")
     try:
         with unfinished.open("w", encoding="utf-8", newline="") as file:
@@ -300,17 +298,15 @@ def _show_plan(plan: RunReport, options: RunOptions, config: Config) -> tuple[st
     show_report(plan, config, _shown(options), console=Console(stderr=options.output != "table"))
     if plan.mode is Mode.APPLY and config.enforcement.mode is Mode.PLAN:
         click.echo("enforcement.mode is plan: the Lambda writes nothing, this command does.", err=True)
-    stops_keys = config.policy.blocks_access_keys
-    return make_question(plan, blocks_access_keys=stops_keys, width=Console(stderr=True).width)
+    return make_question(plan, blocks_access_keys=config.policy.blocks_access_keys, width=Console(stderr=True).width)
 
 
 def _keep_digest(report: RunReport, config: Config) -> None:
     """Write the digest as Slack would show it to a file beside the runs: the sandbox sends none."""
     from orchestrator.output.slack.digest import render_digest, render_text  # noqa: PLC0415 - for the sandbox alone
 
-    digest = render_digest(
-        report, config.slack, notes=run_notes(config, report), blocks_access_keys=config.policy.blocks_access_keys
-    )
+    stops_keys, notes = config.policy.blocks_access_keys, run_notes(config, report)
+    digest = render_digest(report, config.slack, notes=notes, blocks_access_keys=stops_keys)
     path = Path(config.archive.location, "digest.txt")
     path.write_text(f"{render_text(digest)}\n", encoding="utf-8")
     click.echo(f"Digest: {path} (what Slack would show; the sandbox sends nothing)")

@@ -80,20 +80,15 @@ class EventBatch(Generic[T]):
 
 
 def _read_each(messages: Iterable[M], read: Callable[[M], T | None]) -> EventBatch[T]:
-    found: list[T] = []
+    read_so_far: list[T | None] = []
     refused: list[str] = []
-    passed_over = 0
     for message in messages:
         try:
-            event = read(message)
+            read_so_far.append(read(message))
         except Refused as error:
             refused.append(str(error))
-            continue
-        if event is None:
-            passed_over += 1
-        else:
-            found.append(event)
-    return EventBatch(tuple(found), tuple(refused), passed_over)
+    found = tuple(event for event in read_so_far if event is not None)
+    return EventBatch(found, tuple(refused), passed_over=len(read_so_far) - len(found))
 
 
 def _read_envelope(body: str, **kinds: type) -> dict[str, Any]:
@@ -219,9 +214,8 @@ def _is_ours(kind: EventKind, asked: Mapping[str, Any], policy: PolicyConfig) ->
     # Upper and lower case do not count: IAM takes a name in either (IAM User Guide, 'IAM identifiers', friendly names).
     if kind not in {"undone", "policy"}:
         return True
-    arn, group = (
-        one.casefold() if isinstance(one, str) else None for one in (asked.get("policyArn"), asked.get("groupName"))
-    )
+    named = (asked.get("policyArn"), asked.get("groupName"))
+    arn, group = (one.casefold() if isinstance(one, str) else None for one in named)
     ours = policy.group.casefold()
     if arn is not None and not arn.endswith(f":policy{policy.path}{policy.name}".casefold()):
         return group == ours and kind == "policy"

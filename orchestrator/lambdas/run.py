@@ -72,8 +72,7 @@ def _run(
     targets: tuple[str, ...] = (),
     events: tuple[IamEvent, ...] = (),
 ) -> Finished:
-    hub = invocation.hub
-    now = hub.now()
+    hub, now = invocation.hub, invocation.hub.now()
     request = RunRequest(
         run_id=run_id or make_run_id(now),
         mode=hub.config.enforcement.mode,
@@ -86,11 +85,6 @@ def _run(
     return run_once(build_context(hub, request, cancellation=invocation.cancellation, send_digest=True))
 
 
-def _log_refused(refused: Iterable[str]) -> None:
-    for refusal in refused:
-        log.error("event_refused", message=refusal)
-
-
 def _onboard(asked: Onboarding, invocation: Invocation) -> dict[str, Any]:
     """Carry out one run over new accounts. Events are noted after it: when it fails, the queue delivers them again."""
     hub = invocation.hub
@@ -99,7 +93,8 @@ def _onboard(asked: Onboarding, invocation: Invocation) -> dict[str, Any]:
         trusted_account_ids=frozenset({invocation.own_account_id, describe_organization(hub).management_account_id}),
         stack_set_name=stack_set_name(os.environ),
     )
-    _log_refused(batch.refused)
+    for refusal in batch.refused:
+        log.error("event_refused", message=refusal)
     handled = hub.archive.handled_events(hub.now() - QUEUE_RETENTION)
     nothing_new: dict[str, Any] = {"accounts": 0} | batch.left_out
     fresh = {key: account_id for key, account_id in batch.found if key not in handled}
@@ -119,7 +114,8 @@ def _handle_iam_events(asked: IamEvents, invocation: Invocation) -> dict[str, An
     """Carry out the run that a batch asks for, and return its totals and which messages are to come again."""
     hub = invocation.hub
     batch = read_iam_events(((one.message_id, one.body) for one in asked.records), hub.config.policy)
-    _log_refused(batch.refused)
+    for refusal in batch.refused:
+        log.error("event_refused", message=refusal)
     if not batch.found:
         return {"accounts": 0, "batchItemFailures": []} | batch.left_out
     run_id, waiting = make_run_id(hub.now()), {message_id for message_id, _ in batch.found}
