@@ -91,10 +91,7 @@ def _make_tree(organizations: "OrganizationsClient", sample: SampleOrganization)
 def _furnish_account(
     iam: "IAMClient", account: SampleAccount, *, trusts: str, organization_id: str, now: datetime
 ) -> None:
-    """Make the IAM resources of an account: alias, those of the StackSet, users with what they have.
-
-    `trusts` is the account whose principals may assume the member roles, of this organization alone.
-    """
+    # `trusts` is the account whose principals may assume the member roles, of this organization alone.
     if account.alias is not None:
         iam.create_account_alias(AccountAlias=account.alias)
     if account.has_member_roles:
@@ -111,8 +108,7 @@ def _furnish_account(
             iam.attach_user_policy(UserName=user.name, PolicyArn=arn)
         for group in groups[: user.groups]:
             iam.add_user_to_group(UserName=user.name, GroupName=group)
-        _enforce(iam, account, user)
-        _enrol(iam, account, user)
+        _enforce_and_enrol(iam, account, user)
         _backdate(account.id, user, now)
 
 
@@ -151,17 +147,12 @@ def _create_user(iam: "IAMClient", user: SampleUser) -> None:
         iam.create_access_key(UserName=user.name)
 
 
-def _enforce(iam: "IAMClient", account: SampleAccount, user: SampleUser) -> None:
-    policy = _SETTINGS.policy
+def _enforce_and_enrol(iam: "IAMClient", account: SampleAccount, user: SampleUser) -> None:
+    """Enforce MFA on a user, and give it its device; moto takes any serial number, so one of a FIDO key too."""
     if user.enforced is Via.USER:
-        arn = f"arn:{PARTITION}:iam::{account.id}:policy{policy.path}{policy.name}"
-        iam.attach_user_policy(UserName=user.name, PolicyArn=arn)
+        iam.attach_user_policy(UserName=user.name, PolicyArn=policy_arn(account.id, _SETTINGS))
     elif user.enforced is Via.GROUP:
-        iam.add_user_to_group(UserName=user.name, GroupName=policy.group)
-
-
-def _enrol(iam: "IAMClient", account: SampleAccount, user: SampleUser) -> None:
-    """Give a user its MFA device; moto takes any serial number, so one of a FIDO key too."""
+        iam.add_user_to_group(UserName=user.name, GroupName=_SETTINGS.policy.group)
     if user.mfa is None:
         return
     if user.mfa == "virtual":
@@ -184,6 +175,11 @@ def _backdate(account_id: str, user: SampleUser, now: datetime) -> None:
         key.create_date = made.create_date
         if used_ago is not None:
             key.last_used = AccessKeyLastUsed(naive_utc(now - used_ago), "s3", "us-east-1")
+
+
+def policy_arn(account_id: str, config: Config) -> str:
+    """Return the ARN of EnforceMFA in an account."""
+    return f"arn:{PARTITION}:iam::{account_id}:policy{config.policy.path}{config.policy.name}"
 
 
 def naive_utc(moment: datetime) -> datetime:

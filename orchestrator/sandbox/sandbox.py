@@ -12,7 +12,7 @@ from moto.iam.models import iam_backends
 
 from orchestrator.domain.config import Config
 from orchestrator.domain.model import Via
-from orchestrator.sandbox.fixtures import MAIL_DOMAIN, PARTITION, build_organization
+from orchestrator.sandbox.fixtures import MAIL_DOMAIN, PARTITION, build_organization, policy_arn
 from orchestrator.sandbox.moto_patches import inject
 from orchestrator.sandbox.sample_organization import LARKSPUR
 
@@ -61,20 +61,20 @@ class Sandbox:
 
         The oldest comes first.
         """
-        policy = self.config.policy
+        group = self.config.policy.group
         for account_id, name, via in done:
             backend = iam_backends[account_id][PARTITION]
             if name not in backend.users:
                 continue
-            arn = f"arn:{PARTITION}:iam::{account_id}:policy{policy.path}{policy.name}"
+            arn = policy_arn(account_id, self.config)
             if arn in backend.users[name].managed_policies:
                 backend.detach_user_policy(arn, name)
-            if backend.users[name] in backend.groups[policy.group].users:
-                backend.remove_user_from_group(policy.group, name)
+            if backend.users[name] in backend.groups[group].users:
+                backend.remove_user_from_group(group, name)
             if via is Via.USER:
                 backend.attach_user_policy(arn, name)
             elif via is Via.GROUP:
-                backend.add_user_to_group(policy.group, name)
+                backend.add_user_to_group(group, name)
 
 
 @contextmanager
@@ -93,22 +93,17 @@ def sandbox_organization(now: datetime | None = None) -> Iterator[Sandbox]:
 def sandbox_config(now: datetime) -> Config:
     """Return the configuration of the embedded organization."""
     today = now.astimezone(UTC).date()
+    ends, ended = today + timedelta(days=10), today - timedelta(days=3)
+    exemptions = (
+        ("soc-wallboard", "Security Tooling", "a screen on a wall; hardware token ordered", ends),
+        ("olga.smirnova", "Mobile Development", "lost her phone, new one on its way", ended),
+    )
     return Config.model_validate(
         {
             "enforcement": {"grace_period": "7d"},
             "exemptions": [
-                {
-                    "user": "soc-wallboard",
-                    "accounts": [LARKSPUR.account_id("Security Tooling")],
-                    "reason": "a screen on a wall; hardware token ordered",
-                    "until": str(today + timedelta(days=10)),
-                },
-                {
-                    "user": "olga.smirnova",
-                    "accounts": [LARKSPUR.account_id("Mobile Development")],
-                    "reason": "lost her phone, new one on its way",
-                    "until": str(today - timedelta(days=3)),
-                },
+                {"user": user, "accounts": [LARKSPUR.account_id(account)], "reason": reason, "until": str(until)}
+                for user, account, reason, until in exemptions
             ],
             "protected_users": ["break-glass-*"],
             "concurrency": {"workers": 8},
@@ -126,15 +121,13 @@ def sandbox_config(now: datetime) -> Config:
 
 @contextmanager
 def _own_environment() -> Iterator[None]:
-    before = _take_settings()
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith(_FOREIGN):
+            del os.environ[name]
     os.environ.update(_ENVIRONMENT)
     try:
         yield
     finally:
-        _take_settings()
+        os.environ.clear()
         os.environ.update(before)
-
-
-def _take_settings() -> dict[str, str]:
-    """Remove the settings of AWS and moto from the environment, and return them."""
-    return {name: os.environ.pop(name) for name in tuple(os.environ) if name.startswith(_FOREIGN)}
