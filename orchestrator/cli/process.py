@@ -4,6 +4,7 @@ No command fails in the middle of its work because of a standard stream. An unex
 with the file that holds the traceback.
 """
 
+import errno
 import os
 import sys
 import tempfile
@@ -11,7 +12,7 @@ import traceback
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import TextIO
 
 from orchestrator import __version__
 
@@ -21,9 +22,9 @@ _has_written: ContextVar[bool] = ContextVar("has_written", default=False)
 class GuardedStream:
     """A standard stream for output that keeps its first error instead of raising it; what follows is dropped."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, error: OSError | None = None) -> None:
         self._stream = stream
-        self.error: OSError | None = None
+        self.error = error
 
     def __getattr__(self, name: str) -> object:
         """Return all else from the stream itself."""
@@ -51,16 +52,17 @@ class GuardedStream:
 def guard_streams() -> None:
     """Put guarded streams in the place of standard output and error, and open what the caller has closed as empty.
 
+    A stream that was closed has failed from the beginning: nobody sees what is written to it.
     What standard output cannot encode is written as an escape, as standard error has it by itself. A width of 0 in
     COLUMNS, as some pseudo-terminals pass it on, counts as none.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
+        if is_closed := getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for the process
-    stdout: Any = sys.stdout
-    stdout.reconfigure(errors="backslashreplace")
-    sys.stdout = cast("TextIO", GuardedStream(stdout))
-    sys.stderr = cast("TextIO", GuardedStream(sys.stderr))
+        if mode == "w":
+            stream = getattr(sys, name)
+            stream.reconfigure(errors="backslashreplace")
+            setattr(sys, name, GuardedStream(stream, BrokenPipeError(errno.EPIPE, "closed") if is_closed else None))
     if not os.environ.get("COLUMNS", "80").strip("0 "):
         del os.environ["COLUMNS"]
 

@@ -83,6 +83,23 @@ def test_nobody_is_asked_about_a_plan_that_could_not_be_shown(
     assert aws.writes() == []
 
 
+@pytest.mark.parametrize("command", ["apply >&-", "apply --output json 2>&-", "apply --output jsonl 2>&-"])
+def test_nobody_is_asked_about_a_plan_that_goes_to_a_closed_stream(
+    aws: AwsServer, cli: Cli, sample: Sample, command: str
+) -> None:
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        ["/bin/bash", "-c", f"exec {' '.join(ORGMFA)} {command}"], cwd=cli.folder, env=cli.environment(), stdin=follower
+    )
+    os.write(leader, b"y\n")
+    code = process.wait(timeout=TIMEOUT_SECONDS)
+    os.close(leader)
+    os.close(follower)
+
+    assert code == 1
+    assert aws.writes() == []
+
+
 @pytest.mark.parametrize("columns", ["0", "00", "", "80"])
 def test_width_of_nothing_is_eighty_columns(cli: Cli, sample: Sample, columns: str) -> None:
     done = cli.process("plan", COLUMNS=columns)
