@@ -60,7 +60,7 @@ def _judge_sender(role: DeployedRole | None, bus: str) -> Check:
     name = CheckName.EVENTS_ROLE
     if role is None:
         return unknown(name, f"the account has no role {EVENTS_ROLE}, so it sends no IAM events", _SEND)
-    if bus not in str(role.policies):
+    if repr(bus) not in str(role.policies):
         return unknown(name, f"{EVENTS_ROLE} may not send IAM events to {bus}", _SEND)
     return fine(name, f"{EVENTS_ROLE} may send IAM events to the bus")
 

@@ -1,6 +1,7 @@
 """What doctor says of a deployment that is to hear of IAM events, in memory."""
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -161,10 +162,13 @@ def test_ledger_that_cannot_be_understood_is_a_problem(hearing: Ward) -> None:
     assert [check.status for check in of_events(hearing)] == [OK, OK, PROBLEM]
 
 
-def test_account_that_cannot_send_is_named_and_is_no_problem_of_a_run(hearing: Ward) -> None:
+@pytest.mark.parametrize("statements", [[], [{"Action": "events:PutEvents", "Resource": f"{BUS_ARN}-of-another"}]])
+def test_account_that_cannot_send_is_named_and_is_no_problem_of_a_run(
+    hearing: Ward, statements: list[dict[str, str]]
+) -> None:
     assert hearing.roles is not None
     sender = hearing.roles["orgmfa-events"]
-    hearing.roles["orgmfa-events"] = DeployedRole(sender.name, sender.trust, {"events": {"Statement": []}}, (), None)
+    hearing.roles["orgmfa-events"] = replace(sender, policies={"events": {"Statement": statements}})
     elsewhere = hearing.run_checks()
     del hearing.roles["orgmfa-events"]
     missing = hearing.run_checks()
