@@ -70,10 +70,7 @@ def _has_typed(question: str, users: int) -> bool:
 
 
 def make_question(plan: RunReport, *, blocks_access_keys: bool, width: int) -> tuple[str, int]:
-    """Return the question whether to carry a plan out, and the number of users: one line, wrapped where it is wider.
-
-    `blocks_access_keys` is that of `policy`. Users whose keys could not be read make their number a least one.
-    """
+    """Return the question whether to carry a plan out, wrapped to the width, and the number of users."""
     titles, changed, keys = list[str](), 0, list[int | None]()
     for account in plan.accounts:
         found = [user.active_access_keys for user in account.users if user.outcome is Outcome.PLANNED]

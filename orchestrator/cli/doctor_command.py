@@ -1,7 +1,4 @@
-"""The `orgmfa doctor` command: checks what a run needs with real clients, prints the result, returns the exit code.
-
-The table has a row for each finding.
-"""
+"""The `orgmfa doctor` command: makes the checks with real clients, prints a row a finding, returns the exit code."""
 
 import os
 from collections import Counter
@@ -72,10 +69,7 @@ def run_doctor(
     cancellation: Cancellation,
     observer: Observer,
 ) -> DoctorRun:
-    """Run all checks, of these accounts or of all, and return their results.
-
-    Raises StartError where nothing could be checked, ConfigError where a named account or OU does not exist.
-    """
+    """Run all checks, of these accounts or of all. Raises StartError; ConfigError for an account or OU not found."""
     retrier, clients, config, run_id = Retrier(cancellation), hub.clients, hub.config, make_run_id(hub.now())
     caller = read_caller(hub, retrier)
     return run_checks(

@@ -1,7 +1,4 @@
-"""What `orgmfa release` does beside a run: it ends releases (`--for 0d`), and tells whom an SCP of orgmfa still blocks.
-
-Ending a release enters no account: only a note is written.
-"""
+"""What `orgmfa release` does beside a run: ends releases (`--for 0d`), tells whom an SCP of orgmfa still blocks."""
 
 from collections.abc import Callable, Container, Iterator, Sequence
 from datetime import datetime

@@ -44,10 +44,7 @@ DEPLOY_FIRST = "deploy the member roles (docs/deploy.md), then orgmfa doctor"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """Command-line options of a run; the limits are a count, `none`, or None where not given.
-
-    `role` is the role that others made in the accounts, to read through; None: the member role.
-    """
+    """Options of a run. A limit is a count, `none`, or None; `role` is one that others made, else the member role."""
 
     config_path: Path | None
     output: str

@@ -1,7 +1,4 @@
-"""Checks of the configuration, and of what it names outside of the accounts.
-
-Limits of 0; exemptions that have ended or match nothing; archive, stop switch, Slack, messages to users, Security Hub.
-"""
+"""Checks of the configuration, and of what it names: archive, stop switch, Slack, messages, Security Hub, bus."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime

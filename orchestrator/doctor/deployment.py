@@ -1,7 +1,4 @@
-"""Checks of the deployment in the caller's account: schedule, function, and what brings IAM events to the functions.
-
-What the caller may not read is unknown, never a problem; nor is silence: an account may have had nothing to tell.
-"""
+"""Checks of the deployment in the caller's account; what may not be read is unknown, and silence is no problem."""
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta

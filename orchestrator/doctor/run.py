@@ -1,7 +1,4 @@
-"""All checks of `orgmfa doctor`: configuration, caller, organization, deployment, then each account.
-
-A check that fails does not stop the others. Nothing is written in any account.
-"""
+"""All checks of `orgmfa doctor`: one that fails does not stop the others. Nothing is written in any account."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace

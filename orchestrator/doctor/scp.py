@@ -31,10 +31,7 @@ _SPARES = frozenset({"ArnNotEquals", "ArnNotLike", "StringNotEquals", "StringNot
 
 
 def is_guard(document: str, policy_arn: str) -> bool:
-    """Return whether a policy denies rewriting EnforceMFA to all but named principals, whichever, in every account.
-
-    `policy_arn` is that of any account. Raises ValueError as `list_denied` does.
-    """
+    """Return whether a policy keeps all but named principals from rewriting EnforceMFA anywhere. Raises ValueError."""
     everywhere = _in_any_account(policy_arn)
     anybody = everywhere.rpartition(":")[0] + ":role/anybody"
     denies = [
@@ -55,10 +52,7 @@ def _spares_few(deny: Mapping[str, Any], anybody: str) -> bool:
 
 
 def list_denied(document: str, actions: Iterable[str], resources: Sequence[str]) -> tuple[str, ...]:
-    """Return the actions that a policy may deny on any of the resources.
-
-    Raises ValueError for what is not a policy document, or can be read in two ways.
-    """
+    """Return the actions that a policy may deny on any of the resources. Raises ValueError for what is no policy."""
     denies = [one for one in _denies(document) if not one.get("Condition")]
     return tuple(action for action in actions if any(_covers(deny, action, resources) for deny in denies))
 

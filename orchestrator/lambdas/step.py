@@ -1,7 +1,4 @@
-"""The Lambda entry point of the state machine in stackset/: each invocation is one step of a run.
-
-The state machine passes on what a step returns: names of files and flags. What is large is in the archive.
-"""
+"""The Lambda entry point of the state machine in stackset/: each invocation is one step of a run."""
 
 from dataclasses import replace
 from typing import Annotated, Any, Literal

@@ -112,10 +112,7 @@ class RunArchive(Runs):
         yield from (head for _, head in self.with_heads(self.list_runs()[:most]))
 
     def load(self, run_id: str = LATEST) -> RunReport:
-        """Return the report of a run, or of the newest finished one.
-
-        Raises ConfigError where the archive has no such run, ArchiveError where it cannot be read.
-        """
+        """Return the report of a run, or of the newest one. Raises ArchiveError; ConfigError for no such run."""
         runs = self.list_runs()
         if run_id == LATEST:
             if found := next(self.readable(runs), None):

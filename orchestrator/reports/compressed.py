@@ -1,7 +1,4 @@
-"""A sequence that holds its values as compressed JSON, to save memory. Generic over the value type.
-
-An account with twenty users takes 25 kB as objects and less than 1 kB packed; reading one takes 0.15 ms.
-"""
+"""A sequence that holds its values as compressed JSON: an account with 20 users takes 1 kB, as objects 25 kB."""
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,10 +13,7 @@ _FASTEST = 1
 
 
 class JsonCodec(Generic[T]):
-    """Converts values of a dataclass or pydantic model to JSON, plain or compressed, and back.
-
-    Its adapter is built on first use.
-    """
+    """Converts values of a dataclass or pydantic model to JSON, plain or compressed, and back."""
 
     def __init__(self, kind: type[T]) -> None:
         self._kind = kind

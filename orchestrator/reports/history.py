@@ -75,10 +75,7 @@ class PastAccount:
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """An earlier run, as far as a later one needs it; its accounts by ID.
-
-    Users with MFA and without EnforceMFA are left out: they are most of them, and one who is not here was clean.
-    """
+    """An earlier run as a later one needs it: its accounts by ID, without users who have MFA and no EnforceMFA."""
 
     run_id: str
     started_at: UtcTime
@@ -304,10 +301,7 @@ def _read_both(account: AccountReport, base: StoredRun, history: History) -> Ite
 
 
 def _kinds(user: UserReport, before: PastUser | None, *, was_released: bool) -> Iterator[Kind]:
-    """Yield the changes of a user; `before` None: there was no such user, or it had MFA and no EnforceMFA.
-
-    A user who was enforced before and whom this run enforces lost EnforceMFA in between: it is not newly enforced.
-    """
+    """Yield the changes of a user; `before` None: there was no such user, or it had MFA and no EnforceMFA."""
     was_clean = before is None or before.verdict is Verdict.COMPLIANT
     was_enforced = before is not None and before.is_enforced
     if user.outcome is Outcome.EXEMPT and (before is None or before.outcome is not Outcome.EXEMPT):
@@ -322,6 +316,7 @@ def _kinds(user: UserReport, before: PastUser | None, *, was_released: bool) -> 
         yield "newly_without_mfa"
     if user.outcome in ENFORCED and not was_enforced:
         yield "newly_enforced"
+    # Who was enforced before, and whom this run enforces, lost EnforceMFA in between.
     if was_enforced and user.outcome is not Outcome.ALREADY_ENFORCED and not was_released:
         yield "enforcement_undone"
 

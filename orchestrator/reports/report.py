@@ -1,7 +1,4 @@
-"""The RunReport as pydantic models, which are the published schema (docs/report.schema.json), and its exit code.
-
-`build` makes reports; `output` shows them.
-"""
+"""The RunReport as pydantic models, which are the published schema (docs/report.schema.json), and its exit code."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC
@@ -373,12 +370,9 @@ def failures(report: RunReport) -> tuple[ProblemReport, ...]:
 
 
 def exit_code(report: RunReport) -> int:
-    """Return 0 where no gate held the run, every account not skipped was inspected and nothing is to fix, else 1.
-
-    A release gives no verdicts, so that none is missing.
-    """
+    """Return 0 where no gate held the run, every account not skipped was inspected and nothing is to fix, else 1."""
     totals = report.totals
     unfinished = totals.failed + totals.not_reached
-    unknown = 0 if report.mode is Mode.RELEASE else totals.unknown
+    unknown = 0 if report.mode is Mode.RELEASE else totals.unknown  # a release gives no verdicts
     unresolved = totals.of(*outcomes_of(OutcomeGroup.TO_FIX)) + unknown
     return int(bool(report.gate or failures(report) or not report.complete or unfinished or unresolved))

@@ -1,7 +1,4 @@
-"""The files of runs in the archive: lists them, and reads one at a time, wholly or in part.
-
-A file that is broken, or no run of orgmfa, is logged and skipped; a store that fails is an error.
-"""
+"""The files of runs in the archive: lists and reads them. A broken one is logged and skipped."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -104,10 +101,7 @@ class Runs:
 
 
 def read_file(path: Path) -> RunReport | None:
-    """Return the report in a file, as the archive or `--output json` writes it; None where there is no such file.
-
-    Raises ConfigError where it cannot be read, or is none.
-    """
+    """Return the report in a file that a run or the archive wrote; None for no such file. Raises ConfigError."""
     try:
         if not path.is_file():
             return None

@@ -1,7 +1,4 @@
-"""The sample organization, which `larkspur.yaml` holds: accounts, units and users. Values only, no calls.
-
-Times are given as ages, so that the sample is the same on every day. Defaults are the ordinary case.
-"""
+"""The sample organization that `larkspur.yaml` holds, its times as ages. Values only; defaults are the usual case."""
 
 from collections.abc import Iterator
 from importlib import resources

@@ -57,10 +57,7 @@ class Sandbox:
         inject(clients, {account.id: account for account in LARKSPUR.all_accounts()}, self.now)
 
     def resume(self, done: Iterable[tuple[str, str, Via | None]]) -> None:
-        """Bring users to where earlier runs left them: account ID, name, and how each was enforced, None for released.
-
-        The oldest comes first.
-        """
+        """Bring users to where earlier runs left them, the oldest first; via None: released."""
         group = self.config.policy.group
         for account_id, name, via in done:
             backend = iam_backends[account_id][PARTITION]
@@ -79,10 +76,7 @@ class Sandbox:
 
 @contextmanager
 def sandbox_organization(now: datetime | None = None) -> Iterator[Sandbox]:
-    """Context manager: the embedded organization answers every AWS call of this process, and nothing else does.
-
-    All AWS settings of the environment are removed, and restored in the end. Its dates are relative to `now`.
-    """
+    """Context manager: the embedded organization, dated relative to `now`, answers all AWS calls of this process."""
     now = (now or datetime.now(UTC)).replace(microsecond=0)
     with _own_environment(), mock_aws(config={"core": {"mock_credentials": False}}):
         operator = build_organization(LARKSPUR, now)
@@ -121,6 +115,7 @@ def sandbox_config(now: datetime) -> Config:
 
 @contextmanager
 def _own_environment() -> Iterator[None]:
+    """Remove all AWS settings from the environment, and restore them in the end."""
     before = dict(os.environ)
     for name in before:
         if name.startswith(_FOREIGN):
