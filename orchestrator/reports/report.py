@@ -1,10 +1,11 @@
 """The RunReport as pydantic models, which are the published schema (docs/report.schema.json), and its exit code."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -34,11 +35,21 @@ from orchestrator.domain.outcomes import OutcomeGroup, outcomes_of, total_name
 from orchestrator.domain.records import record_key
 from orchestrator.reports.compressed import CompressedList, JsonCodec
 
-UtcTime = Annotated[
-    AwareDatetime,
-    PlainSerializer(lambda moment: f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}", return_type=str, when_used="json"),
-]
 
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:  # who can write the archive can write any time
+        raise ValueError("the time is out of range") from error
+
+
+def _write_time(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat()}Z"
+
+
+UtcTime = Annotated[
+    AwareDatetime, AfterValidator(_in_utc), PlainSerializer(_write_time, return_type=str, when_used="json")
+]
 
 NO_WHOLE_RUN = "no_whole_run"
 """Code of what a run says that found no run over the whole organization in the archive; it is no failure."""
