@@ -34,7 +34,7 @@ from orchestrator.domain.records import Release, record_key
 from orchestrator.reports.event_ledger import EventLedger
 from orchestrator.reports.history import History, build_history, is_of, is_whole
 from orchestrator.reports.report import ChangedAccount, Frozen, ReleasedUser, ReleaseReport, RunReport, UtcTime
-from orchestrator.reports.report_json import write_accounts, write_lines
+from orchestrator.reports.report_json import load_json, write_accounts, write_lines
 from orchestrator.reports.run_files import RUNS, Runs, Store
 
 ACCOUNTS = "accounts/"
@@ -159,8 +159,8 @@ class RunArchive(Runs):
         if not any(file.name == LEDGER for file in self._store.list_files(LEDGERS)):
             return EventLedger()
         try:
-            return EventLedger.model_validate_json(self._store.read(LEDGER))
-        except ValidationError as error:
+            return EventLedger.model_validate(load_json(self._store.read(LEDGER)))
+        except ValueError as error:
             message = f"the archive: {self._store.address(LEDGER)} is no ledger of event runs: remove it"
             raise ArchiveError(message) from error
 
