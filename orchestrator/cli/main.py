@@ -100,14 +100,15 @@ def _run(mode: Mode, given: dict[str, Any]) -> int:
     return run_command(mode, RunOptions(**given))
 
 
+_COUNT = ParsedType("N|none", _parse_max_changes)
 _AWS = ("profile", "region", "debug")
 """The options of each command that calls AWS."""
+_FILE: dict[str, Any] = {"metavar": "FILE", "type": click.Path(path_type=Path)}
 _OPTIONS = {
     "config": click.option(
         "--config",
         "config_path",
-        metavar="FILE",
-        type=click.Path(path_type=Path),
+        **_FILE,
         help="The configuration; else ORGMFA_CONFIG, else ./config.yaml, else the defaults.",
     ),
     "output": _output(
@@ -140,7 +141,6 @@ _OPTIONS = {
     ),
     "role": click.option(
         "--role",
-        metavar="NAME",
         type=ParsedType("NAME", _parse_role),
         help="Before anything is deployed: read through this role that trusts the management account, such as "
         "OrganizationAccountAccessRole, by a session that cannot write.",
@@ -150,13 +150,11 @@ _OPTIONS = {
     ),
     "max-changes": click.option(
         "--max-changes",
-        type=ParsedType("N|none", _parse_max_changes),
+        type=_COUNT,
         help="Replaces limits.max_changes_per_run for this run; the limit of each account stays.",
     ),
     "max-changes-per-account": click.option(
-        "--max-changes-per-account",
-        type=ParsedType("N|none", _parse_max_changes),
-        help="Replaces limits.max_changes_per_account for this run.",
+        "--max-changes-per-account", type=_COUNT, help="Replaces limits.max_changes_per_account for this run."
     ),
     "yes": click.option("--yes", is_flag=True, help="Do not ask before writing."),
     "digest": click.option("--digest", "send_digest", is_flag=True, help="Send the plan's Slack digest too."),
@@ -181,8 +179,7 @@ _OPTIONS = {
         "-v", "--verbose", is_flag=True, help="Log every account and every change; show AWS's messages whole."
     ),
 }
-
-
+_RUN = (*_AWS, "quiet", "verbose")
 _LIMITS = ("max-changes", "max-changes-per-account")
 
 
@@ -207,10 +204,7 @@ def cli() -> None:
 
 
 @cli.command(epilog="Example: orgmfa plan --ou ou-abcd-11112222 --output json")
-@_options(
-    *("config", "output", "account", "ou", "role", "scp", *_LIMITS, "digest", "sandbox", "all"),
-    *(*_AWS, "quiet", "verbose"),
-)
+@_options("config", "output", "account", "ou", "role", "scp", *_LIMITS, "digest", "sandbox", "all", *_RUN)
 def plan(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Show what a run would do. Writes nothing in any account."""
     if given["scp"] and given["send_digest"]:
@@ -222,9 +216,7 @@ def plan(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     short_help="Show the plan, ask, and enforce MFA.",
     epilog="Example: orgmfa apply --account 111122223333 --max-changes 5",
 )
-@_options(
-    "config", "output", "account", "ou", *_LIMITS, "yes", "no-digest", "sandbox", "all", *_AWS, "quiet", "verbose"
-)
+@_options("config", "output", "account", "ou", *_LIMITS, "yes", "no-digest", "sandbox", "all", *_RUN)
 def apply(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Enforce MFA on the users whom the plan names, after showing it and asking."""
     return _run(Mode.APPLY, given)
@@ -234,10 +226,7 @@ def apply(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     short_help="Take EnforceMFA off users again.",
     epilog="Example: orgmfa release --account 111122223333 --user alice --for 2d",
 )
-@_options(
-    *("config", "output", "account", "ou", "user", "for", "yes", "no-digest", "sandbox", "all"),
-    *(*_AWS, "quiet", "verbose"),
-)
+@_options("config", "output", "account", "ou", "user", "for", "yes", "no-digest", "sandbox", "all", *_RUN)
 def release(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Take EnforceMFA off users again: detach the policy, remove from the group; nothing else."""
     if not given["release_for"] and not (given["targets"] or given["ou_ids"] or given["user_names"]):
@@ -248,10 +237,10 @@ def release(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
 @cli.command(epilog="Example: orgmfa report latest --output json")
 @click.argument("run_id", default="latest", metavar="[RUN_ID|latest|FILE]")
 @click.option("--list", "list_runs", is_flag=True, help="List the runs in the archive instead.")
-@click.option("--html", "html_path", metavar="FILE", type=click.Path(path_type=Path), help="Write its page instead.")
-@click.option("--csv", "csv_path", metavar="FILE", type=click.Path(path_type=Path), help="Write a row a user instead.")
+@click.option("--html", "html_path", **_FILE, help="Write its page instead.")
+@click.option("--csv", "csv_path", **_FILE, help="Write a row a user instead.")
 @click.option("--json", "output", flag_value="json", callback=_encode_data, help="The same as --output json.")
-@_options("config", "output", "sandbox", "all", *_AWS, "quiet", "verbose")
+@_options("config", "output", "sandbox", "all", *_RUN)
 def report(*, run_id: str, list_runs: bool, output: str, **given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Show an archived run, the newest finished one by default; or the report in a file."""
     from rich.console import Console  # noqa: PLC0415 - for this command alone
@@ -334,13 +323,7 @@ def config(*, config_path: Path | None, checks: bool, output: str) -> int:
     multiple=True,
     help="A parameter of the stacks (bootstrap, central, stackset); what is not named stays as it is. Repeat for more.",
 )
-@click.option(
-    "--package",
-    "package_path",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="The zip that orgmfa package made; else it is built now.",
-)
+@click.option("--package", "package_path", **_FILE, help="The zip that orgmfa package made; else it is built now.")
 @_options("config", "yes", *_AWS, "verbose")
 def deploy(**given: Any) -> int:  # noqa: ANN401 - the options above, by name
     """Deploy roles, functions and StackSet, after showing what will change and asking. Safe to run again."""

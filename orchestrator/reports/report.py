@@ -1,6 +1,6 @@
 """The RunReport as pydantic models, which are the published schema (docs/report.schema.json), and its exit code."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,7 +13,6 @@ from pydantic import (
     Field,
     GetPydanticSchema,
     PlainSerializer,
-    ValidatorFunctionWrapHandler,
     WrapValidator,
     create_model,
 )
@@ -197,22 +196,18 @@ class AccountReport(Frozen):
     )
 
 
-ACCOUNTS: JsonCodec[AccountReport] = JsonCodec(AccountReport)
+_CODEC = JsonCodec(AccountReport)
 
 
 def pack_accounts(accounts: Iterable[AccountReport]) -> CompressedList[AccountReport]:
     """Return accounts as a compressed list."""
-    return CompressedList(ACCOUNTS, accounts)
-
-
-def _pack(accounts: Sequence[AccountReport], check: ValidatorFunctionWrapHandler) -> CompressedList[AccountReport]:
-    return accounts if isinstance(accounts, CompressedList) else pack_accounts(check(accounts))
+    return CompressedList(_CODEC, accounts)
 
 
 Accounts = Annotated[
     CompressedList[AccountReport],
     GetPydanticSchema(lambda _, handler: handler.generate_schema(tuple[AccountReport, ...])),
-    WrapValidator(_pack),
+    WrapValidator(lambda given, check: given if isinstance(given, CompressedList) else pack_accounts(check(given))),
     PlainSerializer(list, return_type=list[AccountReport]),
 ]
 """The accounts of a report, compressed in memory: a report can have ten thousand."""
