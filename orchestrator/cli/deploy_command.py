@@ -121,7 +121,7 @@ class DeployCommand:
         )
 
     def _is_agreed(self, question: str) -> bool:
-        agreed = self.yes or self._interrupts.ask(question)
+        agreed = self._cancellation.reason is None and (self.yes or self._interrupts.ask(question))
         if agreed:
             note_writing()
         return agreed
