@@ -24,6 +24,7 @@ from orchestrator.reports.archive import RunArchive, name_event
 MARK_TIME = timedelta(minutes=2)
 STEPS_TIME = timedelta(hours=12)
 """How long an execution of the state machine may last (TimeoutSeconds in stackset/central.yaml)."""
+MAX_MARK_BYTES = 1024
 RENEW_SECONDS = 30.0
 POLL_SECONDS = 2.0
 _RUN_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
@@ -55,9 +56,13 @@ class EventMark:
                 return True
             if _RUN_ID.fullmatch(found) and self._counts(found.decode(), age):
                 return False
-            if age >= MARK_TIME and self.store.replace(self.name, found, self.run_id.encode()):
-                log.warning("event_mark_passed_over", mark=self.name)
-                return True
+            if age >= MARK_TIME:
+                if self.store.replace(self.name, found, self.run_id.encode()):
+                    log.warning("event_mark_passed_over", mark=self.name)
+                    return True
+                if len(found) > MAX_MARK_BYTES:  # none of ours, and perhaps too large to be compared
+                    self.store.delete(self.name)
+                    continue
             if cancellation.reason is not None:
                 raise StartError(
                     f"another delivery of this event keeps {self.store.address(self.name)}: nothing was done"

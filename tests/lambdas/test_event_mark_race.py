@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.aws import file_store
 from orchestrator.aws.file_store import FolderStore
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.errors import StartError
-from orchestrator.lambdas.event_mark import MARK_TIME, EventMark
+from orchestrator.lambdas.event_mark import MARK_TIME, MAX_MARK_BYTES, EventMark
 from orchestrator.lambdas.events import EventBridgeSchedule
 from orchestrator.reports.archive import RunArchive
 
@@ -41,3 +42,16 @@ def test_mark_that_has_ended_is_taken_over_by_one_of_two_deliveries(tmp_path: Pa
         mark.claim(Cancellation.after(0))
 
     assert store.read(mark.name) == b"the-other"
+
+
+def test_mark_that_is_too_large_to_be_compared_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_store, "MAX_FILE_BYTES", 2 * MAX_MARK_BYTES)
+    store = FolderStore(str(tmp_path))
+    mark = make_mark(store, "this-one")
+    store.write(mark.name, b"0" * 3 * MAX_MARK_BYTES)
+    ended = (datetime.now(UTC) - MARK_TIME - timedelta(seconds=1)).timestamp()
+    os.utime(tmp_path / mark.name, (ended, ended))
+
+    assert mark.claim(Cancellation.after(0))
+
+    assert store.read(mark.name) == b"this-one"
