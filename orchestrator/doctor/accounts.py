@@ -135,8 +135,7 @@ class _Visit:
         deployed = self.tools.member.get_roles((names.name, names.release_name, *sender))
         if self.tools.event_bus:
             yield _judge_sender(deployed.get(EVENTS_ROLE), self.tools.event_bus)
-        missing = [name for name in (names.name, names.release_name) if name not in deployed]
-        if missing:
+        if missing := [name for name in (names.name, names.release_name) if name not in deployed]:
             message = f"the account has no role {' and no role '.join(missing)}"
             yield problem(CheckName.ROLE_POLICIES, message, f"{_DEPLOY}.")
             return

@@ -168,12 +168,11 @@ def _check_secret(tools: DoctorContext) -> tuple[Check, SlackCredentials | None]
         remedy = f'Put the webhook URL, or {{"bot_token": "..."}}, into the secret {secret}.'
         return problem(name, str(error), remedy), None
     except AwsError as error:
-        message = f"the secret {secret} cannot be read: {in_words(error)}"
         remedy = (
             f"Check slack.secret and the Region (AWS_REGION), and allow secretsmanager:GetSecretValue on {secret} "
             "to this caller, kms:Decrypt too where it has a key of its own."
         )
-        return problem(name, message, remedy), None
+        return problem(name, f"the secret {secret} cannot be read: {in_words(error)}", remedy), None
     wins = "; here the environment's credentials win over it" if tools.environment_slack else ""
     return fine(name, f"the secret {secret} can be read{wins}"), credentials
 

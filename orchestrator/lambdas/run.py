@@ -1,7 +1,5 @@
 """The Lambda entry point for a whole run: an event in, its totals out; it fails where the run as a whole failed.
 
-Clients are made at the first invocation and stay warm; nothing is read or made at import.
-
 A batch of IAM events makes one run over exactly the users that its messages name. While another run holds the lease on
 writing, or is another run of IAM events, the messages go back to the queue for 30 seconds; after an hour they are left
 to the daily run. The answer names the messages that are to come again.

@@ -1,8 +1,7 @@
 """What all Lambda entry points share: warm clients, the deadline, handling an event once, result or failure, metrics.
 
-Metrics go to standard output in the embedded metric format, a line that CloudWatch Logs reads. Namespace `orgmfa`, one
-dimension `service` = `orgmfa`: a dimension by account or user would make each value a metric to pay for.
-docs/metrics.md lists the names; stackset/central.yaml draws them and sets alarms on them.
+Clients are made at the first invocation, nothing at import. Metrics (docs/metrics.md) go to standard output in the
+embedded metric format, with one dimension: one by account or user would make each value a metric to pay for.
 """
 
 import os

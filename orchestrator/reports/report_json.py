@@ -32,11 +32,9 @@ _END = b"]}"
 def write_lines(report: RunReport) -> Iterator[bytes]:
     """Yield a report for the archive, one account a line, so that it can be read one account at a time."""
     yield without_accounts(report).model_dump_json().encode().removesuffix(_END) + b"\n"
-    separator = b""
-    for text in report.accounts.texts():
-        yield separator + text
-        separator = b",\n"
-    yield (b"\n" if separator else b"") + _END
+    for number, text in enumerate(report.accounts.texts()):
+        yield (b",\n" if number else b"") + text
+    yield (b"\n" if report.accounts else b"") + _END
 
 
 def write_indented(report: RunReport) -> Iterator[str]:
@@ -45,10 +43,8 @@ def write_indented(report: RunReport) -> Iterator[str]:
         yield report.model_dump_json(indent=2) + "\n"
         return
     yield without_accounts(report).model_dump_json(indent=2).removesuffix("]\n}")
-    separator = "\n    "
-    for account in report.accounts:
-        yield separator + account.model_dump_json(indent=2).replace("\n", "\n    ")
-        separator = ",\n    "
+    for number, account in enumerate(report.accounts):
+        yield (",\n    " if number else "\n    ") + account.model_dump_json(indent=2).replace("\n", "\n    ")
     yield "\n  ]\n}\n"
 
 
