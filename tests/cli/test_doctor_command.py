@@ -10,6 +10,7 @@ from orchestrator.doctor import CheckName, CheckStatus, DoctorReport
 from tests.aws_server import MANAGEMENT, Answer, AwsServer
 from tests.doctor.command import OK, PROBLEM, UNKNOWN, Doctor, Sample, denies, faults, line, make_sample
 from tests.fake_slack import FakeSlack
+from tests.interrupting import interrupt_at
 
 pytestmark = pytest.mark.thorough
 
@@ -453,3 +454,17 @@ def test_console_authorization_is_told_where_the_api_tells(
     assert words in line(report, CheckName.CONSOLE_SIGN_IN).message
     asked = [call.parameters for call in aws.calls if call.service == "signin"]
     assert asked == [{"targetId": sample.organization.id}]
+
+
+@pytest.mark.parametrize("action", ["DescribeOrganization", "ListAccounts"])
+def test_doctor_that_was_interrupted_does_not_end_as_one_that_found_nothing(
+    aws: AwsServer, doctor: Doctor, sample: Sample, action: str
+) -> None:
+    assert doctor("--account", sample.payments).returncode == 0
+    interrupt_at(aws, action)
+
+    code, report = doctor.report("--account", sample.payments)
+
+    assert line(report, CheckName.MEMBER_ROLE, sample.payments).status is UNKNOWN
+    assert report.ok
+    assert code == 1
