@@ -150,13 +150,17 @@ def _news(report: RunReport, causes: Sequence[Cause]) -> Iterator[str]:
     yield from _counted(len(changes.enrolled) if changes else 0, "new device")
 
 
+def tell_limit(report: RunReport) -> str:
+    """Return in words which limit held the run as a whole; nothing where the message of its gate has to say why."""
+    gate = report.gate
+    if gate is None or gate.limit is None or report.trigger is Trigger.IAM_EVENT:  # what events enforced before counts
+        return ""
+    return f"{gate.planned:,} changes planned, the limit is {gate.limit:,}"
+
+
 def _tell_gate(report: RunReport) -> str:
     gate = report.gate
-    if gate is None:
-        return ""
-    is_told = gate.limit is None or report.trigger is Trigger.IAM_EVENT  # what events enforced before counts too
-    why = gate.message if is_told else f"{gate.planned:,} changes planned, the limit is {gate.limit:,}"
-    return f"{next(_held(report)).upper()}: {why}. {gate.remedy}"
+    return f"{next(_held(report)).upper()}: {tell_limit(report) or gate.message}. {gate.remedy}" if gate else ""
 
 
 def _held(report: RunReport) -> Iterator[str]:

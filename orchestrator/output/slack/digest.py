@@ -17,7 +17,7 @@ from orchestrator.output.change_summary import ChangeGroup, account_of
 from orchestrator.output.slack.layout import Blocks, context, header, sections
 from orchestrator.output.slack.mrkdwn import code, link_to, literal, mention, plain, prose, size
 from orchestrator.output.slack.thread import Reply, make_thread
-from orchestrator.output.story import Story, tell_story
+from orchestrator.output.story import Story, tell_limit, tell_story
 from orchestrator.output.words import STAGES, count, in_brief, some_of, title_of
 from orchestrator.reports.report import EnrolledUser, RunReport
 
@@ -136,10 +136,9 @@ def _cut(lines: list[str], most: int, noun: str) -> list[str]:
 
 def _headline(story: Story) -> str:
     """Return mode and outcome of a run, worst first; nothing foreign is in it."""
-    report, gate, news = story.report, story.report.gate, list(story.news)
-    if gate:
-        limit = "" if gate.limit is None else f": {gate.planned:,} changes planned, the limit is {gate.limit:,}"
-        return f"{news[0].upper()}{limit}"
+    report, news = story.report, list(story.news)
+    if report.gate:
+        return ": ".join(filter(None, (news[0].upper(), tell_limit(report))))
     if not story.has_findings:
         news = ["nobody to release" if report.mode is Mode.RELEASE else "all clean"]
     elif not report.totals.inspected and not story.is_incident:
@@ -153,7 +152,7 @@ def _problems(story: Story) -> Iterator[str]:
     """Yield what is wrong with the run as a whole, each with what to do."""
     gate, errors = story.report.gate, story.report.errors
     if gate:
-        why = f"{gate.message}. " if gate.limit is None else ""
+        why = "" if tell_limit(story.report) else f"{gate.message}. "
         yield f"{_strong('Decide:')} {prose(f'{why}{gate.remedy}', MAX_NOTE)}"
     if story.incomplete:
         yield _strong(story.incomplete)

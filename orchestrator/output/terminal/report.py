@@ -16,7 +16,7 @@ from orchestrator.domain.model import Mode
 from orchestrator.domain.outcomes import OutcomeGroup, Tone, label_of, outcomes_of
 from orchestrator.output.causes import Cause, Member, Subject, format_cause
 from orchestrator.output.change_summary import ChangeGroup, account_of, describe_changed_user
-from orchestrator.output.story import Story, tell_story
+from orchestrator.output.story import Story, tell_limit, tell_story
 from orchestrator.output.terminal.console import make_lines, make_theme, print_lines, tidy
 from orchestrator.output.terminal.table import make_table
 from orchestrator.output.words import (
@@ -238,8 +238,8 @@ def _every_row(story: Story, shown: Shown) -> str:
 def _next_step(story: Story, shown: Shown) -> str:
     """Return what to do now; of a run that did not get to every account only that it is to be made again."""
     report, options = story.report, f"{shown.narrowing}{shown.options}"
-    if report.gate and report.gate.code != "over_limit":
-        return report.gate.remedy
+    if report.gate and not tell_limit(report):
+        return plain(report.gate.remedy)
     if report.mode is not Mode.RELEASE and (report.totals.not_reached or not report.complete):
         return f"orgmfa {report.mode}{shown.limit}{options} (again: this run did not get to every account)"
     if report.gate:
