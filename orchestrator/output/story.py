@@ -75,7 +75,7 @@ def tell_story(report: RunReport, *, blocks_access_keys: bool, notes: Iterable[s
     """Return the story of a report; `blocks_access_keys` is that of `policy`, `notes` are remarks on the run."""
     accounts = report.accounts.sorted(account_order)
     causes = group_causes(accounts)
-    clean, findings = _count_clean(accounts, report.mode)
+    clean, findings = _count_clean(accounts, report)
     totals, changes = report.totals, report.changes
     keys, key_users = _count_keys(report) if blocks_access_keys else ("", ())
     return Story(
@@ -120,7 +120,8 @@ def _sentence(report: RunReport, causes: Sequence[Cause]) -> Iterator[str]:
     totals = report.totals
     yield from _held(report)
     yield count(totals.accounts, "account")
-    if totals.users and totals.compliant == totals.users and report.complete and not totals.failed + totals.not_reached:
+    is_whole = report.complete and not totals.failed + totals.not_reached and not names_users(report)
+    if totals.users and totals.compliant == totals.users and is_whole:
         yield "every user has MFA"
     elif report.mode is not Mode.RELEASE:
         yield f"{count(totals.non_compliant, 'user')} without MFA"
@@ -156,6 +157,11 @@ def tell_limit(report: RunReport) -> str:
     if gate is None or gate.limit is None or report.trigger is Trigger.IAM_EVENT:  # what events enforced before counts
         return ""
     return f"{gate.planned:,} changes planned, the limit is {gate.limit:,}"
+
+
+def names_users(report: RunReport) -> bool:
+    """Return whether a report has the users that events named alone, and says nothing of the others."""
+    return report.trigger is Trigger.IAM_EVENT
 
 
 def _tell_gate(report: RunReport) -> str:
@@ -270,15 +276,15 @@ def _count_open(report: RunReport) -> str:
     )
 
 
-def _count_clean(accounts: Iterable[AccountReport], mode: Mode) -> tuple[str, int]:
+def _count_clean(accounts: Iterable[AccountReport], report: RunReport) -> tuple[str, int]:
     """Return a sentence for all accounts that ask for nothing, where there are any, and how many have findings."""
-    clean, findings, outcomes = 0, 0, Counter[Outcome]()
+    mode, clean, findings, outcomes = report.mode, 0, 0, Counter[Outcome]()
     for account in accounts:
         findings += has_finding(account, mode)
         if is_clean(account, mode):
             clean += 1
             outcomes.update(user.outcome for user in account.users)
-    if not clean:
+    if not clean or names_users(report):
         return "", findings
     if mode is Mode.RELEASE:
         return f"{count(clean, 'account')} with nothing to release.", findings

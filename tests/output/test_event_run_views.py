@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.config import SlackConfig
-from orchestrator.domain.model import Gate, Trigger
+from orchestrator.domain.model import Gate, Mode, Trigger
 from orchestrator.output.html import render_page
 from orchestrator.output.slack.digest import render_digest, render_text
 from orchestrator.reports.report import AccountReport, RunReport
@@ -54,3 +54,21 @@ def test_limit_that_earlier_event_runs_used_up_is_told_with_them(view: Callable[
     assert SPENT.remedy in shown
     assert "changes planned, the limit is" not in shown
     assert "apply --max-changes" not in shown
+
+
+@VIEWS
+@pytest.mark.parametrize("account", [ENROLLED, CHANGED_POLICY, NEW])
+def test_nothing_is_said_of_users_whom_no_event_named(account: AccountReport, view: Callable[[RunReport], str]) -> None:
+    shown = view(make_event_run(account))
+
+    assert "every user has MFA" not in shown
+    assert "account clean" not in shown
+    assert "users have MFA or are enforced" not in shown
+
+
+@pytest.mark.parametrize("mode", [Mode.PLAN, Mode.APPLY])
+def test_other_runs_say_how_many_users_are_covered(mode: Mode) -> None:
+    report = make_run_report(ENROLLED, mode=mode)
+
+    assert "1 of 1 users have MFA or are enforced" in show_digest(report)
+    assert "every user has MFA" in show_terminal(report)

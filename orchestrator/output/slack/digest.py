@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.domain.config import SlackConfig
-from orchestrator.domain.model import Mode, Outcome, Trigger
+from orchestrator.domain.model import Mode, Outcome
 from orchestrator.output.causes import Cause, Member, Subject, without_arns
 from orchestrator.output.change_summary import ChangeGroup, account_of
 from orchestrator.output.slack.layout import Blocks, context, header, sections
 from orchestrator.output.slack.mrkdwn import code, link_to, literal, mention, plain, prose, size
 from orchestrator.output.slack.thread import Reply, make_thread
-from orchestrator.output.story import Story, tell_limit, tell_story
+from orchestrator.output.story import Story, names_users, tell_limit, tell_story
 from orchestrator.output.words import STAGES, count, in_brief, some_of, title_of
 from orchestrator.reports.report import EnrolledUser, RunReport
 
@@ -163,7 +163,7 @@ def _problems(story: Story) -> Iterator[str]:
 def _coverage(story: Story) -> Iterator[str]:
     """Yield how many users are covered, and how many were before the run, or would be after it."""
     totals, mode, covered = story.report.totals, story.report.mode, story.covered
-    if not totals.users or mode is Mode.RELEASE:  # which looks at nobody's MFA
+    if not totals.users or mode is Mode.RELEASE or names_users(story.report):  # a release looks at nobody's MFA
         yield " ".join(story.totals).rstrip(".")
         return
     share = f"{100 * covered // totals.users} %"
@@ -224,7 +224,7 @@ def _step(remedy: str) -> str:
 
 def _asides(story: Story, *, names: bool) -> Iterator[str]:
     """Yield what else somebody should know, a line each. The place for a new kind of such lines."""
-    if story.report.trigger is Trigger.IAM_EVENT:
+    if names_users(story.report):
         yield from _enforced(story, names=names)
     for group in story.changes.groups if story.changes else ():
         if group.note:
