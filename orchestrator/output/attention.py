@@ -1,14 +1,15 @@
 """Which accounts and users need a person, and the order of every view: who needs one most stands first. Pure."""
 
 from orchestrator.domain.model import Mode, Outcome, PolicyState, Status, Verdict
-from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, OutcomeGroup
+from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, OutcomeGroup, Tone, label_of
 from orchestrator.domain.planning import NOT_LOOKED_AT
-from orchestrator.output.words import STATUSES, VERDICTS, title_of
+from orchestrator.output.words import STATUSES, VERDICTS, Word, title_of, word_of
 from orchestrator.reports.report import AccountReport, UserReport
 
 STATUS_RANK = {status: rank for rank, status in enumerate(STATUSES)}
 VERDICT_RANK = {verdict: rank for rank, verdict in enumerate(VERDICTS)}
 OUTCOME_RANK = {outcome: rank for rank, outcome in enumerate(OUTCOMES)}
+AT_RISK = Word("may be locked out", Tone.BAD)
 
 
 def is_at_risk(user: UserReport) -> bool:
@@ -52,6 +53,14 @@ def is_covered(user: UserReport) -> bool:
 def count_without_mfa(account: AccountReport) -> int:
     """Return how many users of an account are known to have no MFA."""
     return sum(user.verdict is Verdict.NON_COMPLIANT for user in account.users)
+
+
+def state_of(user: UserReport, mode: Mode) -> Word:
+    """Return what became of a user: the danger, else the outcome, or without one whether the user has MFA."""
+    if is_at_risk(user):
+        return AT_RISK
+    row = OUTCOMES[user.outcome]
+    return word_of(user.verdict, mode) if user.outcome is Outcome.NONE else Word(label_of(user.outcome, mode), row.tone)
 
 
 def has_finding(account: AccountReport, mode: Mode) -> bool:

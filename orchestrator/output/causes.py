@@ -15,7 +15,7 @@ from typing import assert_never
 from orchestrator.domain.model import Outcome, Stage, Status, Verdict
 from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup
 from orchestrator.domain.remedies import UPDATE_STACKSET
-from orchestrator.output.attention import OUTCOME_RANK, is_at_risk, is_outdated, is_root_open, is_to_fix
+from orchestrator.output.attention import AT_RISK, OUTCOME_RANK, is_at_risk, is_outdated, is_root_open, is_to_fix
 from orchestrator.output.words import STAGES, STATUSES, VERDICTS, count
 from orchestrator.reports.report import AccountReport, UserReport
 
@@ -154,7 +154,7 @@ def group_causes(accounts: Iterable[AccountReport]) -> tuple[Cause, ...]:
     changed = [item for item in reasons if item[0] == _CHANGED_POLICY]
     return (
         *(_cause_of_users(reason, members) for reason, members in changed),
-        *_causes_of_policy("may be locked out", at_risk),
+        *_causes_of_policy(AT_RISK.label, at_risk),
         *(_cause_of_accounts(members) for _, members in failures),
         *(_cause_of_users(reason, members) for reason, members in reasons if reason != _CHANGED_POLICY),
         *_causes_of_policy("with an earlier text of EnforceMFA", outdated),

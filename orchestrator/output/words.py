@@ -132,11 +132,6 @@ def word_of(verdict: Verdict, mode: Mode) -> Word:
     return _NOT_LOOKED_AT if mode is Mode.RELEASE else VERDICTS[verdict]
 
 
-def state_of(user: UserReport, mode: Mode) -> str:
-    """Return in words what became of a user: the outcome, or without one whether the user has MFA."""
-    return word_of(user.verdict, mode).label if user.outcome is Outcome.NONE else label_of(user.outcome, mode)
-
-
 def reason_of(user: UserReport) -> str:
     """Return why a user was left alone, or what is to fix."""
     if user.error is None:

@@ -3,15 +3,15 @@
 The script of the page replaces the rows by its own, with all accounts, made from this compact JSON, which can stand in
 a page and is made piece by piece:
 
-    {"outcomes": [[label, tone, is to fix, name in the address], ...], "verdicts": ..., "statuses": ..., "vias": [...],
-     "devices": [...], "causes": [label, ...], "accounts": [
+    {"risk": [label, tone], "outcomes": [[label, tone, is to fix, name in the address], ...], "verdicts": ...,
+     "statuses": ..., "vias": [...], "devices": [...], "causes": [label, ...], "accounts": [
        [id, name, alias, OU, owner, status, failing runs, is root open, policy changes, error, causes, users,
         users not read], ...],
      "texts": [...]}
 
     error:         [stage, code, message, remedy], or 0
     user:          [name, verdict, outcome, via, console password, active keys, keys last used, days open, reason,
-                    device, enrolled, service credentials, guard, last sign-in if that is long ago]
+                    device, enrolled, service credentials, guard, last sign-in if that is long ago, may be locked out]
     user not read: [name, days open]
 
 Statuses, verdicts, outcomes, ways, devices and causes are positions in their lists; OUs, owners, messages and reasons
@@ -29,7 +29,15 @@ from typing import Any
 
 from orchestrator.domain.model import Mode, Outcome, Verdict, Via
 from orchestrator.domain.outcomes import OutcomeGroup, Tone, label_of, outcomes_of
-from orchestrator.output.attention import OUTCOME_RANK, STATUS_RANK, VERDICT_RANK, is_root_open, user_order
+from orchestrator.output.attention import (
+    AT_RISK,
+    OUTCOME_RANK,
+    STATUS_RANK,
+    VERDICT_RANK,
+    is_at_risk,
+    is_root_open,
+    user_order,
+)
 from orchestrator.output.causes import format_cause
 from orchestrator.output.story import Story
 from orchestrator.output.words import (
@@ -74,6 +82,8 @@ class AccountRow:
             yield Word(account.error.code, STATUSES[account.status].tone), ""
         if is_root_open(account):
             yield Word("root without MFA", Tone.WARN), ""
+        if endangered := sum(map(is_at_risk, account.users)):
+            yield AT_RISK, f"{endangered:,} "
         outcomes = Counter(user.outcome for user in account.users)
         for outcome, word in words_of_outcomes(self.report.mode).items():
             if outcomes[outcome] and outcome is not Outcome.NONE:
@@ -94,9 +104,9 @@ class AccountRow:
 
     @property
     def open_users(self) -> list[UserReport]:
-        """The users who are not known to have MFA, the worst first."""
+        """The users who are not known to have MFA, or may be locked out, the worst first."""
         users = sorted(self.account.users, key=user_order)
-        return [user for user in users if user.verdict is not Verdict.COMPLIANT]
+        return [user for user in users if user.verdict is not Verdict.COMPLIANT or is_at_risk(user)]
 
     def describe(self, user: UserReport) -> str:
         """Return what is to be said of a user beside the name."""
@@ -130,6 +140,7 @@ def _lists(story: Story) -> dict[str, list[Any]]:
     mode = story.report.mode
     judges, to_fix = mode is not Mode.RELEASE, outcomes_of(OutcomeGroup.TO_FIX)
     return {
+        "risk": [*AT_RISK],
         "statuses": [(*word, 0, status) for status, word in STATUSES.items()],
         "verdicts": [
             (*word_of(verdict, mode), int(verdict is Verdict.UNKNOWN and judges), verdict) for verdict in VERDICTS
@@ -187,6 +198,7 @@ class _Writer:
             self._text(", ".join(user.service_credentials)) or None,
             self._text(guard_of(user)) or None,
             self._text(unused_of(user)) or None,
+            int(is_at_risk(user)) or None,
         ]
         while values[-1] is None:
             values.pop()

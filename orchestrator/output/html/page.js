@@ -6,8 +6,8 @@
   const PAGE = 100; // rows drawn at once; a button draws more
   const PRINTED = 500; // accounts on paper
   const NAMED = 20; // users of one kind in an account on paper
-  const [NAME, VERDICT, OUTCOME, VIA, CONSOLE, KEYS, KEYS_USED, DAYS, REASON, DEVICE, ENROLLED, CREDENTIALS, GUARD, UNUSED] =
-    [...Array(14).keys()];
+  const [NAME, VERDICT, OUTCOME, VIA, CONSOLE, KEYS, KEYS_USED, DAYS, REASON, DEVICE, ENROLLED, CREDENTIALS, GUARD, UNUSED,
+    AT_RISK] = [...Array(15).keys()];
 
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("data").textContent);
@@ -53,7 +53,7 @@
   const opened = new Set();
 
   function isToFix(user) {
-    return data.verdicts[user[VERDICT]][2] === 1 || data.outcomes[user[OUTCOME]][2] === 1;
+    return data.verdicts[user[VERDICT]][2] === 1 || data.outcomes[user[OUTCOME]][2] === 1 || user[AT_RISK] === 1;
   }
 
   function make(tag, attributes, ...children) {
@@ -149,6 +149,8 @@
     const matching = isWhole ? "" : count(account.users.filter(matcher(account)).length, "matching user");
     const tags = account.counts.map((times, outcome) =>
       times && outcome !== NONE ? tag(data.outcomes[outcome], `${number(times)} `) : null);
+    const risks = account.users.filter((user) => user[AT_RISK] === 1).length;
+    if (risks) tags.unshift(tag(data.risk, `${number(risks)} `));
     if (account.root) tags.unshift(tag(["root without MFA", "warn"]));
     if (account.error) tags.unshift(tag([account.error[1], data.statuses[account.status][1]]));
     // No users listed is not the same as no users there.
@@ -247,7 +249,7 @@
     const [verdict, outcome] = [data.verdicts[user[VERDICT]], data.outcomes[user[OUTCOME]]];
     const cells = [
       make("span", {}, tag(verdict), device(user)),
-      user[OUTCOME] === NONE ? "" : tag(outcome),
+      user[AT_RISK] === 1 ? tag(data.risk) : user[OUTCOME] === NONE ? "" : tag(outcome),
       data.vias[user[VIA]],
       `${user[CONSOLE] == null ? "unknown" : user[CONSOLE] ? "yes" : "no"}${user[UNUSED] ? `, ${data.texts[user[UNUSED]]}` : ""}`,
       keys(user),
@@ -332,7 +334,8 @@
     const cell = make("td", { colspan: headers.length });
     const byWords = new Map();
     for (const user of users) {
-      const words = user[OUTCOME] === NONE ? data.verdicts[user[VERDICT]][0] : data.outcomes[user[OUTCOME]][0];
+      const [state] = user[OUTCOME] === NONE ? data.verdicts[user[VERDICT]] : data.outcomes[user[OUTCOME]];
+      const words = user[AT_RISK] === 1 ? data.risk[0] : state;
       byWords.set(words, [...(byWords.get(words) || []), user[NAME]]);
     }
     for (const [words, names] of byWords) {

@@ -7,7 +7,15 @@ from operator import add
 
 from orchestrator.domain.model import Mode, Outcome, Stage, Status, Verdict
 from orchestrator.domain.outcomes import CANNOT_ENROL, OUTCOMES, OutcomeGroup
-from orchestrator.output.attention import count_without_mfa, is_read, is_root_open, is_to_fix, user_order
+from orchestrator.output.attention import (
+    count_without_mfa,
+    is_at_risk,
+    is_read,
+    is_root_open,
+    is_to_fix,
+    state_of,
+    user_order,
+)
 from orchestrator.output.causes import Cause, Subject, format_cause
 from orchestrator.output.slack.layout import (
     BUDGET,
@@ -29,7 +37,6 @@ from orchestrator.output.words import (
     list_policy_changes,
     longest_open,
     some_of,
-    state_of,
     title_and_id,
     title_of,
     without_users,
@@ -161,11 +168,12 @@ def _row(account: AccountReport, new: Sequence[str], story: Story, *, names: boo
     """Return an account as a row, or None where there is nothing to say, or no user was read: its cause tells that."""
     cells: tuple[defaultdict[str, list[UserReport]], ...] = (defaultdict(list), defaultdict(list), defaultdict(list))
     for user in sorted(account.users, key=user_order):
-        if user.outcome is Outcome.NONE and user.verdict is Verdict.COMPLIANT:
+        if user.outcome is Outcome.NONE and user.verdict is Verdict.COMPLIANT and not is_at_risk(user):
             continue
         is_changed = OUTCOMES[user.outcome].group is OutcomeGroup.CHANGED
-        why = f" ({user.error.code})" if user.error and user.error.code != user.outcome.value else ""
-        cells[0 if is_to_fix(user) else 1 if is_changed else 2][state_of(user, story.report.mode) + why].append(user)
+        label = state_of(user, story.report.mode).label
+        label += f" ({user.error.code})" if user.error and user.error.code != user.outcome.value else ""
+        cells[0 if is_to_fix(user) else 1 if is_changed else 2][label].append(user)
     to_fix, done, alone = (
         [f"{label}: {_name(users, story, names=names)}" for label, users in cell.items()] for cell in cells
     )

@@ -14,7 +14,15 @@ from rich.text import Text
 
 from orchestrator.domain.model import Mode, Outcome, Status, Verdict, Via
 from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup, Tone
-from orchestrator.output.attention import count_without_mfa, is_clean, is_read, is_root_open, user_order
+from orchestrator.output.attention import (
+    count_without_mfa,
+    is_at_risk,
+    is_clean,
+    is_read,
+    is_root_open,
+    state_of,
+    user_order,
+)
 from orchestrator.output.story import Story
 from orchestrator.output.terminal.console import style_of
 from orchestrator.output.words import (
@@ -28,7 +36,6 @@ from orchestrator.output.words import (
     longest_open,
     plain,
     some_of,
-    state_of,
     title_of,
     unused_of,
 )
@@ -130,7 +137,8 @@ def _done(account: AccountReport, view: _View) -> Iterator[Text]:
         yield Text.assemble((what, style_of(word.tone)), runs)
     by_label: dict[tuple[Tone, str], list[UserReport]] = defaultdict(list)
     for user in sorted(account.users, key=user_order):
-        if user.outcome is not Outcome.NONE or (view.judges and user.verdict is not Verdict.COMPLIANT):
+        is_open = view.judges and user.verdict is not Verdict.COMPLIANT
+        if user.outcome is not Outcome.NONE or is_open or is_at_risk(user):
             by_label[_label(user, view.mode)].append(user)
     for (tone, label), users in by_label.items():
         names = some_of([_name(user, view) for user in users], sys.maxsize if view.show_all else MAX_USERS)
@@ -142,13 +150,12 @@ def _done(account: AccountReport, view: _View) -> Iterator[Text]:
 
 
 def _label(user: UserReport, mode: Mode) -> tuple[Tone, str]:
-    label, row = state_of(user, mode), OUTCOMES[user.outcome]
-    if row.group is OutcomeGroup.CHANGED and user.via is Via.GROUP:
+    label, tone = state_of(user, mode)
+    if OUTCOMES[user.outcome].group is OutcomeGroup.CHANGED and user.via is Via.GROUP:
         label += " through the group"
     if user.verdict is Verdict.UNKNOWN and user.outcome is not Outcome.NONE and mode is not Mode.RELEASE:
         label += f", {VERDICTS[user.verdict].label}"
     code = user.error.code if user.error else user.outcome.value
-    tone = VERDICTS[user.verdict].tone if user.outcome is Outcome.NONE else row.tone
     return tone, label + (f" ({plain(code)})" if code != user.outcome.value else "")
 
 
