@@ -127,5 +127,6 @@ class SesMessenger:
         except AwsError as error:
             is_of_recipient = f"identity/{recipient}" in str(error)  # in the sandbox its identity is asked about too
             is_general = (isinstance(error, _GENERAL) or error.code in _GENERAL_CODES) and not is_of_recipient
-            message = f"Amazon SES did not accept the message ({error.code}: {error})"
+            said = str(error).replace(recipient, "the address")  # reports and logs keep no address
+            message = f"Amazon SES did not accept the message ({error.code}: {said})"
             raise DeliveryError(message, is_general=is_general) from error

@@ -165,7 +165,7 @@ class _Round:
         """Return whom the messenger is to write to. Raises DeliveryError where nobody is known, or may be told."""
         recipient, known_as = self.messenger.find(address)
         if is_member_id(address) and not is_listed(known_as, self.context.config.nudge):
-            raise DeliveryError(f"the address of {address} in Slack is of no domain of nudge.domains")
+            raise DeliveryError("the member's address in Slack is of no domain of nudge.domains")
         return recipient
 
     def _has_room(self, recipient: str) -> bool:

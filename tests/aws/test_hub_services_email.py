@@ -36,7 +36,7 @@ def test_message_goes_as_plain_text_from_the_identity(aws: AwsServer, messenger:
         ("AccessDeniedException", "not authorized: identity/security@acme.com", True),
         ("AccessDeniedException", "not authorized: identity/alice@acme.com", False),
         ("SendingPausedException", "paused", True),
-        ("MessageRejected", "Email address is not verified", False),
+        ("MessageRejected", "not verified. The following identities failed the check: alice@acme.com", False),
         ("BadRequestException", "invalid", False),
     ],
 )
@@ -49,6 +49,7 @@ def test_refusal_of_every_message_is_told_apart_from_that_of_one(
         messenger.send("alice@acme.com", "Subject", "words")
 
     assert caught.value.is_general is is_general
+    assert "alice@acme.com" not in str(caught.value)
 
 
 def test_refusal_is_a_delivery_error(messenger: SesMessenger) -> None:

@@ -1,5 +1,6 @@
 """Users told before they are enforced and when they are, over runs in a row, in one process and in steps."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -136,6 +137,8 @@ def test_only_one_address_of_a_listed_domain_is_written_to(
 
     assert messages(report, name) == [("first", is_told)]
     assert {recipient for recipient, _ in days.messenger.sent} == ({"alice@acme.com"} if is_told else set())
+    problems = {message.problem for message in user_of(report, name).messages}
+    assert not [text for text in problems if text and re.search(r"@|\bU0", text)]
 
 
 def test_users_of_one_address_are_in_one_message(days: Days) -> None:

@@ -37,7 +37,7 @@ class SlackMessenger:
             answer = self._ask("users_lookupByEmail", email=address)
         user = answer.get("user")
         if not isinstance(user, dict) or user.get("deleted") or user.get("is_bot") or user.get("is_stranger"):
-            raise DeliveryError(f"{address} is no member of the workspace who could be told")
+            raise DeliveryError("the address is of no member of the workspace who could be told")
         profile = user.get("profile")
         return str(user.get("id")), str(profile.get("email")).lower() if isinstance(profile, dict) else ""
 

@@ -35,8 +35,10 @@ def test_who_is_no_member_of_the_workspace_is_not_told(
 ) -> None:
     slack.add("U0BOB", "bob@acme.com", **changes)
 
-    with pytest.raises(DeliveryError, match="no member"):
+    with pytest.raises(DeliveryError, match="no member") as caught:
         messenger.find("bob@acme.com")
+
+    assert "bob" not in str(caught.value)
 
 
 def test_who_is_unknown_to_slack_is_not_told(messenger: SlackMessenger) -> None:
