@@ -10,7 +10,7 @@ from ipaddress import ip_address
 
 from orchestrator.domain.assessment import find_exemption
 from orchestrator.domain.config import Config, Exemption, NudgeConfig
-from orchestrator.domain.model import Mode, Outcome, Status
+from orchestrator.domain.model import Mode, Outcome, Status, Trigger
 from orchestrator.domain.nudges import Nudge, read_text, write_text
 from orchestrator.domain.protections import check_protections
 from orchestrator.output.words import count, format_minute, some_of, title_of
@@ -113,8 +113,8 @@ def exemption_notes(
 
     Without `names` the users are counted, and an exemption, which can name one, goes by its place in the configuration.
     """
-    if report.mode is Mode.RELEASE:
-        return ()  # a release judges nobody by exemptions
+    if report.mode is Mode.RELEASE or report.trigger in {Trigger.ONBOARDING, Trigger.IAM_EVENT}:
+        return ()  # a release judges nobody by exemptions; of a new account or user they are no news
     today = now.astimezone(UTC).date()
     return tuple(
         _note(number, exemptions, report, now=now, names=names)

@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.config import Exemption
-from orchestrator.domain.model import AccountResult, Decision, Mode, Outcome, Reason, Status, Verdict
+from orchestrator.domain.config import Exemption, SlackConfig
+from orchestrator.domain.model import AccountResult, Decision, Mode, Outcome, Reason, Status, Trigger, Verdict
 from orchestrator.output.run_notes import exemption_notes, run_notes
+from orchestrator.output.slack.digest import render_digest
 from orchestrator.reports.build import build_report, report_account
 from orchestrator.reports.report import RunReport, pack_accounts
 from tests.builders import NOW, make_account, make_config, make_request, make_user
@@ -151,6 +152,21 @@ def test_release_judges_nobody_and_so_says_nothing(days: int) -> None:
     report = make_report({PAYMENTS: ["ci-1"]}, mode=Mode.RELEASE)
 
     assert exemption_notes((make_exemption(ends_in=days),), report, NOW) == ()
+
+
+@pytest.mark.parametrize("trigger", list(Trigger))
+@pytest.mark.parametrize("days", [-1, 3])
+def test_run_that_a_new_account_or_user_started_does_not_repeat_what_the_daily_run_says(
+    days: int, trigger: Trigger
+) -> None:
+    report = make_report({PAYMENTS: []}).model_copy(update={"trigger": trigger, "narrowed": True})
+
+    notes = run_notes(make_config(exemptions=[make_exemption(ends_in=days).model_dump()]), report)
+
+    is_daily = trigger not in {Trigger.ONBOARDING, Trigger.IAM_EVENT}
+    assert bool(notes) is is_daily
+    digest = render_digest(report, SlackConfig(), blocks_access_keys=True, notes=notes)
+    assert digest.has_findings is is_daily
 
 
 def test_without_exemptions_there_is_nothing_to_say() -> None:
