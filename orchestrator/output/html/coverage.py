@@ -18,7 +18,7 @@ from orchestrator.domain.model import Mode, Outcome, Status
 from orchestrator.domain.outcomes import ENFORCED, OUTCOMES, label_of
 from orchestrator.output.attention import is_covered, is_to_fix
 from orchestrator.output.story import Story
-from orchestrator.output.words import format_date, list_counts
+from orchestrator.output.words import format_date, list_counts, visible
 from orchestrator.reports.report import AccountReport, RunReport, Totals
 
 PRINTED_DEPTH = 2
@@ -102,10 +102,13 @@ def list_tiles(story: Story) -> Iterator[tuple[str, int, int, str]]:
 
 
 def list_ous(accounts: Iterable[AccountReport]) -> list[Row]:
-    """Return a row for each OU in the order of the tree, the last for accounts of no known OU; none if none is."""
+    """Return a row for each OU in the order of the tree, the last for accounts of no known OU; none if none is.
+
+    OUs and owners go by what is visible of them, as in the data that the links filter.
+    """
     rows: dict[str, Row] = {}
     for account in accounts:
-        names = (account.ou or "").split("/")
+        names = visible(account.ou or "").split("/")
         for depth in range(1, len(names) + 1):
             path, below_root = "/".join(names[:depth]), "/".join(names[1:depth])
             _add(account, rows, kind="ou", key=path, name=below_root or path, is_deep=depth > PRINTED_DEPTH)
@@ -116,7 +119,8 @@ def list_owners(accounts: Iterable[AccountReport]) -> list[Row]:
     """Return a row for each owner, who has most users to cover first; none where no owner is known."""
     rows: dict[str, Row] = {}
     for account in accounts:
-        _add(account, rows, kind="owner", key=account.owner or "", name=account.owner or "")
+        owner = visible(account.owner or "")
+        _add(account, rows, kind="owner", key=owner, name=owner)
     return sorted(rows.values(), key=lambda row: (row.covered - row.users, row.key.casefold())) if any(rows) else []
 
 
