@@ -1,6 +1,7 @@
 """The preflight of an SCP (`plan --scp`) on one screen: a number, a sentence and some names for each group of users."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 from rich.console import Console
 from rich.text import Text
@@ -17,6 +18,7 @@ from orchestrator.reports.report import RunReport, UserReport
 HIT = frozenset({Outcome.PLANNED, Outcome.HELD})
 MAX_NAMED = 3
 _WIDTH = 7
+_UNITS = (timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute")
 _Group = tuple[list[str], str, Tone, bool]
 """Whom it names, what is said of them, how grave that is, and whether it is a part of the group before it."""
 
@@ -79,8 +81,8 @@ def _groups(report: RunReport, config: Config) -> Iterator[_Group]:
     )
     yield of("could not enrol, and would be locked out for good", _has(CANNOT_ENROL), Tone.BAD, is_part=True)
     yield of("of whom it is not known whether they could enrol", _has(CANNOT_TELL), Tone.WARN, is_part=True)
-    days = f"{window.days:,} days" if window.days else f"{window.seconds // 3600} hours"
-    yield of(f"with access keys used in the last {days}, which would stop", stops, Tone.WARN)
+    size, unit = next((size, unit) for size, unit in _UNITS if not window % size)
+    yield of(f"with access keys used in the last {count(window // size, unit)}, which would stop", stops, Tone.WARN)
     yield of("with MFA", lambda user: stops(user) and user.verdict is Verdict.COMPLIANT, is_part=True)
     yield of(
         "with service credentials or SSH keys, which would stop",
