@@ -178,7 +178,7 @@ class SlackClient:
             # slack_sdk on an answer that is not what Slack sends, or on a proxy that is no URL.
             fault = f"Slack's answer could not be read ({type(error).__name__}): check the proxy (HTTPS_PROXY)"
         else:
-            fault = _explain(answer, what)
+            fault = _explain(answer, what, by_webhook=bool(self._webhook_url))
         if fault:
             # Raised here, outside of any `except`: the errors of the SDK hold the URL, and none is to hang on ours.
             raise DigestError(fault)
@@ -323,7 +323,7 @@ def _answer_of(call: Callable[[], _Answer]) -> _Answer:
         return _Answer(error.response.status_code, str(error.response.get("error", "")))
 
 
-def _explain(answer: _Answer, what: _What) -> str:
+def _explain(answer: _Answer, what: _What, *, by_webhook: bool) -> str:
     """Return why an answer is a refusal, and what to do about it; nothing where Slack took what it was given."""
     status, word = answer
     if answer == TAKEN:
@@ -334,7 +334,7 @@ def _explain(answer: _Answer, what: _What) -> str:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         word = "ratelimited"
     if _SLACKS_WORD.fullmatch(word) is None or word == "ok":
-        suspects = "the proxy" if what in {"page", "thread"} else "the webhook URL and the proxy"
+        suspects = "the webhook URL and the proxy" if by_webhook else "the proxy"
         return f"the answer is not Slack's (HTTP {status}): check {suspects} (HTTPS_PROXY)"
     remedy = _REMEDIES.get(word)
     return f"Slack refused the {what}: {word}{f'; {remedy}' if remedy else ''}"

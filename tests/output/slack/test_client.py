@@ -175,7 +175,10 @@ def test_a_message_that_breaks_a_limit_is_refused_as_a_defect_of_ours(sender: Se
 def test_a_page_of_a_proxy_is_no_success(sender: Sender, words: str) -> None:
     sender.slack.next(Say(words))
 
-    assert "check the" in sender.fail()
+    said = sender.fail()
+
+    assert "check the" in said
+    assert ("webhook" in said) is (sender.kind == "webhook")
     assert sender.slack.messages == []
 
 
