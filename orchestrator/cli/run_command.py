@@ -160,7 +160,7 @@ def show_report(
         return
     stops_keys, notes = config.policy.blocks_access_keys, run_notes(config, report)
     print_report(report, console, shown, blocks_access_keys=stops_keys, notes=notes)
-    if report.mode is Mode.PLAN and not shown.brief and (sample := show_sample(report, config.nudge)):
+    if report.mode is Mode.PLAN and not shown.brief and (sample := show_sample(report, config)):
         console.print(f"\n{sample}", markup=False, highlight=False)
 
 

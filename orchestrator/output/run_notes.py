@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
 from orchestrator.domain.assessment import find_exemption
-from orchestrator.domain.config import Config, Exemption, NudgeConfig
+from orchestrator.domain.config import Config, Exemption
 from orchestrator.domain.model import Mode, Outcome, Status, Trigger
-from orchestrator.domain.nudges import Nudge, read_text, write_text
+from orchestrator.domain.nudges import FIRST, Nudge, read_text, write_text
 from orchestrator.domain.protections import check_protections
 from orchestrator.output.words import count, format_minute, some_of, title_of
 from orchestrator.reports.history import is_whole, was_read
-from orchestrator.reports.report import AccountReport, RunReport, UserReport
+from orchestrator.reports.report import AccountReport, RunReport
 
 ANNOUNCED_AROUND_END = timedelta(days=14)
 """How long before its end an exemption is announced, and how long after it is still said to have ended."""
@@ -139,27 +139,32 @@ def _note(number: int, known: tuple[Exemption, ...], report: RunReport, *, now: 
     return f"{ends}; in this run it matched {shown}"
 
 
-def show_sample(report: RunReport, settings: NudgeConfig) -> str:
+def show_sample(report: RunReport, config: Config) -> str:
     """Return the message of the first user who would be told; nothing where nobody would be. Raises ConfigError."""
-    for account in report.accounts:
-        for user in account.users:
-            if any(message.problem is None for message in user.messages):
-                nudge, partition = _as_nudge(account, user), user.arn.split(":")[1]
-                text = write_text(read_text(settings), [nudge], partition=partition, contact=settings.contact)
-                return f"The message to {nudge.user_name} ({nudge.alias or nudge.account_id}) would say:\n\n{text}"
-    return ""
-
-
-def _as_nudge(account: AccountReport, user: UserReport) -> Nudge:
-    return Nudge(
+    told = (
+        (account, user, message)
+        for account in report.accounts
+        for user in account.users
+        for message in user.messages
+        if message.problem is None
+    )
+    if (first := next(told, None)) is None:
+        return ""
+    account, user, message = first
+    until, settings = user.grace_ends, config.nudge
+    if message.kind == FIRST and settings.required:  # the days count from this message
+        until = max(until or report.finished_at, report.finished_at + config.enforcement.notice)
+    nudge = Nudge(
         account_id=account.id,
         alias=account.alias,
         user_id=user.id or "",
         user_name=user.name,
-        kind=user.messages[0].kind,
+        kind=message.kind,
         day="",
         covers=(),
-        until=user.grace_ends,
+        until=until,
         address=None,
         has_password=user.console_password is not False,
     )
+    text = write_text(read_text(settings), [nudge], partition=user.arn.split(":")[1], contact=settings.contact)
+    return f"The message to {user.name} ({account.alias or account.id}) would say:\n\n{text}"
