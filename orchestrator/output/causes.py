@@ -93,11 +93,13 @@ _REMEDIES = {
     "policy.access_keys: allow.",
     "active_credential": "A service-specific credential or SSH key would stop working, or the role may not ask: "
     "deactivate it, or move what uses it to a role; else exempt the user, or update the StackSet.",
-    "cannot_enrol": "A permissions boundary, an SCP or another policy would keep the user from enrolling an MFA "
-    "device: change it, or exempt the user. Where it asks for what orgmfa cannot know, such as aws:SourceIp, put the "
-    "value into enforcement.context.",
+    "cannot_enrol": "A permissions boundary, an SCP or another policy stands in the way: let the user enrol an MFA "
+    "device, or exempt the user. Where it asks for what orgmfa cannot know, such as aws:SourceIp, put the value into "
+    "enforcement.context.",
     "cannot_tell": "The policy simulator could not tell whether the user can enrol: put the key that it lacks, such as "
     "aws:SourceIp, into enforcement.context; where it could not be asked, see the message.",
+    "not_told": "Nobody could be told, and nudge.required is true: give the user a tag with an address of "
+    "nudge.domains, and look at the messages in the report.",
     "over_limit": "A limit of the account is exceeded: read the plan, then allow one run with "
     "--max-changes-per-account; limits.max_share_per_account has no option.",
     "failed policy_drifted": "Whoever has the policy may be granted what it says now: see in CloudTrail who changed "
@@ -105,6 +107,8 @@ _REMEDIES = {
     "policy_outdated": f"EnforceMFA has an earlier text. {UPDATE_STACKSET}",
     "policy_drifted": "Policy or group is missing, or not as orgmfa made it: compare with orgmfa policy.",
     "quota_exceeded": "No further policy and no further group fits: detach one, or have the quota raised.",
+    "undone_by_others": "Others took EnforceMFA away twice in 24 hours: find out who, and free people with orgmfa "
+    "release. The daily run enforces again.",
     "stopped": "enforcement.stop is set, or was not understood: nothing is written until it is cleared.",
 }
 """By the code of a user's reason, or by outcome and code; each names nobody, unlike the messages."""
@@ -113,10 +117,12 @@ _STATES = {
     "active_credential": "credential in use",
     "cannot_enrol": "would be locked out",
     "cannot_tell": "might be locked out",
+    "not_told": "could not be told",
     "over_limit": "over the account's limit",
     "policy_drifted": "policy changed",
     "policy_outdated": "policy outdated",
     "stopped": "stopped",
+    "undone_by_others": "undone by others",
 }
 """What holds a user, in a few words, by code."""
 _ACTION = re.compile(r"is not authorized to perform: (?P<action>[a-z0-9-]+:\w+)")

@@ -110,6 +110,30 @@ def test_users_of_an_account_are_named_where_they_are_few_and_counted_elsewhere(
     assert "d: " not in "".join(read(tell(report, names=False).to_fix))
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("active_key", "key in use, move its caller to a role, or exempt the user"),
+        ("active_credential", "credential in use, deactivate it, or move what uses it to a role"),
+        ("cannot_enrol", "would be locked out, let the user enrol an MFA device, or exempt the user"),
+        (
+            "cannot_tell",
+            "might be locked out, put the key that it lacks, such as aws:SourceIp, into enforcement.context",
+        ),
+        ("not_told", "could not be told, give the user a tag with an address of nudge.domains"),
+        ("over_limit", "over the account's limit, read the plan, then allow one run with --max-changes-per-account"),
+        ("policy_drifted", "policy changed, compare with orgmfa policy"),
+        ("policy_outdated", "policy outdated, update the StackSet, with AccessKeys as policy.access_keys says"),
+        ("stopped", "stopped, nothing is written until it is cleared"),
+        ("undone_by_others", "undone by others, find out who, and free people with orgmfa release"),
+    ],
+)
+def test_whatever_holds_a_user_is_told_in_words_with_what_to_do(code: str, words: str) -> None:
+    brief = tell(make_run_report(make_seen_account(make_held("ana", code))))
+
+    assert read(brief.to_fix) == [f"! acme-payments - ana: {words}"]
+
+
 def test_accounts_of_a_cause_share_a_line_where_there_is_no_room_for_each() -> None:
     codes = ["active_key", "cannot_enrol", "quota_exceeded", "policy_drifted", "over_limit"]
     accounts = [
