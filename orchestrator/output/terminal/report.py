@@ -36,9 +36,11 @@ MAX_LINES = 100
 """About how many lines a report takes at any size, unless all is wanted."""
 MIN_TABLE_LINES = 20
 MAX_CAUSES = 8
+"""Also of the errors of the run."""
 MAX_NAMED = 3
 """How many accounts of a cause are named, and users of one account."""
 MAX_CHANGED = 10
+"""Also of the notes."""
 MAX_TEXT = 200
 
 
@@ -78,11 +80,13 @@ def print_report(
     """Print a report; `blocks_access_keys` is whether EnforceMFA stops access keys, `notes` are remarks on the run."""
     story = tell_story(report, blocks_access_keys=blocks_access_keys, notes=notes)
     width = console.width
-    top = [*_head(story, width), *_to_fix(story, shown, width)]
-    bottom = [*_changes(story, shown, width), *_summary(story, width)]
+    top = [*_head(story, shown, width), *_to_fix(story, shown, width)]
+    bottom = [*_changes(story, shown, width), *_summary(story, shown, width)]
     with console.use_theme(make_theme(console)), tidy(console):
         if shown.brief:
-            print_lines(chain(_head(story, width), _in_brief(story, shown, width), _last_lines(story, shown)), console)
+            print_lines(
+                chain(_head(story, shown, width), _in_brief(story, shown, width), _last_lines(story, shown)), console
+            )
             return
         most_lines = max(MIN_TABLE_LINES, MAX_LINES - len(top) - len(bottom) - 6)
         table, listed, total = make_table(
@@ -91,13 +95,11 @@ def print_report(
         print_lines(top, console)
         if listed:
             console.print(table)
-        if listed < total:
-            more = f"and {count(total - listed, 'more account')}: {_every_row(story, shown)}"
-            print_lines(make_lines(more, width), console)
+        print_lines(_more(total - listed, "account", story, shown=shown, width=width), console)
         print_lines(chain([Text()] if total else [], bottom, _last_lines(story, shown)), console)
 
 
-def _head(story: Story, width: int) -> Iterator[Text]:
+def _head(story: Story, shown: Shown, width: int) -> Iterator[Text]:
     report = story.report
     if story.gate:
         yield from make_lines(story.gate, width, tone=Tone.BAD)
@@ -111,10 +113,12 @@ def _head(story: Story, width: int) -> Iterator[Text]:
         yield Text()
     if report.errors:
         yield from make_lines("ERRORS OF THE RUN", width, tone=Tone.BAD)
-        for error in report.errors:
+        most = shown.most(MAX_CAUSES)
+        for error in report.errors[:most]:
             yield from make_lines(f"{STAGES[error.stage]} ({error.code})", width, by=2)
             yield from _indented(error.message, width)
             yield from _indented(error.remedy and f"Remedy: {error.remedy}", width)
+        yield from _more(len(report.errors) - most, "error", story, shown=shown, width=width, by=2)
         yield Text()
 
 
@@ -133,9 +137,7 @@ def _to_fix(story: Story, shown: Shown, width: int) -> Iterator[Text]:
             yield from _indented(reason, width)
         remedy = cause.remedy if cause.subject is not Subject.USER or cause.is_example else ""
         yield from _indented(remedy and f"Remedy: {remedy}", width)
-    if len(story.causes) > most:
-        others = story.causes[most:]
-        yield from make_lines(f"and {count(len(others), 'more cause')}: {_every_row(story, shown)}", width, by=2)
+    yield from _more(len(story.causes) - most, "cause", story, shown=shown, width=width, by=2)
     yield Text()
 
 
@@ -204,15 +206,16 @@ def _changed(group: ChangeGroup) -> Iterator[str]:
             yield f"{plain(changed.name)} ({title_of(account_of(changed))}{note and f'; {note}'})"
 
 
-def _summary(story: Story, width: int) -> Iterator[Text]:
+def _summary(story: Story, shown: Shown, width: int) -> Iterator[Text]:
     """Yield a line for all clean accounts and one for those skipped, the notes, and what all of it comes to."""
-    skipped = sum(number for number, _ in story.skipped)
+    skipped, most = sum(number for number, _ in story.skipped), shown.most(MAX_CHANGED)
     if story.clean:
         yield from make_lines(story.clean, width)
     if skipped:
         yield from make_lines(f"{count(skipped, 'account')} skipped: {list_counts(story.skipped)}.", width)
-    for note in story.notes:
+    for note in story.notes[:most]:
         yield from make_lines(f"Note: {note}", width)
+    yield from _more(len(story.notes) - most, "note", story, shown=shown, width=width)
     if story.clean or skipped or story.notes:
         yield Text()
     said = (*story.totals, story.written, story.open_for, story.keys, story.guards, story.unused)
@@ -229,10 +232,10 @@ def _last_lines(story: Story, shown: Shown) -> Iterator[Text]:
         yield Text(f"Next:   {next_step}")
 
 
-def _every_row(story: Story, shown: Shown) -> str:
-    if shown.address is None:
-        return "--all lists them"
-    return f"orgmfa report {plain(story.report.run_id)}{shown.options} --all"
+def _more(number: int, noun: str, story: Story, *, shown: Shown, width: int, by: int = 0) -> Iterator[Text]:
+    """Yield how many are left out, if any, and what lists them."""
+    where = f"orgmfa report {plain(story.report.run_id)}{shown.options} --all" if shown.address else "--all lists them"
+    return make_lines(f"and {count(number, f'more {noun}')}: {where}", width, by=by) if number > 0 else iter(())
 
 
 def _next_step(story: Story, shown: Shown) -> str:

@@ -1,6 +1,7 @@
 import pytest
 
 from orchestrator.domain.model import Gate, Mode, Outcome, Stage, Status
+from orchestrator.output.terminal import MAX_LINES
 from orchestrator.reports.report import (
     RunReport,
 )
@@ -333,3 +334,17 @@ def test_clean_run_is_short() -> None:
 
 def test_organization_without_users_reads_well() -> None:
     assert "\n1 account inspected. Nothing was written.\n" in show(make_report(make_account("shop")))
+
+
+def test_errors_and_notes_without_end_are_counted_and_all_of_them_listed_where_that_is_asked() -> None:
+    errors = [make_problem(code=f"code-{number}") for number in range(300)]
+    notes = [f"entry {number} of exemptions matches no user" for number in range(300)]
+    report = make_report(make_account("shop", [make_user()]), errors=errors)
+
+    text, whole = show(report, notes=notes), show(report, notes=notes, every_row=True)
+
+    assert len(text.splitlines()) <= MAX_LINES
+    assert "  and 292 more errors: --all lists them\n" in text
+    assert "\nand 290 more notes: --all lists them\n" in text
+    assert (whole.count("(code-"), whole.count("Note: ")) == (300, 300)
+    assert "more notes" not in whole
