@@ -14,8 +14,8 @@ from orchestrator.domain.nudges import is_member_id
 from orchestrator.output.slack.client import TAKEN, SlackClient
 
 _GENERAL = re.compile(
-    r"could not be reached|refused the message: (account_inactive|invalid_auth|missing_scope|not_authed|rate_?limited|"
-    r"token_expired|token_revoked)"
+    r"could not be reached|certificate of Slack|refused the message: (account_inactive|invalid_auth|missing_scope|"
+    r"not_authed|rate_?limited|token_expired|token_revoked)"
 )
 """Failures that concern every message. Any other is one person's: nobody's address may end the messages of a run."""
 _SIGN_IN = re.compile(r"(https://[0-9]{12}\.signin\.[a-z0-9.-]+/console)")

@@ -8,8 +8,9 @@ import pytest
 from orchestrator.aws.clients import make_clients
 from orchestrator.domain.config import Config
 from orchestrator.domain.environment import SlackCredentials
-from orchestrator.domain.errors import DigestError, StartError
+from orchestrator.domain.errors import DeliveryError, DigestError, StartError
 from orchestrator.output.slack.client import SlackClient
+from orchestrator.output.slack.messenger import SlackMessenger
 from orchestrator.wiring import Hub, make_slack_client
 from tests.cli.calling import Cli, assert_refused
 from tests.tls import Authority, Served, serve_proxy, serve_sts
@@ -96,6 +97,16 @@ def test_certificate_that_is_not_trusted_is_said_after_one_try(
     assert "check the network" not in told
     assert "s3cret" not in told
     assert naps == []
+
+
+def test_certificate_that_is_not_trusted_ends_the_messages_to_users_of_a_run(slack: Served) -> None:
+    tls = make_clients(connections=1).tls_context()
+    messenger = SlackMessenger("xoxb-s3cret", tls=tls, base_url=f"{slack.url}/api/")
+
+    with pytest.raises(DeliveryError, match="not trusted") as caught:
+        messenger.find("alice@acme.com")
+
+    assert caught.value.is_general
 
 
 @pytest.mark.parametrize("kind", ["missing", "a folder", "no PEM"])
