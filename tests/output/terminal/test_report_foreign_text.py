@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from orchestrator.domain.model import Outcome, Status
+from orchestrator.domain.model import Gate, Outcome, Status
 from orchestrator.output.terminal import Shown, print_report
 from tests.output.terminal.report_samples import (
     ESCAPE_CODES,
@@ -157,3 +157,11 @@ def test_notes_are_wrapped_and_leave_no_blanks_at_the_ends_of_lines() -> None:
         "and then no longer counts",
         "Note: \\x1b[2J",
     ]
+
+
+def test_next_step_that_the_file_of_a_report_names_acts_on_no_terminal() -> None:
+    gate = Gate(code="under_way", planned=1, limit=None, message="m", remedy="wait\x1b]0;x\x07\u202e")
+
+    text = show(make_report(make_account("shop", [make_user("bo", Outcome.PLANNED)]), gate=gate), address="./run")
+
+    assert text.endswith("Next:   wait\\x1b]0;x\\x07\\u202e\n")
