@@ -29,34 +29,9 @@ from typing import Any
 
 from orchestrator.domain.model import Mode, Outcome, Verdict, Via
 from orchestrator.domain.outcomes import OutcomeGroup, Tone, label_of, outcomes_of
-from orchestrator.output.attention import (
-    AT_RISK,
-    OUTCOME_RANK,
-    STATUS_RANK,
-    VERDICT_RANK,
-    is_at_risk,
-    is_root_open,
-    user_order,
-)
+from orchestrator.output import attention, words
 from orchestrator.output.causes import format_cause
 from orchestrator.output.story import Story
-from orchestrator.output.words import (
-    DEVICES,
-    STAGES,
-    STATUSES,
-    VERDICTS,
-    Word,
-    count,
-    days_between,
-    guard_of,
-    list_policy_changes,
-    longest_open,
-    reason_of,
-    unused_of,
-    visible,
-    word_of,
-    words_of_outcomes,
-)
 from orchestrator.reports.report import AccountReport, RunReport, UserReport
 
 MAX_ACCOUNTS = 200
@@ -64,7 +39,7 @@ MAX_USERS = 50
 """How many accounts, and users of one, are listed without the script."""
 _DAY_SECONDS = 86_400
 _VIA_PLACE = {via: place for place, via in enumerate([None, *Via])}
-_DEVICE_PLACE = {device: place for place, device in enumerate(DEVICES)}
+_DEVICE_PLACE = {device: place for place, device in enumerate(words.DEVICES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,48 +50,48 @@ class AccountRow:
     account: AccountReport
 
     @property
-    def tags(self) -> Iterator[tuple[Word, str]]:
+    def tags(self) -> Iterator[tuple[words.Word, str]]:
         """The tags of an account, each with a number before it where it counts users."""
         account = self.account
         if account.error:
-            yield Word(account.error.code, STATUSES[account.status].tone), ""
-        if is_root_open(account):
-            yield Word("root without MFA", Tone.WARN), ""
-        if endangered := sum(map(is_at_risk, account.users)):
-            yield AT_RISK, f"{endangered:,} "
+            yield words.Word(account.error.code, words.STATUSES[account.status].tone), ""
+        if attention.is_root_open(account):
+            yield words.Word("root without MFA", Tone.WARN), ""
+        if endangered := sum(map(attention.is_at_risk, account.users)):
+            yield attention.AT_RISK, f"{endangered:,} "
         outcomes = Counter(user.outcome for user in account.users)
-        for outcome, word in words_of_outcomes(self.report.mode).items():
+        for outcome, word in words.words_of_outcomes(self.report.mode).items():
             if outcomes[outcome] and outcome is not Outcome.NONE:
                 yield word, f"{outcomes[outcome]:,} "
 
     @property
     def longest_open(self) -> int | None:
         """For how many days the user has been without MFA who has been so for longest."""
-        return longest_open(self.account.users, self.report.finished_at)
+        return words.longest_open(self.account.users, self.report.finished_at)
 
     @property
     def unread(self) -> str:
         """Who had no MFA when last read, and could not be read by this run."""
         users, now = sorted(self.account.unread_open_since.items()), self.report.finished_at
-        named = [f"{name} (for {count(days_between(since, now) or 0, 'day')})" for name, since in users[:MAX_USERS]]
-        hidden = len(users) - MAX_USERS
+        days = ((name, words.days_between(since, now) or 0) for name, since in users[:MAX_USERS])
+        named, hidden = [f"{name} (for {words.count(number, 'day')})" for name, number in days], len(users) - MAX_USERS
         return ", ".join([*named, *([f"and {hidden:,} more"] if hidden > 0 else [])])
 
     @property
     def open_users(self) -> list[UserReport]:
         """The users who are not known to have MFA, or may be locked out, the worst first."""
-        users = sorted(self.account.users, key=user_order)
-        return [user for user in users if user.verdict is not Verdict.COMPLIANT or is_at_risk(user)]
+        users = sorted(self.account.users, key=attention.user_order)
+        return [user for user in users if user.verdict is not Verdict.COMPLIANT or attention.is_at_risk(user)]
 
     def describe(self, user: UserReport) -> str:
         """Return what is to be said of a user beside the name."""
-        days, reason = days_between(user.open_since, self.report.finished_at), reason_of(user)
+        days, reason = words.days_between(user.open_since, self.report.finished_at), words.reason_of(user)
         facts = [
-            word_of(user.verdict, self.report.mode).label,
+            words.word_of(user.verdict, self.report.mode).label,
             "" if user.outcome is Outcome.NONE else label_of(user.outcome, self.report.mode),
-            "" if days is None else f"for {count(days, 'day')}",
-            guard_of(user),
-            unused_of(user),
+            "" if days is None else f"for {words.count(days, 'day')}",
+            words.guard_of(user),
+            words.unused_of(user),
         ]
         return ", ".join(filter(None, facts)) + (f" ({reason})" if reason else "")
 
@@ -138,17 +113,18 @@ def _dump(value: object) -> str:
 def _lists(story: Story) -> dict[str, list[Any]]:
     """Return the lists that accounts and users have positions in."""
     mode = story.report.mode
-    judges, to_fix = mode is not Mode.RELEASE, outcomes_of(OutcomeGroup.TO_FIX)
+    judges, to_fix, outcomes = mode is not Mode.RELEASE, outcomes_of(OutcomeGroup.TO_FIX), words.words_of_outcomes(mode)
     return {
-        "risk": [*AT_RISK],
-        "statuses": [(*word, 0, status) for status, word in STATUSES.items()],
+        "risk": [*attention.AT_RISK],
+        "statuses": [(*word, 0, status) for status, word in words.STATUSES.items()],
         "verdicts": [
-            (*word_of(verdict, mode), int(verdict is Verdict.UNKNOWN and judges), verdict) for verdict in VERDICTS
+            (*words.word_of(verdict, mode), int(verdict is Verdict.UNKNOWN and judges), verdict)
+            for verdict in words.VERDICTS
         ],
-        "outcomes": [(*word, int(outcome in to_fix), outcome) for outcome, word in words_of_outcomes(mode).items()],
+        "outcomes": [(*word, int(outcome in to_fix), outcome) for outcome, word in outcomes.items()],
         "vias": ["", *Via],
-        "devices": list(DEVICES.values()),
-        "causes": [visible(format_cause(cause, cause.code)) for cause in story.causes],
+        "devices": list(words.DEVICES.values()),
+        "causes": [words.visible(format_cause(cause, cause.code)) for cause in story.causes],
     }
 
 
@@ -165,50 +141,50 @@ class _Writer:
 
     def account(self, account: AccountReport) -> list[Any]:
         error = account.error
-        said = (STAGES[error.stage], error.code, error.message, error.remedy) if error else ()
+        said = (words.STAGES[error.stage], error.code, error.message, error.remedy) if error else ()
         return [
-            visible(account.id),
-            visible(account.name),
-            visible(account.alias or ""),
+            words.visible(account.id),
+            words.visible(account.name),
+            words.visible(account.alias or ""),
             self._text(account.ou or ""),
             self._text(account.owner or ""),
-            STATUS_RANK[account.status],
+            attention.STATUS_RANK[account.status],
             account.failing_runs,
-            int(is_root_open(account)),
-            self._text(list_policy_changes(account)),
+            int(attention.is_root_open(account)),
+            self._text(words.list_policy_changes(account)),
             [self._text(text) for text in said] or 0,
             self._causes_of.get(account.id, ()),
-            [self._user(user) for user in sorted(account.users, key=user_order)],
-            [(visible(name), self._days(since)) for name, since in sorted(account.unread_open_since.items())],
+            [self._user(user) for user in sorted(account.users, key=attention.user_order)],
+            [(words.visible(name), self._days(since)) for name, since in sorted(account.unread_open_since.items())],
         ]
 
     def _user(self, user: UserReport) -> list[Any]:
         values = [
-            visible(user.name),
-            VERDICT_RANK[user.verdict],
-            OUTCOME_RANK[user.outcome],
+            words.visible(user.name),
+            attention.VERDICT_RANK[user.verdict],
+            attention.OUTCOME_RANK[user.outcome],
             _VIA_PLACE[user.via],
             None if user.console_password is None else int(user.console_password),
             user.active_access_keys,
             _day(user.keys_last_used),
             self._days(user.open_since),
-            self._text(reason_of(user)) or None,
+            self._text(words.reason_of(user)) or None,
             _DEVICE_PLACE[user.mfa_device] or None,
             _day(user.mfa_enrolled_at),
             self._text(", ".join(user.service_credentials)) or None,
-            self._text(guard_of(user)) or None,
-            self._text(unused_of(user)) or None,
-            int(is_at_risk(user)) or None,
+            self._text(words.guard_of(user)) or None,
+            self._text(words.unused_of(user)) or None,
+            int(attention.is_at_risk(user)) or None,
         ]
         while values[-1] is None:
             values.pop()
         return values
 
     def _days(self, since: datetime | None) -> int | None:
-        return days_between(since, self._finished_at)
+        return words.days_between(since, self._finished_at)
 
     def _text(self, text: str) -> int:
-        return self.texts.setdefault(visible(text), len(self.texts))
+        return self.texts.setdefault(words.visible(text), len(self.texts))
 
 
 def _day(moment: datetime | None) -> int | None:

@@ -7,15 +7,7 @@ from operator import add
 
 from orchestrator.domain.model import Mode, Outcome, Stage, Status, Verdict
 from orchestrator.domain.outcomes import CANNOT_ENROL, OUTCOMES, OutcomeGroup
-from orchestrator.output.attention import (
-    count_without_mfa,
-    is_at_risk,
-    is_read,
-    is_root_open,
-    is_to_fix,
-    state_of,
-    user_order,
-)
+from orchestrator.output import attention, words
 from orchestrator.output.causes import Cause, Subject, format_cause
 from orchestrator.output.slack.layout import (
     BUDGET,
@@ -29,18 +21,6 @@ from orchestrator.output.slack.layout import (
 )
 from orchestrator.output.slack.mrkdwn import code, link_to, literal, prose
 from orchestrator.output.story import Story, stopping_keys
-from orchestrator.output.words import (
-    STAGES,
-    age,
-    count,
-    list_counts,
-    list_policy_changes,
-    longest_open,
-    some_of,
-    title_and_id,
-    title_of,
-    without_users,
-)
 from orchestrator.reports.report import AccountReport, UserReport
 
 MAX_REPLIES = 3
@@ -85,20 +65,20 @@ def make_thread(story: Story, *, names: bool, link: str | None) -> tuple[Reply, 
 
 def _more(table: Table, number: int, link: str | None) -> Blocks:
     where = f": {link_to(link, 'open the report')}" if link else ""
-    return (context(f"and {count(number, f'more {table.noun}')}{where}"),) if number else ()
+    return (context(f"and {words.count(number, f'more {table.noun}')}{where}"),) if number else ()
 
 
 def _texts(story: Story, *, names: bool) -> Iterator[str]:
     """Yield the totals, the errors of the run, each cause with what AWS said and what to do, and the notes."""
     report = story.report
-    skipped = list_counts((number, literal(reason, MAX_TEXT)) for number, reason in story.skipped[:MAX_NAMES])
+    skipped = words.list_counts((number, literal(reason, MAX_TEXT)) for number, reason in story.skipped[:MAX_NAMES])
     said = (*story.totals, story.written, story.open_for, story.keys, story.clean, skipped and f"Skipped: {skipped}.")
     run = (
         f"Run {code(report.run_id, MAX_TEXT)} ({literal(report.mode, MAX_TEXT)}, {literal(report.trigger, MAX_TEXT)})."
     )
     yield " ".join(filter(None, (*said, run)))
     for error in report.errors:
-        title = f"*Error {STAGES[error.stage]}* ({literal(error.code, MAX_TEXT)})"
+        title = f"*Error {words.STAGES[error.stage]}* ({literal(error.code, MAX_TEXT)})"
         yield "\n".join((title, *_quote(error.message, error.remedy, names=names)))
     for cause in story.causes:
         yield "\n".join(_explain(cause, names=names))
@@ -114,13 +94,13 @@ def _explain(cause: Cause, *, names: bool) -> Iterator[str]:
     remedy = "" if text and cause.subject is Subject.USER and not cause.is_example else cause.remedy
     yield from _quote(f"For example: {text}" if text and cause.is_example else text, remedy, names=names)
     if not cause.users:
-        titles = [literal(title_and_id(member.account), MAX_TEXT) for member in cause.members[:MAX_ACCOUNTS]]
-        yield some_of(titles, MAX_ACCOUNTS, total=len(cause.members))
+        titles = [literal(words.title_and_id(member.account), MAX_TEXT) for member in cause.members[:MAX_ACCOUNTS]]
+        yield words.some_of(titles, MAX_ACCOUNTS, total=len(cause.members))
 
 
 def _quote(message: str, remedy: str, *, names: bool) -> Iterator[str]:
     for said in filter(None, (message, remedy and f"Try: {remedy}")):
-        yield prose(said if names else without_users(said), MAX_TEXT)
+        yield prose(said if names else words.without_users(said), MAX_TEXT)
 
 
 def _tables(story: Story, *, names: bool) -> list[tuple[Table, int]]:
@@ -151,7 +131,7 @@ def _tables(story: Story, *, names: bool) -> list[tuple[Table, int]]:
 
 def _count(account: AccountReport, outcome: Outcome | None) -> tuple[int, ...]:
     """Return the numbers of an account in the columns of the table by OU."""
-    users, to_fix = account.users, list(filter(is_to_fix, account.users))
+    users, to_fix = account.users, list(filter(attention.is_to_fix, account.users))
     locked_out = sum(user.error is not None and user.error.code == CANNOT_ENROL for user in to_fix)
     return (
         1,
@@ -160,38 +140,44 @@ def _count(account: AccountReport, outcome: Outcome | None) -> tuple[int, ...]:
         len(to_fix) - locked_out,
         sum(OUTCOMES[user.outcome].group is OutcomeGroup.CHANGED for user in users),
         sum(user.active_access_keys or 0 for user in users if user.outcome is outcome),
-        count_without_mfa(account),
+        attention.count_without_mfa(account),
     )
 
 
 def _row(account: AccountReport, new: Sequence[str], story: Story, *, names: bool) -> tuple[str, ...] | None:
     """Return an account as a row, or None where there is nothing to say, or no user was read: its cause tells that."""
     cells: tuple[defaultdict[str, list[UserReport]], ...] = (defaultdict(list), defaultdict(list), defaultdict(list))
-    for user in sorted(account.users, key=user_order):
-        if user.outcome is Outcome.NONE and user.verdict is Verdict.COMPLIANT and not is_at_risk(user):
+    for user in sorted(account.users, key=attention.user_order):
+        if user.outcome is Outcome.NONE and user.verdict is Verdict.COMPLIANT and not attention.is_at_risk(user):
             continue
         is_changed = OUTCOMES[user.outcome].group is OutcomeGroup.CHANGED
-        label = state_of(user, story.report.mode).label
+        label = attention.state_of(user, story.report.mode).label
         label += f" ({user.error.code})" if user.error and user.error.code != user.outcome.value else ""
-        cells[0 if is_to_fix(user) else 1 if is_changed else 2][label].append(user)
+        cells[0 if attention.is_to_fix(user) else 1 if is_changed else 2][label].append(user)
     to_fix, done, alone = (
         [f"{label}: {_name(users, story, names=names)}" for label, users in cell.items()] for cell in cells
     )
-    to_fix += ["root user without MFA"] if is_root_open(account) else []
-    done += [f"policy and group: {list_policy_changes(account)}"] if account.policy_changes else []
+    to_fix += ["root user without MFA"] if attention.is_root_open(account) else []
+    done += [f"policy and group: {words.list_policy_changes(account)}"] if account.policy_changes else []
     is_idle = story.report.mode is Mode.RELEASE and all(user.outcome is Outcome.NONE for user in account.users)
-    if not is_read(account) or not (to_fix or done or (alone and not is_idle)):
+    if not attention.is_read(account) or not (to_fix or done or (alone and not is_idle)):
         return None
-    days = longest_open(account.users, story.report.finished_at)
-    news = some_of(new, MAX_NAMES) if names else f"{len(new):,}" if new else ""
-    said = (title_of(account), account.id, *map("; ".join, (to_fix, done)), news, count(days, "day") if days else "")
+    days = words.longest_open(account.users, story.report.finished_at)
+    news = words.some_of(new, MAX_NAMES) if names else f"{len(new):,}" if new else ""
+    said = (
+        words.title_of(account),
+        account.id,
+        *map("; ".join, (to_fix, done)),
+        news,
+        words.count(days, "day") if days else "",
+    )
     return *said, "; ".join(alone)
 
 
 def _name(users: Sequence[UserReport], story: Story, *, names: bool) -> str:
     if not names:
-        return count(len(users), "user")
+        return words.count(len(users), "user")
     now = story.report.finished_at
-    left = [age(user, now) if user.grace_ends else "" for user in users[:MAX_NAMES]]
+    left = [words.age(user, now) if user.grace_ends else "" for user in users[:MAX_NAMES]]
     shown = [f"{user.name} ({days})" if days else user.name for user, days in zip(users, left, strict=False)]
-    return some_of(shown, MAX_NAMES, total=len(users))
+    return words.some_of(shown, MAX_NAMES, total=len(users))

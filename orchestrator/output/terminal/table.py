@@ -14,31 +14,9 @@ from rich.text import Text
 
 from orchestrator.domain.model import Mode, Outcome, Status, Verdict, Via
 from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup, Tone
-from orchestrator.output.attention import (
-    count_without_mfa,
-    is_at_risk,
-    is_clean,
-    is_read,
-    is_root_open,
-    state_of,
-    user_order,
-)
+from orchestrator.output import attention, words
 from orchestrator.output.story import Story
 from orchestrator.output.terminal.console import style_of
-from orchestrator.output.words import (
-    STAGES,
-    STATUSES,
-    VERDICTS,
-    age,
-    count,
-    guard_of,
-    list_policy_changes,
-    longest_open,
-    plain,
-    some_of,
-    title_of,
-    unused_of,
-)
 from orchestrator.reports.report import AccountReport, UserReport
 
 MAX_USERS = 5
@@ -81,7 +59,7 @@ def make_table(
         return _table(list(story.accounts), view), len(story.accounts), len(story.accounts)
     listed, total = [], 0
     for account in story.accounts:
-        if is_read(account) and not is_clean(account, view.mode):
+        if attention.is_read(account) and not attention.is_clean(account, view.mode):
             total += 1
             listed += [account] if total <= most_lines else []
 
@@ -111,52 +89,52 @@ def _table(accounts: Sequence[AccountReport], view: _View) -> Table:
 
 
 def _cells(account: AccountReport, view: _View) -> Iterator[Text]:
-    longest = longest_open(account.users, view.story.report.finished_at)
+    longest = words.longest_open(account.users, view.story.report.finished_at)
     yield Text("\n".join(_names(account, view)))
     if view.is_wide:
-        yield Text(plain(account.id))
-        yield Text(plain(account.ou or ""))
-    yield Text(f"{len(account.users):,}" if is_read(account) else "")
+        yield Text(words.plain(account.id))
+        yield Text(words.plain(account.ou or ""))
+    yield Text(f"{len(account.users):,}" if attention.is_read(account) else "")
     if view.judges:
-        yield Text(f"{count_without_mfa(account):,}" if is_read(account) else "")
+        yield Text(f"{attention.count_without_mfa(account):,}" if attention.is_read(account) else "")
     yield Text("\n").join(_done(account, view))
     yield Text(f"{longest:,} d" if longest else "")
 
 
 def _names(account: AccountReport, view: _View) -> list[str]:
-    title, account_id = title_of(account), plain(account.id)
+    title, account_id = words.title_of(account), words.plain(account.id)
     return [title] if view.is_wide or title == account_id else [title, account_id]
 
 
 def _done(account: AccountReport, view: _View) -> Iterator[Text]:
     """Yield what there is to say of an account, a line each: its own failure, its users by outcome, its root user."""
-    word, error = STATUSES[account.status], account.error
+    word, error = words.STATUSES[account.status], account.error
     if account.status is not Status.INSPECTED:
-        what = f"{word.label}, {STAGES[error.stage]} ({plain(error.code)})" if error else word.label
+        what = f"{word.label}, {words.STAGES[error.stage]} ({words.plain(error.code)})" if error else word.label
         runs = f" for {account.failing_runs:,} runs" if account.failing_runs > 1 else ""
         yield Text.assemble((what, style_of(word.tone)), runs)
     by_label: dict[tuple[Tone, str], list[UserReport]] = defaultdict(list)
-    for user in sorted(account.users, key=user_order):
+    for user in sorted(account.users, key=attention.user_order):
         is_open = view.judges and user.verdict is not Verdict.COMPLIANT
-        if user.outcome is not Outcome.NONE or is_open or is_at_risk(user):
+        if user.outcome is not Outcome.NONE or is_open or attention.is_at_risk(user):
             by_label[_label(user, view.mode)].append(user)
     for (tone, label), users in by_label.items():
-        names = some_of([_name(user, view) for user in users], sys.maxsize if view.show_all else MAX_USERS)
+        names = words.some_of([_name(user, view) for user in users], sys.maxsize if view.show_all else MAX_USERS)
         yield Text.assemble((f"{len(users):,} {label}: ", style_of(tone)), names)
-    if is_root_open(account):
+    if attention.is_root_open(account):
         yield Text("root user without MFA", style_of(Tone.WARN))
     if account.policy_changes:
-        yield Text.assemble(("policy and group: ", style_of(Tone.GOOD)), list_policy_changes(account))
+        yield Text.assemble(("policy and group: ", style_of(Tone.GOOD)), words.list_policy_changes(account))
 
 
 def _label(user: UserReport, mode: Mode) -> tuple[Tone, str]:
-    label, tone = state_of(user, mode)
+    label, tone = attention.state_of(user, mode)
     if OUTCOMES[user.outcome].group is OutcomeGroup.CHANGED and user.via is Via.GROUP:
         label += " through the group"
     if user.verdict is Verdict.UNKNOWN and user.outcome is not Outcome.NONE and mode is not Mode.RELEASE:
-        label += f", {VERDICTS[user.verdict].label}"
+        label += f", {words.VERDICTS[user.verdict].label}"
     code = user.error.code if user.error else user.outcome.value
-    return tone, label + (f" ({plain(code)})" if code != user.outcome.value else "")
+    return tone, label + (f" ({words.plain(code)})" if code != user.outcome.value else "")
 
 
 def _name(user: UserReport, view: _View) -> str:
@@ -164,11 +142,11 @@ def _name(user: UserReport, view: _View) -> str:
     row, now, remarks = OUTCOMES[user.outcome], view.story.report.finished_at, []
     keys = user.active_access_keys
     if view.blocks_access_keys and view.mode is not Mode.RELEASE and row.group is OutcomeGroup.CHANGED and keys != 0:
-        remarks.append("keys unknown" if keys is None else count(keys, "key"))
+        remarks.append("keys unknown" if keys is None else words.count(keys, "key"))
     if user.service_credentials:
-        remarks.append(count(len(user.service_credentials), "service credential"))
-    remarks += filter(None, (plain(guard_of(user)), unused_of(user)))
+        remarks.append(words.count(len(user.service_credentials), "service credential"))
+    remarks += filter(None, (words.plain(words.guard_of(user)), words.unused_of(user)))
     if view.show_all or user.grace_ends is not None:
-        remarks += filter(None, [age(user, now)])
-    reason = plain(user.reason or "") if view.show_all else ""
-    return plain(user.name) + (f" ({', '.join(remarks)})" if remarks else "") + (f" - {reason}" if reason else "")
+        remarks += filter(None, [words.age(user, now)])
+    reason = words.plain(user.reason or "") if view.show_all else ""
+    return words.plain(user.name) + (f" ({', '.join(remarks)})" if remarks else "") + (f" - {reason}" if reason else "")
