@@ -12,10 +12,14 @@ OUTCOME_RANK = {outcome: rank for rank, outcome in enumerate(OUTCOMES)}
 AT_RISK = Word("may be locked out", Tone.BAD)
 
 
+def code_of(user: UserReport) -> str:
+    """Return the code of why a user could not be judged or enforced, or nothing."""
+    return user.error.code if user.error else ""
+
+
 def is_at_risk(user: UserReport) -> bool:
     """Return whether EnforceMFA has a text for a user that can lock them out."""
-    is_outdated = user.error is not None and user.error.code == "policy_outdated"
-    return is_outdated and user.outcome is not Outcome.HELD
+    return code_of(user) == "policy_outdated" and user.outcome is not Outcome.HELD
 
 
 def is_outdated(account: AccountReport) -> bool:
@@ -31,18 +35,13 @@ def is_to_fix(user: UserReport) -> bool:
 
 def has_changed_policy(user: UserReport) -> bool:
     """Return whether a user was given EnforceMFA while somebody changed it: it may grant anything now."""
-    return user.outcome is Outcome.FAILED and user.error is not None and user.error.code == "policy_drifted"
+    return user.outcome is Outcome.FAILED and code_of(user) == "policy_drifted"
 
 
 def is_root_open(account: AccountReport) -> bool:
     """Return whether the root user can sign in, and has no MFA."""
     root = account.root_user
     return root is not None and root.has_credentials and not root.has_mfa
-
-
-def is_read(account: AccountReport) -> bool:
-    """Return whether the users of an account are known: none listed is not the same as none there."""
-    return account.status is Status.INSPECTED or bool(account.users)
 
 
 def is_covered(user: UserReport) -> bool:

@@ -15,7 +15,15 @@ from typing import assert_never
 from orchestrator.domain.model import Outcome, Stage, Status, Verdict
 from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup
 from orchestrator.domain.remedies import UPDATE_STACKSET
-from orchestrator.output.attention import AT_RISK, OUTCOME_RANK, is_at_risk, is_outdated, is_root_open, is_to_fix
+from orchestrator.output.attention import (
+    AT_RISK,
+    OUTCOME_RANK,
+    code_of,
+    is_at_risk,
+    is_outdated,
+    is_root_open,
+    is_to_fix,
+)
 from orchestrator.output.words import STAGES, STATUSES, VERDICTS, count
 from orchestrator.reports.report import AccountReport, UserReport
 
@@ -195,7 +203,7 @@ def users_by_reason(users: Iterable[UserReport]) -> dict[_Reason, list[UserRepor
         if is_at_risk(user) or not is_to_fix(user):
             continue
         is_known = OUTCOMES[user.outcome].group is OutcomeGroup.TO_FIX
-        by_reason[user.outcome if is_known else Outcome.NONE, user.error.code if user.error else ""].append(user)
+        by_reason[user.outcome if is_known else Outcome.NONE, code_of(user)].append(user)
     return by_reason
 
 

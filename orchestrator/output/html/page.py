@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from orchestrator.domain.model import Mode, Outcome, Trigger
 from orchestrator.domain.outcomes import Tone
-from orchestrator.output.attention import count_without_mfa, is_read, is_root_open
+from orchestrator.output.attention import count_without_mfa, is_root_open
 from orchestrator.output.causes import Cause, Subject, format_cause
 from orchestrator.output.change_summary import account_of
 from orchestrator.output.html.accounts import MAX_ACCOUNTS, MAX_USERS, AccountRow, render_data
@@ -36,7 +36,7 @@ from orchestrator.output.words import (
     title_of,
     visible,
 )
-from orchestrator.reports.history import is_whole
+from orchestrator.reports.history import is_whole, was_read
 from orchestrator.reports.report import ChangedAccount, ChangedUser, EnrolledUser, RunReport
 
 MAX_ERRORS = 20
@@ -125,7 +125,7 @@ def _environment() -> Environment:
         "account": account_of,
         "date": format_date,
         "device": _describe_device,
-        "is_read": is_read,
+        "is_read": was_read,
         "is_root_open": is_root_open,
         "number": "{:,}".format,
         "share": "{:g}".format,

@@ -21,6 +21,7 @@ from orchestrator.output.slack.layout import (
 )
 from orchestrator.output.slack.mrkdwn import code, link_to, literal, prose
 from orchestrator.output.story import Story, stopping_keys
+from orchestrator.reports.history import was_read
 from orchestrator.reports.report import AccountReport, UserReport
 
 MAX_REPLIES = 3
@@ -132,7 +133,7 @@ def _tables(story: Story, *, names: bool) -> list[tuple[Table, int]]:
 def _count(account: AccountReport, outcome: Outcome | None) -> tuple[int, ...]:
     """Return the numbers of an account in the columns of the table by OU."""
     users, to_fix = account.users, list(filter(attention.is_to_fix, account.users))
-    locked_out = sum(user.error is not None and user.error.code == CANNOT_ENROL for user in to_fix)
+    locked_out = sum(attention.code_of(user) == CANNOT_ENROL for user in to_fix)
     return (
         1,
         account.status in {Status.FAILED, Status.NOT_REACHED},
@@ -151,8 +152,8 @@ def _row(account: AccountReport, new: Sequence[str], story: Story, *, names: boo
         if user.outcome is Outcome.NONE and user.verdict is Verdict.COMPLIANT and not attention.is_at_risk(user):
             continue
         is_changed = OUTCOMES[user.outcome].group is OutcomeGroup.CHANGED
-        label = attention.state_of(user, story.report.mode).label
-        label += f" ({user.error.code})" if user.error and user.error.code != user.outcome.value else ""
+        label, code = attention.state_of(user, story.report.mode).label, attention.code_of(user)
+        label += f" ({code})" if code not in {"", user.outcome.value} else ""
         cells[0 if attention.is_to_fix(user) else 1 if is_changed else 2][label].append(user)
     to_fix, done, alone = (
         [f"{label}: {_name(users, story, names=names)}" for label, users in cell.items()] for cell in cells
@@ -160,7 +161,7 @@ def _row(account: AccountReport, new: Sequence[str], story: Story, *, names: boo
     to_fix += ["root user without MFA"] if attention.is_root_open(account) else []
     done += [f"policy and group: {words.list_policy_changes(account)}"] if account.policy_changes else []
     is_idle = story.report.mode is Mode.RELEASE and all(user.outcome is Outcome.NONE for user in account.users)
-    if not attention.is_read(account) or not (to_fix or done or (alone and not is_idle)):
+    if not was_read(account) or not (to_fix or done or (alone and not is_idle)):
         return None
     days = words.longest_open(account.users, story.report.finished_at)
     news = words.some_of(new, MAX_NAMES) if names else f"{len(new):,}" if new else ""

@@ -10,6 +10,7 @@ from orchestrator.domain.config import Config
 from orchestrator.domain.model import Outcome, Status, Verdict
 from orchestrator.domain.outcomes import CANNOT_ENROL, CANNOT_TELL, Tone
 from orchestrator.domain.scp_preflight import UNREACHED
+from orchestrator.output.attention import code_of
 from orchestrator.output.terminal.console import make_lines, make_theme, print_lines, style_of, tidy
 from orchestrator.output.terminal.report import Shown
 from orchestrator.output.words import count, format_minute, plain, some_of, title_of
@@ -103,4 +104,4 @@ def _groups(report: RunReport, config: Config) -> Iterator[_Group]:
 
 
 def _has(code: str) -> Callable[[UserReport], bool]:
-    return lambda user: user.error is not None and user.error.code == code
+    return lambda user: code_of(user) == code

@@ -17,7 +17,8 @@ from orchestrator.domain.outcomes import OUTCOMES, OutcomeGroup, Tone
 from orchestrator.output import attention, words
 from orchestrator.output.story import Story
 from orchestrator.output.terminal.console import style_of
-from orchestrator.reports.report import AccountReport, UserReport
+from orchestrator.reports.history import was_read
+from orchestrator.reports.report import AccountReport, RunReport, UserReport
 
 MAX_USERS = 5
 """How many users of one outcome are named in an account, unless all are wanted."""
@@ -27,22 +28,14 @@ WIDE = 120
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    story: Story
-    console: Console
+    report: RunReport
+    width: int
     blocks_access_keys: bool
     show_all: bool
 
     @property
-    def is_wide(self) -> bool:
-        return self.console.width >= WIDE
-
-    @property
-    def mode(self) -> Mode:
-        return self.story.report.mode
-
-    @property
     def judges(self) -> bool:
-        return self.mode is not Mode.RELEASE
+        return self.report.mode is not Mode.RELEASE
 
 
 def make_table(
@@ -54,12 +47,12 @@ def make_table(
     accounts that failed before anybody was read are told by their cause. `blocks_access_keys` is whether EnforceMFA
     stops access keys.
     """
-    view = _View(story, console, blocks_access_keys, show_all)
+    view = _View(story.report, console.width, blocks_access_keys, show_all)
     if show_all:
         return _table(list(story.accounts), view), len(story.accounts), len(story.accounts)
     listed, total = [], 0
     for account in story.accounts:
-        if attention.is_read(account) and not attention.is_clean(account, view.mode):
+        if was_read(account) and not attention.is_clean(account, view.report.mode):
             total += 1
             listed += [account] if total <= most_lines else []
 
@@ -72,16 +65,16 @@ def make_table(
 
 def _table(accounts: Sequence[AccountReport], view: _View) -> Table:
     longest = max((cell_len(line) for account in accounts for line in _names(account, view)), default=0)
-    width = max(len("111122223333"), min(longest, view.console.width // 3))
+    width = max(len("111122223333"), min(longest, view.width // 3))
     table = Table(box=SIMPLE_HEAD, header_style="", pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Account", min_width=width, max_width=width, overflow="fold")
-    if view.is_wide:
+    if view.width >= WIDE:
         table.add_column("ID", min_width=12, overflow="fold")
-        table.add_column("OU", max_width=view.console.width // 5, overflow="fold")
+        table.add_column("OU", max_width=view.width // 5, overflow="fold")
     table.add_column("Users", justify="right")
     if view.judges:
         table.add_column("Without MFA", justify="right", max_width=7)
-    table.add_column("Would be done" if view.mode is Mode.PLAN else "Done", overflow="fold")
+    table.add_column("Would be done" if view.report.mode is Mode.PLAN else "Done", overflow="fold")
     table.add_column("Open for", justify="right", no_wrap=True)
     for account in accounts:
         table.add_row(*_cells(account, view))
@@ -89,21 +82,21 @@ def _table(accounts: Sequence[AccountReport], view: _View) -> Table:
 
 
 def _cells(account: AccountReport, view: _View) -> Iterator[Text]:
-    longest = words.longest_open(account.users, view.story.report.finished_at)
+    longest = words.longest_open(account.users, view.report.finished_at)
     yield Text("\n".join(_names(account, view)))
-    if view.is_wide:
+    if view.width >= WIDE:
         yield Text(words.plain(account.id))
         yield Text(words.plain(account.ou or ""))
-    yield Text(f"{len(account.users):,}" if attention.is_read(account) else "")
+    yield Text(f"{len(account.users):,}" if was_read(account) else "")
     if view.judges:
-        yield Text(f"{attention.count_without_mfa(account):,}" if attention.is_read(account) else "")
+        yield Text(f"{attention.count_without_mfa(account):,}" if was_read(account) else "")
     yield Text("\n").join(_done(account, view))
     yield Text(f"{longest:,} d" if longest else "")
 
 
 def _names(account: AccountReport, view: _View) -> list[str]:
     title, account_id = words.title_of(account), words.plain(account.id)
-    return [title] if view.is_wide or title == account_id else [title, account_id]
+    return [title] if view.width >= WIDE or title == account_id else [title, account_id]
 
 
 def _done(account: AccountReport, view: _View) -> Iterator[Text]:
@@ -117,7 +110,7 @@ def _done(account: AccountReport, view: _View) -> Iterator[Text]:
     for user in sorted(account.users, key=attention.user_order):
         is_open = view.judges and user.verdict is not Verdict.COMPLIANT
         if user.outcome is not Outcome.NONE or is_open or attention.is_at_risk(user):
-            by_label[_label(user, view.mode)].append(user)
+            by_label[_label(user, view.report.mode)].append(user)
     for (tone, label), users in by_label.items():
         names = words.some_of([_name(user, view) for user in users], sys.maxsize if view.show_all else MAX_USERS)
         yield Text.assemble((f"{len(users):,} {label}: ", style_of(tone)), names)
@@ -139,9 +132,9 @@ def _label(user: UserReport, mode: Mode) -> tuple[Tone, str]:
 
 def _name(user: UserReport, view: _View) -> str:
     """Return the name of a user, with the keys that stop and the days; with all else only where all is wanted."""
-    row, now, remarks = OUTCOMES[user.outcome], view.story.report.finished_at, []
+    row, now, remarks = OUTCOMES[user.outcome], view.report.finished_at, []
     keys = user.active_access_keys
-    if view.blocks_access_keys and view.mode is not Mode.RELEASE and row.group is OutcomeGroup.CHANGED and keys != 0:
+    if view.blocks_access_keys and view.judges and row.group is OutcomeGroup.CHANGED and keys != 0:
         remarks.append("keys unknown" if keys is None else words.count(keys, "key"))
     if user.service_credentials:
         remarks.append(words.count(len(user.service_credentials), "service credential"))
