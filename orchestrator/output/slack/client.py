@@ -12,7 +12,7 @@ from http import HTTPStatus
 from http.client import HTTPException
 from ipaddress import ip_address, ip_network
 from ssl import SSLCertVerificationError, SSLContext, create_default_context
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
@@ -31,6 +31,7 @@ MAX_WAIT_SECONDS = 60.0
 
 _NOT_ACCEPTED = frozenset({500, 502, 503})
 """Not 504: a gateway that waited in vain knows no more about the message than a read time-out does."""
+_TAKEN = (HTTPStatus.OK, "ok")
 _EMPTY_REFUSED = frozenset({"invalid_payload", "missing_text_or_fallback_or_attachments", "no_text"})
 """How a webhook that works answers an empty message; one that does not is refused before the message is looked at."""
 _POSTING_SCOPES = frozenset({"chat:write", "chat:write:bot", "bot"})
@@ -70,6 +71,7 @@ _TABLE_REFUSED = frozenset(
     {"invalid_attachments", "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "only_one_table_allowed"}
 )
 """How Slack refuses a table: not every workspace takes one, and what it counts against its limits is not documented."""
+_Result = TypeVar("_Result")
 _What = Literal["digest", "credentials", "page", "thread", "message"]
 _REMEDIES = {word: remedy for remedy, words in _WORDS_BY_REMEDY.items() for word in words.split()}
 _NO_WEBHOOK_ATTACHES = (
@@ -78,16 +80,8 @@ _NO_WEBHOOK_ATTACHES = (
 )
 
 
-class _Answer(NamedTuple):
-    """What Slack answered: the HTTP status and one word, `ok` or the reason of a refusal."""
-
-    status: int
-    word: str
-
-
-TAKEN = _Answer(HTTPStatus.OK, "ok")
-_STRANGE = _Answer(HTTPStatus.OK, "")
-"""What no answer of Slack is."""
+class _Refused(Exception):
+    """Slack did not take what it was given: the HTTP status, and its word, which is empty in what Slack never says."""
 
 
 class SlackClient:
@@ -164,10 +158,13 @@ class SlackClient:
             return "Slack accepts the webhook (an empty message was refused as empty)"
         return f"Slack accepts the bot token; whether it may post into {self._channel}, the first digest shows"
 
-    def attempt(self, call: Callable[[], _Answer], what: _What) -> None:
-        """Make a call to Slack. Raises DigestError where it fails or is refused."""
+    def attempt(self, call: Callable[[], _Result], what: _What) -> _Result:
+        """Return the result of a call to Slack. Raises DigestError where it fails or is refused."""
         try:
-            answer = _answer_of(call)
+            return _translated(call)
+        except _Refused as refused:
+            status, word = refused.args
+            fault = _explain(status, word, what, by_webhook=bool(self._webhook_url))
         except URLError as error:
             fault = _describe_unreachable(error)
         except (OSError, HTTPException):
@@ -177,67 +174,69 @@ class SlackClient:
         except (ValueError, LookupError, AttributeError, TypeError) as error:
             # slack_sdk on an answer that is not what Slack sends, or on a proxy that is no URL.
             fault = f"Slack's answer could not be read ({type(error).__name__}): check the proxy (HTTPS_PROXY)"
-        else:
-            fault = _explain(answer, what, by_webhook=bool(self._webhook_url))
-        if fault:
-            # Raised here, outside of any `except`: the errors of the SDK hold the URL, and none is to hang on ours.
-            raise DigestError(fault)
+        # Raised here, outside of any `except`: the errors of the SDK hold the URL, and none is to hang on ours.
+        raise DigestError(fault)
 
-    def _post(self, text: str, blocks: Sequence[Mapping[str, Any]]) -> _Answer:
+    def _post(self, text: str, blocks: Sequence[Mapping[str, Any]]) -> None:
         message = _message(text, blocks)
         if self._webhook_url:
-            answer = self._send_to_webhook(message)
-            return answer if answer.status != HTTPStatus.OK or answer.word == "ok" else _STRANGE
+            status, word = self._send_to_webhook(message)
+            if (status, word) != _TAKEN:
+                raise _Refused(status, "" if status == HTTPStatus.OK else word)
+            return
         posted = self.web_client().chat_postMessage(channel=self._channel, **message)
         if posted.get("ts"):
             # The ID of the channel: an upload takes no name, which slack.channel can be.
             self._thread = {"channel": posted.get("channel") or self._channel, "thread_ts": posted.get("ts")}
-        return TAKEN
 
-    def _reply(self, text: str, blocks: Sequence[Mapping[str, Any]], otherwise: Sequence[Mapping[str, Any]]) -> _Answer:
-        answer = _answer_of(partial(self._post_below, text, blocks))
-        return self._post_below(text, otherwise) if answer.word in _TABLE_REFUSED else answer
+    def _reply(self, text: str, blocks: Sequence[Mapping[str, Any]], otherwise: Sequence[Mapping[str, Any]]) -> None:
+        try:
+            _translated(partial(self._post_below, text, blocks))
+        except _Refused as refused:
+            if refused.args[1] not in _TABLE_REFUSED:
+                raise
+            self._post_below(text, otherwise)
 
-    def _post_below(self, text: str, blocks: Sequence[Mapping[str, Any]]) -> _Answer:
+    def _post_below(self, text: str, blocks: Sequence[Mapping[str, Any]]) -> None:
         if not self._thread:
-            return _STRANGE
+            raise _Refused(HTTPStatus.OK, "")
         self.web_client().chat_postMessage(**self._thread, **_message(text, blocks))
-        return TAKEN
 
-    def _upload(self, filename: str, content: bytes, comment: str) -> _Answer:
+    def _upload(self, filename: str, content: bytes, comment: str) -> None:
         from slack_sdk.errors import SlackRequestError  # noqa: PLC0415 - as in web_client
 
-        if not self._thread:
-            return _STRANGE
         try:
+            if not self._thread:
+                raise _Refused(HTTPStatus.OK, "")
             self.web_client().files_upload_v2(
                 filename=filename, title=filename, content=content, initial_comment=comment, **self._thread
             )
         except SlackRequestError:  # the place where the file is put: not the Web API, and its answer is in no format
-            return _STRANGE
+            raise _Refused(HTTPStatus.OK, "") from None
         except HTTPError as error:
-            return _Answer(error.code, "")
-        return TAKEN
+            raise _Refused(error.code, "") from None
 
-    def _test_credentials(self) -> _Answer:
-        """Return how Slack answers an empty message to the webhook, or auth.test by the bot token.
+    def _test_credentials(self) -> None:
+        """Send an empty message to the webhook, or ask auth.test by the bot token.
 
         The answers of the Web API list the token's scopes in a header; where it is missing, nothing is held against it.
         """
         if self._webhook_url:
-            answer = self._send_to_webhook({})
-            return TAKEN if answer.word in _EMPTY_REFUSED else answer
+            status, word = self._send_to_webhook({})
+            if word not in _EMPTY_REFUSED and (status, word) != _TAKEN:
+                raise _Refused(status, word)
+            return
         headers = self.web_client().auth_test().headers
         scopes = next((value for name, value in headers.items() if name.lower() == "x-oauth-scopes"), "")
         given = scopes.replace(" ", "").split(",")
-        may_post = not _POSTING_SCOPES.isdisjoint(given) and self._needs.issubset(given)
-        return TAKEN if may_post or not scopes else _Answer(HTTPStatus.OK, "missing_scope")
+        if scopes and (_POSTING_SCOPES.isdisjoint(given) or not self._needs.issubset(given)):
+            raise _Refused(HTTPStatus.OK, "missing_scope")
 
-    def _send_to_webhook(self, message: dict[str, Any]) -> _Answer:
+    def _send_to_webhook(self, message: dict[str, Any]) -> tuple[int, str]:
         from slack_sdk import WebhookClient  # noqa: PLC0415 - as in web_client
 
         sent = WebhookClient(self._webhook_url, **self._settings()).send_dict(message)
-        return _Answer(sent.status_code, sent.body.strip())
+        return sent.status_code, sent.body.strip()
 
     def web_client(self) -> "WebClient":
         """Return a client of the Web API with the bot token."""
@@ -313,21 +312,18 @@ def _message(text: str, blocks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"text": text, "blocks": [dict(block) for block in blocks], "unfurl_links": False, "unfurl_media": False}
 
 
-def _answer_of(call: Callable[[], _Answer]) -> _Answer:
-    """Return Slack's answer to a call, a refusal of the Web API too."""
+def _translated(call: Callable[[], _Result]) -> _Result:
+    """Return the result of a call. Raises _Refused where the Web API refuses it."""
     from slack_sdk.errors import SlackApiError  # noqa: PLC0415 - as in web_client
 
     try:
         return call()
     except SlackApiError as error:
-        return _Answer(error.response.status_code, str(error.response.get("error", "")))
+        raise _Refused(error.response.status_code, str(error.response.get("error", ""))) from None
 
 
-def _explain(answer: _Answer, what: _What, *, by_webhook: bool) -> str:
-    """Return why an answer is a refusal, and what to do about it; nothing where Slack took what it was given."""
-    status, word = answer
-    if answer == TAKEN:
-        return ""
+def _explain(status: int, word: str, what: _What, *, by_webhook: bool) -> str:
+    """Return why Slack refused something, and what to do about it."""
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         doubt = "" if status in _NOT_ACCEPTED or what == "credentials" else f"; the {what} may have arrived"
         return f"Slack answered with an error of its own (HTTP {status}){doubt}: run again later"

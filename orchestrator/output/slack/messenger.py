@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.domain.environment import SlackCredentials
 from orchestrator.domain.errors import DeliveryError, DigestError
 from orchestrator.domain.nudges import is_member_id
-from orchestrator.output.slack.client import TAKEN, SlackClient
+from orchestrator.output.slack.client import SlackClient
 
 _GENERAL = re.compile(
     r"could not be reached|certificate of Slack|refused the message: (account_inactive|invalid_auth|missing_scope|"
@@ -52,15 +52,9 @@ class SlackMessenger:
         self._ask("chat_postMessage", channel=recipient, text=subject, blocks=blocks, unfurl_links=False)
 
     def _ask(self, method: str, **parameters: object) -> dict[str, Any]:
-        found: list[Any] = []
-
-        def call() -> Any:  # noqa: ANN401 - the client's own kind of answer
-            found.append(getattr(self._client.web_client(), method)(**parameters))
-            return TAKEN
-
         try:
-            self._client.attempt(call, "message")
+            answer = self._client.attempt(lambda: getattr(self._client.web_client(), method)(**parameters), "message")
         except DigestError as error:
             raise DeliveryError(str(error), is_general=_GENERAL.search(str(error)) is not None) from None
-        answer: dict[str, Any] = found[-1].data
-        return answer
+        data: dict[str, Any] = answer.data
+        return data
