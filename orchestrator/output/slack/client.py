@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from slack_sdk import WebClient
     from slack_sdk.http_retry import HttpResponse, RetryHandler, RetryState
 
+    _Response = HttpResponse | None
+
 MAX_TRIES = 5
 TIMEOUT_SECONDS = 10
 FIRST_WAIT_SECONDS = 0.5
@@ -205,9 +207,9 @@ class SlackClient:
     def _upload(self, filename: str, content: bytes, comment: str) -> None:
         from slack_sdk.errors import SlackRequestError  # noqa: PLC0415 - as in web_client
 
+        if not self._thread:
+            raise _Refused(HTTPStatus.OK, "")
         try:
-            if not self._thread:
-                raise _Refused(HTTPStatus.OK, "")
             self.web_client().files_upload_v2(
                 filename=filename, title=filename, content=content, initial_comment=comment, **self._thread
             )
@@ -257,7 +259,7 @@ class SlackClient:
         return settings
 
 
-def seconds_to_wait(tries: int, response: "HttpResponse | None", error: Exception | None) -> float | None:
+def seconds_to_wait(tries: int, response: "_Response", error: Exception | None) -> float | None:
     """Return how long to wait before the message is posted again, or None where it is not to be.
 
     Slack knows no idempotency key, neither for webhooks nor for chat.postMessage. So a message is posted again only
@@ -284,22 +286,12 @@ def _make_retry_handler(sleep: Callable[[float], None]) -> "RetryHandler":
 
     class Patience(RetryHandler):
         def _can_retry(
-            self,
-            *,
-            state: "RetryState",
-            response: "HttpResponse | None" = None,
-            error: Exception | None = None,
-            **_: object,
+            self, *, state: "RetryState", response: "_Response" = None, error: Exception | None = None, **_: object
         ) -> bool:
             return seconds_to_wait(state.current_attempt, response, error) is not None
 
         def prepare_for_next_attempt(
-            self,
-            *,
-            state: "RetryState",
-            response: "HttpResponse | None" = None,
-            error: Exception | None = None,
-            **_: object,
+            self, *, state: "RetryState", response: "_Response" = None, error: Exception | None = None, **_: object
         ) -> None:
             sleep(seconds_to_wait(state.current_attempt, response, error) or 0.0)
             state.next_attempt_requested = True
@@ -349,15 +341,13 @@ def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
         has_port = parts.port != 0  # reading it refuses a port that is none
+        is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
     except ValueError:
         return False
     is_clean = text.isascii() and text.isprintable() and " " not in text
-    is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
     return is_clean and has_port and is_safe and bool(parts.hostname)
 
 
 def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or any(ip_address(host) in network for network in _LOOPBACK)
-    except ValueError:
-        return False
+    """Return whether a host is this machine. Raises ValueError for another name."""
+    return host == "localhost" or any(ip_address(host) in network for network in _LOOPBACK)
