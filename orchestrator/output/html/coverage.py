@@ -58,15 +58,6 @@ class Row:
     to_fix: int = 0
 
 
-class Chart(NamedTuple):
-    """One chart: the last value, and what became of the first."""
-
-    title: str
-    last: int
-    change: str
-    svg: Markup
-
-
 class Run(NamedTuple):
     """What the trend keeps of a run, so that no more of many runs is in memory."""
 
@@ -135,17 +126,19 @@ def _add(
     row.to_fix += sum(map(is_to_fix, account.users))
 
 
-def draw_trend(reports: Iterable[RunReport]) -> tuple[list[Chart], list[Run]]:
-    """Return the charts of the last runs, none while there are too few, and these runs, each once, the newest last."""
+def draw_trend(reports: Iterable[RunReport]) -> tuple[list[tuple[str, int, str, Markup]], list[Run]]:
+    """Return the charts of the last runs, none while there are too few, and these runs, each once, the newest last.
+
+    A chart is a title, the last value, what became of the first, and the SVG.
+    """
     by_run_id = {report.run_id: Run(report.finished_at, report.run_id, report.totals) for report in reports}
     runs = sorted(by_run_id.values(), key=lambda run: (run.finished_at, run.run_id))[-MAX_RUNS:]
     if len({run.finished_at.astimezone(UTC).date() for run in runs}) < MIN_DAYS:
         return [], runs
-    charts = [_chart(title, runs, [measure(run.totals) for run in runs]) for title, measure in MEASURES[:_DRAWN]]
-    return charts, runs
+    return [_chart(title, runs, [measure(run.totals) for run in runs]) for title, measure in MEASURES[:_DRAWN]], runs
 
 
-def _chart(title: str, runs: Sequence[Run], values: Sequence[int]) -> Chart:
+def _chart(title: str, runs: Sequence[Run], values: Sequence[int]) -> tuple[str, int, str, Markup]:
     first, last = values[0], values[-1]
     since = format_date(runs[0].finished_at)
     spoken = (
@@ -153,7 +146,7 @@ def _chart(title: str, runs: Sequence[Run], values: Sequence[int]) -> Chart:
         f"between {min(values):,} and {max(values):,} in {len(runs)} runs."
     )
     change = f"{last - first:+,} since {since}" if last != first else f"as on {since}"
-    return Chart(title, last, change, _draw(runs, values, spoken))
+    return title, last, change, _draw(runs, values, spoken)
 
 
 def _draw(runs: Sequence[Run], values: Sequence[int], spoken: str) -> Markup:
