@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.model import Gate, Mode
-from orchestrator.output.story import Story, tell_story
+from orchestrator.output.story import Story
 from orchestrator.reports.report import AccountReport, Changes, ProblemReport, ReasonReport, UserReport
 from tests.builders import NOW, make_run_report, make_seen, make_seen_account
 
@@ -11,7 +11,7 @@ OF_ACCOUNT = "214 changes planned, limits.max_changes_per_account is 100: the ac
 
 
 def tell(*accounts: AccountReport, **changes: Any) -> Story:
-    return tell_story(make_run_report(*accounts, **changes), blocks_access_keys=True)
+    return Story(make_run_report(*accounts, **changes), blocks_access_keys=True)
 
 
 def make_held(message: str) -> UserReport:

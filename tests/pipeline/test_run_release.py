@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.errors import AccessDenied, ArchiveError, AssumeRoleDenied, NotFound, StartError
-from orchestrator.output.story import tell_story
+from orchestrator.output.story import Story
 from orchestrator.reports.report import exit_code
 from tests.builders import make_config, make_user
 from tests.fakes import fail
@@ -201,6 +201,6 @@ def test_release_looks_at_nobody_s_mfa_and_publishes_no_verdict(stage: Stage, ha
     assert (report.totals.compliant, report.totals.non_compliant, report.totals.unknown) == (0, 0, 3)
     assert exit_code(report) == 0
     assert not [call for call in stage.aws.calls if call[0] == "look"]
-    story = tell_story(report, blocks_access_keys=True)
+    story = Story(report, blocks_access_keys=True)
     assert story.causes == ()
     assert "MFA" not in " ".join(story.sentence)

@@ -23,7 +23,7 @@ from orchestrator.output.causes import Cause, Subject, format_cause
 from orchestrator.output.change_summary import account_of
 from orchestrator.output.html.accounts import MAX_ACCOUNTS, MAX_USERS, AccountRow, render_data
 from orchestrator.output.html.coverage import MEASURES, draw_trend, list_ous, list_owners, list_tiles
-from orchestrator.output.story import Story, tell_story
+from orchestrator.output.story import Story
 from orchestrator.output.words import (
     DEVICES,
     STAGES,
@@ -75,7 +75,7 @@ def render_page(report: RunReport, *, trend: Iterable[RunReport], blocks_access_
     shown, and this one joins them if it was one. `blocks_access_keys` is whether EnforceMFA stops access keys
     (`policy.access_keys: deny`).
     """
-    story = tell_story(report, blocks_access_keys=blocks_access_keys)
+    story = Story(report, blocks_access_keys=blocks_access_keys)
     judges = report.mode is not Mode.RELEASE
     tells_ous = any(account.ou for account in story.accounts)
     until = (run for run in trend if run.finished_at <= report.finished_at)

@@ -17,7 +17,7 @@ from orchestrator.output.change_summary import ChangeGroup, account_of
 from orchestrator.output.slack.layout import Blocks, context, header, sections
 from orchestrator.output.slack.mrkdwn import code, link_to, literal, mention, plain, prose, size
 from orchestrator.output.slack.thread import Reply, make_thread
-from orchestrator.output.story import Story, names_users, tell_limit, tell_story
+from orchestrator.output.story import Story
 from orchestrator.output.words import STAGES, count, in_brief, some_of, title_of
 from orchestrator.reports.report import EnrolledUser, RunReport
 
@@ -74,7 +74,7 @@ def render_digest(
     `blocks_access_keys` is that of `policy`; `link` is where the whole report lies. `notes` are plain lines to show
     beside what is to fix; with `slack.users: counts` they must name no users.
     """
-    story, names = tell_story(report, blocks_access_keys=blocks_access_keys, notes=notes), settings.users == "names"
+    story, names = Story(report, blocks_access_keys=blocks_access_keys, notes=notes), settings.users == "names"
     brief = make_brief(story, names=names)
     top = brief.top
     if settings.mention is not None and story.is_incident:
@@ -138,7 +138,7 @@ def _headline(story: Story) -> str:
     """Return mode and outcome of a run, worst first; nothing foreign is in it."""
     report, news = story.report, list(story.news)
     if report.gate:
-        return ": ".join(filter(None, (news[0].upper(), tell_limit(report))))
+        return ": ".join(filter(None, (news[0].upper(), story.limit)))
     if not story.has_findings:
         news = ["nobody to release" if report.mode is Mode.RELEASE else "all clean"]
     elif not report.totals.inspected and not story.is_incident:
@@ -152,7 +152,7 @@ def _problems(story: Story) -> Iterator[str]:
     """Yield what is wrong with the run as a whole, each with what to do."""
     gate, errors = story.report.gate, story.report.errors
     if gate:
-        why = "" if tell_limit(story.report) else f"{gate.message}. "
+        why = "" if story.limit else f"{gate.message}. "
         yield f"{_strong('Decide:')} {prose(f'{why}{gate.remedy}', MAX_NOTE)}"
     if story.incomplete:
         yield _strong(story.incomplete)
@@ -163,7 +163,7 @@ def _problems(story: Story) -> Iterator[str]:
 def _coverage(story: Story) -> Iterator[str]:
     """Yield how many users are covered, and how many were before the run, or would be after it."""
     totals, mode, covered = story.report.totals, story.report.mode, story.covered
-    if not totals.users or mode is Mode.RELEASE or names_users(story.report):  # a release looks at nobody's MFA
+    if not totals.users or mode is Mode.RELEASE or story.names_users:  # a release looks at nobody's MFA
         yield " ".join(story.totals).rstrip(".")
         return
     share = f"{100 * covered // totals.users} %"
@@ -179,7 +179,12 @@ def _keys(story: Story, *, names: bool) -> Iterator[str]:
     said, _, others = story.keys.rstrip(".").partition(". ")
     users = story.key_users if names and len(story.key_users) <= MAX_NAMED else ()
     if said:
-        yield said + (": " if users else "") + ", ".join(map(_user, users)) + (f". {others}" if others else "")
+        yield (
+            said
+            + (": " if users else "")
+            + ", ".join(_user(user.name) for user in users)
+            + (f". {others}" if others else "")
+        )
 
 
 def _since(story: Story) -> Iterator[str]:
@@ -224,7 +229,7 @@ def _step(remedy: str) -> str:
 
 def _asides(story: Story, *, names: bool) -> Iterator[str]:
     """Yield what else somebody should know, a line each. The place for a new kind of such lines."""
-    if names_users(story.report):
+    if story.names_users:
         yield from _enforced(story, names=names)
     for group in story.changes.groups if story.changes else ():
         if group.note:

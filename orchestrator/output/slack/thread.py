@@ -20,7 +20,7 @@ from orchestrator.output.slack.layout import (
     size_of_blocks,
 )
 from orchestrator.output.slack.mrkdwn import code, link_to, literal, prose
-from orchestrator.output.story import Story, stopping_keys
+from orchestrator.output.story import Story
 from orchestrator.reports.history import was_read
 from orchestrator.reports.report import AccountReport, UserReport
 
@@ -107,7 +107,7 @@ def _quote(message: str, remedy: str, *, names: bool) -> Iterator[str]:
 def _tables(story: Story, *, names: bool) -> list[tuple[Table, int]]:
     """Return the tables, each with how many messages there may be in all once it is sent."""
     mode, changes = story.report.mode, story.report.changes
-    outcome, _ = stopping_keys(story.report)
+    outcome, _ = story.stopping
     new: defaultdict[str, list[str]] = defaultdict(list)
     for user in changes.newly_without_mfa if changes else ():
         new[user.account_id].append(user.name)

@@ -16,7 +16,7 @@ from orchestrator.domain.model import Mode
 from orchestrator.domain.outcomes import OutcomeGroup, Tone, label_of, outcomes_of
 from orchestrator.output.causes import Cause, Member, Subject, format_cause
 from orchestrator.output.change_summary import ChangeGroup, account_of, describe_changed_user
-from orchestrator.output.story import Story, tell_limit, tell_story
+from orchestrator.output.story import Story
 from orchestrator.output.terminal.console import make_lines, make_theme, print_lines, tidy
 from orchestrator.output.terminal.table import make_table
 from orchestrator.output.words import (
@@ -78,7 +78,7 @@ def print_report(
     notes: Iterable[str] = (),
 ) -> None:
     """Print a report; `blocks_access_keys` is whether EnforceMFA stops access keys, `notes` are remarks on the run."""
-    story = tell_story(report, blocks_access_keys=blocks_access_keys, notes=notes)
+    story = Story(report, blocks_access_keys=blocks_access_keys, notes=notes)
     width = console.width
     top = [*_head(story, shown, width), *_to_fix(story, shown, width)]
     bottom = [*_changes(story, shown, width), *_summary(story, shown, width)]
@@ -241,7 +241,7 @@ def _more(number: int, noun: str, story: Story, *, shown: Shown, width: int, by:
 def _next_step(story: Story, shown: Shown) -> str:
     """Return what to do now; of a run that did not get to every account only that it is to be made again."""
     report, options = story.report, f"{shown.narrowing}{shown.options}"
-    if report.gate and not tell_limit(report):
+    if report.gate and not story.limit:
         return plain(report.gate.remedy)
     if report.mode is not Mode.RELEASE and (report.totals.not_reached or not report.complete):
         return f"orgmfa {report.mode}{shown.limit}{options} (again: this run did not get to every account)"

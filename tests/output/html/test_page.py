@@ -3,7 +3,7 @@ import pytest
 from orchestrator.domain.model import Gate, Mode, Outcome, Status, Verdict
 from orchestrator.output.html.coverage import list_ous, list_owners
 from orchestrator.output.html.page import MAX_NAMED, MAX_TASKS
-from orchestrator.output.story import tell_story
+from orchestrator.output.story import Story
 from orchestrator.reports.report import (
     ChangedUser,
     Changes,
@@ -60,7 +60,7 @@ from tests.output.html.page_reader import ROOT_OPEN, SMALL, SMALL_PAGE, page_of,
 def test_sentence_says_what_a_run_came_to(report: RunReport, sentence: str) -> None:
     page = page_of(report)
 
-    assert ", ".join(tell_story(report, blocks_access_keys=True).sentence) == sentence
+    assert ", ".join(Story(report, blocks_access_keys=True).sentence) == sentence
     assert page.texts["h1"] == [sentence]
     assert page.texts["title"][0].startswith(sentence)
 
