@@ -15,7 +15,7 @@ from rich.text import Text
 from orchestrator.domain.model import Mode
 from orchestrator.domain.outcomes import OutcomeGroup, Tone, label_of, outcomes_of
 from orchestrator.output.causes import Cause, Member, Subject, format_cause
-from orchestrator.output.change_summary import ChangeGroup, account_of, describe_changed_user
+from orchestrator.output.change_summary import account_of, describe_changed_user
 from orchestrator.output.story import Story
 from orchestrator.output.terminal.console import make_lines, make_theme, print_lines, tidy
 from orchestrator.output.terminal.table import make_table
@@ -30,7 +30,7 @@ from orchestrator.output.words import (
     title_and_id,
     title_of,
 )
-from orchestrator.reports.report import ChangedAccount, RunReport
+from orchestrator.reports.report import ChangedAccount, ChangedUser, RunReport
 
 MAX_LINES = 100
 """About how many lines a report takes at any size, unless all is wanted."""
@@ -79,15 +79,12 @@ def print_report(
 ) -> None:
     """Print a report; `blocks_access_keys` is whether EnforceMFA stops access keys, `notes` are remarks on the run."""
     story = Story(report, blocks_access_keys=blocks_access_keys, notes=notes)
-    width = console.width
-    top = [*_head(story, shown, width), *_to_fix(story, shown, width)]
-    bottom = [*_changes(story, shown, width), *_summary(story, shown, width)]
+    lines = _Lines(story, shown, console.width)
     with console.use_theme(make_theme(console)), tidy(console):
         if shown.brief:
-            print_lines(
-                chain(_head(story, shown, width), _in_brief(story, shown, width), _last_lines(story, shown)), console
-            )
+            print_lines(chain(lines.head(), lines.in_brief(), lines.last()), console)
             return
+        top, bottom = [*lines.head(), *lines.to_fix()], [*lines.changes(), *lines.summary()]
         most_lines = max(MIN_TABLE_LINES, MAX_LINES - len(top) - len(bottom) - 6)
         table, listed, total = make_table(
             story, console, most_lines, blocks_access_keys=blocks_access_keys, show_all=shown.every_row
@@ -95,167 +92,164 @@ def print_report(
         print_lines(top, console)
         if listed:
             console.print(table)
-        print_lines(_more(total - listed, "account", story, shown=shown, width=width), console)
-        print_lines(chain([Text()] if total else [], bottom, _last_lines(story, shown)), console)
+        print_lines(lines.more(total - listed, "account"), console)
+        print_lines(chain([Text()] if total else [], bottom, lines.last()), console)
 
 
-def _head(story: Story, shown: Shown, width: int) -> Iterator[Text]:
-    report = story.report
-    if story.gate:
-        yield from make_lines(story.gate, width, tone=Tone.BAD)
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """The lines of a report above and below its table, at most `width` columns long."""
+
+    story: Story
+    shown: Shown
+    width: int
+
+    def say(self, text: str, *, by: int = 0, tone: Tone | None = None) -> Iterator[Text]:
+        return make_lines(text, self.width, by=by, tone=tone) if text else iter(())
+
+    def head(self) -> Iterator[Text]:
+        story, report = self.story, self.story.report
+        if story.gate:
+            yield from self.say(story.gate, tone=Tone.BAD)
+            yield Text()
+        title = f"{report.mode.capitalize()} run {report.run_id} of {report.organization_id}"
+        yield from self.say(f"{title}, {format_minute(report.started_at)}, {seconds_taken(report):,} s")
+        yield from self.say(", ".join(story.sentence))
         yield Text()
-    title = f"{report.mode.capitalize()} run {report.run_id} of {report.organization_id}"
-    yield from make_lines(f"{title}, {format_minute(report.started_at)}, {seconds_taken(report):,} s", width)
-    yield from make_lines(", ".join(story.sentence), width)
-    yield Text()
-    if story.incomplete:
-        yield from make_lines(f"INCOMPLETE: {story.incomplete}", width, tone=Tone.BAD)
+        if story.incomplete:
+            yield from self.say(f"INCOMPLETE: {story.incomplete}", tone=Tone.BAD)
+            yield Text()
+        if report.errors:
+            yield from self.say("ERRORS OF THE RUN", tone=Tone.BAD)
+            most = self.shown.most(MAX_CAUSES)
+            for error in report.errors[:most]:
+                yield from self.say(f"{STAGES[error.stage]} ({error.code})", by=2)
+                yield from self.say(error.message, by=4)
+                yield from self.say(error.remedy and f"Remedy: {error.remedy}", by=4)
+            yield from self.more(len(report.errors) - most, "error", by=2)
+            yield Text()
+
+    def to_fix(self) -> Iterator[Text]:
+        """Yield a few lines for each cause: what is wrong, where, why, and what to do about it."""
+        causes, most = self.story.causes, self.shown.most(MAX_CAUSES)
+        if not causes:
+            return
+        yield from self.say(f"TO FIX ({len(causes):,})", tone=Tone.BAD)
+        for cause in causes[:most]:
+            action = "" if self.shown.whole_texts else cause.action
+            code = ", ".join(filter(None, (plain(cause.code), action)))
+            yield from self.say(format_cause(cause, code), by=2, tone=Tone.WARN)
+            yield from self.say(self._name(cause.members), by=4)
+            for reason in self._reasons(cause):
+                yield from self.say(reason, by=4)
+            remedy = cause.remedy if cause.subject is not Subject.USER or cause.is_example else ""
+            yield from self.say(remedy and f"Remedy: {remedy}", by=4)
+        yield from self.more(len(causes) - most, "cause", by=2)
         yield Text()
-    if report.errors:
-        yield from make_lines("ERRORS OF THE RUN", width, tone=Tone.BAD)
-        most = shown.most(MAX_CAUSES)
-        for error in report.errors[:most]:
-            yield from make_lines(f"{STAGES[error.stage]} ({error.code})", width, by=2)
-            yield from _indented(error.message, width)
-            yield from _indented(error.remedy and f"Remedy: {error.remedy}", width)
-        yield from _more(len(report.errors) - most, "error", story, shown=shown, width=width, by=2)
+
+    def in_brief(self) -> Iterator[Text]:
+        """Yield a line for each cause, and one for each outcome that changes something."""
+        story, most = self.story, self.shown.most(MAX_CAUSES)
+        for cause in story.causes[:most]:
+            yield from self.say(f"to fix: {format_cause(cause, plain(cause.code))}: {self._name(cause.members)}")
+        if len(story.causes) > most:
+            yield from self.say(f"to fix: {count(len(story.causes) - most, 'more cause')}")
+        for outcome in outcomes_of(OutcomeGroup.CHANGED):
+            names = [
+                f"{plain(user.name)} ({title_of(account)})"
+                for account in story.accounts
+                for user in account.users
+                if user.outcome is outcome
+            ]
+            if names:
+                yield from self.say(f"{label_of(outcome, story.report.mode)}: {some_of(names, most)}")
         yield Text()
 
+    def _reasons(self, cause: Cause) -> Iterator[str]:
+        """Yield what was said of a cause; where AWS refused an action the title tells it, unless all is wanted."""
+        if self.shown.whole_texts:
+            yield from cause.texts[: self.shown.most(MAX_NAMED)]
+        elif cause.text and not cause.action and not (cause.is_example and cause.remedy):
+            more = "... (-v: the whole text)" if len(cause.text) > MAX_TEXT else ""
+            yield f"{'for example: ' if cause.is_example else ''}{cause.text[:MAX_TEXT]}{more}"
 
-def _to_fix(story: Story, shown: Shown, width: int) -> Iterator[Text]:
-    """Yield a few lines for each cause: what is wrong, where, why, and what to do about it."""
-    if not story.causes:
-        return
-    yield from make_lines(f"TO FIX ({len(story.causes):,})", width, tone=Tone.BAD)
-    most = shown.most(MAX_CAUSES)
-    for cause in story.causes[:most]:
-        action = "" if shown.whole_texts else cause.action
-        code = ", ".join(filter(None, (plain(cause.code), action)))
-        yield from make_lines(format_cause(cause, code), width, by=2, tone=Tone.WARN)
-        yield from _indented(_members(cause.members, shown), width)
-        for reason in _reasons(cause, shown):
-            yield from _indented(reason, width)
-        remedy = cause.remedy if cause.subject is not Subject.USER or cause.is_example else ""
-        yield from _indented(remedy and f"Remedy: {remedy}", width)
-    yield from _more(len(story.causes) - most, "cause", story, shown=shown, width=width, by=2)
-    yield Text()
+    def _name(self, members: Sequence[Member]) -> str:
+        most = self.shown.most(MAX_NAMED)
+        named = []
+        for account, users in ((member.account, member.users) for member in members[:most]):
+            if users:
+                named.append(f"{title_of(account)}: {some_of([plain(user.name) for user in users], most)}")
+            else:
+                runs = f" for {account.failing_runs:,} runs" if account.failing_runs > 1 else ""
+                named.append(f"{title_and_id(account)}{runs}")
+        separator = "; " if any(member.users for member in members) else ", "
+        return some_of(named, most, "account", total=len(members), separator=separator)
 
-
-def _in_brief(story: Story, shown: Shown, width: int) -> Iterator[Text]:
-    """Yield a line for each cause, and one for each outcome that changes something."""
-    most = shown.most(MAX_CAUSES)
-    for cause in story.causes[:most]:
-        yield from make_lines(
-            f"to fix: {format_cause(cause, plain(cause.code))}: {_members(cause.members, shown)}", width
-        )
-    if len(story.causes) > most:
-        yield from make_lines(f"to fix: {count(len(story.causes) - most, 'more cause')}", width)
-    for outcome in outcomes_of(OutcomeGroup.CHANGED):
-        names = [
-            f"{plain(user.name)} ({title_of(account)})"
-            for account in story.accounts
-            for user in account.users
-            if user.outcome is outcome
-        ]
-        if names:
-            yield from make_lines(f"{label_of(outcome, story.report.mode)}: {some_of(names, most)}", width)
-    yield Text()
-
-
-def _reasons(cause: Cause, shown: Shown) -> Iterator[str]:
-    """Yield what was said of a cause; where AWS refused an action the title tells it, unless all is wanted."""
-    if shown.whole_texts:
-        yield from cause.texts[: shown.most(MAX_NAMED)]
-    elif cause.text and not cause.action and not (cause.is_example and cause.remedy):
-        more = "... (-v: the whole text)" if len(cause.text) > MAX_TEXT else ""
-        yield f"{'for example: ' if cause.is_example else ''}{cause.text[:MAX_TEXT]}{more}"
-
-
-def _members(members: Sequence[Member], shown: Shown) -> str:
-    most = shown.most(MAX_NAMED)
-    named = []
-    for account, users in ((member.account, member.users) for member in members[:most]):
-        if users:
-            named.append(f"{title_of(account)}: {some_of([plain(user.name) for user in users], most)}")
-        else:
-            runs = f" for {account.failing_runs:,} runs" if account.failing_runs > 1 else ""
-            named.append(f"{title_and_id(account)}{runs}")
-    separator = "; " if any(member.users for member in members) else ", "
-    return some_of(named, most, "account", total=len(members), separator=separator)
-
-
-def _changes(story: Story, shown: Shown, width: int) -> Iterator[Text]:
-    """Yield what changed since the last run: counted, then the users and accounts by name."""
-    if story.changes is None:
-        return
-    yield from make_lines(story.changes.sentence, width)
-    for group in story.changes.groups:
-        if group.is_finding or not group.is_of_users:
-            names = some_of(list(_changed(group)), shown.most(MAX_CHANGED))
-            yield from make_lines(f"{group.title}: {names}", width, by=2)
-            yield from _indented(group.note, width)
-    yield Text()
-
-
-def _changed(group: ChangeGroup) -> Iterator[str]:
-    for changed in group.changed:
-        if isinstance(changed, ChangedAccount):
-            yield title_and_id(changed)
-        else:
-            note = describe_changed_user(changed)
-            yield f"{plain(changed.name)} ({title_of(account_of(changed))}{note and f'; {note}'})"
-
-
-def _summary(story: Story, shown: Shown, width: int) -> Iterator[Text]:
-    """Yield a line for all clean accounts and one for those skipped, the notes, and what all of it comes to."""
-    skipped, most = sum(number for number, _ in story.skipped), shown.most(MAX_CHANGED)
-    if story.clean:
-        yield from make_lines(story.clean, width)
-    if skipped:
-        yield from make_lines(f"{count(skipped, 'account')} skipped: {list_counts(story.skipped)}.", width)
-    for note in story.notes[:most]:
-        yield from make_lines(f"Note: {note}", width)
-    yield from _more(len(story.notes) - most, "note", story, shown=shown, width=width)
-    if story.clean or skipped or story.notes:
+    def changes(self) -> Iterator[Text]:
+        """Yield what changed since the last run: counted, then the users and accounts by name."""
+        if self.story.changes is None:
+            return
+        yield from self.say(self.story.changes.sentence)
+        for group in self.story.changes.groups:
+            if group.is_finding or not group.is_of_users:
+                names = some_of(list(map(_describe, group.changed)), self.shown.most(MAX_CHANGED))
+                yield from self.say(f"{group.title}: {names}", by=2)
+                yield from self.say(group.note, by=4)
         yield Text()
-    said = (*story.totals, story.written, story.open_for, story.keys, story.guards, story.unused)
-    yield from make_lines(" ".join(filter(None, said)), width)
+
+    def summary(self) -> Iterator[Text]:
+        """Yield a line for all clean accounts and one for those skipped, the notes, and what all of it comes to."""
+        story, most = self.story, self.shown.most(MAX_CHANGED)
+        yield from self.say(story.clean)
+        if skipped := sum(number for number, _ in story.skipped):
+            yield from self.say(f"{count(skipped, 'account')} skipped: {list_counts(story.skipped)}.")
+        for note in story.notes[:most]:
+            yield from self.say(f"Note: {note}")
+        yield from self.more(len(story.notes) - most, "note")
+        if story.clean or skipped or story.notes:
+            yield Text()
+        said = (*story.totals, story.written, story.open_for, story.keys, story.guards, story.unused)
+        yield from self.say(" ".join(filter(None, said)))
+
+    def last(self) -> Iterator[Text]:
+        """Yield where the report is, the command that makes its page, and the next step; each is there to be copied."""
+        if self.shown.address is None:
+            return
+        yield Text(f"Report: {plain(self.shown.address)}")
+        yield Text(f"Page:   {self._command} --html orgmfa.html")
+        if next_step := self.shown.next_step or self._next_step():
+            yield Text(f"Next:   {next_step}")
+
+    def more(self, number: int, noun: str, *, by: int = 0) -> Iterator[Text]:
+        """Yield how many are left out, if any, and what lists them."""
+        where = f"{self._command} --all" if self.shown.address else "--all lists them"
+        return self.say(f"and {count(number, f'more {noun}')}: {where}" if number > 0 else "", by=by)
+
+    @property
+    def _command(self) -> str:
+        return f"orgmfa report {plain(self.story.report.run_id)}{self.shown.options}"
+
+    def _next_step(self) -> str:
+        """Return what to do now; of a run that did not get to every account only that it is to be made again."""
+        report, limit, options = self.story.report, self.shown.limit, f"{self.shown.narrowing}{self.shown.options}"
+        if report.gate and not self.story.limit:
+            return plain(report.gate.remedy)
+        if report.mode is not Mode.RELEASE and (report.totals.not_reached or not report.complete):
+            return f"orgmfa {report.mode}{limit}{options} (again: this run did not get to every account)"
+        if report.gate:
+            return f"read the plan, then orgmfa apply --max-changes {report.gate.planned}{options}"
+        if report.mode is Mode.PLAN and report.totals.planned:
+            accounts = sum(any(user.outcome == "planned" for user in account.users) for account in report.accounts)
+            where = f"{count(report.totals.planned, 'user')} in {count(accounts, 'account')}"
+            return f"orgmfa apply{limit}{options} (enforces MFA on {where}, after asking)"
+        return f"fix what stands under TO FIX, then orgmfa plan{limit}{options}" if self.story.causes else ""
 
 
-def _last_lines(story: Story, shown: Shown) -> Iterator[Text]:
-    """Yield where the report is, the command that makes its page, and the next step; each is there to be copied."""
-    if shown.address is None:
-        return
-    yield Text(f"Report: {plain(shown.address)}")
-    yield Text(f"Page:   orgmfa report {plain(story.report.run_id)}{shown.options} --html orgmfa.html")
-    if next_step := shown.next_step or _next_step(story, shown):
-        yield Text(f"Next:   {next_step}")
-
-
-def _more(number: int, noun: str, story: Story, *, shown: Shown, width: int, by: int = 0) -> Iterator[Text]:
-    """Yield how many are left out, if any, and what lists them."""
-    where = f"orgmfa report {plain(story.report.run_id)}{shown.options} --all" if shown.address else "--all lists them"
-    return make_lines(f"and {count(number, f'more {noun}')}: {where}", width, by=by) if number > 0 else iter(())
-
-
-def _next_step(story: Story, shown: Shown) -> str:
-    """Return what to do now; of a run that did not get to every account only that it is to be made again."""
-    report, options = story.report, f"{shown.narrowing}{shown.options}"
-    if report.gate and not story.limit:
-        return plain(report.gate.remedy)
-    if report.mode is not Mode.RELEASE and (report.totals.not_reached or not report.complete):
-        return f"orgmfa {report.mode}{shown.limit}{options} (again: this run did not get to every account)"
-    if report.gate:
-        return f"read the plan, then orgmfa apply --max-changes {report.gate.planned}{options}"
-    if report.mode is Mode.PLAN and report.totals.planned:
-        accounts = sum(any(user.outcome == "planned" for user in account.users) for account in report.accounts)
-        where = f"{count(report.totals.planned, 'user')} in {count(accounts, 'account')}"
-        return f"orgmfa apply{shown.limit}{options} (enforces MFA on {where}, after asking)"
-    return f"fix what stands under TO FIX, then orgmfa plan{shown.limit}{options}" if story.causes else ""
-
-
-def _indented(text: str, width: int) -> Iterator[Text]:
-    return make_lines(text, width, by=4) if text else iter(())
+def _describe(changed: ChangedUser | ChangedAccount) -> str:
+    if isinstance(changed, ChangedAccount):
+        return title_and_id(changed)
+    note = describe_changed_user(changed)
+    return f"{plain(changed.name)} ({title_of(account_of(changed))}{note and f'; {note}'})"
 
 
 def print_runs(heads: Sequence[RunReport], console: Console, *, more: int = 0) -> None:
