@@ -13,7 +13,7 @@ from itertools import chain
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from orchestrator.domain.model import Mode, Outcome, Trigger
@@ -81,45 +81,45 @@ def render_page(report: RunReport, *, trend: Iterable[RunReport], blocks_access_
     until = (run for run in trend if run.finished_at <= report.finished_at)
     charts, runs = draw_trend(chain(until, [report] if is_whole(report) else []))
     style, script = _read("page.css"), _read("page.js")
-    page = (
-        _environment()
-        .get_template("page.html")
-        .render(
-            policy=_policy(style, script),
-            style=Markup(style),  # noqa: S704 - ours, as it lies beside this module
-            script=Markup(script),  # noqa: S704 - as above
-            report=report,
-            story=story,
-            trigger=TRIGGERS[report.trigger],
-            took=_duration(report),
-            notices=list(_notices(story)),
-            tasks=list(_tasks(story)),
-            more_tasks=len(story.causes) - MAX_TASKS,
-            tiles=list(list_tiles(story)),
-            groups=[("OU", list_ous(report.accounts)), ("Owner", list_owners(report.accounts))] if judges else [],
-            judges=judges,
-            most_changed=MAX_NAMED,
-            charts=charts,
-            runs=runs,
-            measures=MEASURES,
-            tells_ous=tells_ous,
-            columns=_COLUMNS + tells_ous - (not judges),
-            rows=(AccountRow(report, account) for account in story.accounts[:MAX_ACCOUNTS]),
-            most_users=MAX_USERS,
-            statuses=STATUSES,
-            stages=STAGES,
-            hidden=len(story.accounts) - MAX_ACCOUNTS,
-        )
+    minutes, seconds = divmod(seconds_taken(report), 60)
+    page = _template().render(
+        policy=_policy(style, script),
+        style=Markup(style),  # noqa: S704 - ours, as it lies beside this module
+        script=Markup(script),  # noqa: S704 - as above
+        report=report,
+        story=story,
+        trigger=TRIGGERS[report.trigger],
+        took=f"{count(minutes, 'minute')} {seconds} s" if minutes else f"{seconds} s",
+        notices=list(_notices(story)),
+        tasks=list(_tasks(story)),
+        more_tasks=len(story.causes) - MAX_TASKS,
+        tiles=list(list_tiles(story)),
+        groups=[("OU", list_ous(report.accounts)), ("Owner", list_owners(report.accounts))] if judges else [],
+        judges=judges,
+        most_changed=MAX_NAMED,
+        charts=charts,
+        runs=runs,
+        measures=MEASURES,
+        tells_ous=tells_ous,
+        columns=_COLUMNS + tells_ous - (not judges),
+        rows=(AccountRow(report, account) for account in story.accounts[:MAX_ACCOUNTS]),
+        most_users=MAX_USERS,
+        statuses=STATUSES,
+        stages=STAGES,
+        hidden=len(story.accounts) - MAX_ACCOUNTS,
     )
     before, after = page.split(_DATA)
     return chain((before,), render_data(story), (after,))
 
 
 @cache
-def _environment() -> Environment:
-    """Return what renders the template: escaping everything, with what cannot be seen made visible."""
+def _template() -> Template:
+    """Return the template: it escapes everything, and makes what cannot be seen visible."""
     environment = Environment(
-        loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, finalize=_make_visible
+        loader=FunctionLoader(_read),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: value if isinstance(value, Markup) or not isinstance(value, str) else visible(value),
     )
     environment.filters |= {
         "account": account_of,
@@ -133,11 +133,7 @@ def _environment() -> Environment:
         "title": title_of,
         "without_mfa": count_without_mfa,
     }
-    return environment
-
-
-def _make_visible(value: object) -> object:
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return environment.get_template("page.html")
 
 
 def _policy(*ours: str) -> str:
@@ -151,11 +147,6 @@ def _policy(*ours: str) -> str:
 
 def _read(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _duration(report: RunReport) -> str:
-    minutes, rest = divmod(seconds_taken(report), 60)
-    return f"{count(minutes, 'minute')} {rest} s" if minutes else f"{rest} s"
 
 
 def _notices(story: Story) -> Iterator[tuple[Tone, str, str]]:
