@@ -13,7 +13,7 @@ from orchestrator.domain.config import Config, Exemption
 from orchestrator.domain.model import Mode, Outcome, Status, Trigger
 from orchestrator.domain.nudges import FIRST, Nudge, read_text, write_text
 from orchestrator.domain.protections import check_protections
-from orchestrator.output.words import count, format_minute, some_of, title_of
+from orchestrator.output.words import count, format_minute, list_counts, some_of, title_of
 from orchestrator.reports.history import is_whole, was_read
 from orchestrator.reports.report import AccountReport, RunReport
 
@@ -43,10 +43,10 @@ def _event_notes(report: RunReport, *, names: bool) -> Iterator[str]:
     events = report.events
     if events is None:
         return
-    did = {"enforced": events.enforced, "planned": events.planned, "held": events.held, "left to this run": events.left}
-    said = ", ".join(f"{number:,} {what}" for what, number in did.items() if number)
+    did = (events.enforced, "enforced"), (events.planned, "planned"), (events.held, "held")
     if events.runs:
-        yield f"IAM events since the last run: {count(events.runs, 'run')}{f', {said}' if said else ''}"
+        said = [count(events.runs, "run"), list_counts((*did, (events.left, "left to this run")))]
+        yield f"IAM events since the last run: {', '.join(filter(None, said))}"
     if not names and events.enrolments:
         yield f"{count(len(events.enrolments), 'new MFA device')} by IAM events"
         return
@@ -115,28 +115,23 @@ def exemption_notes(
     """
     if report.mode is Mode.RELEASE or report.trigger in {Trigger.ONBOARDING, Trigger.IAM_EVENT}:
         return ()  # a release judges nobody by exemptions; of a new account or user they are no news
-    today = now.astimezone(UTC).date()
-    return tuple(
-        _note(number, exemptions, report, now=now, names=names)
-        for number, entry in enumerate(exemptions)
-        if entry.until is not None and abs(entry.until - today) <= ANNOUNCED_AROUND_END
-    )
-
-
-def _note(number: int, known: tuple[Exemption, ...], report: RunReport, *, now: datetime, names: bool) -> str:
-    exemption = known[number]
-    called = exemption.user if names else f"{number + 1} of the configuration"
-    if exemption.until is not None and exemption.until < now.astimezone(UTC).date():
-        return f"exemption {called} ended on {exemption.until:%Y-%m-%d} and no longer counts: remove it"
-    matched = [
-        f"{user.name} ({account.alias or account.name})"
-        for account in report.accounts
-        for user in account.users
-        if user.outcome is Outcome.EXEMPT and find_exemption(user.name, account.id, known, now=now) is exemption
-    ]
-    shown = some_of(matched, _NAMES_SHOWN) or "nobody" if names else count(len(matched), "user")
-    ends = f"exemption {called} ends on {exemption.until:%Y-%m-%d} ({exemption.reason})"
-    return f"{ends}; in this run it matched {shown}"
+    today, notes = now.astimezone(UTC).date(), list[str]()
+    for number, entry in enumerate(exemptions, start=1):
+        if entry.until is None or abs(entry.until - today) > ANNOUNCED_AROUND_END:
+            continue
+        called = entry.user if names else f"{number} of the configuration"
+        if entry.until < today:
+            notes.append(f"exemption {called} ended on {entry.until} and no longer counts: remove it")
+            continue
+        matched = [
+            f"{user.name} ({title_of(account)})"
+            for account in report.accounts
+            for user in account.users
+            if user.outcome is Outcome.EXEMPT and find_exemption(user.name, account.id, exemptions, now=now) is entry
+        ]
+        shown = some_of(matched, _NAMES_SHOWN) or "nobody" if names else count(len(matched), "user")
+        notes.append(f"exemption {called} ends on {entry.until} ({entry.reason}); in this run it matched {shown}")
+    return tuple(notes)
 
 
 def show_sample(report: RunReport, config: Config) -> str:
