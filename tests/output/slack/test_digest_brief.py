@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.model import Gate, Mode, Outcome, Stage, Status
-from orchestrator.output.slack.digest import FEW, Brief, fair_shares, make_brief
+from orchestrator.output.slack.digest import FEW, Brief, fair_shares
 from orchestrator.output.slack.mrkdwn import plain
 from orchestrator.output.story import Story
 from orchestrator.output.words import in_brief
@@ -38,7 +38,7 @@ def make_held(name: str, code: str = "active_key") -> Any:
 
 
 def tell(report: RunReport, *, names: bool = True, notes: tuple[str, ...] = ()) -> Brief:
-    return make_brief(Story(report, blocks_access_keys=True, notes=notes), names=names)
+    return Brief(Story(report, blocks_access_keys=True, notes=notes), names=names)
 
 
 def read(lines: Iterable[str]) -> list[str]:
