@@ -18,24 +18,13 @@ from markupsafe import Markup
 
 from orchestrator.domain.model import Mode, Outcome, Trigger
 from orchestrator.domain.outcomes import Tone
+from orchestrator.output import words
 from orchestrator.output.attention import count_without_mfa, is_root_open
 from orchestrator.output.causes import Cause, Subject, format_cause
 from orchestrator.output.change_summary import account_of
 from orchestrator.output.html.accounts import MAX_ACCOUNTS, MAX_USERS, AccountRow, render_data
 from orchestrator.output.html.coverage import MEASURES, draw_trend, list_ous, list_owners, list_tiles
 from orchestrator.output.story import Story
-from orchestrator.output.words import (
-    DEVICES,
-    STAGES,
-    STATUSES,
-    count,
-    format_date,
-    format_time,
-    seconds_taken,
-    some_of,
-    title_of,
-    visible,
-)
 from orchestrator.reports.history import is_whole, was_read
 from orchestrator.reports.report import ChangedAccount, ChangedUser, EnrolledUser, RunReport
 
@@ -81,7 +70,7 @@ def render_page(report: RunReport, *, trend: Iterable[RunReport], blocks_access_
     until = (run for run in trend if run.finished_at <= report.finished_at)
     charts, runs = draw_trend(chain(until, [report] if is_whole(report) else []))
     style, script = _read("page.css"), _read("page.js")
-    minutes, seconds = divmod(seconds_taken(report), 60)
+    minutes, seconds = divmod(words.seconds_taken(report), 60)
     page = _template().render(
         policy=_policy(style, script),
         style=Markup(style),  # noqa: S704 - ours, as it lies beside this module
@@ -89,7 +78,7 @@ def render_page(report: RunReport, *, trend: Iterable[RunReport], blocks_access_
         report=report,
         story=story,
         trigger=TRIGGERS[report.trigger],
-        took=f"{count(minutes, 'minute')} {seconds} s" if minutes else f"{seconds} s",
+        took=f"{words.count(minutes, 'minute')} {seconds} s" if minutes else f"{seconds} s",
         notices=list(_notices(story)),
         tasks=list(_tasks(story)),
         more_tasks=len(story.causes) - MAX_TASKS,
@@ -104,8 +93,8 @@ def render_page(report: RunReport, *, trend: Iterable[RunReport], blocks_access_
         columns=_COLUMNS + tells_ous - (not judges),
         rows=(AccountRow(report, account) for account in story.accounts[:MAX_ACCOUNTS]),
         most_users=MAX_USERS,
-        statuses=STATUSES,
-        stages=STAGES,
+        statuses=words.STATUSES,
+        stages=words.STAGES,
         hidden=len(story.accounts) - MAX_ACCOUNTS,
     )
     before, after = page.split(_DATA)
@@ -119,18 +108,20 @@ def _template() -> Template:
         loader=FunctionLoader(_read),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=lambda value: value if isinstance(value, Markup) or not isinstance(value, str) else visible(value),
+        finalize=lambda value: (
+            value if isinstance(value, Markup) or not isinstance(value, str) else words.visible(value)
+        ),
     )
     environment.filters |= {
         "account": account_of,
-        "date": format_date,
+        "date": words.format_date,
         "device": _describe_device,
         "is_read": was_read,
         "is_root_open": is_root_open,
         "number": "{:,}".format,
         "share": "{:g}".format,
-        "time": format_time,
-        "title": title_of,
+        "time": words.format_time,
+        "title": words.title_of,
         "without_mfa": count_without_mfa,
     }
     return environment.get_template("page.html")
@@ -155,9 +146,9 @@ def _notices(story: Story) -> Iterator[tuple[Tone, str, str]]:
     yield from ((Tone.BAD, "", said) for said in (story.gate, story.incomplete) if said)
     for error in errors[:MAX_ERRORS]:
         said = (f": {error.message}" if error.message else "") + (f" Try: {error.remedy}" if error.remedy else "")
-        yield Tone.BAD, f"Error {STAGES[error.stage]} ({error.code})", said
+        yield Tone.BAD, f"Error {words.STAGES[error.stage]} ({error.code})", said
     if len(errors) > MAX_ERRORS:
-        yield Tone.BAD, "", f"{count(len(errors) - MAX_ERRORS, 'more error')} of the run."
+        yield Tone.BAD, "", f"{words.count(len(errors) - MAX_ERRORS, 'more error')} of the run."
     if story.keys:
         yield Tone.WARN, "", story.keys
     yield from ((Tone.QUIET, "", said) for said in (story.guards, story.unused) if said)
@@ -169,12 +160,12 @@ def _tasks(story: Story) -> Iterator[Task]:
     for number, cause in enumerate(story.causes[:MAX_TASKS], start=1):
         tells_all = cause.subject is not Subject.USER or cause.is_example
         text = "" if cause.action or (cause.is_example and cause.remedy) else cause.text
-        titles = [title_of(member.account) for member in cause.members[:MAX_TITLES]]
+        titles = [words.title_of(member.account) for member in cause.members[:MAX_TITLES]]
         yield Task(
             Tone.WARN if cause.subject is Subject.ROOT_USER or not (cause.users or cause.stage) else Tone.BAD,
             format_cause(cause, ", ".join(filter(None, (cause.code, cause.action)))),
             f"#{urlencode({'cause': number} | _users_of(cause))}",
-            some_of(titles, MAX_TITLES, total=len(cause.members)),
+            words.some_of(titles, MAX_TITLES, total=len(cause.members)),
             f"for example: {text}" if text and cause.is_example else text,
             cause.remedy if tells_all or not text else "",
         )
@@ -192,5 +183,5 @@ def _describe_device(changed: ChangedUser | ChangedAccount) -> str:
     """Return what a user enrolled, and when; nothing of others."""
     if not isinstance(changed, EnrolledUser):
         return ""
-    when = format_date(changed.enrolled_at) if changed.enrolled_at else "date unknown"
-    return f": {DEVICES[changed.device] or 'kind of device unknown'}, {when}"
+    when = words.format_date(changed.enrolled_at) if changed.enrolled_at else "date unknown"
+    return f": {words.DEVICES[changed.device] or 'kind of device unknown'}, {when}"

@@ -14,22 +14,12 @@ from rich.text import Text
 
 from orchestrator.domain.model import Mode
 from orchestrator.domain.outcomes import OutcomeGroup, Tone, label_of, outcomes_of
+from orchestrator.output import words
 from orchestrator.output.causes import Cause, Member, Subject, format_cause
 from orchestrator.output.change_summary import account_of, describe_changed_user
 from orchestrator.output.story import Story
 from orchestrator.output.terminal.console import make_lines, make_theme, print_lines, tidy
 from orchestrator.output.terminal.table import make_table
-from orchestrator.output.words import (
-    STAGES,
-    count,
-    format_minute,
-    list_counts,
-    plain,
-    seconds_taken,
-    some_of,
-    title_and_id,
-    title_of,
-)
 from orchestrator.reports.report import ChangedAccount, ChangedUser, RunReport
 
 MAX_LINES = 100
@@ -113,7 +103,7 @@ class _Lines:
             yield from self.say(story.gate, tone=Tone.BAD)
             yield Text()
         title = f"{report.mode.capitalize()} run {report.run_id} of {report.organization_id}"
-        yield from self.say(f"{title}, {format_minute(report.started_at)}, {seconds_taken(report):,} s")
+        yield from self.say(f"{title}, {words.format_minute(report.started_at)}, {words.seconds_taken(report):,} s")
         yield from self.say(", ".join(story.sentence))
         yield Text()
         if story.incomplete:
@@ -123,7 +113,7 @@ class _Lines:
             yield from self.say("ERRORS OF THE RUN", tone=Tone.BAD)
             most = self.shown.most(MAX_CAUSES)
             for error in report.errors[:most]:
-                yield from self.say(f"{STAGES[error.stage]} ({error.code})", by=2)
+                yield from self.say(f"{words.STAGES[error.stage]} ({error.code})", by=2)
                 yield from self.say(error.message, by=4)
                 yield from self.say(error.remedy and f"Remedy: {error.remedy}", by=4)
             yield from self.more(len(report.errors) - most, "error", by=2)
@@ -137,7 +127,7 @@ class _Lines:
         yield from self.say(f"TO FIX ({len(causes):,})", tone=Tone.BAD)
         for cause in causes[:most]:
             action = "" if self.shown.whole_texts else cause.action
-            code = ", ".join(filter(None, (plain(cause.code), action)))
+            code = ", ".join(filter(None, (words.plain(cause.code), action)))
             yield from self.say(format_cause(cause, code), by=2, tone=Tone.WARN)
             yield from self.say(self._name(cause.members), by=4)
             for reason in self._reasons(cause):
@@ -151,18 +141,18 @@ class _Lines:
         """Yield a line for each cause, and one for each outcome that changes something."""
         story, most = self.story, self.shown.most(MAX_CAUSES)
         for cause in story.causes[:most]:
-            yield from self.say(f"to fix: {format_cause(cause, plain(cause.code))}: {self._name(cause.members)}")
+            yield from self.say(f"to fix: {format_cause(cause, words.plain(cause.code))}: {self._name(cause.members)}")
         if len(story.causes) > most:
-            yield from self.say(f"to fix: {count(len(story.causes) - most, 'more cause')}")
+            yield from self.say(f"to fix: {words.count(len(story.causes) - most, 'more cause')}")
         for outcome in outcomes_of(OutcomeGroup.CHANGED):
             names = [
-                f"{plain(user.name)} ({title_of(account)})"
+                f"{words.plain(user.name)} ({words.title_of(account)})"
                 for account in story.accounts
                 for user in account.users
                 if user.outcome is outcome
             ]
             if names:
-                yield from self.say(f"{label_of(outcome, story.report.mode)}: {some_of(names, most)}")
+                yield from self.say(f"{label_of(outcome, story.report.mode)}: {words.some_of(names, most)}")
         yield Text()
 
     def _reasons(self, cause: Cause) -> Iterator[str]:
@@ -178,12 +168,14 @@ class _Lines:
         named = []
         for account, users in ((member.account, member.users) for member in members[:most]):
             if users:
-                named.append(f"{title_of(account)}: {some_of([plain(user.name) for user in users], most)}")
+                named.append(
+                    f"{words.title_of(account)}: {words.some_of([words.plain(user.name) for user in users], most)}"
+                )
             else:
                 runs = f" for {account.failing_runs:,} runs" if account.failing_runs > 1 else ""
-                named.append(f"{title_and_id(account)}{runs}")
+                named.append(f"{words.title_and_id(account)}{runs}")
         separator = "; " if any(member.users for member in members) else ", "
-        return some_of(named, most, "account", total=len(members), separator=separator)
+        return words.some_of(named, most, "account", total=len(members), separator=separator)
 
     def changes(self) -> Iterator[Text]:
         """Yield what changed since the last run: counted, then the users and accounts by name."""
@@ -192,7 +184,7 @@ class _Lines:
         yield from self.say(self.story.changes.sentence)
         for group in self.story.changes.groups:
             if group.is_finding or not group.is_of_users:
-                names = some_of(list(map(_describe, group.changed)), self.shown.most(MAX_CHANGED))
+                names = words.some_of(list(map(_describe, group.changed)), self.shown.most(MAX_CHANGED))
                 yield from self.say(f"{group.title}: {names}", by=2)
                 yield from self.say(group.note, by=4)
         yield Text()
@@ -202,7 +194,7 @@ class _Lines:
         story, most = self.story, self.shown.most(MAX_CHANGED)
         yield from self.say(story.clean)
         if skipped := sum(number for number, _ in story.skipped):
-            yield from self.say(f"{count(skipped, 'account')} skipped: {list_counts(story.skipped)}.")
+            yield from self.say(f"{words.count(skipped, 'account')} skipped: {words.list_counts(story.skipped)}.")
         for note in story.notes[:most]:
             yield from self.say(f"Note: {note}")
         yield from self.more(len(story.notes) - most, "note")
@@ -215,7 +207,7 @@ class _Lines:
         """Yield where the report is, the command that makes its page, and the next step; each is there to be copied."""
         if self.shown.address is None:
             return
-        yield Text(f"Report: {plain(self.shown.address)}")
+        yield Text(f"Report: {words.plain(self.shown.address)}")
         yield Text(f"Page:   {self._command} --html orgmfa.html")
         if next_step := self.shown.next_step or self._next_step():
             yield Text(f"Next:   {next_step}")
@@ -223,33 +215,33 @@ class _Lines:
     def more(self, number: int, noun: str, *, by: int = 0) -> Iterator[Text]:
         """Yield how many are left out, if any, and what lists them."""
         where = f"{self._command} --all" if self.shown.address else "--all lists them"
-        return self.say(f"and {count(number, f'more {noun}')}: {where}" if number > 0 else "", by=by)
+        return self.say(f"and {words.count(number, f'more {noun}')}: {where}" if number > 0 else "", by=by)
 
     @property
     def _command(self) -> str:
-        return f"orgmfa report {plain(self.story.report.run_id)}{self.shown.options}"
+        return f"orgmfa report {words.plain(self.story.report.run_id)}{self.shown.options}"
 
     def _next_step(self) -> str:
         """Return what to do now; of a run that did not get to every account only that it is to be made again."""
         report, limit, options = self.story.report, self.shown.limit, f"{self.shown.narrowing}{self.shown.options}"
         if report.gate and not self.story.limit:
-            return plain(report.gate.remedy)
+            return words.plain(report.gate.remedy)
         if report.mode is not Mode.RELEASE and (report.totals.not_reached or not report.complete):
             return f"orgmfa {report.mode}{limit}{options} (again: this run did not get to every account)"
         if report.gate:
             return f"read the plan, then orgmfa apply --max-changes {report.gate.planned}{options}"
         if report.mode is Mode.PLAN and report.totals.planned:
             accounts = sum(any(user.outcome == "planned" for user in account.users) for account in report.accounts)
-            where = f"{count(report.totals.planned, 'user')} in {count(accounts, 'account')}"
+            where = f"{words.count(report.totals.planned, 'user')} in {words.count(accounts, 'account')}"
             return f"orgmfa apply{limit}{options} (enforces MFA on {where}, after asking)"
         return f"fix what stands under TO FIX, then orgmfa plan{limit}{options}" if self.story.causes else ""
 
 
 def _describe(changed: ChangedUser | ChangedAccount) -> str:
     if isinstance(changed, ChangedAccount):
-        return title_and_id(changed)
+        return words.title_and_id(changed)
     note = describe_changed_user(changed)
-    return f"{plain(changed.name)} ({title_of(account_of(changed))}{note and f'; {note}'})"
+    return f"{words.plain(changed.name)} ({words.title_of(account_of(changed))}{note and f'; {note}'})"
 
 
 def print_runs(heads: Sequence[RunReport], console: Console, *, more: int = 0) -> None:
@@ -262,7 +254,7 @@ def print_runs(heads: Sequence[RunReport], console: Console, *, more: int = 0) -
         for head in heads:
             console.print(Text(_run_line(head)), soft_wrap=True)
         if more:
-            console.print(Text(f"and {count(more, 'older run')}: --output json lists all"))
+            console.print(Text(f"and {words.count(more, 'older run')}: --output json lists all"))
 
 
 def _run_line(head: RunReport) -> str:
@@ -270,7 +262,7 @@ def _run_line(head: RunReport) -> str:
     without = "" if head.mode is Mode.RELEASE else f"{totals.non_compliant:,}"
     counts = f"{without:>6}  {totals.accounts:>8,}  {totals.failed + totals.not_reached:>6,}"
     remarks = ["nothing written" if head.gate and head.mode is not Mode.PLAN else ""]
-    remarks += ["" if head.complete else "incomplete", count(len(head.errors), "error") if head.errors else ""]
+    remarks += ["" if head.complete else "incomplete", words.count(len(head.errors), "error") if head.errors else ""]
     remark = ", ".join(filter(None, remarks))
     when = f"{head.finished_at.astimezone(UTC):%Y-%m-%d %H:%M}"
-    return f"{when}  {head.mode.value:7}  {counts}  {plain(head.run_id)}{f' ({remark})' if remark else ''}"
+    return f"{when}  {head.mode.value:7}  {counts}  {words.plain(head.run_id)}{f' ({remark})' if remark else ''}"
