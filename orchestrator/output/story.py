@@ -33,7 +33,7 @@ class Story:
         self.report = report
         self.accounts = report.accounts.sorted(account_order)
         self.causes = group_causes(self.accounts)
-        self._blocks_access_keys = blocks_access_keys
+        self.blocks_access_keys = blocks_access_keys
         self._remarks = tuple(notes)
 
     @property
@@ -170,14 +170,14 @@ class Story:
     @cached_property
     def key_users(self) -> tuple[UserReport, ...]:
         """The users whose access keys stop by this run, or would; none where keys are let through."""
-        outcome, _ = self.stopping if self._blocks_access_keys else (None, "")
+        outcome, _ = self.stopping if self.blocks_access_keys else (None, "")
         return tuple(user for user in self._users if user.outcome is outcome and user.active_access_keys != 0)
 
     @cached_property
     def keys(self) -> str:
         """How many access keys stop by this run, or would, and what else, in sentences."""
         outcome, stop = self.stopping
-        if outcome is None or not self._blocks_access_keys:
+        if outcome is None or not self.blocks_access_keys:
             return ""
         known = sum(user.active_access_keys or 0 for user in self.key_users)
         unread = sum(user.active_access_keys is None for user in self.key_users)

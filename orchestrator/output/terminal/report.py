@@ -76,9 +76,7 @@ def print_report(
             return
         top, bottom = [*lines.head(), *lines.to_fix()], [*lines.changes(), *lines.summary()]
         most_lines = max(MIN_TABLE_LINES, MAX_LINES - len(top) - len(bottom) - 6)
-        table, listed, total = make_table(
-            story, console, most_lines, blocks_access_keys=blocks_access_keys, show_all=shown.every_row
-        )
+        table, listed, total = make_table(story, console, most_lines, show_all=shown.every_row)
         print_lines(top, console)
         if listed:
             console.print(table)
