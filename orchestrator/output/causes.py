@@ -194,10 +194,7 @@ def format_cause(cause: Cause, code: str) -> str:
 
 
 def users_by_reason(users: Iterable[UserReport]) -> dict[_Reason, list[UserReport]]:
-    """Return the users that are to fix, by outcome and code, without those at risk.
-
-    Outcome `none` stands for a user whose MFA is unknown.
-    """
+    """Return the users that are to fix, but for those at risk, by outcome (`none`: MFA unknown) and code."""
     by_reason: defaultdict[_Reason, list[UserReport]] = defaultdict(list)
     for user in users:
         if is_at_risk(user) or not is_to_fix(user):

@@ -12,10 +12,7 @@ _DEVICES = {"virtual": "virtual", "fido": "FIDO", "hardware": "hardware", None: 
 
 @dataclass(frozen=True, slots=True)
 class ChangeGroup:
-    """Users or accounts to whom one thing happened; `note` says what a reader should make of it.
-
-    `is_finding` is whether it asks to be read even where all else is clean.
-    """
+    """Users or accounts to whom one thing happened, what to make of it, and whether it is a finding by itself."""
 
     title: str
     changed: Sequence[ChangedUser | ChangedAccount]
@@ -30,10 +27,7 @@ class ChangeGroup:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSummary:
-    """The changes in one sentence, its counts, and in groups; what is most alarming comes first.
-
-    `is_whole` is whether every account could be read.
-    """
+    """The changes in one sentence, its counts alone, whether all accounts were read, and groups, the gravest first."""
 
     sentence: str
     words: str

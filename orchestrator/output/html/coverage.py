@@ -1,7 +1,7 @@
 """How much of an organization is covered: in tiles, by OU and by owner, and how the last runs compare. Pure.
 
-The trend is small charts drawn by leather as SVG, and the same numbers as a table. SVG that is drawn here needs no
-script in the page, so the trend shows in any viewer and prints. The style sheet gives it the colours of the theme.
+The trend is small charts and the same numbers as a table. The charts are drawn here, by leather as SVG, so that they
+need no script and print; the style sheet gives them the colours of the theme.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -67,10 +67,7 @@ class Run(NamedTuple):
 
 
 def list_tiles(story: Story) -> Iterator[tuple[str, int, int, str]]:
-    """Yield how many accounts were inspected; how many users have MFA or are enforced, and how many do not nor are.
-
-    Each is a title, a number, of how many in all, and a note.
-    """
+    """Yield the tiles, each a title, a number, of how many in all, and a note; a release has the first alone."""
     mode, totals, users = story.report.mode, story.report.totals, story.report.totals.users
     left_out = list_counts([(totals.failed, "failed"), (totals.not_reached, "not reached")]) or "none left out"
     skipped = f"; {totals.skipped:,} more skipped" if totals.skipped else ""
@@ -171,10 +168,7 @@ def _draw(runs: Sequence[Run], values: Sequence[int], spoken: str) -> Markup:
 
 
 def fit_axis(values: Sequence[int]) -> tuple[int, int]:
-    """Return the lowest value of an axis and its step: a round number of which four hold all values.
-
-    The axis starts at zero unless that would make a line of small changes flat.
-    """
+    """Return the lowest value of an axis, zero unless small changes would be flat, and its step: a round number."""
     least, most = min(values), max(values)
     base = 0 if least <= 3 * (most - least) else least
     steps = (size * 10**power for power in count() for size in (1, 2, 5))

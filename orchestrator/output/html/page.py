@@ -61,8 +61,7 @@ def render_page(report: RunReport, *, trend: Iterable[RunReport], blocks_access_
     """Return the page of a run in pieces, made one by one, so that a huge one need not be in memory twice.
 
     `trend` holds runs over the whole organization in any order, which may have no accounts: those before this one are
-    shown, and this one joins them if it was one. `blocks_access_keys` is whether EnforceMFA stops access keys
-    (`policy.access_keys: deny`).
+    shown, and this one joins them if it was one. `blocks_access_keys` is that of `policy`.
     """
     story = Story(report, blocks_access_keys=blocks_access_keys)
     judges = report.mode is not Mode.RELEASE

@@ -28,10 +28,7 @@ Blocks = tuple[dict[str, Any], ...]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of plain text under a head; `noun` says what a row is, the first cell is its title.
-
-    `total` counts the rows that were never made too.
-    """
+    """Rows of plain text, their titles first, and what one is called; `total` counts those never made too."""
 
     title: str
     noun: str

@@ -47,10 +47,7 @@ _MARKUP = re.compile(
 
 
 def size(text: str) -> int:
-    """Return how much of Slack's limits a text uses up.
-
-    Slack does not say what it counts, so this counts the most: the text as JSON, in UTF-16.
-    """
+    """Return how much of Slack's limits a text uses up at the most: in JSON and UTF-16, as Slack does not say."""
     return len(json.dumps(text, ensure_ascii=False).encode("utf-16-le")) // 2 - 2
 
 

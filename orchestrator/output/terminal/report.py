@@ -39,10 +39,9 @@ class Shown:
     """How much of a report is shown, and the commands that it names.
 
     `every_row` lists all accounts, causes and names; `whole_texts` shows AWS's messages as they came; `brief` is a line
-    for each cause and for what was done. `address` is
-    where the report is archived: without one no command is named. `options` are those that such a command needs;
-    `narrowing` are those by which the next run is over the same accounts, `limit` is its limit. `next_step` is what to
-    do next, in place of what the report says.
+    for each cause and for what was done. `address` is where the report is archived: without one no command is named.
+    `options` are those of such a command, `narrowing` and `limit` those of the next run over the same accounts.
+    `next_step` is what to do next, in place of what the report says.
     """
 
     every_row: bool = False
