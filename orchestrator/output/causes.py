@@ -39,10 +39,7 @@ class Subject(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An account that a cause holds for, and the users of it: none where the cause is the account's own.
-
-    `account` has no users, which would be kept for each cause.
-    """
+    """An account that a cause holds for, without its users, and those of them that it holds for, if any."""
 
     account: AccountReport
     users: tuple[UserReport, ...] = ()

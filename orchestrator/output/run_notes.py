@@ -109,9 +109,9 @@ def _user_names(account: AccountReport) -> tuple[str, list[str] | None]:
 def exemption_notes(
     exemptions: tuple[Exemption, ...], report: RunReport, now: datetime, *, names: bool = True
 ) -> tuple[str, ...]:
-    """Return a line for each exemption that ends within 14 days, or has lately ended, with the users it matched.
+    """Return a line for each exemption that ends within 14 days, with the users it matched, or has lately ended.
 
-    Without `names` the users are counted, and an exemption, which can name one, goes by its place in the configuration.
+    Without `names` users are counted, and an exemption, which can name one, goes by its place in the configuration.
     """
     if report.mode is Mode.RELEASE or report.trigger in {Trigger.ONBOARDING, Trigger.IAM_EVENT}:
         return ()  # a release judges nobody by exemptions; of a new account or user they are no news

@@ -194,10 +194,7 @@ class Story:
 
     @cached_property
     def open_for(self) -> str:
-        """How many users have been without MFA for a day or more, the longest one told.
-
-        Who is left alone on purpose, for good, is not counted.
-        """
+        """How many users, but for those left alone for good, have been without MFA for a day or more, and how long."""
         alone, now = outcomes_of(OutcomeGroup.LEFT_ALONE), self.report.finished_at
         since = (user.open_since for user in self._users if user.outcome not in alone)
         if not (days := [number for moment in since if (number := days_between(moment, now))]):

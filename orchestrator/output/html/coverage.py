@@ -90,13 +90,10 @@ def list_tiles(story: Story) -> Iterator[tuple[str, int, int, str]]:
 
 
 def list_ous(accounts: Iterable[AccountReport]) -> list[Row]:
-    """Return a row for each OU in the order of the tree, the last for accounts of no known OU; none if none is.
-
-    OUs and owners go by what is visible of them, as in the data that the links filter.
-    """
+    """Return a row for each OU in the order of the tree, the last for accounts of no known OU; none if none is."""
     rows: dict[str, Row] = {}
     for account in accounts:
-        names = visible(account.ou or "").split("/")
+        names = visible(account.ou or "").split("/")  # as in the data that the links filter
         for depth in range(1, len(names) + 1):
             path, below_root = "/".join(names[:depth]), "/".join(names[1:depth])
             _add(account, rows, kind="ou", key=path, name=below_root or path, is_deep=depth > PRINTED_DEPTH)

@@ -140,10 +140,7 @@ class SlackClient:
         return not self._webhook_url
 
     def reply(self, text: str, blocks: Sequence[Mapping[str, Any]], otherwise: Sequence[Mapping[str, Any]]) -> None:
-        """Post once into the thread of the message that was sent, `otherwise` where Slack refuses the table.
-
-        Raises DigestError where Slack refuses that too, or does not answer.
-        """
+        """Post once into the thread, `otherwise` where Slack refuses the table. Raises DigestError where that fails."""
         self.attempt(partial(self._reply, text, blocks, otherwise), "thread")
 
     def attach(self, filename: str, content: bytes, comment: str) -> None:
@@ -151,10 +148,7 @@ class SlackClient:
         self.attempt(partial(self._upload, filename, content, comment), "page")
 
     def probe(self) -> str:
-        """Return in words what Slack says of the credentials; nothing is posted.
-
-        Raises DigestError where Slack does not accept them, or does not answer.
-        """
+        """Return in words that Slack accepts the credentials; nothing is posted. Raises DigestError if it does not."""
         self.attempt(self._test_credentials, "credentials")
         if self._webhook_url:
             return "Slack accepts the webhook (an empty message was refused as empty)"
@@ -262,10 +256,10 @@ class SlackClient:
 def seconds_to_wait(tries: int, response: "_Response", error: Exception | None) -> float | None:
     """Return how long to wait before the message is posted again, or None where it is not to be.
 
-    Slack knows no idempotency key, neither for webhooks nor for chat.postMessage. So a message is posted again only
-    where Slack said that it did not take it (429, 5xx) or cannot have taken it: urllib raises `URLError` up to the
-    moment at which the whole request is sent, never later. A time-out or a broken connection while the answer is
-    awaited is no `URLError`: the message may stand in the channel. A connection that timed out has cost enough already.
+    Slack knows no idempotency key. So a message is posted again only where Slack said that it did not take it (429,
+    5xx) or cannot have taken it: urllib raises `URLError` up to the moment at which the whole request is sent, never
+    later. While the answer is awaited a time-out or a broken connection is none: the message may stand in the channel.
+    A connection that timed out has cost enough already.
     """
     backoff = FIRST_WAIT_SECONDS * 2**tries
     if response is None:

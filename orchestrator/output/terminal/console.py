@@ -42,10 +42,7 @@ def tidy(console: Console) -> Iterator[None]:
 
 
 def make_lines(text: str, width: int, *, by: int = 0, tone: Tone | None = None) -> Iterator[Text]:
-    """Yield text from anywhere as lines of at most this width, moved to the right by so many columns.
-
-    Only an ARN is left whole however long, so that it can be copied.
-    """
+    """Yield text from anywhere as lines of at most this width, moved to the right; an ARN stays whole, to be copied."""
     for line in _wrap(plain(text), max(1, width - by)):
         yield Text(" " * by + line, style_of(tone) if tone else "")
 
