@@ -144,9 +144,7 @@ def group_causes(accounts: Iterable[AccountReport]) -> tuple[Cause, ...]:
     """Return what is to fix in these accounts; they come in order, and keep it in each cause among equals."""
     failed: defaultdict[tuple[str, ...], list[AccountReport]] = defaultdict(list)
     unresolved: defaultdict[_Reason, list[Member]] = defaultdict(list)
-    roots: list[Member] = []
-    at_risk: list[Member] = []
-    outdated: list[Member] = []
+    roots, at_risk, outdated = list[Member](), list[Member](), list[Member]()
     for account in accounts:
         bare = account.model_copy(update={"users": ()})
         if account.status in {Status.FAILED, Status.NOT_REACHED}:

@@ -165,7 +165,7 @@ def _draw(runs: Sequence[Run], values: Sequence[int], spoken: str) -> Markup:
 
 
 def fit_axis(values: Sequence[int]) -> tuple[int, int]:
-    """Return the lowest value of an axis, zero unless small changes would be flat, and its step: a round number."""
+    """Return where an axis begins, zero unless small changes would be flat, and a round step: four hold all values."""
     least, most = min(values), max(values)
     base = 0 if least <= 3 * (most - least) else least
     steps = (size * 10**power for power in count() for size in (1, 2, 5))
