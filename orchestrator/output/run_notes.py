@@ -13,7 +13,7 @@ from orchestrator.domain.config import Config, Exemption
 from orchestrator.domain.model import Mode, Outcome, Status, Trigger
 from orchestrator.domain.nudges import FIRST, Nudge, read_text, write_text
 from orchestrator.domain.protections import check_protections
-from orchestrator.output.words import count, format_minute, list_counts, some_of, title_of
+from orchestrator.output.words import count, format_minute, list_counts, plain, some_of, title_of
 from orchestrator.reports.history import is_whole, was_read
 from orchestrator.reports.report import AccountReport, RunReport
 
@@ -162,4 +162,4 @@ def show_sample(report: RunReport, config: Config) -> str:
         has_password=user.console_password is not False,
     )
     text = write_text(read_text(settings), [nudge], partition=user.arn.split(":")[1], contact=settings.contact)
-    return f"The message to {user.name} ({account.alias or account.id}) would say:\n\n{text}"
+    return f"The message to {plain(user.name)} ({plain(account.alias or account.id)}) would say:\n\n{text}"

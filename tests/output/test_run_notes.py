@@ -5,11 +5,20 @@ import pytest
 
 from orchestrator.domain.config import Exemption, SlackConfig
 from orchestrator.domain.model import AccountResult, Decision, Mode, Outcome, Reason, Status, Trigger, Verdict
-from orchestrator.output.run_notes import exemption_notes, run_notes
+from orchestrator.output.run_notes import exemption_notes, run_notes, show_sample
 from orchestrator.output.slack.digest import render_digest
 from orchestrator.reports.build import build_report, report_account
 from orchestrator.reports.report import RunReport, pack_accounts
-from tests.builders import NOW, make_account, make_config, make_request, make_user
+from tests.builders import (
+    NOW,
+    make_account,
+    make_config,
+    make_request,
+    make_run_report,
+    make_seen,
+    make_seen_account,
+    make_user,
+)
 
 PAYMENTS, SEARCH = "111122223333", "444455556666"
 
@@ -201,3 +210,16 @@ def test_account_that_was_not_read_leaves_a_doubt(status: Status, is_doubted: bo
     (note,) = unmatched(report.model_copy(update={"accounts": pack_accounts([*report.accounts, account])}))
 
     assert note.endswith("of those read (1 accounts were not)") == is_doubted
+
+
+# -- the message that a plan shows -------------------------------------------------------------------------------------
+
+
+def test_sample_of_a_report_that_somebody_wrote_acts_on_no_terminal() -> None:
+    told = make_seen("ana\x1b]0;x\x07", messages=[{"kind": "first", "via": "slack"}])
+    report = make_run_report(make_seen_account(told, alias="acme\x1b[2J"), mode=Mode.PLAN)
+
+    sample = show_sample(report, make_config())
+
+    assert sample.startswith(r"The message to ana\x1b]0;x\x07 (acme\x1b[2J) would say:")
+    assert "\x1b" not in sample
