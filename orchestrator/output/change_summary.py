@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.output.words import count, format_minute, list_counts
-from orchestrator.reports.report import ChangedAccount, ChangedUser, Changes, EnrolledUser, Totals
+from orchestrator.reports.report import ChangedAccount, ChangedUser, Changes, EnrolledUser, RunReport
 
 _DEVICES = {"virtual": "virtual", "fido": "FIDO", "hardware": "hardware", None: "unknown device"}
 
@@ -35,11 +35,14 @@ class ChangeSummary:
     groups: tuple[ChangeGroup, ...]
 
 
-def summarize_changes(changes: Changes, totals: Totals, *, complete: bool) -> ChangeSummary:
-    """Return what changed since the run that a report is compared with, and where only, if not all could be read."""
+def summarize_changes(report: RunReport) -> ChangeSummary | None:
+    """Return what changed since the run that a report is compared with, if any, and where, if not all could be read."""
+    changes, totals = report.changes, report.totals
+    if changes is None:
+        return None
     groups = tuple(group for group in _groups(changes) if group.changed)
     words = list_counts(_counted(changes)) or "nothing changed"
-    is_whole = complete and not totals.failed + totals.not_reached
+    is_whole = report.complete and not totals.failed + totals.not_reached
     where = "" if is_whole else f", in the {count(totals.inspected, 'account')} that could be read"
     sentence = f"Since the run of {format_minute(changes.since)}{where}: {words}."
     return ChangeSummary(sentence, words, is_whole, groups)

@@ -15,7 +15,7 @@ from orchestrator.domain.nudges import FIRST, Nudge, read_text, write_text
 from orchestrator.domain.protections import check_protections
 from orchestrator.output.words import count, format_minute, list_counts, plain, some_of, title_of
 from orchestrator.reports.history import is_whole, was_read
-from orchestrator.reports.report import AccountReport, RunReport
+from orchestrator.reports.report import RunReport
 
 ANNOUNCED_AROUND_END = timedelta(days=14)
 """How long before its end an exemption is announced, and how long after it is still said to have ended."""
@@ -34,7 +34,11 @@ def run_notes(config: Config, report: RunReport, *, names: bool = True) -> tuple
     )
     if report.mode is Mode.RELEASE or not is_whole(report):
         return notes
-    remarks = check_protections(config, map(_user_names, report.accounts), now, names=names)
+    known = (
+        (one.id, [user.name for user in one.users] if was_read(one) or one.status is Status.SKIPPED else None)
+        for one in report.accounts
+    )
+    remarks = check_protections(config, known, now, names=names)
     return (*notes, *(remark.text for remark in remarks))
 
 
@@ -99,11 +103,6 @@ def describe_releases(released: Iterable[tuple[str, str, datetime]], *, names: b
     for until, users in sorted(by_end.items()):
         shown = some_of(sorted(users), _RELEASED_SHOWN) if names else count(len(users), "user")
         yield f"released until {format_minute(until)}: {shown}"
-
-
-def _user_names(account: AccountReport) -> tuple[str, list[str] | None]:
-    is_known = was_read(account) or account.status is Status.SKIPPED
-    return account.id, [user.name for user in account.users] if is_known else None
 
 
 def exemption_notes(

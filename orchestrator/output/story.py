@@ -125,8 +125,7 @@ class Story:
     @cached_property
     def changes(self) -> ChangeSummary | None:
         """What changed since the last run."""
-        report = self.report
-        return summarize_changes(report.changes, report.totals, complete=report.complete) if report.changes else None
+        return summarize_changes(self.report)
 
     @cached_property
     def totals(self) -> tuple[str, ...]:
