@@ -160,23 +160,23 @@ class Story:
 
     @property
     def stopping(self) -> tuple[Outcome | None, str]:
-        """The outcome of users whose access keys stop by this run, or would, and the words; None in a release."""
-        if self.report.mode is Mode.RELEASE:
+        """The outcome of users whose access keys stop by this run, or would, and the words; None where none do."""
+        if self.report.mode is Mode.RELEASE or not self.blocks_access_keys:
             return None, ""
         is_plan = self.report.mode is Mode.PLAN or self.report.gate
         return (Outcome.PLANNED, "would stop") if is_plan else (Outcome.ENFORCED, "stopped")
 
     @cached_property
     def key_users(self) -> tuple[UserReport, ...]:
-        """The users whose access keys stop by this run, or would; none where keys are let through."""
-        outcome, _ = self.stopping if self.blocks_access_keys else (None, "")
+        """The users whose access keys stop by this run, or would."""
+        outcome, _ = self.stopping
         return tuple(user for user in self._users if user.outcome is outcome and user.active_access_keys != 0)
 
     @cached_property
     def keys(self) -> str:
         """How many access keys stop by this run, or would, and what else, in sentences."""
         outcome, stop = self.stopping
-        if outcome is None or not self.blocks_access_keys:
+        if outcome is None:
             return ""
         known = sum(user.active_access_keys or 0 for user in self.key_users)
         unread = sum(user.active_access_keys is None for user in self.key_users)

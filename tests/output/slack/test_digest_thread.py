@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.domain.model import Outcome, PolicyChange, Stage
+from orchestrator.domain.model import Mode, Outcome, PolicyChange, Stage
 from orchestrator.output.slack.thread import FROM_ACCOUNTS, MAX_NAMES
 from orchestrator.reports.report import AccountReport, ChangedUser, Changes
 from tests.builders import days_ago
@@ -87,6 +87,19 @@ def test_small_organization_has_no_table_by_ou_and_a_large_one_has_it_first() ->
         ["(not known)", "1", "-", "-", "-", "-", "-", "-"],
         ["Root/Prod", "197", "-", "-", "-", "-", "-", "-"],
     ]
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("blocks", [True, False])
+def test_keys_of_an_ou_are_counted_only_where_they_stop(mode: Mode, *, blocks: bool) -> None:
+    outcome = {Mode.PLAN: Outcome.PLANNED, Mode.APPLY: Outcome.ENFORCED, Mode.RELEASE: Outcome.RELEASED}[mode]
+    user = make_user_report("ana", outcome, active_access_keys=2)
+    accounts = [make_account_report(number, user, ou="Root") for number in range(FROM_ACCOUNTS)]
+
+    by_ou, *_ = render(make_run(*accounts, mode=mode), blocks_access_keys=blocks).thread
+
+    keys = dict(zip(*cells(by_ou.blocks), strict=True))["Keys that stop"]
+    assert keys == (f"{2 * FROM_ACCOUNTS:,}" if blocks and mode is not Mode.RELEASE else "-")
 
 
 def test_table_has_as_many_rows_as_slack_takes() -> None:
