@@ -54,6 +54,8 @@ LATEST = "latest"
 ALIASES_FROM_RUNS = 10
 """Number of runs in which aliases are looked for; a run of a single account knows one alias."""
 MAX_RUNS_OF_TREND = 400
+MARKS_LONGER = timedelta(days=7)
+"""For how much longer marks of messages are kept: a notice that counts from one can be as long as `archive.keep`."""
 MAX_PRUNED = 100
 """Number of reports of event runs that one event run deletes."""
 MAX_HANDLED_BYTES = 1024 * 1024
@@ -278,7 +280,7 @@ class RunArchive(Runs):
         days = [f"{EVENT_RUNS}{last - timedelta(days=number):%Y/%m/%d}/" for number in range(7)]
         prefixes = days if event_runs else (RUNS, ACCOUNTS, EVENTS, WORK, NUDGES)
         files = (file for prefix in prefixes for file in self._store.list_files(prefix))
-        found = (file.name for file in files if file.written_at < last)
+        found = (one.name for one in files if one.written_at < last - MARKS_LONGER * one.name.startswith(NUDGES))
         old = list(islice(found, MAX_PRUNED if event_runs else None))
         for name in old:
             self._store.delete(name)

@@ -241,6 +241,17 @@ def test_what_is_older_than_the_archive_keeps_goes(shelf: Shelf) -> None:
     assert shelf.files() == kept
 
 
+def test_marks_of_messages_outlast_the_longest_notice(shelf: Shelf) -> None:
+    """A notice may be as long as archive.keep, and the run that enforces after it comes up to a day later."""
+    for day, age in {"2026-03-01": KEEP + timedelta(days=6), "2026-02-01": KEEP + timedelta(days=8)}.items():
+        shelf.archive.mark_nudge(f"{PAYMENTS}/AIDA1/{day}/first", "run-1")
+        shelf.date(f"nudges/{PAYMENTS}/AIDA1/{day}/first", NOW - age)
+
+    shelf.archive.prune(NOW)
+
+    assert shelf.files() == [f"nudges/{PAYMENTS}/AIDA1/2026-03-01/first"]
+
+
 def test_archive_with_nothing_old_is_left_as_it_is(shelf: Shelf) -> None:
     save(shelf, "run-1")
 
