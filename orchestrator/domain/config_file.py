@@ -153,7 +153,7 @@ def _with_switch(config: Config, environment: Mapping[str, str], source: str, *,
 
 def _place(key: str, environment: Mapping[str, str], source: str) -> str:
     """Return a key after what set it: its variable, or the source."""
-    variable = variable_of(*key.split(".")[:2]) if "." in key else ""
+    variable = variable_of(*re.split(r"\.| \(", key)[:2]) if "." in key else ""
     origin = variable if environment.get(variable, "").strip() else source
     return f"{origin}: {key}" if key else origin
 
@@ -251,7 +251,8 @@ def _explain(error: ValidationError, source: str, variables: Mapping[str, str]) 
             len(other["loc"]) > depth and other["loc"][:depth] == detail["loc"] for other in details
         ):
             continue  # too short only because its invalid items do not count
-        key = ".".join(str(part) for part in detail["loc"])
+        parts = (f" (entry {part + 1})" if isinstance(part, int) else f".{part}" for part in detail["loc"])
+        key = "".join(parts).removeprefix(".")  # entries are counted from 1, as everywhere
         match detail["type"]:
             case "extra_forbidden":
                 text = f"unknown key; known here: {', '.join(_known_keys(detail['loc'][:-1]))}"

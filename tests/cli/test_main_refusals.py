@@ -15,7 +15,7 @@ from tests.cli.calling import Cli, Sample, assert_refused
     [
         ("enforcement: {user: all}\n", ("config.yaml", "enforcement.user", "unknown key", "users")),
         ("concurrency: {workers: many}\n", ("config.yaml", "concurrency.workers", "integer")),
-        ("exemptions: [{user: '*', reason: why}]\n", ("exemptions.0", "until")),
+        ("exemptions: [{user: '*', reason: why}]\n", ("exemptions (entry 1)", "until")),
         ("enforcement: {grace_period: soon}\n", ("enforcement.grace_period", "30m")),
         ("organization: {exclude_accounts: [011111111111]}\n", ("exclude_accounts", "quotes")),
         ("enforcement: [\n", ("config.yaml", "line")),
@@ -27,14 +27,17 @@ from tests.cli.calling import Cli, Sample, assert_refused
         ("enforcement: {stop: /nowhere/stop}\n", ("enforcement.stop", "/nowhere/stop", "no folder /nowhere is there")),
         ("archive: {location: $NOT_SET/runs}\n", ("archive.location", "$NOT_SET/runs", "NOT_SET is not set")),
         ("organization: {id: o-someoneelse1}\n", ("organization.id", "o-someoneelse1")),
-        ("protected_users: ['arn:aws:iam::111122223333:user/alice']\n", ("protected_users.0", "a name, not an ARN")),
+        (
+            "protected_users: ['arn:aws:iam::111122223333:user/alice']\n",
+            ("protected_users (entry 1)", "a name, not an ARN"),
+        ),
         ("archive: {keep: 0d}\n", ("config.yaml", "archive.keep", "a day")),
         ("archive: {keep: 29d}\nenforcement: {notice: 30d}\n", ("config.yaml", "archive.keep", "enforcement.notice")),
-        ("protected_users: ['alice ']\n", ("protected_users.0", "a name, not an ARN", "'alice '")),
-        ("protected_users: [\u0430lice]\n", ("protected_users.0", "a name, not an ARN", r"\u0430lice")),
+        ("protected_users: ['alice ']\n", ("protected_users (entry 1)", "a name, not an ARN", "'alice '")),
+        ("protected_users: [\u0430lice]\n", ("protected_users (entry 1)", "a name, not an ARN", r"\u0430lice")),
         (
             "exemptions: [{user: /ops/alice, reason: why, until: 2999-01-01}]\n",
-            ("exemptions.0.user", "a name, not an ARN"),
+            ("exemptions (entry 1).user", "a name, not an ARN"),
         ),
     ],
 )

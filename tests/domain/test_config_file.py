@@ -120,6 +120,17 @@ def test_byte_order_mark_does_not_hide_the_first_key() -> None:
     assert parsed("\ufeffconcurrency: {workers: 4}").concurrency.workers == 4
 
 
+def test_entries_are_counted_from_one_and_their_variable_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("organization: {exclude_ous: [ou-ab12-11112222]}\n", encoding="utf-8")
+
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, {"ORGMFA_ORGANIZATION_EXCLUDE_OUS": "[ou-ab12-11112222, ou-1]"})
+
+    told = "ORGMFA_ORGANIZATION_EXCLUDE_OUS: organization.exclude_ous (entry 2): "
+    assert str(caught.value).startswith(told)
+
+
 @pytest.mark.parametrize(
     ("variable", "text", "section", "key", "value"),
     [

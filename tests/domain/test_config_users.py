@@ -54,7 +54,7 @@ NO_NAMES = [
 def test_what_the_name_of_no_iam_user_can_match_is_refused(entry: str, name: str) -> None:
     told = refusal(entry.format(name=json.dumps(name)))
 
-    assert told.startswith(f"config.yaml: {entry.split(':', maxsplit=1)[0]}.0.user: ")
+    assert told.startswith(f"config.yaml: {entry.split(':', maxsplit=1)[0]} (entry 1).user: ")
     assert not name or ("a name, not an ARN" in told and ascii(name) in told)
 
 
@@ -120,7 +120,9 @@ def test_exemption_for_a_pattern_or_every_account_needs_an_end(
 
 
 def test_exemption_without_accounts_is_for_every_account_and_needs_an_end() -> None:
-    assert refusal("exemptions: [{user: robot, reason: r}]").startswith("config.yaml: exemptions.0: an exemption")
+    assert refusal("exemptions: [{user: robot, reason: r}]").startswith(
+        "config.yaml: exemptions (entry 1): an exemption"
+    )
     assert parsed("exemptions: [{user: robot, reason: r, until: 2026-12-31}]").exemptions[0].accounts == ("*",)
 
 
@@ -138,11 +140,11 @@ def test_end_of_an_exemption_is_a_date_quoted_or_not(written: str) -> None:
         ("{user: robot, accounts: ['111122223333']}", "reason"),
         ("{user: robot, accounts: ['111122223333'], reason: '  '}", "reason"),
         ("{user: robot, accounts: [], reason: r}", "accounts"),
-        ("{user: robot, accounts: [acme-payments], reason: r}", "accounts.0"),
+        ("{user: robot, accounts: [acme-payments], reason: r}", "accounts (entry 1)"),
         ("{user: robot, accounts: ['111122223333'], reason: r, until: tomorrow}", "until"),
         ("{user: robot, accounts: ['111122223333'], reason: r, until: 2026-12-31 10:00:00}", "until"),
         ("{user: robot, accounts: ['111122223333'], reason: r, until: 20261231}", "until"),
     ],
 )
 def test_exemption_that_lacks_something_is_refused(entry: str, key: str) -> None:
-    assert f"config.yaml: exemptions.0.{key}: " in refusal(f"exemptions: [{entry}]")
+    assert f"config.yaml: exemptions (entry 1).{key}: " in refusal(f"exemptions: [{entry}]")

@@ -30,7 +30,7 @@ from tests.domain.config_samples import parsed, refusal
         ("securityhub: {region: x}", "securityhub.region", "enabled"),
         (
             'exemptions: [{user: a, accounts: ["111122223333"], reason: r, users: b}]',
-            "exemptions.0.users",
+            "exemptions (entry 1).users",
             "accounts, reason, until, user",
         ),
     ],
@@ -42,13 +42,13 @@ def test_unknown_key_is_named_with_the_known_ones(text: str, key: str, known: st
 def test_what_is_wrong_in_a_list_is_told_once() -> None:
     told = refusal("exemptions: [{user: a, accounts: ['123'], reason: r}]")
 
-    assert told.startswith("config.yaml: exemptions.0.accounts.0: ")
+    assert told.startswith("config.yaml: exemptions (entry 1).accounts (entry 1): ")
     assert "found '123'" in told
     assert len(told.splitlines()) == 1
 
 
 def test_key_that_is_missing_is_named_without_its_section() -> None:
-    assert refusal("exemptions: [{user: a}]") == "config.yaml: exemptions.0.reason: a value is needed here"
+    assert refusal("exemptions: [{user: a}]") == "config.yaml: exemptions (entry 1).reason: a value is needed here"
 
 
 @pytest.mark.parametrize(
@@ -56,20 +56,28 @@ def test_key_that_is_missing_is_named_without_its_section() -> None:
     [
         ("slack: always", "slack", "valid dictionary"),
         ("exemptions: {user: a}", "exemptions", "valid tuple"),
-        ("exemptions: [alice]", "exemptions.0", "valid dictionary"),
+        ("exemptions: [alice]", "exemptions (entry 1)", "valid dictionary"),
         ("protected_users: alice", "protected_users", "valid tuple"),
-        ("protected_users: ['']", "protected_users.0.user", "at least 1 character"),
-        ("protected_users: [1]", "protected_users.0.user", "valid string"),
-        ("protected_users: [{user: a, until: 2026-12-31}]", "protected_users.0.until", "known here: accounts, user"),
-        ("protected_users: [{user: a, accounts: []}]", "protected_users.0.accounts", "at least 1 item"),
-        ("protected_users: [{user: a, accounts: [acme]}]", "protected_users.0.accounts.0", "match pattern"),
-        ("protected_users: [{accounts: ['111122223333']}]", "protected_users.0.user", "a value is needed"),
+        ("protected_users: ['']", "protected_users (entry 1).user", "at least 1 character"),
+        ("protected_users: [1]", "protected_users (entry 1).user", "valid string"),
+        (
+            "protected_users: [{user: a, until: 2026-12-31}]",
+            "protected_users (entry 1).until",
+            "known here: accounts, user",
+        ),
+        ("protected_users: [{user: a, accounts: []}]", "protected_users (entry 1).accounts", "at least 1 item"),
+        (
+            "protected_users: [{user: a, accounts: [acme]}]",
+            "protected_users (entry 1).accounts (entry 1)",
+            "match pattern",
+        ),
+        ("protected_users: [{accounts: ['111122223333']}]", "protected_users (entry 1).user", "a value is needed"),
         ("organization: {id: exampleorg1}", "organization.id", "match pattern"),
-        ("organization: {include_ous: [production]}", "organization.include_ous.0", "match pattern"),
-        ("organization: {exclude_ous: [ou-1]}", "organization.exclude_ous.0", "match pattern"),
+        ("organization: {include_ous: [production]}", "organization.include_ous (entry 1)", "match pattern"),
+        ("organization: {exclude_ous: [ou-1]}", "organization.exclude_ous (entry 1)", "match pattern"),
         ("organization: {include_management_account: 'no'}", "organization.include_management_account", "boolean"),
-        ("organization: {exclude_accounts: ['1111']}", "organization.exclude_accounts.0", "match pattern"),
-        ("organization: {exclude_accounts: ['*']}", "organization.exclude_accounts.0", "match pattern"),
+        ("organization: {exclude_accounts: ['1111']}", "organization.exclude_accounts (entry 1)", "match pattern"),
+        ("organization: {exclude_accounts: ['*']}", "organization.exclude_accounts (entry 1)", "match pattern"),
         ("member_role: {name: a/b}", "member_role.name", "match pattern"),
         ("member_role: {name: rôle}", "member_role.name", "match pattern"),
         (f"member_role: {{release_name: {'x' * 65}}}", "member_role.release_name", "match pattern"),
@@ -123,9 +131,9 @@ def test_value_that_cannot_be_used_is_told_with_file_and_key(text: str, key: str
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ("organization: {exclude_accounts: ['１１１１２２２２３３３３']}", "organization.exclude_accounts.0"),  # noqa: RUF001 - digits that are none to AWS
-        ("exemptions: [{user: ci-*, reason: r, until: 86400}]", "exemptions.0.until"),
-        ("exemptions: [{user: ci-*, reason: r, until: '86400'}]", "exemptions.0.until"),
+        ("organization: {exclude_accounts: ['１１１１２２２２３３３３']}", "organization.exclude_accounts (entry 1)"),  # noqa: RUF001 - digits that are none to AWS
+        ("exemptions: [{user: ci-*, reason: r, until: 86400}]", "exemptions (entry 1).until"),
+        ("exemptions: [{user: ci-*, reason: r, until: '86400'}]", "exemptions (entry 1).until"),
         ("enforcement: {stop: ''}", "enforcement.stop"),
         ("limits: {max_share_per_account: true}", "limits.max_share_per_account"),
     ],
@@ -135,7 +143,7 @@ def test_value_that_only_looks_right_is_refused(text: str, key: str) -> None:
 
 
 def test_date_that_does_not_exist_is_told_with_its_key() -> None:
-    assert "exemptions.0.until: " in refusal("exemptions: [{user: ci-*, reason: r, until: 2026-02-30}]")
+    assert "exemptions (entry 1).until: " in refusal("exemptions: [{user: ci-*, reason: r, until: 2026-02-30}]")
 
 
 def test_every_problem_is_told_at_once() -> None:
@@ -161,11 +169,11 @@ def test_account_id_keeps_its_leading_zero(text: str, account_ids: tuple[str, ..
 
 
 @pytest.mark.parametrize("written", ["011111111111", "111122223333", "0o11", "true"])
-@pytest.mark.parametrize("key", ["organization.exclude_accounts.0", "exemptions.0.accounts.0"])
+@pytest.mark.parametrize("key", ["organization.exclude_accounts (entry 1)", "exemptions (entry 1).accounts (entry 1)"])
 def test_account_id_without_quotes_is_refused(key: str, written: str) -> None:
     text = {
-        "organization.exclude_accounts.0": f"organization: {{exclude_accounts: [{written}]}}",
-        "exemptions.0.accounts.0": f"exemptions: [{{user: robot, reason: r, accounts: [{written}]}}]",
+        "organization.exclude_accounts (entry 1)": f"organization: {{exclude_accounts: [{written}]}}",
+        "exemptions (entry 1).accounts (entry 1)": f"exemptions: [{{user: robot, reason: r, accounts: [{written}]}}]",
     }[key]
     told = refusal(text)
 
