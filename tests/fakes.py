@@ -28,6 +28,7 @@ class MemoryStore:
     files: dict[str, bytes] = field(default_factory=dict)
     broken: dict[str, Exception] = field(default_factory=dict)
     written_at: datetime = NOW
+    expires: bool = False
 
     def address(self, name: str) -> str:
         return f"memory:{name}"

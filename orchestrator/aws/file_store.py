@@ -69,6 +69,8 @@ class _Store(ABC):
 class FolderStore(_Store):
     """File store in a folder, which is created at the first write. What it makes is for its own user alone."""
 
+    expires = False
+
     def read_start(self, name: str, size: int) -> bytes:
         """Return the first bytes of a file; all of a shorter one. Raises ArchiveError where it is missing."""
         with self._explained("read", name), Path(self.location, name).open("rb") as file:
@@ -158,6 +160,8 @@ def _open_private(path: Path) -> BinaryIO:
 
 class BucketStore(_Store):
     """File store in an S3 bucket."""
+
+    expires = True
 
     def __init__(self, location: str, client: "S3Client") -> None:
         super().__init__(location)

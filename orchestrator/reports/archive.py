@@ -241,13 +241,11 @@ class RunArchive(Runs):
         return tuple(one for one in known if one.until > now and one.key not in noted)
 
     def forget_releases(self, now: datetime) -> None:
-        """Delete notes in a folder that nothing depends on any more; a bucket has a lifecycle rule for that.
+        """Delete notes that nothing depends on any more, unless they go by themselves.
 
         A note that ends a release is needed for as long as the older one would last. Raises ArchiveError.
         """
-        if self._store.address("").startswith("s3://"):
-            return
-        for file, note in self._read_notes():
+        for file, note in () if self._store.expires else self._read_notes():
             if note.until + MAX_RELEASE < now:
                 self._store.delete(file.name)
 

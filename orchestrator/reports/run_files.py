@@ -29,6 +29,9 @@ log = structlog.get_logger(__name__)
 class Store(Protocol):
     """The files of the archive by name; all raise ArchiveError where they fail."""
 
+    expires: bool
+    """Whether what is old goes by itself: a bucket has a lifecycle rule for that."""
+
     def address(self, name: str) -> str:
         """Return the path or address of a file."""
 
