@@ -98,9 +98,9 @@ _REMEDIES = {
     "policy.access_keys: allow.",
     "active_credential": "A service-specific credential or SSH key would stop working, or the role may not ask: "
     "deactivate it, or move what uses it to a role; else exempt the user, or update the StackSet.",
-    "cannot_enrol": "A permissions boundary, an SCP or another policy stands in the way: let the user enrol an MFA "
-    "device, or exempt the user. Where it asks for what orgmfa cannot know, such as aws:SourceIp, put the value into "
-    "enforcement.context.",
+    "cannot_enrol": "A permissions boundary, an SCP or another policy stands in the way: allow the user to enrol an "
+    "MFA device, or exempt the user. Where it asks for what orgmfa cannot know, such as aws:SourceIp, put the value "
+    "into enforcement.context.",
     "cannot_tell": "The policy simulator could not tell whether the user can enrol: put the key that it lacks, such as "
     "aws:SourceIp, into enforcement.context; where it could not be asked, see the message.",
     "not_told": "Nobody could be told, and nudge.required is true: give the user a tag with an address of "

@@ -115,7 +115,7 @@ def test_users_of_an_account_are_named_where_they_are_few_and_counted_elsewhere(
     [
         ("active_key", "key in use, move its caller to a role, or exempt the user"),
         ("active_credential", "credential in use, deactivate it, or move what uses it to a role"),
-        ("cannot_enrol", "would be locked out, let the user enrol an MFA device, or exempt the user"),
+        ("cannot_enrol", "would be locked out, allow the user to enrol an MFA device, or exempt the user"),
         (
             "cannot_tell",
             "might be locked out, put the key that it lacks, such as aws:SourceIp, into enforcement.context",
