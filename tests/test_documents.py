@@ -15,12 +15,12 @@ DOCUMENTS = sorted(
 
 
 def named_tests(text: str) -> Iterator[tuple[str, str]]:
-    """Yield file and name of each test in a text; `::name` alone is of the file that its line named last."""
+    """Yield file and name of each test in a text; `::name` alone is of the file that its line named last, if any."""
     for line in text.splitlines():
         file = ""
-        for path, name in re.findall(r"`(tests/[\w/]+\.py)?(?:::(\w+)[^`]*)?`", line):
+        for path, name in re.findall(r"`(tests/[\w/]+\.py)?(?:::(test_\w+)[^`]*)?`", line):
             file = path or file
-            if file:
+            if file or name:
                 yield file, name
 
 
@@ -38,4 +38,4 @@ def test_each_test_that_a_document_names_is_there(document: str) -> None:
 def test_a_name_alone_is_of_the_file_before_it() -> None:
     named = list(named_tests("see `tests/a/test_b.py::test_c`, `::test_d` and `x`\n`::test_e`"))
 
-    assert named == [("tests/a/test_b.py", "test_c"), ("tests/a/test_b.py", "test_d")]
+    assert named == [("tests/a/test_b.py", "test_c"), ("tests/a/test_b.py", "test_d"), ("", "test_e")]

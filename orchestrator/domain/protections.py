@@ -40,7 +40,7 @@ def check_protections(
         yield Remark(f"{called} matches all {users:,} users: nobody is enforced", is_grave=True)
     for called, entry in idle.items():
         unknown = sum(map(entry.is_for, unread))
-        yield Remark(f"{called} matches no user{f' of those read ({unknown:,} accounts were not)' if unknown else ''}")
+        yield Remark(f"{called} matches no user{f' of those read (accounts not read: {unknown:,})' if unknown else ''}")
     named = {"organization.exclude_accounts": config.organization.exclude_accounts}
     for called, ids in (named | {called: entry.accounts for called, entry in entries.items()}).items():
         for account_id in sorted({*ids} - account_ids - {"*"}):

@@ -282,7 +282,7 @@ def _list_remarks(config: Config, now: datetime) -> list[str]:
     ended = sum(not one.is_in_force(now.astimezone(UTC).date()) for one in config.exemptions)
     said = {
         "enforcement.users: console cannot be said: an SCP does not know who has a console password, and blocks users "
-        "who have access keys alone too.": enforcement.users == "console",
+        "who have access keys alone too.": enforcement.users == "console" and config.policy.blocks_access_keys,
         "enforcement.grace_period cannot be said: an SCP waits for nobody.": enforcement.grace_period,
         "enforcement.notice cannot be said: an SCP waits for nobody.": enforcement.notice,
         "organization.include_ous, exclude_ous and exclude_accounts cannot be said: an SCP holds in all accounts under "

@@ -11,6 +11,7 @@ from orchestrator.domain.outcomes import CANNOT_ENROL
 from orchestrator.domain.planning import enforced_via
 from orchestrator.domain.scp import Entry
 
+KEYS_ALONE = Reason("no_console_password", "no console password; with policy.access_keys: allow no key is blocked")
 UNREACHED = Reason("management_account", "no SCP reaches the management account")
 
 
@@ -21,11 +22,12 @@ def rules_of_an_scp(config: Config) -> Rules:
 
 
 def decide_by_scp(
-    user: IamUser, account_id: str, facts: AccountFacts, *, entries: Sequence[Entry], reaches: bool
+    user: IamUser, account_id: str, facts: AccountFacts, *, entries: Sequence[Entry], reaches: bool, stops_keys: bool
 ) -> Decision:
     """Return what an SCP would do to a user; `planned` says that it would block one who is not blocked now.
 
-    One with MFA is planned too, until their access keys and credentials are looked at (`keep_or_stop`).
+    One with MFA is planned too, until their access keys and credentials are looked at (`keep_or_stop`). Without
+    `stops_keys` (`policy.access_keys: allow`) it blocks nobody who has no console password.
     """
     verdict = assess_user(user)
     if verdict is Verdict.UNKNOWN:
@@ -40,6 +42,8 @@ def decide_by_scp(
         outcome, reason = Outcome.EXEMPT, Reason("exempt", f"the SCP spares the user ({spared.user}{ends})")
     elif via is not None:
         outcome = Outcome.ALREADY_ENFORCED
+    elif not stops_keys and user.has_console_password is False:
+        outcome, reason = Outcome.OUT_OF_SCOPE, KEYS_ALONE
     if verdict is Verdict.COMPLIANT and outcome is not Outcome.PLANNED:
         return Decision(user, verdict, Outcome.NONE, via)
     return Decision(user, verdict, outcome, via, reason=reason)

@@ -213,7 +213,7 @@ class Story:
         if not whole + part:
             return ""
         more = f", {part:,} more in part" if part else ""
-        return f"Denied without MFA by others already: {whole:,} of {count(asked, 'user')} to be enforced{more}."
+        return f"Denied without MFA by others already: {whole:,} of {count(asked, 'planned user')}{more}."
 
     @cached_property
     def unused(self) -> str:

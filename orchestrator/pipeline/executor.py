@@ -96,7 +96,7 @@ def explain_unreached(results: Results, reason: str | None, *, is_listed: bool =
         return []
     when = "early" if is_listed else "while accounts were still being listed"
     stage = results.left_at if is_listed else Stage.SELECT
-    return [cut_short(stage, reason, f"the run ended {when}; {left} accounts were not reached")]
+    return [cut_short(stage, reason, f"the run ended {when}; accounts not reached: {left:,}")]
 
 
 def leave_out(account: Account, reason: str | None) -> AccountResult:

@@ -203,7 +203,9 @@ class _Inspection:
         context = replace(self.context, config=config, rules=rules_of_an_scp(config))
         entries = list_entries(config, context.now())
         reaches = account.id != context.organization.management_account_id
-        decisions = [decide_by_scp(user, account.id, facts, entries=entries, reaches=reaches) for user in facts.users]
+        stops = config.policy.blocks_access_keys
+        decide = partial(decide_by_scp, facts=facts, entries=entries, reaches=reaches, stops_keys=stops)
+        decisions = [decide(user, account.id) for user in facts.users]
         known = read_credentials(context) if any(decision.is_planned for decision in decisions) else {}
         look = partial(_look_by_scp, account=account, context=context, known=known, has_report=facts.is_report_ours)
         looked_at = _share_where(lambda one: one.is_planned, decisions, partial(look_at, look=look), limit=self.limit)

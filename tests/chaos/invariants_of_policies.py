@@ -1,8 +1,8 @@
 """Invariants 2 and 3 for policy and group, where the program owns them: what is made of them, and what is told of it.
 
-A policy without the program's mark is never changed, and a group that reaches anybody is never given a policy. A
-change whose answer was lost, and that no later answer tells of, may be missing from the report; none may be in it that
-was not made.
+A policy with a text that is none of the program's is never changed, and a group that reaches anybody is never given a
+policy. A change whose answer was lost, and that no later answer tells of, may be missing from the report; none may be
+in it that was not made.
 """
 
 import json

@@ -36,7 +36,7 @@ def test_guarded_users_are_shown_everywhere_and_enforced(aws: AwsServer, cli: Cl
     assert written(aws) == BOTH
     assert user_of(report).guarded == GuardReport(by=("SCP", "policy Force_MFA"), partial=False)
     assert user_of(report, "bob").guarded is None
-    said = "Denied without MFA by others already: 2 of 2 users to be enforced."
+    said = "Denied without MFA by others already: 2 of 2 planned users."
     assert said in plan
     assert "alice (denied without MFA by SCP, policy Force_MFA" in plan
     page, rows = cli.exported()

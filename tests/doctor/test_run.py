@@ -448,7 +448,7 @@ def test_account_whose_users_cannot_be_listed_leaves_a_doubt(ward: Ward) -> None
     report = ward.run_checks()
 
     assert line(report, CheckName.READS, ACCOUNT).status is PROBLEM
-    assert "(1 accounts were not)" in line(report, CheckName.PROTECTIONS).message
+    assert "(accounts not read: 1)" in line(report, CheckName.PROTECTIONS).message
 
 
 def test_accounts_that_cannot_be_listed_are_not_called_unknown(ward: Ward) -> None:

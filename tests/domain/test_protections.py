@@ -83,7 +83,7 @@ def test_accounts_that_could_not_be_read_are_told_where_an_entry_is_for_them() -
 
     everywhere, in_one = remarks(config, {PAYMENTS: ["alice"], SEARCH: None})
 
-    assert everywhere == "entry 1 of protected_users (robot) matches no user of those read (1 accounts were not)"
+    assert everywhere == "entry 1 of protected_users (robot) matches no user of those read (accounts not read: 1)"
     assert in_one == "entry 2 of protected_users (robot) matches no user"
 
 

@@ -253,6 +253,11 @@ def remarks_of(**sections: Any) -> str:
     return " ".join(render_scp(make_config(**sections), "aws", NOW).remarks)
 
 
+def test_users_with_keys_alone_are_told_of_where_their_keys_are_blocked() -> None:
+    assert "access keys alone" in remarks_of(policy={"access_keys": "deny"})
+    assert "access keys alone" not in remarks_of(policy={"access_keys": "allow"})
+
+
 @pytest.mark.parametrize(
     ("sections", "words"),
     [

@@ -209,7 +209,7 @@ def test_account_that_was_not_read_leaves_a_doubt(status: Status, is_doubted: bo
 
     (note,) = unmatched(report.model_copy(update={"accounts": pack_accounts([*report.accounts, account])}))
 
-    assert note.endswith("of those read (1 accounts were not)") == is_doubted
+    assert note.endswith("of those read (accounts not read: 1)") == is_doubted
 
 
 # -- the message that a plan shows -------------------------------------------------------------------------------------

@@ -111,6 +111,19 @@ def test_keys_go_on_where_the_configuration_lets_them(stage: Stage) -> None:
     assert not [call for call in stage.aws.calls if call[0].startswith("list_")][2:]
 
 
+def test_users_with_keys_alone_are_not_hit_where_keys_go_on(stage: Stage) -> None:
+    stage.aws.add(
+        make_user("alice"),
+        make_user("robot", has_console_password=False, active_access_keys=1),
+        make_user("perhaps", has_console_password=None, active_access_keys=1),
+        live={"perhaps": LiveUser(has_mfa=False, has_console_password=True)},
+    )
+
+    report = look(stage, make_config(policy={"access_keys": "allow"}))
+
+    assert outcomes(report) == {"alice": "planned", "robot": "out_of_scope", "perhaps": "planned"}
+
+
 def test_exemptions_are_those_of_the_scp(stage: Stage) -> None:
     stage.aws.add(make_user("svc-a"), make_user("SVC-b"), make_user("tmp-a"), make_user("operator"))
     config = make_config(
