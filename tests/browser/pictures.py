@@ -26,7 +26,7 @@ from tests.browser.driver import PHONE, chromium, write_page
 from tests.browser.samples import make_clean_report, make_earlier, make_rollout
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
-VIEW = {"width": 1280, "height": 1860}
+VIEW = {"width": 1280, "height": 900}
 RUNS = 60
 OPENED = "larkspur-payments"
 LINK = "https://reports.example.com/latest"
@@ -46,7 +46,7 @@ def main() -> None:
             page = browser.new_page(viewport=VIEW, color_scheme=scheme)
             page.goto(url)
             page.get_by_role("button", name=OPENED, exact=True).click()
-            save(page.screenshot(), f"page-{scheme}.png")
+            save(page.screenshot(full_page=True), f"page-{scheme}.png")
         for name, (messages, width) in list_digests().items():
             page = browser.new_page(viewport=PHONE | {"width": width})
             page.goto(write_page(Path(folder) / f"{name}.html", draw_messages(messages, sender="orgmfa", time="12:00")))
