@@ -6,7 +6,7 @@ import pytest
 from orchestrator.deploy.lambda_zip.build import LOCK as LOCK_FILE
 from orchestrator.deploy.lambda_zip.build import TEMPLATE
 from orchestrator.domain.bundled_files import read_shipped
-from orchestrator.domain.errors import OrgmfaError, StartError
+from orchestrator.domain.errors import StartError
 
 
 def test_file_is_read_from_the_checkout_where_the_package_has_none() -> None:
@@ -21,9 +21,10 @@ def test_packaged_copy_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert read_shipped("member_role/template.yaml") == b"packaged"
 
 
-def test_missing_file_says_what_to_do() -> None:
-    with pytest.raises(StartError, match=r"member_role/none\.yaml is missing: reinstall orgmfa"):
-        read_shipped("member_role/none.yaml")
+@pytest.mark.parametrize("name", ["member_role/none.yaml", "requirements/none.txt"])
+def test_missing_file_says_what_to_do(name: str) -> None:
+    with pytest.raises(StartError, match=f"{name} is missing: reinstall orgmfa"):
+        read_shipped(name)
 
 
 def test_wheel_and_sdist_bring_along_what_stands_outside_of_the_package() -> None:
@@ -34,8 +35,3 @@ def test_wheel_and_sdist_bring_along_what_stands_outside_of_the_package() -> Non
     for name in (LOCK_FILE, TEMPLATE):
         folder = name.partition("/")[0]
         assert targets["wheel"]["sources"][folder] == f"orchestrator/_templates/{folder}"
-
-
-def test_missing_file_of_the_program_is_an_error_with_a_remedy() -> None:
-    with pytest.raises(OrgmfaError, match=r"requirements/none\.txt is missing: reinstall orgmfa"):
-        read_shipped("requirements/none.txt")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.iam_evaluator import Decision, Request, decide
 from tests.member_role.rendering import MEMBER, ORGANIZATION, SECURITY
-from tests.stackset.permission_samples import IAM_QUEUE, NOTHING, QUEUE, YES, actions
+from tests.stackset.permission_samples import IAM_QUEUE_ARN, NOTHING, QUEUE, YES, actions
 from tests.stackset.rendering import EVENTS, EVERYTHING, IAM_BUS, MANAGEMENT, REGION, resources
 
 
@@ -81,7 +81,7 @@ def test_queue_of_iam_events_takes_from_our_rule_alone() -> None:
     [statement] = resources("central", IamEvents="on")["IamEventsQueuePolicy"]["PolicyDocument"]["Statement"]
 
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
-    assert (statement["Action"], statement["Resource"]) == ("sqs:SendMessage", IAM_QUEUE)
+    assert (statement["Action"], statement["Resource"]) == ("sqs:SendMessage", IAM_QUEUE_ARN)
     assert statement["Condition"] == {
         "ArnEquals": {"aws:SourceArn": f"arn:aws:events:{REGION}:{SECURITY}:rule/IamEventsRule"}
     }

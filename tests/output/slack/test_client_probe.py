@@ -46,9 +46,7 @@ def probe(slack: FakeSlack, webhook_url: str | None = None, bot_token: str | Non
 
 
 @pytest.fixture
-def slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlackWithAuthTest]:
-    for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
-        monkeypatch.delenv(name, raising=False)
+def slack() -> Iterator[SlackWithAuthTest]:
     with SlackWithAuthTest() as server:
         yield server
 
