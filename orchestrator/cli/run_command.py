@@ -22,6 +22,7 @@ from orchestrator.cli.process import first_error, note_writing
 from orchestrator.cli.releases import end_releases, tell_locks
 from orchestrator.concurrency.cancellation import Cancellation
 from orchestrator.domain.config import Config
+from orchestrator.domain.environment import check_variables
 from orchestrator.domain.errors import ConfigError
 from orchestrator.domain.model import Mode, Outcome, RunRequest, Trigger, Via
 from orchestrator.domain.nudges import NOW_ENFORCED
@@ -191,6 +192,7 @@ def open_archive(
     if not sandbox:
         config = read_config(config_path, needs_switch=False)
         return config, make_hub(config, os.environ, profile=profile, region=region, asking=MfaPrompt()).archive
+    check_variables(os.environ)
     from orchestrator.sandbox import sandbox_config  # noqa: PLC0415 - as in open_hub
 
     config = sandbox_config(utc_now())
@@ -264,6 +266,7 @@ def open_hub(options: RunOptions, asking: MfaPrompt, *, needs_switch: bool = Tru
         load_credentials(hub)
         yield hub.with_limits(**limits)
         return
+    check_variables(os.environ)
     from orchestrator.sandbox import sandbox_organization  # noqa: PLC0415 - moto is an extra, and slow to import
 
     with sandbox_organization() as sandbox:

@@ -67,6 +67,17 @@ def test_second_run_in_the_sandbox_finds_what_the_first_one_left(cli: Cli) -> No
     assert second.changes.enforcement_undone == ()
 
 
+@pytest.mark.parametrize("command", ["plan", "doctor", "report", "release"])
+def test_mistyped_variable_is_refused_in_the_sandbox_too(cli: Cli, command: str) -> None:
+    asked = (command, "--sandbox", *(["--yes"] if command == "release" else []))
+
+    done = cli(*asked, ORGMFA_LIMITS_MAX_CHANGE_PER_RUN="5")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "unknown variable ORGMFA_LIMITS_MAX_CHANGE_PER_RUN (did you mean" in done.stderr
+    assert not (cli.folder / "orgmfa-sandbox-runs").exists()
+
+
 def test_report_takes_the_sandbox_and_the_file_that_a_run_printed(
     applied: tuple[Cli, subprocess.CompletedProcess[str]],
 ) -> None:
